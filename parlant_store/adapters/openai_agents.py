@@ -1,0 +1,129 @@
+"""The OpenAI Agents SDK's ``Session`` (agents.memory.session) on a store.
+
+::
+
+    from parlant_store.adapters.openai_agents import Session
+
+    await Runner.run(agent, "hello", session=Session("session-1"))
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+from parlant_store.adapters.extras import missing_extra
+from parlant_store.adapters.waiting import run
+from parlant_store.codec import check_name
+from parlant_store.handler import stores
+from parlant_store.types import JSONObject
+
+try:
+    from agents.memory import SessionSettings
+except ImportError as exc:
+    raise missing_extra("openai-agents", "the OpenAI Agents SDK") from exc
+
+if TYPE_CHECKING:
+    from agents import RunContextWrapper, TResponseInputItem
+
+
+class Session:
+    """One session of a store, as ``Runner.run(session=...)`` takes it.
+
+    It keeps nothing itself: any number of objects, event loops and processes may use one
+    session at once. Every method may raise what parlant_store.exceptions lists; a cancelled
+    call raises CancelledError once it is settled whether its write happened.
+
+    ``wrapper``, the context of the run, is accepted and ignored.
+    """
+
+    def __init__(
+        self,
+        session_id: str,
+        *,
+        store: str = "default",
+        namespace: str = "",
+        user_id: str | None = None,
+        session_settings: SessionSettings | dict[str, Any] | None = None,
+    ) -> None:
+        """
+        store: alias in PARLANT_STORES.
+        namespace: keeps tenants or applications apart; the same id is another session there.
+        user_id: the owner, written with the first items.
+        session_settings: ``limit`` is how many items get_items returns when it is not told.
+        """
+        self.session_id = check_name(session_id, "session_id")
+        self.namespace = check_name(namespace, "namespace", empty=True)
+        self.user_id = None if user_id is None else check_name(user_id, "user_id")
+        self.session_settings = session_settings
+        self._store = stores[store]
+
+    def __repr__(self) -> str:
+        return f"<Session {self.session_id!r} in {self._store.alias!r}>"
+
+    @property
+    def session_settings(self) -> SessionSettings | None:
+        """How get_items behaves when it is not told; a dict becomes SessionSettings."""
+        return self._settings
+
+    @session_settings.setter
+    def session_settings(self, settings: SessionSettings | dict[str, Any] | None) -> None:
+        self._settings = SessionSettings(**settings) if isinstance(settings, dict) else settings
+
+    async def get_items(
+        self, limit: int | None = None, *, wrapper: "RunContextWrapper[Any] | None" = None
+    ) -> list["TResponseInputItem"]:
+        """Return the latest ``limit`` items, oldest first; without limits, all of them."""
+        if limit is None and self._settings is not None:
+            limit = self._settings.limit
+        items: Any = await run(
+            self._store,
+            self._store.get_items,
+            self.session_id,
+            namespace=self.namespace,
+            limit=limit,
+        )
+        return cast("list[TResponseInputItem]", items)
+
+    async def add_items(
+        self,
+        items: list["TResponseInputItem"],
+        *,
+        wrapper: "RunContextWrapper[Any] | None" = None,
+    ) -> None:
+        """Add ``items`` after those of the session, all of them or none."""
+        await self._write(self._store.add_items, items)
+
+    async def replace_items(self, items: list["TResponseInputItem"]) -> None:
+        """Put ``items`` in place of all items; nobody sees the session without any."""
+        await self._write(self._store.replace_items, items)
+
+    async def pop_item(
+        self, *, wrapper: "RunContextWrapper[Any] | None" = None
+    ) -> "TResponseInputItem | None":
+        """Remove the latest item and return it; None when there is none."""
+        item: Any = await run(
+            self._store, self._store.pop_item, self.session_id, namespace=self.namespace
+        )
+        return cast("TResponseInputItem | None", item)
+
+    async def clear_session(self, *, wrapper: "RunContextWrapper[Any] | None" = None) -> None:
+        """Remove all items; the session's owner and metadata stay."""
+        await run(self._store, self._store.clear, self.session_id, namespace=self.namespace)
+
+    async def metadata(self, changes: JSONObject | None = None) -> JSONObject:
+        """Return the session's metadata, after merging ``changes`` into it key by key."""
+        name = {"session_id": self.session_id, "namespace": self.namespace}
+        if changes is None:
+            return await run(self._store, self._store.get_metadata, **name)
+        return await run(
+            self._store, self._store.set_metadata, metadata=changes, merge=True, **name
+        )
+
+    async def _write(self, call: Callable[..., None], items: list["TResponseInputItem"]) -> None:
+        await run(
+            self._store,
+            call,
+            self.session_id,
+            items,
+            namespace=self.namespace,
+            user_id=self.user_id,
+        )

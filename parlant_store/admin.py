@@ -1,0 +1,1 @@
+"""Sessions and documents for people to read; stores write them."""

@@ -1,0 +1,244 @@
+"""The store in a database of this Django project: SQLite or PostgreSQL."""
+
+from typing import Any, NamedTuple
+
+from django.core.checks import CheckMessage, Error, Warning
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections, router
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from parlant_store.backends.base import BaseBackend, SessionName
+from parlant_store.backends.orm.connection import begins_by_locking, errors, refresh
+from parlant_store.backends.orm.documents import (
+    Documents,
+    PostgreSQLDocuments,
+    SQLiteDocuments,
+)
+from parlant_store.backends.orm.sessions import (
+    PostgreSQLSessions,
+    Sessions,
+    SQLiteSessions,
+    Time,
+    time_for,
+)
+from parlant_store.items import Batch
+from parlant_store.query import Filter
+from parlant_store.types import (
+    Direction,
+    DocumentCursor,
+    ExpireResult,
+    JSONObject,
+    SessionInfo,
+    UpdateResult,
+)
+
+
+class Tables(NamedTuple):
+    sessions: Sessions
+    documents: Documents
+
+
+TABLES = {
+    "postgresql": Tables(PostgreSQLSessions(), PostgreSQLDocuments()),
+    "sqlite": Tables(SQLiteSessions(), SQLiteDocuments()),
+}
+
+
+class OrmBackend(BaseBackend):
+    """Documents and sessions in the tables of parlant_store.models.
+
+    Calls join the caller's transaction when there is one. Those of ``submit`` run on the
+    store's own threads, each with a connection that it keeps, outside any transaction of
+    the caller's.
+    """
+
+    def __init__(self, alias: str, *, using: str | None = None, **options: Any) -> None:
+        """``using``: the alias in DATABASES; None leaves it to the database routers."""
+        if using is not None and using not in connections.settings:
+            raise ImproperlyConfigured(
+                f"the store {alias!r} uses the database {using!r}, which DATABASES does not have"
+            )
+        self.using = using
+        super().__init__(alias, **options)
+
+    def _add_items(self, name: SessionName, batch: Batch, user_id: str | None) -> None:
+        with errors:
+            tables, connection, time = self._begin(write=True)
+            tables.sessions.add_items(connection, name, batch, user_id, time, replace=False)
+
+    def _replace_items(self, name: SessionName, batch: Batch, user_id: str | None) -> None:
+        with errors:
+            tables, connection, time = self._begin(write=True)
+            tables.sessions.add_items(connection, name, batch, user_id, time, replace=True)
+
+    def _get_items(self, name: SessionName, limit: int | None) -> list[JSONObject]:
+        with errors:
+            tables, connection, time = self._begin()
+            return tables.sessions.get_items(connection, name, time, limit)
+
+    def _pop_item(self, name: SessionName) -> JSONObject | None:
+        with errors:
+            tables, connection, time = self._begin(write=True)
+            return tables.sessions.pop_item(connection, name, time)
+
+    def _clear(self, name: SessionName) -> None:
+        with errors:
+            tables, connection, time = self._begin(write=True)
+            tables.sessions.clear(connection, name, time)
+
+    def _delete_session(self, name: SessionName) -> bool:
+        with errors:
+            tables, connection, time = self._begin(write=True)
+            return tables.sessions.delete_session(connection, name, time)
+
+    def _get_session(self, name: SessionName) -> SessionInfo | None:
+        with errors:
+            tables, connection, time = self._begin()
+            return tables.sessions.get_session(connection, name, time)
+
+    def _set_metadata(self, name: SessionName, metadata: str, merge: bool) -> JSONObject:
+        with errors:
+            tables, connection, time = self._begin(write=True)
+            return tables.sessions.set_metadata(connection, name, metadata, time, merge)
+
+    def _list_sessions(
+        self, namespace: str | None, user_id: str | None, limit: int, after: SessionName | None
+    ) -> list[SessionInfo]:
+        with errors:
+            tables, connection, time = self._begin()
+            return tables.sessions.list_sessions(connection, time, namespace, user_id, limit, after)
+
+    def _insert_one(self, collection: str, document: JSONObject) -> None:
+        with errors:
+            tables, connection, time = self._begin(write=True)
+            tables.documents.insert_one(connection, collection, document, time)
+
+    def _find(
+        self,
+        collection: str,
+        filter_: Filter,
+        limit: int | None,
+        cursor: DocumentCursor | None,
+        direction: Direction,
+        count: bool,
+    ) -> tuple[list[JSONObject], int | None]:
+        with errors:
+            tables, connection, time = self._begin()
+            return tables.documents.find(
+                connection, collection, filter_, limit, cursor, direction, count, time
+            )
+
+    def _find_one(
+        self, collection: str, filter_: Filter, sort: tuple[tuple[str, Direction], ...]
+    ) -> JSONObject | None:
+        with errors:
+            tables, connection, time = self._begin()
+            return tables.documents.find_one(connection, collection, filter_, sort, time)
+
+    def _update_one(
+        self, collection: str, filter_: Filter, params: JSONObject, upsert: bool
+    ) -> UpdateResult:
+        with errors:
+            tables, connection, time = self._begin(write=True)
+            return tables.documents.update_one(
+                connection, collection, filter_, params, upsert, time
+            )
+
+    def _delete_one(self, collection: str, filter_: Filter) -> JSONObject | None:
+        with errors:
+            tables, connection, time = self._begin(write=True)
+            return tables.documents.delete_one(connection, collection, filter_, time)
+
+    def _list_collections(self) -> list[str]:
+        with errors:
+            tables, connection, time = self._begin()
+            return tables.documents.list_collections(connection, time)
+
+    def _drop_collection(self, collection: str) -> int:
+        with errors:
+            tables, connection, _ = self._begin(write=True)
+            return tables.documents.drop_collection(connection, collection)
+
+    def _expire(self, batch_size: int) -> ExpireResult:
+        with errors:
+            tables, connection, time = self._begin(write=True)
+            return tables.sessions.expire(connection, time, batch_size)
+
+    def thread_count(self, threads: int) -> int:
+        # Threads of one process only fight for SQLite's single write lock.
+        return 1 if self._connection(write=True).vendor == "sqlite" else threads
+
+    def release_thread(self) -> None:
+        for connection in connections.all(initialized_only=True):
+            connection.close()
+
+    def check(self) -> list[CheckMessage]:
+        connection = self._connection(write=True)
+        where = f"the store {self.alias!r}"
+        if connection.vendor not in TABLES:
+            return [
+                Error(
+                    f"{where} uses the database {connection.alias!r}, which is "
+                    f"{connection.display_name}.",
+                    hint="OrmBackend works on SQLite and PostgreSQL.",
+                    id="parlant_store.E002",
+                )
+            ]
+        if connection.vendor == "sqlite":
+            return _check_sqlite(connection, where)
+        return []
+
+    def _connection(self, *, write: bool = False) -> BaseDatabaseWrapper:
+        alias = self.using
+        if alias is None:
+            from parlant_store.models import Session
+
+            alias = (router.db_for_write if write else router.db_for_read)(Session)
+        return connections[alias]
+
+    def _begin(self, *, write: bool = False) -> tuple[Tables, BaseDatabaseWrapper, Time]:
+        """The tables' statements, a connection that is good to use, and the time."""
+        connection = self._connection(write=write)
+        refresh(connection)
+        now = self.clock()
+        return (
+            TABLES[connection.vendor],
+            connection,
+            time_for(connection, now, self._expires_at(now)),
+        )
+
+
+def _check_sqlite(connection: BaseDatabaseWrapper, where: str) -> list[CheckMessage]:
+    import sqlite3
+
+    found: list[CheckMessage] = []
+    if sqlite3.sqlite_version_info < (3, 35):
+        found.append(
+            Error(
+                f"{where} needs SQLite 3.35 or later; this is {sqlite3.sqlite_version}.",
+                hint="Install a Python with a newer SQLite, or use PostgreSQL.",
+                id="parlant_store.E003",
+            )
+        )
+    name = str(connection.settings_dict["NAME"])
+    if name in ("", ":memory:"):
+        found.append(
+            Error(
+                f"{where} uses an SQLite database in memory, which each thread has its own of.",
+                hint="Give DATABASES a file as NAME.",
+                id="parlant_store.E004",
+            )
+        )
+    if not begins_by_locking(connection):
+        found.append(
+            Warning(
+                f"{where} uses an SQLite database whose transactions start without its write lock.",
+                hint=(
+                    f'Set DATABASES["{connection.alias}"]["OPTIONS"] = {{"transaction_mode": '
+                    '"IMMEDIATE", "init_command": "PRAGMA journal_mode=WAL"}, so that readers '
+                    "and writers wait for each other instead of failing."
+                ),
+                id="parlant_store.W001",
+            )
+        )
+    return found

@@ -1,0 +1,436 @@
+"""Sessions and their items in the tables: reads alike on both databases, writes by each."""
+
+import json
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils import timezone
+
+from parlant_store import codec
+from parlant_store.backends.base import SessionName
+from parlant_store.backends.orm.connection import Row, execute_many, fetch, write
+from parlant_store.items import Batch
+from parlant_store.types import ExpireResult, JSONObject, SessionInfo
+
+logger = logging.getLogger("parlant_store")
+
+LIVE = "(expires_at IS NULL OR expires_at > %s)"
+_KEY = (
+    f"(SELECT key FROM parlant_store_session WHERE namespace = %s AND session_id = %s AND {LIVE})"
+)
+_ITEMS = f"SELECT data FROM parlant_store_session_item WHERE session_key = {_KEY} ORDER BY position"
+# A limit that the planner cannot see costs it nothing to ignore: PostgreSQL then keeps one
+# plan for all limits, where it would plan anew at each call.
+_LATEST = f"{_ITEMS} DESC LIMIT (SELECT CAST(%s AS bigint))"
+_INFO = (
+    "SELECT namespace, session_id, full_names, user_id, item_count, metadata,"
+    f" created_at, updated_at, expires_at FROM parlant_store_session WHERE {LIVE}"
+)
+
+
+class Time(NamedTuple):
+    """What the clock says, as the database takes it."""
+
+    now: Any
+    expires_at: Any
+    """When what is written now expires; None leaves the time it has."""
+
+
+def time_for(connection: BaseDatabaseWrapper, now: datetime, expires_at: datetime | None) -> Time:
+    """``now`` and ``expires_at`` as parameters of a statement on ``connection``."""
+    adapt = connection.ops.adapt_datetimefield_value
+    return Time(adapt(now), None if expires_at is None else adapt(expires_at))
+
+
+class Columns(NamedTuple):
+    """The names of a session as its columns keep them."""
+
+    namespace: str
+    session_id: str
+
+
+def columns(name: SessionName) -> Columns:
+    return Columns(codec.to_column(name.namespace), codec.to_column(name.session_id))
+
+
+def full_names(name: SessionName, user_id: str | None = None) -> str | None:
+    """What the columns had to shorten, as JSON text; None when they keep everything."""
+    names = {"namespace": name.namespace, "session_id": name.session_id, "user_id": user_id}
+    long = {what: text for what, text in names.items() if text and codec.is_long(text)}
+    return json.dumps(long) if long else None
+
+
+class Sessions(ABC):
+    """What the contract asks of sessions, on a connection of one kind of database."""
+
+    def get_items(
+        self, connection: BaseDatabaseWrapper, name: SessionName, time: Time, limit: int | None
+    ) -> list[JSONObject]:
+        key = (*columns(name), time.now)
+        if limit is None:
+            return _decode(fetch(connection, _ITEMS, key), name)
+        window = limit
+        while True:
+            rows = fetch(connection, _LATEST, (*key, window))
+            rows.reverse()
+            items = _decode(rows, name)
+            # Damaged rows do not count: look further back for as many as were asked for.
+            if len(items) >= limit or len(rows) < window:
+                return items[-limit:]
+            window *= 2
+
+    def get_session(
+        self, connection: BaseDatabaseWrapper, name: SessionName, time: Time
+    ) -> SessionInfo | None:
+        sql = f"{_INFO} AND namespace = %s AND session_id = %s"
+        rows = fetch(connection, sql, (time.now, *columns(name)))
+        return _info(connection, rows[0]) if rows else None
+
+    def list_sessions(
+        self,
+        connection: BaseDatabaseWrapper,
+        time: Time,
+        namespace: str | None,
+        user_id: str | None,
+        limit: int,
+        after: SessionName | None,
+    ) -> list[SessionInfo]:
+        sql, params = _INFO, [time.now]
+        for column, value in (("namespace", namespace), ("user_id", user_id)):
+            if value is not None:
+                sql += f" AND {column} = %s"
+                params.append(codec.to_column(value))
+        if after is not None:
+            sql += " AND (namespace, session_id) > (%s, %s)"
+            params += columns(after)
+        sql += " ORDER BY namespace, session_id LIMIT %s"
+        return [_info(connection, row) for row in fetch(connection, sql, (*params, limit))]
+
+    def pop_item(
+        self, connection: BaseDatabaseWrapper, name: SessionName, time: Time
+    ) -> JSONObject | None:
+        while (text := self.pop_text(connection, columns(name), time)) is not None:
+            try:
+                item: JSONObject = json.loads(text)
+            except ValueError:
+                logger.warning("Removed a damaged item of %r", name)
+            else:
+                return item
+        return None
+
+    @abstractmethod
+    def add_items(
+        self,
+        connection: BaseDatabaseWrapper,
+        name: SessionName,
+        batch: Batch,
+        user_id: str | None,
+        time: Time,
+        *,
+        replace: bool,
+    ) -> None: ...
+
+    @abstractmethod
+    def pop_text(
+        self, connection: BaseDatabaseWrapper, columns: Columns, time: Time
+    ) -> str | None: ...
+
+    @abstractmethod
+    def clear(self, connection: BaseDatabaseWrapper, name: SessionName, time: Time) -> None: ...
+
+    @abstractmethod
+    def delete_session(
+        self, connection: BaseDatabaseWrapper, name: SessionName, time: Time
+    ) -> bool: ...
+
+    @abstractmethod
+    def set_metadata(
+        self,
+        connection: BaseDatabaseWrapper,
+        name: SessionName,
+        metadata: str,
+        time: Time,
+        merge: bool,
+    ) -> JSONObject: ...
+
+    @abstractmethod
+    def expire(
+        self, connection: BaseDatabaseWrapper, time: Time, batch_size: int
+    ) -> ExpireResult: ...
+
+
+class PostgreSQLSessions(Sessions):
+    """Each write is one call of a function in sql/functions.sql."""
+
+    def add_items(
+        self,
+        connection: BaseDatabaseWrapper,
+        name: SessionName,
+        batch: Batch,
+        user_id: str | None,
+        time: Time,
+        *,
+        replace: bool,
+    ) -> None:
+        fetch(
+            connection,
+            "SELECT parlant_store_add_items(%s::text, %s::text, %s::text, %s::text, %s::text[],"
+            " %s::text[], %s::text[], %s::timestamptz, %s::timestamptz, %s::boolean)",
+            (
+                *columns(name),
+                full_names(name, user_id),
+                None if user_id is None else codec.to_column(user_id),
+                *batch,
+                *time,
+                replace,
+            ),
+        )
+
+    def pop_text(self, connection: BaseDatabaseWrapper, columns: Columns, time: Time) -> str | None:
+        sql = "SELECT parlant_store_pop_item(%s::text, %s::text, %s::timestamptz, %s::timestamptz)"
+        ((text,),) = fetch(connection, sql, (*columns, *time))
+        return text  # type: ignore[no-any-return]
+
+    def clear(self, connection: BaseDatabaseWrapper, name: SessionName, time: Time) -> None:
+        sql = "SELECT parlant_store_clear(%s::text, %s::text, %s::timestamptz, %s::timestamptz)"
+        fetch(connection, sql, (*columns(name), *time))
+
+    def delete_session(
+        self, connection: BaseDatabaseWrapper, name: SessionName, time: Time
+    ) -> bool:
+        sql = "SELECT parlant_store_delete_session(%s::text, %s::text, %s::timestamptz)"
+        ((alive,),) = fetch(connection, sql, (*columns(name), time.now))
+        return alive  # type: ignore[no-any-return]
+
+    def set_metadata(
+        self,
+        connection: BaseDatabaseWrapper,
+        name: SessionName,
+        metadata: str,
+        time: Time,
+        merge: bool,
+    ) -> JSONObject:
+        sql = (
+            "SELECT parlant_store_set_metadata(%s::text, %s::text, %s::text, %s::jsonb,"
+            " %s::timestamptz, %s::timestamptz, %s::boolean)"
+        )
+        params = (*columns(name), full_names(name), metadata, *time, merge)
+        ((text,),) = fetch(connection, sql, params)
+        return codec.decode_document(text)  # type: ignore[no-any-return]
+
+    def expire(self, connection: BaseDatabaseWrapper, time: Time, batch_size: int) -> ExpireResult:
+        sql = "SELECT * FROM parlant_store_expire(%s::timestamptz, %s::bigint)"
+        ((sessions, documents),) = fetch(connection, sql, (time.now, batch_size))
+        return ExpireResult(sessions=sessions, documents=documents)
+
+
+class SQLiteSessions(Sessions):
+    """Each write is one transaction that begins by writing, so that it never waits in vain."""
+
+    def add_items(
+        self,
+        connection: BaseDatabaseWrapper,
+        name: SessionName,
+        batch: Batch,
+        user_id: str | None,
+        time: Time,
+        *,
+        replace: bool,
+    ) -> None:
+        count = len(batch.data)
+        with write(connection):
+            key, end, _ = self._reserve(connection, name, user_id, count, time)
+            if replace:
+                fetch(
+                    connection,
+                    "DELETE FROM parlant_store_session_item WHERE session_key = %s",
+                    (key,),
+                )
+                fetch(
+                    connection,
+                    "UPDATE parlant_store_session SET item_count = %s WHERE key = %s",
+                    (count, key),
+                )
+            rows = zip(range(end - count, end), *batch, strict=True)
+            execute_many(
+                connection,
+                "INSERT INTO parlant_store_session_item"
+                " (session_key, position, data, role, text, created_at)"
+                " VALUES (%s, %s, %s, %s, %s, %s)",
+                [(key, *row, time.now) for row in rows],
+            )
+
+    def pop_text(self, connection: BaseDatabaseWrapper, columns: Columns, time: Time) -> str | None:
+        with write(connection):
+            rows = fetch(
+                connection,
+                "DELETE FROM parlant_store_session_item WHERE key = ("
+                " SELECT key FROM parlant_store_session_item"
+                f" WHERE session_key = {_KEY} ORDER BY position DESC LIMIT 1)"
+                " RETURNING session_key, data",
+                (*columns, time.now),
+            )
+            if not rows:
+                return None
+            ((key, text),) = rows
+            fetch(
+                connection,
+                "UPDATE parlant_store_session SET item_count = item_count - 1, updated_at = %s,"
+                " expires_at = COALESCE(%s, expires_at) WHERE key = %s",
+                (*time, key),
+            )
+            return text  # type: ignore[no-any-return]
+
+    def clear(self, connection: BaseDatabaseWrapper, name: SessionName, time: Time) -> None:
+        with write(connection):
+            rows = fetch(
+                connection,
+                "UPDATE parlant_store_session SET item_count = 0, updated_at = %s,"
+                " expires_at = COALESCE(%s, expires_at)"
+                f" WHERE namespace = %s AND session_id = %s AND {LIVE} RETURNING key",
+                (*time, *columns(name), time.now),
+            )
+            sql = "DELETE FROM parlant_store_session_item WHERE session_key = %s"
+            for key in rows:
+                fetch(connection, sql, key)
+
+    def delete_session(
+        self, connection: BaseDatabaseWrapper, name: SessionName, time: Time
+    ) -> bool:
+        with write(connection):
+            # Not RETURNING: SQLite 3.40 answers wrongly there for a column of a partial index.
+            rows = fetch(
+                connection,
+                f"SELECT key, {LIVE} FROM parlant_store_session"
+                " WHERE namespace = %s AND session_id = %s",
+                (time.now, *columns(name)),
+            )
+            self._delete_items(connection, rows)
+            for key, _ in rows:
+                fetch(connection, "DELETE FROM parlant_store_session WHERE key = %s", (key,))
+            return any(alive for _, alive in rows)
+
+    def set_metadata(
+        self,
+        connection: BaseDatabaseWrapper,
+        name: SessionName,
+        metadata: str,
+        time: Time,
+        merge: bool,
+    ) -> JSONObject:
+        with write(connection):
+            key, _, before = self._reserve(connection, name, None, 0, time)
+            after: JSONObject = codec.decode_document(metadata)
+            if merge:
+                after = codec.decode_document(before) | after
+            fetch(
+                connection,
+                "UPDATE parlant_store_session SET metadata = %s WHERE key = %s",
+                (codec.encode_document(after, "metadata"), key),
+            )
+            return after
+
+    def expire(self, connection: BaseDatabaseWrapper, time: Time, batch_size: int) -> ExpireResult:
+        with write(connection):
+            removed = [
+                fetch(
+                    connection,
+                    f"DELETE FROM {table} WHERE key IN (SELECT key FROM {table}"
+                    " WHERE expires_at <= %s ORDER BY expires_at LIMIT %s) RETURNING key",
+                    (time.now, batch_size),
+                )
+                for table in ("parlant_store_session", "parlant_store_document")
+            ]
+            self._delete_items(connection, removed[0])
+        return ExpireResult(sessions=len(removed[0]), documents=len(removed[1]))
+
+    def _reserve(
+        self,
+        connection: BaseDatabaseWrapper,
+        name: SessionName,
+        user_id: str | None,
+        count: int,
+        time: Time,
+    ) -> tuple[int, int, str]:
+        """Make room for ``count`` items; return the key, the position after them, the metadata."""
+        sql = (
+            "INSERT INTO parlant_store_session (namespace, session_id, full_names, user_id,"
+            " metadata, state, next_position, item_count, created_at, updated_at, expires_at)"
+            " VALUES (%s, %s, %s, %s, '{}', '{}', %s, %s, %s, %s, %s)"
+            " ON CONFLICT (namespace, session_id) DO UPDATE SET"
+            " next_position = next_position + excluded.next_position,"
+            " item_count = item_count + excluded.item_count,"
+            " full_names = CASE WHEN user_id IS NULL THEN excluded.full_names ELSE full_names END,"
+            " user_id = COALESCE(user_id, excluded.user_id),"
+            " updated_at = excluded.updated_at,"
+            " expires_at = COALESCE(excluded.expires_at, expires_at)"
+            f" WHERE {LIVE} RETURNING key, next_position, metadata"
+        )
+        params = (
+            *columns(name),
+            full_names(name, user_id),
+            None if user_id is None else codec.to_column(user_id),
+            count,
+            count,
+            time.now,
+            *time,
+            time.now,
+        )
+        rows = fetch(connection, sql, params)
+        if not rows:
+            self.delete_session(connection, name, time)
+            rows = fetch(connection, sql, params)
+        return rows[0]
+
+    def _delete_items(self, connection: BaseDatabaseWrapper, sessions: Sequence[Row]) -> None:
+        fetch(
+            connection,
+            "DELETE FROM parlant_store_session_item"
+            " WHERE session_key IN (SELECT value FROM json_each(%s))",
+            (json.dumps([row[0] for row in sessions]),),
+        )
+
+
+def _decode(rows: list[Row], name: SessionName) -> list[JSONObject]:
+    texts = [text for (text,) in rows]
+    try:
+        items: list[JSONObject] = json.loads(f"[{','.join(texts)}]")
+    except ValueError:
+        items = []
+    return items if len(items) == len(texts) else _decode_damaged(texts, name)
+
+
+def _decode_damaged(texts: list[str], name: SessionName) -> list[JSONObject]:
+    items = []
+    for text in texts:
+        try:
+            items.append(json.loads(text))
+        except ValueError:
+            logger.warning("Skipped a damaged item of %r", name)
+    return items
+
+
+def _info(connection: BaseDatabaseWrapper, row: Row) -> SessionInfo:
+    namespace, session_id, full, user_id, item_count, metadata, *times = row
+    names = {} if full is None else json.loads(full)
+    created_at, updated_at, expires_at = (_aware(connection, time) for time in times)
+    return SessionInfo(
+        namespace=names.get("namespace", codec.unescape(namespace)),
+        session_id=names.get("session_id", codec.unescape(session_id)),
+        user_id=names.get("user_id", user_id and codec.unescape(user_id)),
+        item_count=item_count,
+        metadata=codec.decode_document(metadata),
+        created_at=created_at,
+        updated_at=updated_at,
+        expires_at=expires_at,
+    )
+
+
+def _aware(connection: BaseDatabaseWrapper, time: Any) -> Any:
+    if time is None or connection.timezone is None or not timezone.is_naive(time):
+        return time
+    return timezone.make_aware(time, connection.timezone)

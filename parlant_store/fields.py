@@ -1,0 +1,35 @@
+"""Columns that mean the same on SQLite and PostgreSQL."""
+
+from typing import Any
+
+from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from parlant_store.codec import DocumentDecoder, DocumentEncoder
+
+
+class CodePointField(models.TextField):  # type: ignore[type-arg]
+    """Text that sorts and compares by code point, whatever the database's language.
+
+    SQLite does so by itself; on PostgreSQL the column is COLLATE "C".
+    """
+
+    def db_parameters(self, connection: BaseDatabaseWrapper) -> dict[str, Any]:
+        parameters = super().db_parameters(connection)
+        if connection.vendor == "postgresql":
+            parameters["collation"] = "C"
+        return parameters
+
+
+class DocumentField(models.JSONField):
+    """A JSON value that comes back as it was, NUL and lone surrogates included."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["encoder"] = DocumentEncoder
+        kwargs["decoder"] = DocumentDecoder
+        super().__init__(*args, **kwargs)
+
+    def deconstruct(self) -> Any:
+        name, path, args, kwargs = super().deconstruct()
+        del kwargs["encoder"], kwargs["decoder"]
+        return name, path, args, kwargs

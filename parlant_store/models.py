@@ -1,0 +1,161 @@
+"""The tables: documents, sessions and the items of sessions.
+
+They are written by the stores; writing them through these models skips the rules that
+a store keeps (positions, counters, promoted columns).
+"""
+
+import json
+from typing import Any, ClassVar
+
+from django.db import models
+from django.db.models import F, Q, UniqueConstraint, Value
+from django.db.models.functions import Coalesce, Now
+from django.db.models.lookups import IsNull
+from django.utils.translation import gettext_lazy as _
+
+from parlant_store.fields import CodePointField, DocumentField
+from parlant_store.sql.expressions import IndexedField
+
+_ORDER = (Coalesce("creation_utc", Value("")), Coalesce("document_id", Value("")))
+
+
+def _owned_by(column: str) -> models.Index:
+    return models.Index(
+        F("collection"),
+        F(column),
+        *_ORDER,
+        name=f"parlant_store_doc_{column.removesuffix('_id')}",
+        condition=Q(**{f"{column}__isnull": False}),
+    )
+
+
+def _indexed(name: str, *columns: str) -> models.Index:
+    fields = [IndexedField("data", column) for column in columns]
+    return models.Index(
+        F("collection"),
+        *fields,
+        name=f"parlant_store_doc_{name}",
+        condition=Q(IsNull(fields[0], False)),
+    )
+
+
+class Document(models.Model):
+    """One JSON document of a collection."""
+
+    key = models.BigAutoField(primary_key=True)
+    collection = CodePointField()
+    document_id = CodePointField(_("id"), db_column="id", null=True)
+    version = CodePointField(null=True)
+    creation_utc = CodePointField(_("created"), null=True)
+    session_id = CodePointField(_("session"), null=True)
+    customer_id = CodePointField(_("customer"), null=True)
+    agent_id = CodePointField(_("agent"), null=True)
+    data = DocumentField()
+    updated_at = models.DateTimeField(_("updated"), db_default=Now())
+    expires_at = models.DateTimeField(_("expires"), null=True)
+
+    class Meta:
+        verbose_name = _("document")
+        verbose_name_plural = _("documents")
+        constraints: ClassVar = [
+            UniqueConstraint(fields=["collection", "document_id"], name="parlant_store_doc_id"),
+        ]
+        indexes: ClassVar = [
+            models.Index(F("collection"), *_ORDER, name="parlant_store_doc_created"),
+            _owned_by("session_id"),
+            _owned_by("customer_id"),
+            _owned_by("agent_id"),
+            models.Index(
+                F("collection"),
+                F("session_id"),
+                IndexedField("data", "offset"),
+                name="parlant_store_doc_offset",
+                condition=Q(session_id__isnull=False),
+            ),
+            _indexed("variable", "variable_id", "key"),
+            _indexed("tag", "tag_id"),
+            _indexed("source", "source"),
+            _indexed("target", "target"),
+            models.Index(
+                fields=["expires_at"],
+                name="parlant_store_doc_expires",
+                condition=Q(expires_at__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.collection}/{self.document_id or self.key}"
+
+
+class Session(models.Model):
+    """An ordered list of items under a session_id, inside a namespace."""
+
+    key = models.BigAutoField(primary_key=True)
+    namespace = CodePointField(blank=True, default="")
+    session_id = CodePointField(_("session id"))
+    user_id = CodePointField(_("owner"), null=True, blank=True)
+    full_names = models.TextField(
+        null=True,
+        help_text=_("JSON of the names above that were too long for an index; mostly null."),
+    )
+    metadata = DocumentField(default=dict, blank=True)
+    state = DocumentField(
+        default=dict, blank=True, help_text=_("What a framework keeps beside its items.")
+    )
+    next_position = models.BigIntegerField(default=0)
+    item_count = models.BigIntegerField(_("items"), default=0)
+    created_at = models.DateTimeField(_("created"), db_default=Now())
+    updated_at = models.DateTimeField(_("updated"), db_default=Now())
+    expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("session")
+        verbose_name_plural = _("sessions")
+        constraints: ClassVar = [
+            UniqueConstraint(fields=["namespace", "session_id"], name="parlant_store_session_id"),
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["user_id", "namespace", "session_id"],
+                name="parlant_store_session_owner",
+                condition=Q(user_id__isnull=False),
+            ),
+            models.Index(
+                fields=["expires_at"],
+                name="parlant_store_session_expires",
+                condition=Q(expires_at__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.session_id}" if self.namespace else self.session_id
+
+
+class SessionItem(models.Model):
+    """One message, tool call or output of a session."""
+
+    key = models.BigAutoField(primary_key=True)
+    session = models.ForeignKey(
+        Session, models.CASCADE, db_column="session_key", db_index=False, related_name="items"
+    )
+    position = models.BigIntegerField()
+    role = models.TextField(null=True)
+    text = models.TextField(null=True, help_text=_("What a person would read; for searching."))
+    data = models.TextField(help_text=_("The item as JSON text, exactly as it was given."))
+    created_at = models.DateTimeField(_("created"), db_default=Now())
+
+    class Meta:
+        verbose_name = _("item")
+        verbose_name_plural = _("items")
+        db_table = "parlant_store_session_item"
+        constraints: ClassVar = [
+            UniqueConstraint(fields=["session", "position"], name="parlant_store_item_position"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.role} {self.position}"
+
+    @property
+    def item(self) -> Any:
+        """The item itself; raises json.JSONDecodeError where the row is damaged."""
+        return json.loads(self.data)
