@@ -130,7 +130,7 @@ class Documents(ABC):
             " UNION ALL SELECT (SELECT min(collection) FROM parlant_store_document"
             " WHERE collection > name) FROM names WHERE name IS NOT NULL)"
             " SELECT name FROM names WHERE EXISTS ("
-            f"SELECT 1 FROM parlant_store_document WHERE collection = name AND {LIVE})"
+            f"SELECT 1 FROM parlant_store_document WHERE collection = name AND {LIVE}) ORDER BY name"
         )
         return [codec.unescape(name) for (name,) in fetch(connection, sql, (time.now,))]
 

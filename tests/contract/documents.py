@@ -1,0 +1,508 @@
+"""Documents: the same answers from every backend that keeps them."""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from parlant_store import query
+from parlant_store.backends.base import BaseBackend
+from parlant_store.exceptions import (
+    DuplicateDocument,
+    InvalidFilter,
+    InvalidItem,
+    InvalidLimit,
+    InvalidName,
+)
+from parlant_store.types import DocumentCursor
+from tests.contract.sessions import IDS, NASTY, NO_ITEMS, in_threads, json_objects, nested
+
+MakeStore = Callable[..., BaseBackend]
+
+BIG = int("9" * 400)
+
+VALUES = [
+    None, True, False, 0, 1, 1.0, -1, 1.5, 2**53 + 1, 2**63, BIG, -BIG, 1e300,
+    "", "1", "true", "a", "B", "é", "e\u0301", "😀", "a\0", "a\x01", "\ud800", "\ud7ff", "\ue000",
+    [], [1], [1.0], ["1"], [True], {}, {"a": 1}, {"a": True}, {"\0": "\ud800"},
+]  # fmt: skip
+
+FIELDS = ["plain", "id", "session_id", "offset", "variable_id", "key", "data", "a.b", 'q"', "\0x"]
+
+COMPARABLE = [value for value in VALUES if query.kind_of(value) is not None]
+
+leaves = st.one_of(
+    st.tuples(st.sampled_from(["$eq", "$ne"]), st.sampled_from(VALUES)),
+    st.tuples(st.sampled_from(["$in", "$nin"]), st.lists(st.sampled_from(VALUES), max_size=4)),
+    st.tuples(st.sampled_from(["$gt", "$gte", "$lt", "$lte"]), st.sampled_from(COMPARABLE)),
+).map(lambda pair: {pair[0]: pair[1]})
+filters = st.recursive(
+    st.dictionaries(st.sampled_from(FIELDS), leaves, max_size=2),
+    lambda inner: st.dictionaries(
+        st.sampled_from(["$and", "$or"]), st.lists(inner, max_size=3), min_size=1, max_size=2
+    ),
+    max_leaves=6,
+)
+
+
+def made(number: int, **fields: Any) -> dict[str, Any]:
+    """A document whose creation follows its number."""
+    return {"id": f"d{number}", "creation_utc": f"2030-01-01T00:00:{number:02}", **fields}
+
+
+def ids(documents) -> list[Any]:
+    return [document.get("id") for document in documents]
+
+
+class DocumentContract:
+    """Tests of documents; a subclass gives the fixture ``make_store``."""
+
+    @pytest.fixture
+    def make_store(self) -> MakeStore:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def store(self, make_store: MakeStore) -> BaseBackend:
+        return make_store()
+
+    def found(self, store, where, collection="c") -> list[Any]:
+        return ids(store.find(collection, where).documents)
+
+    def test_a_document_comes_back(self, store):
+        document = made(1, session_id="s", data=1, key=2, offset=3, pk=4, collection=5)
+        store.insert_one("c", document)
+        assert store.find_one("c", {"id": {"$eq": "d1"}}) == document
+        assert store.find("c").documents == (document,)
+        assert store.find_one("other") is None
+        assert store.find("other").documents == ()
+
+    @pytest.mark.parametrize("value", [*VALUES, *NASTY])
+    def test_any_value_comes_back(self, store, value):
+        store.insert_one("c", {"id": "d", "value": value})
+        found = store.find_one("c")["value"]
+        assert found == value
+        assert type(found) is type(value)
+        store.update_one("c", {}, {"other": value})
+        assert store.find_one("c")["other"] == value
+
+    @settings(
+        max_examples=50,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
+    @given(document=json_objects)
+    def test_whatever_json_can_say_comes_back(self, store, document):
+        document.pop("id", None)
+        store.drop_collection("c")
+        store.insert_one("c", document)
+        assert store.find_one("c") == document
+        assert store.update_one("c", {}, document).document == document
+
+    def test_an_id_is_taken_once_in_a_collection(self, store):
+        store.insert_one("c", {"id": "d", "n": 1})
+        with pytest.raises(DuplicateDocument, match="'c'.*'d'"):
+            store.insert_one("c", {"id": "d", "n": 2})
+        store.insert_one("other", {"id": "d", "n": 3})
+        assert store.find("c").documents == ({"id": "d", "n": 1},)
+
+    def test_documents_without_id(self, store):
+        store.insert_one("c", {"n": 1})
+        store.insert_one("c", {"n": 2, "id": None})
+        assert len(store.find("c").documents) == 2
+
+    @pytest.mark.parametrize("id_", IDS)
+    def test_ids_of_any_script(self, store, id_):
+        fields = ("id", "session_id", "customer_id", "agent_id", "version", "creation_utc")
+        document = dict.fromkeys(fields, id_)
+        store.insert_one("c", document)
+        store.insert_one("c", {"id": id_[:-1] + "!", "session_id": id_[:-1] + "!"})
+        for field in fields:
+            assert store.find("c", {field: {"$eq": id_}}).documents == (document,)
+        with pytest.raises(DuplicateDocument):
+            store.insert_one("c", document)
+        assert store.delete_one("c", {"id": {"$eq": id_}}) == document
+
+    @pytest.mark.parametrize("id_", ["", "a\0b", "x" * 4097, 5, [1], True])
+    def test_bad_ids_are_refused(self, store, id_):
+        with pytest.raises(InvalidName, match="the document's id"):
+            store.insert_one("c", {"id": id_})
+        store.insert_one("c", {"id": "d"})
+        with pytest.raises(InvalidName):
+            store.update_one("c", {}, {"id": id_})
+        with pytest.raises(InvalidName):
+            store.update_one("c", {"id": {"$eq": "x"}}, {"id": id_}, upsert=True)
+        assert store.find("c").documents == ({"id": "d"},)
+
+    @pytest.mark.parametrize("name", ["", "a\0b", "x" * 513, "😀" * 129, None, 5])
+    def test_bad_collections_are_refused(self, store, name):
+        for call in (
+            store.find,
+            store.find_one,
+            store.drop_collection,
+            lambda name: store.insert_one(name, {}),
+            lambda name: store.update_one(name, {}, {}),
+            lambda name: store.delete_one(name, {}),
+        ):
+            with pytest.raises(InvalidName, match="collection"):
+                call(name)
+
+    def test_names_of_collections_never_collide(self, store):
+        names = ["a-b", "a_b", "a.b", "Events", "events", "x" * 512, "x" * 511, "a\x01", "\ud800"]
+        for name in names:
+            store.insert_one(name, {"id": "d", "name": name})
+        assert store.list_collections() == sorted(names)
+        for name in names:
+            assert store.find(name).documents == ({"id": "d", "name": name},)
+        assert store.drop_collection("a.b") == 1
+        assert store.drop_collection("a.b") == 0
+        assert sorted(store.list_collections()) == sorted(set(names) - {"a.b"})
+
+    @pytest.mark.parametrize("wrong", NO_ITEMS)
+    def test_what_json_cannot_say_is_refused_by_name(self, store, wrong):
+        value, said = NO_ITEMS[wrong]
+        bad = {"id": "e", "x": [nested(600) if value == "deep" else value]}
+        store.insert_one("c", {"id": "d"})
+        for call in (
+            lambda: store.insert_one("c", bad),
+            lambda: store.update_one("c", {}, bad),
+            lambda: store.update_one("c", {"id": {"$eq": "e"}}, bad, upsert=True),
+        ):
+            with pytest.raises(InvalidItem, match=f"document.*{said}"):
+                call()
+        with pytest.raises(InvalidFilter, match=said):
+            store.find("c", {"x": {"$eq": bad}})
+        assert store.find("c").documents == ({"id": "d"},)
+
+    @pytest.mark.parametrize("document", [None, 5, "x", [], [("id", "d")]])
+    def test_only_dicts_are_documents(self, store, document):
+        with pytest.raises(InvalidItem, match="document must be a dict"):
+            store.insert_one("c", document)
+
+    # Order and pages
+
+    def test_order_is_by_creation_and_id_by_code_point(self, store):
+        keys = [
+            (None, None), (None, "A"), (None, "b"), ("2030", "B"), ("2030", "a"), ("2030", "é"),
+            ("2030", "😀"), ("2030-01-01T00:00:00+00:00", "c"),
+            ("2030-01-01T00:00:00.000001+00:00", "d"), ("é", "e"),
+        ]  # fmt: skip
+        keys.sort(key=lambda key: (key[0] or "", key[1] or ""))
+        shuffled = random.Random(1).sample(keys, len(keys))
+        for created, id_ in shuffled:
+            given = {"creation_utc": created, "id": id_}
+            store.insert_one("c", {field: value for field, value in given.items() if value})
+        found = [(d.get("creation_utc"), d.get("id")) for d in store.find("c").documents]
+        assert found == keys
+        found = store.find("c", direction="desc").documents
+        assert [(d.get("creation_utc"), d.get("id")) for d in found] == keys[::-1]
+
+    @pytest.mark.parametrize("direction", ["asc", "desc"])
+    @pytest.mark.parametrize("limit", [1, 2, 3, 7])
+    def test_pages_cover_everything_once(self, store, direction, limit):
+        for number in range(7):
+            store.insert_one("c", {"id": f"d{number}", "creation_utc": str(number // 3)})
+        found, cursor, left = [], None, 7
+        while True:
+            page = store.find("c", limit=limit, cursor=cursor, direction=direction, count=True)
+            assert page.total_count == left
+            found += ids(page.documents)
+            left -= len(page.documents)
+            assert page.has_more == (left > 0) == (page.next_cursor is not None)
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        expected = [f"d{number}" for number in range(7)]
+        assert found == (expected if direction == "asc" else expected[::-1])
+
+    def test_a_cursor_outlives_its_document(self, store):
+        for number in range(4):
+            store.insert_one("c", made(number))
+        cursor = store.find("c", limit=2).next_cursor
+        assert cursor == DocumentCursor(creation_utc="2030-01-01T00:00:01", id="d1")
+        store.delete_one("c", {"id": {"$eq": "d1"}})
+        assert ids(store.find("c", cursor=cursor).documents) == ["d2", "d3"]
+        assert ids(store.find("c", cursor=cursor, direction="desc").documents) == ["d0"]
+
+    def test_pages_start_among_documents_without_creation(self, store):
+        store.insert_one("c", {"id": "b"})
+        store.insert_one("c", {"id": "a"})
+        store.insert_one("c", made(1))
+        cursor = DocumentCursor(creation_utc="", id="a")
+        assert ids(store.find("c", cursor=cursor).documents) == ["b", "d1"]
+        cursor = DocumentCursor(creation_utc="2030", id="x")
+        assert ids(store.find("c", cursor=cursor, direction="desc").documents) == ["b", "a"]
+
+    def test_limit_zero(self, store):
+        page = store.find("c", limit=0, count=True)
+        assert (page.documents, page.has_more, page.total_count) == ((), False, 0)
+        store.insert_one("c", made(1))
+        page = store.find("c", limit=0, count=True)
+        assert (page.documents, page.has_more, page.next_cursor) == ((), True, None)
+        assert page.total_count == 1
+        assert store.find("c", limit=0).has_more
+
+    def test_counting_is_left_out_unless_asked_for(self, store):
+        assert store.find("c").total_count is None
+
+    @pytest.mark.parametrize("limit", [-1, 1.5, "1", True])
+    def test_bad_limits_are_refused(self, store, limit):
+        with pytest.raises(InvalidLimit):
+            store.find("c", limit=limit)
+
+    def test_bad_directions_are_refused(self, store):
+        with pytest.raises(InvalidFilter):
+            store.find("c", direction="up")
+
+    # Filters
+
+    @pytest.mark.parametrize("field", FIELDS)
+    @pytest.mark.parametrize("operator", ["$eq", "$ne", "$gt", "$gte", "$lt", "$lte"])
+    def test_every_value_against_every_value(self, store, field, operator):
+        documents = [{"n": number, field: value} for number, value in enumerate(VALUES)]
+        if field == "id":
+            documents = [d for d in documents if isinstance(d["id"], str) and d["id"] not in
+                         {"", "a\0"}]  # fmt: skip
+        documents.append({"n": -1})
+        for document in documents:
+            store.insert_one("c", document)
+        operands = VALUES if operator in ("$eq", "$ne") else COMPARABLE
+        for operand in operands:
+            where = {field: {operator: operand}}
+            parsed = query.parse(where)
+            expected = {d["n"] for d in documents if query.matches(parsed, d)}
+            assert {d["n"] for d in store.find("c", where).documents} == expected, where
+
+    @settings(
+        max_examples=200,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
+    @given(where=filters)
+    def test_filters_answer_as_the_grammar_says(self, store, where):
+        documents = self._documents_of_all_kinds(store)
+        parsed = query.parse(where)
+        expected = {d["n"] for d in documents if query.matches(parsed, d)}
+        page = store.find("all", where, count=True)
+        assert {d["n"] for d in page.documents} == expected
+        assert page.total_count == len(expected)
+
+    def _documents_of_all_kinds(self, store) -> list[dict[str, Any]]:
+        chance = random.Random(7)
+        documents = []
+        for number in range(60):
+            fields = chance.sample([f for f in FIELDS if f != "id"], chance.randint(0, 4))
+            document = {field: chance.choice(VALUES) for field in fields}
+            documents.append({"n": number, "id": f"d{number}", **document})
+        if store.find_one("all") is None:
+            for document in documents:
+                store.insert_one("all", document)
+        return documents
+
+    def test_what_is_true_and_what_is_false(self, store):
+        store.insert_one("c", {"id": "d", "a": 1, "b": "x"})
+        for where in ({}, None, {"$and": []}, {"a": {}}, {"a": {"$nin": []}}, {"q": {"$ne": 1}},
+                      {"q": {"$eq": None}}, {"a": {"$gt": 0, "$lt": 2}}, {"a": {"$eq": 1.0}},
+                      {"$and": [{"a": {"$eq": 1}}], "b": {"$eq": "x"}}):  # fmt: skip
+            assert self.found(store, where) == ["d"], where
+        for where in ({"$or": []}, {"a": {"$in": []}}, {"a": {"$eq": True}}, {"a": {"$eq": "1"}},
+                      {"a": {"$ne": 1}}, {"a": {"$gt": "0"}}, {"b": {"$gt": 0}},
+                      {"q": {"$lt": 5}}, {"q": {"$in": [1]}}, {"a": {"$eq": None}},
+                      {"$and": [{"a": {"$eq": 1}}], "b": {"$eq": "y"}}):  # fmt: skip
+            assert self.found(store, where) == [], where
+
+    @pytest.mark.parametrize(
+        ("where", "said"),
+        [
+            ({"a": {"$like": 1}}, r"'\$like' on 'a' is no operator"),
+            ({"a": {"eq": 1}}, "'eq' on 'a' is no operator"),
+            ({"a": 1}, r"condition on 'a' must be a mapping.*\$eq"),
+            ({"$not": {}}, r"'\$not' is no operator and no field"),
+            ({5: {"$eq": 1}}, "5 is no operator and no field"),
+            ({"$and": {"a": {"$eq": 1}}}, r"\$and takes a list"),
+            ({"$or": "x"}, r"\$or takes a list"),
+            ({"$or": [1]}, "a filter must be a mapping"),
+            ({"a": {"$in": "x"}}, r"\$in on 'a' takes a list"),
+            ({"a": {"$nin": 5}}, r"\$nin on 'a' takes a list"),
+            ({"a": {"$gt": None}}, r"\$gt on 'a' compares text"),
+            ({"a": {"$lt": [1]}}, r"\$lt on 'a' compares text"),
+            ({"a": {"$eq": float("nan")}}, "nan"),
+            ([], "a filter must be a mapping"),
+            ("x", "a filter must be a mapping"),
+        ],
+    )
+    def test_what_is_no_filter_is_refused(self, store, where, said):
+        for call in (store.find, store.find_one, store.delete_one):
+            with pytest.raises(InvalidFilter, match=said):
+                call("c", where)
+        with pytest.raises(InvalidFilter, match=said):
+            store.update_one("c", where, {})
+
+    def test_nesting_without_end_is_refused(self, store):
+        where: dict[str, Any] = {}
+        for _ in range(60):
+            where = {"$and": [where]}
+        with pytest.raises(InvalidFilter, match="levels"):
+            store.find("c", where)
+
+    def test_filters_of_thousands_of_terms(self, store):
+        for number in range(20):
+            store.insert_one("c", made(number, tag=f"t{number}"))
+        terms = [{"id": {"$eq": f"d{number}"}} for number in range(10, 10_000)]
+        assert len(self.found(store, {"$or": terms})) == 10
+        terms = [{"id": {"$eq": f"d{n}"}, "tag": {"$eq": f"t{n}"}} for n in range(15, 3_000)]
+        assert len(self.found(store, {"$or": terms})) == 5
+        terms = [{"id": {"$ne": f"d{number}"}} for number in range(18, 3_000)]
+        assert len(self.found(store, {"$and": terms})) == 18
+        assert len(self.found(store, {"id": {"$in": {f"d{n}" for n in range(20_000)}}})) == 20
+
+    # find_one
+
+    def test_find_one_without_sort_takes_the_first(self, store):
+        for number in (2, 1, 3):
+            store.insert_one("c", made(number))
+        assert store.find_one("c")["id"] == "d1"
+        assert store.find_one("c", {"id": {"$ne": "d1"}})["id"] == "d2"
+
+    @pytest.mark.parametrize("field", ["offset", "n", "a.b", 'q"'])
+    def test_sorting_goes_by_kind_and_value(self, store, field):
+        ascending = [None, False, True, "", "B", "a", "é", -BIG, -1.5, 0, 2, 10, BIG]
+        for number, value in enumerate(random.Random(3).sample(ascending, len(ascending))):
+            store.insert_one("c", made(number, **{field: value}))
+        left = list(ascending)
+        while left:
+            low = store.find_one("c", sort=[(field, "asc")])[field]
+            high = store.find_one("c", sort=[(field, "desc")])[field]
+            assert (low, high) == (left[0], left[-1])
+            store.delete_one("c", {field: {"$eq": left.pop(0)}})
+
+    def test_sorting_by_several_fields(self, store):
+        for number, (a, b) in enumerate([(1, 1), (1, 2), (2, 1), (2, 2)]):
+            store.insert_one("c", made(number, a=a, b=b))
+        assert store.find_one("c", sort=[("a", "asc"), ("b", "desc")])["id"] == "d1"
+        assert store.find_one("c", sort=[("a", "desc"), ("b", "asc")])["id"] == "d2"
+        assert store.find_one("c", sort=[("q", "desc")])["id"] == "d0"
+
+    @pytest.mark.parametrize("sort", [[("a", "up")], ["a"], [("a",)], [(1, "asc")]])
+    def test_bad_sorts_are_refused(self, store, sort):
+        with pytest.raises(InvalidFilter):
+            store.find_one("c", sort=sort)
+
+    # update_one, delete_one
+
+    def test_update_merges_key_by_key(self, store):
+        store.insert_one("c", made(1, a={"x": 1, "y": None}, b=2))
+        result = store.update_one("c", {"id": {"$eq": "d1"}}, {"a": {"z": 1}, "c": None})
+        assert result.matched
+        assert result.document == made(1, a={"z": 1}, b=2, c=None)
+        assert store.find_one("c") == result.document
+
+    def test_update_with_nothing_to_change(self, store):
+        store.insert_one("c", made(1))
+        assert store.update_one("c", {}, {}).document == made(1)
+
+    def test_update_takes_the_first_that_matches(self, store):
+        for number in (2, 1):
+            store.insert_one("c", made(number))
+        assert store.update_one("c", {}, {"a": 1}).document["id"] == "d1"
+        assert store.find_one("c", {"id": {"$eq": "d2"}}) == made(2)
+
+    def test_update_returns_the_document_even_if_it_matches_no_more(self, store):
+        store.insert_one("c", made(1, state="new"))
+        result = store.update_one("c", {"state": {"$eq": "new"}}, {"state": "old"})
+        assert result.document == made(1, state="old")
+
+    def test_update_without_a_match(self, store):
+        result = store.update_one("c", {"id": {"$eq": "d"}}, {"a": 1})
+        assert (result.matched, result.document) == (False, None)
+        assert store.find("c").documents == ()
+
+    def test_upsert_inserts_params_alone(self, store):
+        where = {"id": {"$eq": "d"}, "key": {"$eq": "k"}}
+        result = store.update_one("c", where, {"id": "e", "a": 1}, upsert=True)
+        assert (result.matched, result.document) == (False, {"id": "e", "a": 1})
+        assert store.find("c").documents == ({"id": "e", "a": 1},)
+        with pytest.raises(DuplicateDocument):
+            store.update_one("c", where, {"id": "e", "a": 2}, upsert=True)
+        assert store.find("c").documents == ({"id": "e", "a": 1},)
+
+    def test_upsert_updates_what_matches(self, store):
+        store.insert_one("c", {"id": "d", "variable_id": "v", "key": "k", "value": 1})
+        where = {"variable_id": {"$eq": "v"}, "key": {"$eq": "k"}}
+        params = {"id": "new", "variable_id": "v", "key": "k", "value": 2}
+        result = store.update_one("c", where, params, upsert=True)
+        assert (result.matched, result.document) == (True, params)
+        assert store.find("c").documents == (params,)
+        assert self.found(store, {"id": {"$eq": "d"}}) == []
+        assert self.found(store, {"id": {"$eq": "new"}}) == ["new"]
+
+    def test_an_id_of_another_document_is_refused(self, store):
+        store.insert_one("c", {"id": "d"})
+        store.insert_one("c", {"id": "e"})
+        with pytest.raises(DuplicateDocument):
+            store.update_one("c", {"id": {"$eq": "d"}}, {"id": "e", "a": 1})
+        assert store.find("c").documents == ({"id": "d"}, {"id": "e"})
+        assert store.update_one("c", {"id": {"$eq": "d"}}, {"id": "d", "a": 1}).matched
+
+    def test_fields_that_are_columns_follow_updates(self, store):
+        store.insert_one("c", made(1, session_id="s", customer_id="x"))
+        store.update_one("c", {}, {"session_id": "t", "customer_id": None, "agent_id": "a",
+                                   "creation_utc": 5})  # fmt: skip
+        for where in ({"session_id": {"$eq": "t"}}, {"customer_id": {"$eq": None}},
+                      {"agent_id": {"$in": ["a", "b"]}}, {"creation_utc": {"$eq": 5}},
+                      {"customer_id": {"$ne": "x"}}, {"session_id": {"$nin": ["s"]}}):  # fmt: skip
+            assert self.found(store, where) == ["d1"], where
+        assert self.found(store, {"session_id": {"$eq": "s"}}) == []
+
+    def test_delete_returns_what_it_removed(self, store):
+        for number in (2, 1):
+            store.insert_one("c", made(number))
+        assert store.delete_one("c", {}) == made(1)
+        assert store.delete_one("c", {"id": {"$eq": "d1"}}) is None
+        assert store.delete_one("c", {}) == made(2)
+        assert store.list_collections() == []
+
+    # Many at once
+
+    def test_updates_of_different_fields_all_stay(self, store):
+        store.insert_one("c", {"id": "d"})
+        in_threads(lambda n: store.update_one("c", {"id": {"$eq": "d"}}, {f"f{n}": n}), 20)
+        assert store.find_one("c") == {"id": "d"} | {f"f{n}": n for n in range(20)}
+
+    def test_each_document_is_deleted_once(self, store):
+        for number in range(20):
+            store.insert_one("c", made(number))
+        deleted: list[Any] = []
+        in_threads(lambda _: deleted.append(store.delete_one("c", {})), 20)
+        assert sorted(document["id"] for document in deleted) == sorted(
+            f"d{number}" for number in range(20)
+        )
+
+    def test_an_update_never_brings_a_document_back(self, store):
+        for round_ in range(5):
+            store.insert_one("c", {"id": f"d{round_}"})
+            where = {"id": {"$eq": f"d{round_}"}}
+
+            def work(number: int, where: Any = where) -> None:
+                if number % 2:
+                    store.delete_one("c", where)
+                else:
+                    store.update_one("c", where, {"n": number})
+
+            in_threads(work, 8)
+        assert store.find("c").documents == ()
+
+    def test_one_of_many_inserts_of_an_id_wins(self, store):
+        outcomes: list[str] = []
+
+        def insert(number: int) -> None:
+            try:
+                store.insert_one("c", {"id": "d", "n": number})
+                outcomes.append("stored")
+            except DuplicateDocument:
+                outcomes.append("refused")
+
+        in_threads(insert, 10)
+        assert sorted(outcomes) == ["refused"] * 9 + ["stored"]
