@@ -21,10 +21,12 @@ TEXT_FIELDS = ("variable_id", "key", "tag_id", "source", "target")
 PREFIX = 100
 """How many characters of a text field an index keeps on PostgreSQL."""
 
-# Clamped and rounded to a bigint: monotone, so it serves ranges and orders.
+# Clamped and rounded to a bigint, below all of which comes what is no number: monotone, so
+# it serves ranges and orders.
 _POSTGRESQL_NUMBER = (
     "(CASE WHEN jsonb_typeof({data} -> '{field}') = 'number' THEN "
-    "round(least(greatest(({data} ->> '{field}')::numeric, -9e18), 9e18))::bigint END)"
+    "round(least(greatest(({data} ->> '{field}')::numeric, -9e18), 9e18))::bigint"
+    " ELSE '-9223372036854775808'::bigint END)"
 )
 _POSTGRESQL_TEXT = f"left({{data}} ->> '{{field}}', {PREFIX})"
 _SQLITE_TEXT = "json_extract({data}, '$.{field}')"

@@ -26,10 +26,6 @@ _COLUMNS = ", ".join(PROMOTED)
 _REPLACE = ", ".join(
     f"{column} = excluded.{column}" for column in (*PROMOTED, "data", "updated_at", "expires_at")
 )
-_ORDER = {
-    "asc": f"{CREATED}, {ID}",
-    "desc": f"{CREATED} DESC, {ID} DESC",
-}
 _AFTER = {"asc": ">", "desc": "<"}
 
 
@@ -71,7 +67,7 @@ class Documents(ABC):
         if cursor is not None:
             where += f" AND ({CREATED}, {ID}) {_AFTER[direction]} (%s, %s)"
             params += [codec.to_column(cursor.creation_utc), codec.to_column(cursor.id)]
-        page = f"{where} ORDER BY {_ORDER[direction]}"
+        page = f"{where} ORDER BY {self.renderer.order(filter_, direction)}"
         page_params = list(params)
         if limit is not None:
             page += " LIMIT %s"
@@ -85,7 +81,8 @@ class Documents(ABC):
             "SELECT matching.n, page.data"
             f" FROM (SELECT count(*) AS n FROM parlant_store_document WHERE {where}) AS matching"
             " LEFT JOIN (SELECT data, creation_utc, id FROM parlant_store_document"
-            f" WHERE {page}) AS page ON TRUE ORDER BY {_ORDER[direction]}"
+            f" WHERE {page}) AS page ON TRUE"
+            f" ORDER BY {self.renderer.order(filter_, direction)}"
         )
         rows = self._fetch(connection, sql, [*params, *page_params])
         texts = [text for _, text in rows if text is not None]
@@ -173,7 +170,7 @@ class Documents(ABC):
         time: Time,
     ) -> Sql:
         where, params = self._where(collection, filter_, time)
-        order, order_params = self.renderer.order(sort)
+        order, order_params = self.renderer.order_by(filter_, sort)
         sql = f"SELECT {column} FROM parlant_store_document WHERE {where} ORDER BY {order} LIMIT 1"
         return sql, params + order_params
 

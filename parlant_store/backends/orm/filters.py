@@ -23,6 +23,7 @@ Sql = tuple[str, list[Any]]
 CREATED = "COALESCE(creation_utc, '')"
 ID = "COALESCE(id, '')"
 
+_NULLS = {"asc": "NULLS FIRST", "desc": "NULLS LAST"}
 _SIGNS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 
@@ -74,10 +75,12 @@ class Renderer(ABC):
         sql, params = self.value_in(field, texts)
         if field not in TEXT_FIELDS:
             return sql, params
-        # The indexed expression first: it finds the rows, the exact one confirms them.
+        # The indexed expression, with the index's own condition, finds the rows; the exact one
+        # confirms them.
         prefixes = [codec.escape(text)[: self.prefix] for text in texts]
-        found, prefix_params = self.one_of(indexed_text(self.vendor, "data", field), prefixes)
-        return f"({found} AND {sql})", prefix_params + params
+        indexed = indexed_text(self.vendor, "data", field)
+        found, prefix_params = self.one_of(indexed, prefixes)
+        return f"({indexed} IS NOT NULL AND {found} AND {sql})", prefix_params + params
 
     prefix: int | None = None
 
@@ -98,20 +101,22 @@ class Renderer(ABC):
         """The field is of the operand's kind and compares so with it."""
 
     @abstractmethod
-    def sort_keys(self, field: str) -> list[Sql]:
-        """Expressions that sort by the field: null, boolean, text, number."""
+    def sort_keys(self, field: str, direction: Direction) -> list[Sql]:
+        """What sorts by the field: null, boolean, text, number."""
 
-    def order(self, sort: Sequence[tuple[str, Direction]]) -> Sql:
-        """The expressions after ORDER BY: ``sort``, then the order of find."""
+    def order(self, filter_: Filter, direction: Direction) -> str:
+        """The order of find, for a statement that ``filter_`` narrows."""
+        return f"{CREATED} {direction}, {ID} {direction}"
+
+    def order_by(self, filter_: Filter, sort: Sequence[tuple[str, Direction]]) -> Sql:
+        """``sort``, then the order of find."""
         keys: list[str] = []
         params: list[Any] = []
         for field, direction in sort:
-            for sql, key_params in self.sort_keys(field):
-                keys.append(
-                    f"{sql} {'ASC NULLS FIRST' if direction == 'asc' else 'DESC NULLS LAST'}"
-                )
+            for sql, key_params in self.sort_keys(field, direction):
+                keys.append(sql)
                 params += key_params
-        return ", ".join([*keys, CREATED, ID]), params
+        return ", ".join([*keys, self.order(filter_, "asc")]), params
 
 
 class PostgreSQLRenderer(Renderer):
@@ -151,11 +156,15 @@ class PostgreSQLRenderer(Renderer):
             params = [_clamped(filter_.value), *params]
         return sql, params
 
-    def sort_keys(self, field: str) -> list[Sql]:
+    def sort_keys(self, field: str, direction: Direction) -> list[Sql]:
         value, params = self._field(field)
         text = value.replace("->", "->>")
         keys = [
-            (f"CASE WHEN jsonb_typeof({value}) = '{kind}' THEN {expression} END", params * 2)
+            (
+                f"CASE WHEN jsonb_typeof({value}) = '{kind}' THEN {expression} END"
+                f" {direction} {_NULLS[direction]}",
+                params * 2,
+            )
             for kind, expression in (
                 ("number", f"({text})::numeric"),
                 ("string", f'({text}) COLLATE "C"'),
@@ -163,7 +172,7 @@ class PostgreSQLRenderer(Renderer):
             )
         ]
         if field in NUMBER_FIELDS:
-            return [(indexed_number(self.vendor, "data", field), []), *keys]
+            keys.insert(0, (f"{indexed_number(self.vendor, 'data', field)} {direction}", []))
         return keys
 
     def _field(self, field: str) -> Sql:
@@ -218,7 +227,7 @@ class SQLiteRenderer(Renderer):
             value = indexed_number(self.vendor, "data", filter_.field)
         return f"({type_} IN ('integer', 'real') AND {value} {sign} %s)", [filter_.value]
 
-    def sort_keys(self, field: str) -> list[Sql]:
+    def sort_keys(self, field: str, direction: Direction) -> list[Sql]:
         params = []
         type_, value = self._field(field)
         if not _is_plain(field):
@@ -226,9 +235,20 @@ class SQLiteRenderer(Renderer):
             value = "(SELECT value FROM json_each(data) WHERE key = %s)"
             params = [codec.escape(field)]
         return [
-            (f"(CASE WHEN {type_} IN ({kinds}) THEN {value} END)", params * 2)
+            (
+                f"(CASE WHEN {type_} IN ({kinds}) THEN {value} END)"
+                f" {direction} {_NULLS[direction]}",
+                params * 2,
+            )
             for kinds in ("'integer', 'real'", "'text'", "'true', 'false'")
         ]
+
+    def order(self, filter_: Filter, direction: Direction) -> str:
+        if not _is_selective(filter_):
+            return super().order(filter_, direction)
+        # Without statistics SQLite would walk the whole collection in order. A plus sign
+        # keeps it from using an index for the order; it has the filter's index then.
+        return f"+{CREATED} {direction}, +{ID} {direction}"
 
     def _field(self, field: str) -> tuple[str, str]:
         return f"json_type(data, '$.{field}')", f"json_extract(data, '$.{field}')"
@@ -243,6 +263,18 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 def _is_plain(field: str) -> bool:
     """Whether SQLite can take the field's name as part of a path."""
     return _PLAIN.fullmatch(field) is not None
+
+
+def _is_selective(filter_: Filter) -> bool:
+    """Whether an index finds what the filter wants, though not in the order of find."""
+    match filter_:
+        case In(field, values, negated=False):
+            return field in TEXT_FIELDS or (field in PROMOTED and len(values) != 1)
+        case AllOf(parts):
+            return any(map(_is_selective, parts))
+        case AnyOf(parts):
+            return all(map(_is_selective, parts))
+    return False
 
 
 def _is_beyond_sqlite(value: Any) -> bool:

@@ -1,0 +1,202 @@
+"""One round trip for each operation, and the same work whatever is stored."""
+
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+from psycopg.pq import Trace
+
+from tests.contract.documents import made
+from tests.contract.sessions import numbered
+
+WHERE = {"session_id": {"$eq": "s1"}, "offset": {"$gte": 3}}
+
+OPERATIONS: dict[str, Callable[[Any], Any]] = {
+    "add_items": lambda store: store.add_items("s", numbered(1, 2)),
+    "add_items to a new session": lambda store: store.add_items("new", numbered(1)),
+    "replace_items": lambda store: store.replace_items("s", numbered(1, 2)),
+    "get_items": lambda store: store.get_items("s"),
+    "get_items(20)": lambda store: store.get_items("s", limit=20),
+    "pop_item": lambda store: store.pop_item("s"),
+    "clear": lambda store: store.clear("s"),
+    "exists": lambda store: store.exists("s"),
+    "get_session": lambda store: store.get_session("s"),
+    "list_sessions": lambda store: store.list_sessions(),
+    "get_metadata": lambda store: store.get_metadata("s"),
+    "set_metadata": lambda store: store.set_metadata("s", {"a": 1}),
+    "merge metadata": lambda store: store.set_metadata("s", {"b": 1}, merge=True),
+    "delete_session": lambda store: store.delete_session("s"),
+    "insert_one": lambda store: store.insert_one("c", {}),
+    "find": lambda store: store.find("c", WHERE),
+    "find a page and count": lambda store: store.find("c", WHERE, limit=2, count=True),
+    "find_one": lambda store: store.find_one("c", WHERE, sort=[("offset", "desc")]),
+    "update_one": lambda store: store.update_one("c", WHERE, {"a": 1}),
+    "upsert": lambda store: store.update_one("c", {"a": {"$eq": 9}}, {"b": 1}, upsert=True),
+    "delete_one": lambda store: store.delete_one("c", WHERE),
+    "list_collections": lambda store: store.list_collections(),
+    "drop_collection": lambda store: store.drop_collection("c"),
+    "expire": lambda store: store.expire(),
+}
+
+
+def round_trips(call: Callable[[], Any]) -> int:
+    """How often the server said that it was ready for the next statement."""
+    raw = connection.connection.pgconn
+    with tempfile.TemporaryFile("w+") as file:
+        raw.trace(file.fileno())
+        raw.set_trace_flags(Trace.SUPPRESS_TIMESTAMPS | Trace.REGRESS_MODE)
+        try:
+            call()
+        finally:
+            raw.untrace()
+        file.seek(0)
+        return file.read().count("ReadyForQuery")
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_an_operation_is_one_round_trip(store, name):
+    operation = OPERATIONS[name]
+    store.insert_one("c", made(1, session_id="s1", offset=5))
+    store.add_items("s", numbered(*range(30)))
+    # Statements are parsed once for a connection: let each be known first.
+    for _ in range(7):
+        operation(store)
+        store.delete_session("new")
+        store.add_items("s", numbered(1))
+    store.insert_one("c", made(2, session_id="s1", offset=5))
+    assert round_trips(lambda: operation(store)) == 1
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_an_operation_is_one_statement(store, name):
+    store.insert_one("c", made(1, session_id="s1", offset=5))
+    store.add_items("s", numbered(*range(30)))
+    with CaptureQueriesContext(connection) as queries:
+        OPERATIONS[name](store)
+    assert len(queries) == 1
+
+
+def rows_read(operation: Callable[[], Any]) -> dict[str, tuple[int, int]]:
+    """Rows that the operation made PostgreSQL read, by table: in scans, and through indexes."""
+    with transaction.atomic():
+        before = counters()
+        operation()
+        after = counters()
+    return {
+        table: (after[table][0] - before[table][0], after[table][1] - before[table][1])
+        for table in after
+    }
+
+
+def counters() -> dict[str, tuple[int, int]]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT relname, seq_tup_read, idx_tup_fetch FROM pg_stat_xact_user_tables"
+            " WHERE relname LIKE 'parlant_store_%'"
+        )
+        return {name: (scanned, fetched) for name, scanned, fetched in cursor.fetchall()}
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda store: store.get_items("s", limit=20),
+        lambda store: store.add_items("s", numbered(1, 2)),
+        lambda store: store.pop_item("s"),
+        lambda store: store.set_metadata("s", {"a": 1}, merge=True),
+    ],
+    ids=["get_items(20)", "add_items", "pop_item", "set_metadata"],
+)
+def test_cost_does_not_grow_with_the_session(store, operation):
+    for other in range(20):
+        store.add_items(f"other {other}", numbered(*range(500)))
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+    read = []
+    for size in (30, 100_000):
+        store.replace_items("s", numbered(*range(size)))
+        for _ in range(7):  # past the first plans, which are made for the values
+            operation(store)
+        read.append(rows_read(lambda: operation(store)))
+    assert read[0] == read[1]
+    items = read[1]["parlant_store_session_item"]
+    assert items[0] == 0
+    assert items[1] <= 20
+
+
+def plan_of(store: Any, call: Callable[[], Any]) -> str:
+    """EXPLAIN of the one statement that ``call`` sends."""
+    with CaptureQueriesContext(connection) as queries:
+        call()
+    (query,) = queries
+    with connection.cursor() as cursor:
+        cursor.execute("EXPLAIN " + query["sql"].replace("%", "%%"), ())
+        return "\n".join(line for (line,) in cursor.fetchall())
+
+
+@pytest.fixture
+def filled(store):
+    """Tables big enough that the planner prefers indexes where it may."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO parlant_store_document
+                (collection, id, creation_utc, session_id, customer_id, agent_id, data)
+            SELECT c, 'd' || n, to_char(n, 'FM000000'), 's' || n % 500, 'c' || n % 500,
+                'a' || n % 500, jsonb_build_object(
+                    'id', 'd' || n, 'creation_utc', to_char(n, 'FM000000'), 'offset', n / 500, 'variable_id', 'v' || n % 50,
+                    'key', 'k' || n % 500, 'tag_id', 't' || n % 500, 'source', 'x' || n % 500,
+                    'target', 'y' || n % 500)
+            FROM generate_series(1, 10000) n, unnest(ARRAY['events', 'other']) c
+            """
+        )
+        cursor.execute("ANALYZE")
+    return store
+
+
+@pytest.mark.parametrize(
+    ("where", "index"),
+    [
+        ({"id": {"$eq": "d7"}}, "parlant_store_doc_id"),
+        ({"session_id": {"$eq": "s7"}}, "parlant_store_doc_session"),
+        ({"customer_id": {"$eq": "c7"}}, "parlant_store_doc_customer"),
+        ({"agent_id": {"$eq": "a7"}}, "parlant_store_doc_agent"),
+        ({"variable_id": {"$eq": "v7"}, "key": {"$eq": "k7"}}, "parlant_store_doc_variable"),
+        ({"tag_id": {"$eq": "t7"}}, "parlant_store_doc_tag"),
+        ({"$or": [{"tag_id": {"$eq": f"t{n}"}} for n in range(3)]}, "parlant_store_doc_tag"),
+        ({"source": {"$eq": "x7"}}, "parlant_store_doc_source"),
+        ({"target": {"$eq": "y7"}}, "parlant_store_doc_target"),
+    ],
+)
+def test_parlants_filters_use_an_index(filled, where, index):
+    plan = plan_of(filled, lambda: filled.find("events", where))
+    assert index in plan
+    assert "Seq Scan" not in plan
+    assert len(filled.find("events", where).documents) > 0
+
+
+def test_the_latest_offset_is_one_step_into_an_index(filled):
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE parlant_store_document SET session_id = 's' WHERE key % 2 = 0")
+        cursor.execute("ANALYZE")
+    where = {"session_id": {"$eq": "s"}}
+
+    def latest() -> Any:
+        return filled.find_one("events", where, sort=[("offset", "desc")])
+
+    assert "parlant_store_doc_offset" in plan_of(filled, latest)
+    assert rows_read(latest)["parlant_store_document"][1] < 20
+
+
+@pytest.mark.parametrize("direction", ["asc", "desc"])
+def test_a_page_reads_what_it_returns(filled, direction):
+    cursor = filled.find("events", limit=5_000).next_cursor
+
+    def page() -> Any:
+        return filled.find("events", limit=20, cursor=cursor, direction=direction)
+
+    assert "parlant_store_doc_created" in plan_of(filled, page)
+    assert rows_read(page)["parlant_store_document"] == (0, 21)
