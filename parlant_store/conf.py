@@ -6,6 +6,7 @@ PARLANT_STORES = {
 """
 
 import inspect
+import os
 from typing import Any
 
 from django.conf import settings
@@ -27,6 +28,11 @@ DEFAULT = {
 
 def configured() -> dict[str, Any]:
     """The stores by alias; those of DEFAULT when the project names none."""
+    if not settings.configured and "DJANGO_SETTINGS_MODULE" not in os.environ:
+        raise InvalidStoreError(
+            "Django is not configured here; a script without a project calls "
+            "parlant_store.setup() before it uses a store"
+        )
     stores = getattr(settings, SETTING, None)
     if stores is None:
         return DEFAULT
@@ -57,7 +63,7 @@ def build(alias: str, description: Any) -> BaseBackend:
 
 def _backend_class(where: str, path: Any) -> type[BaseBackend]:
     try:
-        backend = import_string(path)
+        backend = import_string(str(path))
     except ImportError as exc:
         raise InvalidStoreError(f"{where}['BACKEND'] is {path!r}: {exc}") from exc
     if not (isinstance(backend, type) and issubclass(backend, BaseBackend)):

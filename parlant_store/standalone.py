@@ -26,13 +26,21 @@ def setup(database_url: str | None = None, *, stores: dict[str, Any] | None = No
     """
     url = database_url or os.environ.get("DATABASE_URL") or DEFAULT_URL
     wanted = {"url": url, "stores": stores}
-    if _done:
-        if wanted != _done:
-            raise ImproperlyConfigured(
-                "parlant_store.setup() was called before with other arguments; "
-                "a process has one set of stores: name them all in the first call"
-            )
-        return
+    if not _done:
+        _configure(url, stores)
+        _done.update(wanted)
+    elif wanted != _done:
+        raise ImproperlyConfigured(
+            "parlant_store.setup() was called before with other arguments; "
+            "a process has one set of stores: name them all in the first call"
+        )
+    _check()
+    # On a thread of its own: the caller may be inside a running event loop.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(_migrate).result()
+
+
+def _configure(url: str, stores: dict[str, Any] | None) -> None:
     if settings.configured or os.environ.get("DJANGO_SETTINGS_MODULE"):
         raise ImproperlyConfigured(
             "parlant_store.setup() is for scripts without a Django project; here "
@@ -48,19 +56,23 @@ def setup(database_url: str | None = None, *, stores: dict[str, Any] | None = No
         **chosen,
     )
     django.setup()
-    _check()
-    # On a thread of its own: the caller may be inside a running event loop.
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(_migrate).result()
-    _done.update(wanted)
 
 
 def database(url: str) -> dict[str, Any]:
     """An entry of DATABASES for ``url``, with the options that suit a store on SQLite."""
     import environ
 
-    entry: dict[str, Any] = environ.Env.db_url_config(url)
-    if entry.get("ENGINE") == "django.db.backends.sqlite3":
+    try:
+        entry: dict[str, Any] = environ.Env.db_url_config(url)
+        vendor = entry["ENGINE"].rpartition(".")[2]
+    except (environ.ImproperlyConfigured, KeyError, ValueError):
+        vendor = ""
+    if vendor not in ("sqlite3", "postgresql"):
+        raise ImproperlyConfigured(
+            "database_url names no database that parlant_store works on: SQLite and PostgreSQL, "
+            "as in sqlite:///agents.sqlite3 or postgresql://user:password@host/name"
+        )
+    if vendor == "sqlite3":
         entry["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,
@@ -82,17 +94,15 @@ def _migrate(attempts: int = 20) -> None:
     from django.core.management import call_command
     from django.db import DatabaseError, connection
 
-    try:
-        while True:
+    from parlant_store.backends.orm.connection import errors
+
+    with errors:
+        for left in reversed(range(attempts)):
             try:
-                call_command("migrate", verbosity=0, interactive=False)
+                return call_command("migrate", verbosity=0, interactive=False)
             except DatabaseError:
-                attempts -= 1
-                if attempts == 0:
+                if left == 0:
                     raise
-                connection.close()
                 time.sleep(0.1)
-            else:
-                return
-    finally:
-        connection.close()
+            finally:
+                connection.close()

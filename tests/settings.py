@@ -2,15 +2,24 @@
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
+from parlant_store.standalone import database
 from project.settings import *  # noqa: F403
 from project.settings import DATABASES, INSTALLED_APPS
 
+# A file, as in production: threads and processes share it.
+folder = tempfile.TemporaryDirectory(prefix="parlant-store-", ignore_cleanup_errors=True)
+
+
+def file(name: str) -> dict[str, Any]:
+    path = str(Path(folder.name, name))
+    return {"NAME": path, "TEST": {"NAME": path}}
+
+
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    # A file, as in production: threads and processes share it.
-    folder = tempfile.TemporaryDirectory(prefix="parlant-store-", ignore_cleanup_errors=True)
-    DATABASES["default"]["NAME"] = str(Path(folder.name, "tests.sqlite3"))
-    DATABASES["default"]["TEST"] = {"NAME": DATABASES["default"]["NAME"]}
+    DATABASES["default"] |= file("default.sqlite3")
+DATABASES["other"] = database("sqlite://") | file("other.sqlite3")
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 INSTALLED_APPS = [*INSTALLED_APPS, "tests"]

@@ -18,6 +18,7 @@ from parlant_store.types import JSONObject
 
 try:
     from agents.memory import SessionSettings
+    from agents.memory.session_settings import coerce_session_settings
 except ImportError as exc:
     raise missing_extra("openai-agents", "the OpenAI Agents SDK") from exc
 
@@ -66,7 +67,7 @@ class Session:
 
     @session_settings.setter
     def session_settings(self, settings: SessionSettings | dict[str, Any] | None) -> None:
-        self._settings = SessionSettings(**settings) if isinstance(settings, dict) else settings
+        self._settings = None if settings is None else coerce_session_settings(settings)
 
     async def get_items(
         self, limit: int | None = None, *, wrapper: "RunContextWrapper[Any] | None" = None

@@ -1,0 +1,150 @@
+"""Connections that break, and servers that cannot keep statements prepared."""
+
+import os
+import subprocess
+import sys
+from urllib.parse import urlsplit
+
+import pytest
+from django.db import connection
+
+from parlant_store.exceptions import BackendError, StoreUnavailable
+from tests.contract.sessions import numbered
+from tests.servers import postgresql
+
+RESTART = """
+import asyncio, subprocess, sys
+import parlant_store
+parlant_store.setup(database_url=sys.argv[1])
+from parlant_store import store, stores
+from parlant_store.adapters.openai_agents import Session
+
+async def turns(session, count):
+    await asyncio.gather(*(session.add_items([{"n": n}]) for n in range(count)))
+    return len(await session.get_items())
+
+def restart():
+    print("restart", flush=True)
+    assert sys.stdin.readline() == "done\\n"
+
+session = Session("s")
+assert asyncio.run(turns(session, 20)) == 20
+store.add_items("s", [{"n": 0}])
+restart()
+assert asyncio.run(turns(session, 20)) == 41
+restart()
+store.add_items("s", [{"n": 0}])
+assert asyncio.run(turns(session, 20)) == 62
+"""
+
+
+def test_after_a_restart_the_next_call_works():
+    environment = {k: v for k, v in os.environ.items() if k != "DJANGO_SETTINGS_MODULE"}
+    with postgresql() as server:
+        process = subprocess.Popen(
+            [sys.executable, "-c", RESTART, server.get_uri()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+            text=True,
+        )
+        for _ in range(2):
+            assert process.stdout.readline() == "restart\n"
+            server.stop()
+            server.start()
+            process.stdin.write("done\n")
+            process.stdin.flush()
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+
+
+def backend_pid() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return int(cursor.fetchone()[0])
+
+
+def terminate(pid: int) -> None:
+    import psycopg
+
+    url = urlsplit(os.environ["DATABASE_URL"])
+    with psycopg.connect(url.geturl()) as other:
+        other.execute("SELECT pg_terminate_backend(%s)", [pid])
+        while other.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", [pid]).fetchone():
+            pass
+
+
+def test_a_connection_that_broke_while_idle_is_replaced(store):
+    store.add_items("s", numbered(1))
+    terminate(backend_pid())
+    store.add_items("s", numbered(2))
+    assert store.get_items("s") == numbered(1, 2)
+
+
+def test_a_connection_that_breaks_in_a_call_is_an_error_and_the_next_call_works(store):
+    from parlant_store.backends.orm.connection import errors, fetch
+
+    store.add_items("s", numbered(1))
+    with pytest.raises(StoreUnavailable), errors:
+        fetch(connection, "SELECT pg_terminate_backend(pg_backend_pid())")
+    assert store.get_items("s") == numbered(1)
+
+
+def test_inside_a_transaction_a_broken_connection_is_no_silent_retry(store):
+    from django.db import transaction
+
+    with pytest.raises(StoreUnavailable), transaction.atomic():
+        store.add_items("s", numbered(1))
+        terminate(backend_pid())
+        store.add_items("s", numbered(2))
+    assert store.get_items("s") == []
+
+
+def prepared() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%parlant%'")
+        return int(cursor.fetchone()[0])
+
+
+def test_statements_are_prepared_once_and_djangos_own_are_not(store):
+    connection.close()
+    for _ in range(10):
+        store.add_items("s", numbered(1))
+        store.get_items("s", limit=1)
+    assert prepared() == 2
+    assert connection.connection.prepare_threshold is None
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"DISABLE_SERVER_SIDE_CURSORS": True},
+        {"PORT": "6543"},
+        {"OPTIONS": {"prepare_threshold": None}},
+    ],
+)
+def test_behind_a_transaction_pooler_nothing_is_prepared(store, settings, monkeypatch):
+    connection.close()
+    store.exists("s")
+    merged = connection.settings_dict["OPTIONS"] | settings.get("OPTIONS", {})
+    for name, value in (settings | {"OPTIONS": merged}).items():
+        monkeypatch.setitem(connection.settings_dict, name, value)
+    before = prepared()
+    for _ in range(10):
+        store.add_items("s", numbered(1))
+        store.find("c", {"id": {"$eq": "x"}})
+    assert prepared() == before
+    assert len(store.get_items("s")) == 10
+
+
+def test_missing_tables_name_the_mend(store):
+    from django.db import transaction
+
+    with pytest.raises(BackendError, match="run manage.py migrate"), transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("DROP TABLE parlant_store_session_item")
+        store.get_items("s")
+    with pytest.raises(BackendError, match="run manage.py migrate"), transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("DROP FUNCTION parlant_store_clear")
+        store.clear("s")

@@ -1,0 +1,157 @@
+"""PARLANT_STORES: what it may say, and what is said about what it may not."""
+
+import re
+import threading
+
+import pytest
+from django.core.checks import run_checks
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connection, connections
+from django.test import override_settings
+
+from parlant_store import store as default_store
+from parlant_store import stores
+from parlant_store.backends.orm import OrmBackend
+from parlant_store.exceptions import InvalidStoreError
+from tests.contract.sessions import numbered
+
+ORM = "parlant_store.backends.orm.OrmBackend"
+
+
+def configured(**options):
+    return override_settings(PARLANT_STORES={"default": {"BACKEND": ORM, "OPTIONS": options}})
+
+
+def test_without_the_setting_there_is_one_store(settings):
+    del settings.PARLANT_STORES
+    stores.forget()
+    assert list(stores) == ["default"]
+    assert isinstance(stores["default"], OrmBackend)
+    assert stores["default"].using == "default"
+    assert stores["default"].ttl is None
+
+
+def test_store_is_the_default_store(store):
+    default_store.add_items("s", numbered(1))
+    assert stores["default"].get_items("s") == numbered(1)
+    assert repr(stores["default"]) == "<OrmBackend 'default'>"
+
+
+def test_a_store_is_one_object_for_all_threads():
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(stores["default"])) for _ in range(8)]
+    stores.forget()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(map(id, found))) == 1
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ([], "PARLANT_STORES must be a dict"),
+        ({5: {}}, "PARLANT_STORES must be a dict of aliases"),
+        ({"default": "x"}, r"PARLANT_STORES\['default'\] must be a dict"),
+        ({"default": {"BACKEND": ORM, "OPTION": {}}}, "has OPTION; it takes BACKEND and OPTIONS"),
+        ({"default": {"BACKEND": "no.such.Backend"}}, r"\['BACKEND'\] is 'no.such.Backend'"),
+        ({"default": {"BACKEND": 5}}, r"\['BACKEND'\] is 5"),
+        ({"default": {"BACKEND": "pathlib.Path"}}, "'pathlib.Path', which is no store"),
+        ({"default": {"OPTIONS": []}}, r"\['OPTIONS'\] must be a dict"),
+        ({"default": {"OPTIONS": {"ttl": 5}}}, "has ttl, which OrmBackend does not know.*ttl_seco"),
+        ({"default": {"OPTIONS": {"using": "nowhere"}}}, "'nowhere', which DATABASES does not"),
+        ({"default": {"OPTIONS": {"ttl_seconds": 0}}}, "ttl_seconds of the store 'default' must"),
+        ({"default": {"OPTIONS": {"ttl_seconds": "9"}}}, "ttl_seconds of the store 'default' must"),
+        ({"default": {"OPTIONS": {"threads": 0}}}, "threads of the store 'default' must"),
+    ],
+)
+def test_a_bad_setting_is_named_with_its_mend(setting, said):
+    with override_settings(PARLANT_STORES=setting):
+        with pytest.raises(ImproperlyConfigured, match=said):
+            stores["default"]
+        (error,) = [message for message in run_checks() if message.id == "parlant_store.E001"]
+        assert re.search(said, error.msg)
+
+
+def test_an_unknown_alias_names_the_known_ones():
+    with pytest.raises(InvalidStoreError, match="no store 'x'; PARLANT_STORES has 'default'"):
+        stores["x"]
+
+
+def test_a_good_project_has_no_complaints():
+    assert [message for message in run_checks() if message.id.startswith("parlant_store")] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "id_"),
+    [
+        ("NAME", ":memory:", "parlant_store.E004"),
+        ("OPTIONS", {}, "parlant_store.W001"),
+    ],
+)
+def test_an_sqlite_database_that_loses_is_complained_of(name, value, id_, monkeypatch):
+    monkeypatch.setitem(connections["other"].settings_dict, name, value)
+    with configured(using="other"):
+        assert id_ in [message.id for message in run_checks()]
+
+
+@pytest.mark.django_db(databases=["default", "other"], transaction=True)
+def test_using_names_the_database():
+    with configured(using="other"):
+        default_store.add_items("s", numbered(1))
+        default_store.insert_one("c", {"id": "d"})
+        assert default_store.get_items("s") == numbered(1)
+        assert default_store.submit(lambda: default_store.get_items("s")).result() == numbered(1)
+    with configured(using="default"):
+        assert default_store.get_items("s") == []
+        assert default_store.find("c").documents == ()
+
+
+class ToOther:
+    """A router that sends this app's tables to the other database."""
+
+    def db_for_read(self, model, **hints):
+        return "other" if model._meta.app_label == "parlant_store" else None
+
+    db_for_write = db_for_read
+
+
+@pytest.mark.django_db(databases=["default", "other"], transaction=True)
+def test_without_using_the_routers_decide(settings):
+    settings.DATABASE_ROUTERS = [ToOther()]
+    with configured():
+        default_store.add_items("s", numbered(1))
+        assert default_store.get_items("s") == numbered(1)
+        assert default_store.submit(lambda: default_store.get_items("s")).result() == numbered(1)
+    settings.DATABASE_ROUTERS = []
+    with configured():
+        assert default_store.get_items("s") == []
+    with configured(using="other"):
+        assert default_store.get_items("s") == numbered(1)
+
+
+def test_threads_are_one_on_sqlite_and_the_option_elsewhere():
+    with configured(using="other", threads=5):
+        assert stores["default"].threads.count == 1
+    with configured(threads=5):
+        expected = 1 if connection.vendor == "sqlite" else 5
+        assert stores["default"].threads.count == expected
+    with configured():
+        assert stores["default"].threads.count == (1 if connection.vendor == "sqlite" else 8)
+
+
+def test_closing_lets_connections_go_and_the_next_call_works(store):
+    held = [store.submit(lambda: connection.cursor().close()) for _ in range(20)]
+    for future in held:
+        future.result()
+    store.close()
+    assert not [t for t in threading.enumerate() if t.name.startswith("store-default")]
+    assert store.submit(lambda: store.get_items("s")).result() == []
+
+
+def test_the_time_zone_of_a_project_without_one(store, settings):
+    settings.USE_TZ = False
+    store.add_items("s", numbered(1))
+    assert store.get_session("s").created_at.tzinfo is None
+    assert store.get_items("s") == numbered(1)
