@@ -99,7 +99,8 @@ def _migrate(attempts: int = 20) -> None:
     with errors:
         for left in reversed(range(attempts)):
             try:
-                return call_command("migrate", verbosity=0, interactive=False)
+                call_command("migrate", verbosity=0, interactive=False)
+                return
             except DatabaseError:
                 if left == 0:
                     raise

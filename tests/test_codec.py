@@ -37,7 +37,7 @@ def test_columns_are_short_and_distinct(one, other):
 
 
 def test_large_floats_keep_their_point():
-    document = {"a": 1e23, "b": [-1.5e300, 1e-7, 1e16], "c": "1e23 \" 1e5", "1e9": 1e22}
+    document = {"a": 1e23, "b": [-1.5e300, 1e-7, 1e16], "c": '1e23 " 1e5', "1e9": 1e22}
     text = codec.encode_document(document, "document")
     assert "e+" not in text.replace('"1e23 \\" 1e5"', "")
     assert codec.decode_document(text) == document

@@ -11,7 +11,9 @@ SETUP = "import parlant_store\nparlant_store.setup({arguments})\n"
 
 
 def run(script: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    kept = {k: v for k, v in os.environ.items() if k not in ("DJANGO_SETTINGS_MODULE", "DATABASE_URL")}
+    kept = {
+        k: v for k, v in os.environ.items() if k not in ("DJANGO_SETTINGS_MODULE", "DATABASE_URL")
+    }
     return subprocess.run(
         [sys.executable, "-c", script],
         cwd=cwd,
@@ -103,7 +105,10 @@ def test_several_scripts_may_begin_at_once(tmp_path):
         for _ in range(6)
     ]
     assert [process.wait(60) for process in processes] == [0] * 6
-    read = SETUP.format(arguments="'sqlite:///a.db'") + "print(len(parlant_store.store.get_items('s')))"
+    read = (
+        SETUP.format(arguments="'sqlite:///a.db'")
+        + "print(len(parlant_store.store.get_items('s')))"
+    )
     assert good(read, tmp_path) == "6\n"
 
 
@@ -115,7 +120,8 @@ import parlant_store
 parlant_store.setup("sqlite:///a.db")
 parlant_store.store.add_items("s", [{"a": 1}])
 loaded = {name.partition(".")[0] for name in set(sys.modules) - before}
-print(sorted(loaded & {"psycopg", "agents", "openai", "parlant", "selectools", "redis", "supabase"}))
+others = {"psycopg", "agents", "openai", "parlant", "selectools", "redis", "supabase"}
+print(sorted(loaded & others))
 """
     assert good(script, tmp_path) == "[]\n"
 
@@ -137,7 +143,9 @@ def test_a_store_used_before_setup_says_so(tmp_path):
 
 
 def test_a_forked_child_uses_threads_of_its_own(tmp_path):
-    script = SETUP.format(arguments="'sqlite:///a.db'") + """
+    script = (
+        SETUP.format(arguments="'sqlite:///a.db'")
+        + """
 import asyncio, os
 from parlant_store.adapters.openai_agents import Session
 asyncio.run(Session("s").add_items([{"a": 1}]))
@@ -148,4 +156,5 @@ if child == 0:
 assert os.waitpid(child, 0)[1] == 0
 print(asyncio.run(Session("s").get_items()))
 """
+    )
     assert good(script, tmp_path) == "[{'a': 1}, {'b': 1}]\n"

@@ -1,8 +1,8 @@
 """What another process does with the tests' database.
 
-    python -m tests.worker DATABASE_URL add NAME    50 tasks, each adding 5 batches of 3
-    python -m tests.worker DATABASE_URL pop         50 tasks, each popping until none is left
-    python -m tests.worker DATABASE_URL batch SIZE  says "go" and adds one batch
+python -m tests.worker DATABASE_URL add NAME    50 tasks, each adding 5 batches of 3
+python -m tests.worker DATABASE_URL pop         50 tasks, each popping until none is left
+python -m tests.worker DATABASE_URL batch SIZE  says "go" and adds one batch
 """
 
 import asyncio

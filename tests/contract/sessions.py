@@ -62,10 +62,15 @@ IDS = [
 BAD_IDS = ["", "a\0b", "x" * 4097, None, 5, b"bytes"]
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(codec=None)),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.text(st.characters(codec=None), max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(st.characters(codec=None), max_size=5), inner, max_size=3)
+    ),
     max_leaves=10,
 )
 json_objects = st.dictionaries(st.text(st.characters(codec=None)), json_values, max_size=4)

@@ -102,7 +102,9 @@ def test_inside_a_transaction_a_broken_connection_is_no_silent_retry(store):
 
 def prepared() -> int:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%parlant%'")
+        cursor.execute(
+            "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%parlant%'"
+        )
         return int(cursor.fetchone()[0])
 
 

@@ -9,18 +9,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store.backends.base import BaseBackend, SessionName
 from parlant_store.backends.orm.connection import begins_by_locking, errors, refresh
-from parlant_store.backends.orm.documents import (
-    Documents,
-    PostgreSQLDocuments,
-    SQLiteDocuments,
-)
-from parlant_store.backends.orm.sessions import (
-    PostgreSQLSessions,
-    Sessions,
-    SQLiteSessions,
-    Time,
-    time_for,
-)
+from parlant_store.backends.orm.documents import Documents
+from parlant_store.backends.orm.postgresql.documents import PostgreSQLDocuments
+from parlant_store.backends.orm.postgresql.sessions import PostgreSQLSessions
+from parlant_store.backends.orm.sessions import Sessions, Time, time_for
+from parlant_store.backends.orm.sqlite.documents import SQLiteDocuments
+from parlant_store.backends.orm.sqlite.sessions import SQLiteSessions
 from parlant_store.items import Batch
 from parlant_store.query import Filter
 from parlant_store.types import (

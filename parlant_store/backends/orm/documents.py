@@ -3,23 +3,14 @@
 from abc import ABC, abstractmethod
 from typing import Any
 
-from django.db import IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store import codec
-from parlant_store.backends.orm.connection import Row, fetch, write
-from parlant_store.backends.orm.filters import (
-    CREATED,
-    ID,
-    PostgreSQLRenderer,
-    Renderer,
-    Sql,
-    SQLiteRenderer,
-    load_leaf,
-)
+from parlant_store.backends.orm.connection import Row, fetch
+from parlant_store.backends.orm.filters import CREATED, ID, Renderer, Sql
 from parlant_store.backends.orm.sessions import LIVE, Time
 from parlant_store.exceptions import DuplicateDocument
-from parlant_store.query import Filter, matches
+from parlant_store.query import Filter
 from parlant_store.types import PROMOTED, Direction, DocumentCursor, JSONObject, UpdateResult
 
 _COLUMNS = ", ".join(PROMOTED)
@@ -50,7 +41,7 @@ class Documents(ABC):
     ) -> None:
         sql = f"{self._insert(f'VALUES ({self._values})')} RETURNING key"
         if not fetch(connection, sql, self._inserted(collection, document, time)):
-            raise _duplicate(collection, document)
+            raise duplicate(collection, document)
 
     def find(
         self,
@@ -127,7 +118,8 @@ class Documents(ABC):
             " UNION ALL SELECT (SELECT min(collection) FROM parlant_store_document"
             " WHERE collection > name) FROM names WHERE name IS NOT NULL)"
             " SELECT name FROM names WHERE EXISTS ("
-            f"SELECT 1 FROM parlant_store_document WHERE collection = name AND {LIVE}) ORDER BY name"
+            f"SELECT 1 FROM parlant_store_document WHERE collection = name AND {LIVE})"
+            " ORDER BY name"
         )
         return [codec.unescape(name) for (name,) in fetch(connection, sql, (time.now,))]
 
@@ -178,141 +170,14 @@ class Documents(ABC):
         return fetch(connection, sql, params, prepare=None)
 
 
-class PostgreSQLDocuments(Documents):
-    renderer = PostgreSQLRenderer()
-    json = "%s::jsonb"
-
-    def update_one(
-        self,
-        connection: BaseDatabaseWrapper,
-        collection: str,
-        filter_: Filter,
-        params: JSONObject,
-        upsert: bool,
-        time: Time,
-    ) -> UpdateResult:
-        target, target_params = self._first("key", collection, filter_, (), time)
-        columns = promoted(params)
-        sets = "".join(f", {column} = %s" for column in columns)
-        # The lock waits for other writers, so that the merge begins from what they left.
-        sql = (
-            f"WITH target AS ({target} FOR UPDATE), updated AS ("
-            f"UPDATE parlant_store_document d SET data = d.data || %s::jsonb, updated_at = %s{sets}"
-            " FROM target WHERE d.key = target.key RETURNING d.data)"
-        )
-        values = [codec.encode_document(params, "params"), time.now, *columns.values()]
-        rows = "SELECT TRUE, data FROM updated"
-        if upsert:
-            source = f"SELECT {self._typed_values} WHERE NOT EXISTS (SELECT FROM target)"
-            sql += f", inserted AS ({self._insert(source)} RETURNING data)"
-            values += self._inserted(collection, params, time)
-            rows += " UNION ALL SELECT FALSE, data FROM inserted"
-        try:
-            found = self._fetch(connection, f"{sql} {rows}", [*target_params, *values])
-        except IntegrityError as exc:
-            raise _duplicate(collection, params) from exc
-        if upsert and not found:
-            raise _duplicate(collection, params)
-        return _result(found)
-
-    def delete_one(
-        self, connection: BaseDatabaseWrapper, collection: str, filter_: Filter, time: Time
-    ) -> JSONObject | None:
-        target, params = self._first("key", collection, filter_, (), time)
-        sql = (
-            f"WITH target AS ({target} FOR UPDATE)"
-            " DELETE FROM parlant_store_document d USING target"
-            " WHERE d.key = target.key RETURNING d.data"
-        )
-        rows = self._fetch(connection, sql, params)
-        return codec.decode_document(rows[0][0]) if rows else None
-
-    def drop_collection(self, connection: BaseDatabaseWrapper, collection: str) -> int:
-        sql = (
-            "WITH dropped AS (DELETE FROM parlant_store_document WHERE collection = %s"
-            " RETURNING 1) SELECT count(*) FROM dropped"
-        )
-        ((count,),) = fetch(connection, sql, (codec.to_column(collection),))
-        return count  # type: ignore[no-any-return]
-
-    @property
-    def _typed_values(self) -> str:
-        texts = ", ".join(["%s::text"] * (1 + len(PROMOTED)))
-        return f"{texts}, {self.json}, %s::timestamptz"
-
-
-class SQLiteDocuments(Documents):
-    renderer = SQLiteRenderer()
-    json = "%s"
-
-    def update_one(
-        self,
-        connection: BaseDatabaseWrapper,
-        collection: str,
-        filter_: Filter,
-        params: JSONObject,
-        upsert: bool,
-        time: Time,
-    ) -> UpdateResult:
-        target, target_params = self._first("key, data", collection, filter_, (), time)
-        with write(connection):
-            found = self._fetch(connection, target, target_params)
-            if not found:
-                if not upsert:
-                    return UpdateResult(matched=False, document=None)
-                self.insert_one(connection, collection, params, time)
-                return UpdateResult(matched=False, document=dict(params))
-            ((key, text),) = found
-            document = codec.decode_document(text) | params
-            columns = promoted(params)
-            sets = "".join(f", {column} = %s" for column in columns)
-            sql = (
-                f"UPDATE parlant_store_document SET data = %s, updated_at = %s{sets} WHERE key = %s"
-            )
-            merged = codec.encode_document(document, "params")
-            try:
-                fetch(connection, sql, (merged, time.now, *columns.values(), key), prepare=None)
-            except IntegrityError as exc:
-                raise _duplicate(collection, params) from exc
-            return _result([(True, merged)])
-
-    def delete_one(
-        self, connection: BaseDatabaseWrapper, collection: str, filter_: Filter, time: Time
-    ) -> JSONObject | None:
-        target, params = self._first("key", collection, filter_, (), time)
-        sql = f"DELETE FROM parlant_store_document WHERE key = ({target}) RETURNING data"
-        rows = self._fetch(connection, sql, params)
-        return codec.decode_document(rows[0][0]) if rows else None
-
-    def drop_collection(self, connection: BaseDatabaseWrapper, collection: str) -> int:
-        with write(connection):
-            sql = "DELETE FROM parlant_store_document WHERE collection = %s"
-            fetch(connection, sql, (codec.to_column(collection),))
-            ((count,),) = fetch(connection, "SELECT changes()")
-            return count  # type: ignore[no-any-return]
-
-    def _fetch(self, connection: BaseDatabaseWrapper, sql: str, params: list[Any]) -> list[Row]:
-        if "parlant_store_matches" in sql:
-            connection.ensure_connection()
-            connection.connection.create_function(
-                "parlant_store_matches", 2, _matches, deterministic=True
-            )
-        return super()._fetch(connection, sql, params)
-
-
-def _matches(data: str, leaf: str) -> bool:
-    """A condition that SQLite cannot compare exactly itself."""
-    return matches(load_leaf(leaf), codec.decode_document(data))
-
-
-def _result(rows: list[Row]) -> UpdateResult:
+def result(rows: list[Row]) -> UpdateResult:
     if not rows:
         return UpdateResult(matched=False, document=None)
     ((matched, text),) = rows
     return UpdateResult(matched=matched, document=codec.decode_document(text))
 
 
-def _duplicate(collection: str, document: JSONObject) -> DuplicateDocument:
+def duplicate(collection: str, document: JSONObject) -> DuplicateDocument:
     return DuplicateDocument(
         f"the collection {collection!r} has another document with the id {document.get('id')!r}"
     )

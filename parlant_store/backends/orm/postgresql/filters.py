@@ -1,0 +1,78 @@
+"""Filters and sorts in PostgreSQL's SQL."""
+
+from collections.abc import Sequence
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from parlant_store import codec
+from parlant_store.backends.orm.filters import NULLS, SIGNS, Renderer, Sql
+from parlant_store.query import Compare
+from parlant_store.sql.expressions import NUMBER_FIELDS, PREFIX, indexed_number
+from parlant_store.types import Direction
+
+
+class PostgreSQLRenderer(Renderer):
+    vendor = "postgresql"
+    prefix = PREFIX
+
+    def one_of(self, expression: str, texts: list[str]) -> Sql:
+        if len(texts) == 1:
+            return f"{expression} = %s::text", list(texts)
+        return f"{expression} = ANY (%s::text[])", [texts]
+
+    def value_in(self, field: str, values: Sequence[Any]) -> Sql:
+        operands = [codec.encode_value(value, field) for value in values]
+        value, params = self._field(field)
+        if len(operands) == 1:
+            return f"{value} = %s::jsonb", [*params, *operands]
+        return f"{value} = ANY (%s::jsonb[])", [*params, operands]
+
+    def is_null(self, field: str) -> Sql:
+        value, params = self._field(field)
+        return f"COALESCE({value}, 'null') = 'null'", params
+
+    def compare(self, filter_: Compare) -> Sql:
+        value, params = self._field(filter_.field)
+        sign = SIGNS[filter_.comparison]
+        if filter_.kind == "text":
+            operand: Any = codec.escape(str(filter_.value))
+            text = value.replace("->", "->>")
+            sql = f"(jsonb_typeof({value}) = 'string' AND ({text}) COLLATE \"C\" {sign} %s::text)"
+            return sql, [*params, *params, operand]
+        operand = codec.encode_value(filter_.value, filter_.field)
+        sql = f"(jsonb_typeof({value}) = '{filter_.kind}' AND {value} {sign} %s::jsonb)"
+        params = [*params, *params, operand]
+        if filter_.kind == "number" and filter_.field in NUMBER_FIELDS:
+            indexed = indexed_number(self.vendor, "data", filter_.field)
+            sql = f"({indexed} {sign[0]}= %s::bigint AND {sql})"
+            params = [_clamped(filter_.value), *params]
+        return sql, params
+
+    def sort_keys(self, field: str, direction: Direction) -> list[Sql]:
+        value, params = self._field(field)
+        text = value.replace("->", "->>")
+        keys = [
+            (
+                f"CASE WHEN jsonb_typeof({value}) = '{kind}' THEN {expression} END"
+                f" {direction} {NULLS[direction]}",
+                params * 2,
+            )
+            for kind, expression in (
+                ("number", f"({text})::numeric"),
+                ("string", f'({text}) COLLATE "C"'),
+                ("boolean", f"({text})::boolean"),
+            )
+        ]
+        if field in NUMBER_FIELDS:
+            keys.insert(0, (f"{indexed_number(self.vendor, 'data', field)} {direction}", []))
+        return keys
+
+    def _field(self, field: str) -> Sql:
+        return "(data -> %s::text)", [codec.escape(field)]
+
+
+def _clamped(value: Any) -> int:
+    """What the index on a number keeps of it; see sql/expressions.py."""
+    bound = Decimal("9e18")
+    number = max(-bound, min(bound, Decimal(repr(value))))
+    return int(number.to_integral_value(ROUND_HALF_UP))

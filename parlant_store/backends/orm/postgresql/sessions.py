@@ -1,0 +1,75 @@
+"""Sessions on PostgreSQL."""
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from parlant_store import codec
+from parlant_store.backends.base import SessionName
+from parlant_store.backends.orm.connection import fetch
+from parlant_store.backends.orm.sessions import Columns, Sessions, Time, columns, full_names
+from parlant_store.items import Batch
+from parlant_store.types import ExpireResult, JSONObject
+
+
+class PostgreSQLSessions(Sessions):
+    """Each write is one call of a function in sql/functions.sql."""
+
+    def add_items(
+        self,
+        connection: BaseDatabaseWrapper,
+        name: SessionName,
+        batch: Batch,
+        user_id: str | None,
+        time: Time,
+        *,
+        replace: bool,
+    ) -> None:
+        fetch(
+            connection,
+            "SELECT parlant_store_add_items(%s::text, %s::text, %s::text, %s::text, %s::text[],"
+            " %s::text[], %s::text[], %s::timestamptz, %s::timestamptz, %s::boolean)",
+            (
+                *columns(name),
+                full_names(name, user_id),
+                None if user_id is None else codec.to_column(user_id),
+                *batch,
+                *time,
+                replace,
+            ),
+        )
+
+    def pop_text(self, connection: BaseDatabaseWrapper, columns: Columns, time: Time) -> str | None:
+        sql = "SELECT parlant_store_pop_item(%s::text, %s::text, %s::timestamptz, %s::timestamptz)"
+        ((text,),) = fetch(connection, sql, (*columns, *time))
+        return text  # type: ignore[no-any-return]
+
+    def clear(self, connection: BaseDatabaseWrapper, name: SessionName, time: Time) -> None:
+        sql = "SELECT parlant_store_clear(%s::text, %s::text, %s::timestamptz, %s::timestamptz)"
+        fetch(connection, sql, (*columns(name), *time))
+
+    def delete_session(
+        self, connection: BaseDatabaseWrapper, name: SessionName, time: Time
+    ) -> bool:
+        sql = "SELECT parlant_store_delete_session(%s::text, %s::text, %s::timestamptz)"
+        ((alive,),) = fetch(connection, sql, (*columns(name), time.now))
+        return alive  # type: ignore[no-any-return]
+
+    def set_metadata(
+        self,
+        connection: BaseDatabaseWrapper,
+        name: SessionName,
+        metadata: str,
+        time: Time,
+        merge: bool,
+    ) -> JSONObject:
+        sql = (
+            "SELECT parlant_store_set_metadata(%s::text, %s::text, %s::text, %s::jsonb,"
+            " %s::timestamptz, %s::timestamptz, %s::boolean)"
+        )
+        params = (*columns(name), full_names(name), metadata, *time, merge)
+        ((text,),) = fetch(connection, sql, params)
+        return codec.decode_document(text)  # type: ignore[no-any-return]
+
+    def expire(self, connection: BaseDatabaseWrapper, time: Time, batch_size: int) -> ExpireResult:
+        sql = "SELECT * FROM parlant_store_expire(%s::timestamptz, %s::bigint)"
+        ((sessions, documents),) = fetch(connection, sql, (time.now, batch_size))
+        return ExpireResult(sessions=sessions, documents=documents)

@@ -1,0 +1,78 @@
+"""Documents on SQLite."""
+
+from typing import Any
+
+from django.db import IntegrityError
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from parlant_store import codec
+from parlant_store.backends.orm.connection import Row, fetch, write
+from parlant_store.backends.orm.documents import Documents, duplicate, promoted, result
+from parlant_store.backends.orm.sessions import Time
+from parlant_store.backends.orm.sqlite.filters import SQLiteRenderer, load_leaf
+from parlant_store.query import Filter, matches
+from parlant_store.types import JSONObject, UpdateResult
+
+
+class SQLiteDocuments(Documents):
+    renderer = SQLiteRenderer()
+    json = "%s"
+
+    def update_one(
+        self,
+        connection: BaseDatabaseWrapper,
+        collection: str,
+        filter_: Filter,
+        params: JSONObject,
+        upsert: bool,
+        time: Time,
+    ) -> UpdateResult:
+        target, target_params = self._first("key, data", collection, filter_, (), time)
+        with write(connection):
+            found = self._fetch(connection, target, target_params)
+            if not found:
+                if not upsert:
+                    return UpdateResult(matched=False, document=None)
+                self.insert_one(connection, collection, params, time)
+                return UpdateResult(matched=False, document=dict(params))
+            ((key, text),) = found
+            document = codec.decode_document(text) | params
+            columns = promoted(params)
+            sets = "".join(f", {column} = %s" for column in columns)
+            sql = (
+                f"UPDATE parlant_store_document SET data = %s, updated_at = %s{sets} WHERE key = %s"
+            )
+            merged = codec.encode_document(document, "params")
+            try:
+                fetch(connection, sql, (merged, time.now, *columns.values(), key), prepare=None)
+            except IntegrityError as exc:
+                raise duplicate(collection, params) from exc
+            return result([(True, merged)])
+
+    def delete_one(
+        self, connection: BaseDatabaseWrapper, collection: str, filter_: Filter, time: Time
+    ) -> JSONObject | None:
+        target, params = self._first("key", collection, filter_, (), time)
+        sql = f"DELETE FROM parlant_store_document WHERE key = ({target}) RETURNING data"
+        rows = self._fetch(connection, sql, params)
+        return codec.decode_document(rows[0][0]) if rows else None
+
+    def drop_collection(self, connection: BaseDatabaseWrapper, collection: str) -> int:
+        with write(connection):
+            sql = "DELETE FROM parlant_store_document WHERE collection = %s"
+            fetch(connection, sql, (codec.to_column(collection),))
+            ((count,),) = fetch(connection, "SELECT changes()")
+            return count  # type: ignore[no-any-return]
+
+    def _fetch(self, connection: BaseDatabaseWrapper, sql: str, params: list[Any]) -> list[Row]:
+        if "parlant_store_matches" in sql:
+            connection.ensure_connection()
+            connection.connection.create_function(
+                "parlant_store_matches", 2, _matches, deterministic=True
+            )
+        return super()._fetch(connection, sql, params)
+
+
+def _matches(data: str, leaf: str) -> bool:
+    """A condition that SQLite cannot compare exactly itself."""
+    return matches(load_leaf(leaf), codec.decode_document(data))

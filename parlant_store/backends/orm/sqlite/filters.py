@@ -1,0 +1,129 @@
+"""Filters and sorts in SQLite's SQL."""
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from parlant_store import codec
+from parlant_store.backends.orm.filters import CREATED, ID, NULLS, SIGNS, Renderer, Sql, joined
+from parlant_store.query import AllOf, AnyOf, Compare, Filter, In, kind_of
+from parlant_store.sql.expressions import NUMBER_FIELDS, TEXT_FIELDS, indexed_number
+from parlant_store.types import PROMOTED, Direction
+
+
+class SQLiteRenderer(Renderer):
+    vendor = "sqlite"
+
+    def one_of(self, expression: str, texts: list[str]) -> Sql:
+        if len(texts) == 1:
+            return f"{expression} = %s", list(texts)
+        return f"{expression} IN (SELECT value FROM json_each(%s))", [json.dumps(texts)]
+
+    def value_in(self, field: str, values: Sequence[Any]) -> Sql:
+        by_kind: dict[str | None, list[Any]] = {}
+        for value in values:
+            kind = None if _is_beyond_sqlite(value) else kind_of(value)
+            by_kind.setdefault(kind, []).append(value)
+        return joined((self._kind_in(field, *group) for group in by_kind.items()), "OR", "FALSE")
+
+    def _kind_in(self, field: str, kind: str | None, values: list[Any]) -> Sql:
+        if kind is None or not _is_plain(field):
+            return self._in_python(In(field, tuple(values)))
+        type_, value = self._field(field)
+        if kind == "boolean":
+            return self.one_of(type_, [json.dumps(value) for value in values])
+        if kind == "text":
+            found, params = self.one_of(value, [codec.escape(text) for text in values])
+            return f"({type_} = 'text' AND {found})", params
+        operands = json.dumps(values)
+        found = f"{value} IN (SELECT value FROM json_each(%s))"
+        return f"({type_} IN ('integer', 'real') AND {found})", [operands]
+
+    def is_null(self, field: str) -> Sql:
+        if not _is_plain(field):
+            return self._in_python(In(field, (None,)))
+        type_, _ = self._field(field)
+        return f"COALESCE({type_}, 'null') = 'null'", []
+
+    def compare(self, filter_: Compare) -> Sql:
+        if not _is_plain(filter_.field) or _is_beyond_sqlite(filter_.value):
+            return self._in_python(filter_)
+        type_, value = self._field(filter_.field)
+        sign = SIGNS[filter_.comparison]
+        if filter_.kind == "text":
+            operand: Any = codec.escape(str(filter_.value))
+            return f"({type_} = 'text' AND {value} {sign} %s)", [operand]
+        if filter_.kind == "boolean":
+            return f"({type_} IN ('true', 'false') AND {value} {sign} %s)", [int(filter_.value)]
+        if filter_.field in NUMBER_FIELDS:
+            value = indexed_number(self.vendor, "data", filter_.field)
+        return f"({type_} IN ('integer', 'real') AND {value} {sign} %s)", [filter_.value]
+
+    def sort_keys(self, field: str, direction: Direction) -> list[Sql]:
+        params = []
+        type_, value = self._field(field)
+        if not _is_plain(field):
+            type_ = "(SELECT type FROM json_each(data) WHERE key = %s)"
+            value = "(SELECT value FROM json_each(data) WHERE key = %s)"
+            params = [codec.escape(field)]
+        return [
+            (
+                f"(CASE WHEN {type_} IN ({kinds}) THEN {value} END) {direction} {NULLS[direction]}",
+                params * 2,
+            )
+            for kinds in ("'integer', 'real'", "'text'", "'true', 'false'")
+        ]
+
+    def order(self, filter_: Filter, direction: Direction) -> str:
+        if not _is_selective(filter_):
+            return super().order(filter_, direction)
+        # Without statistics SQLite would walk the whole collection in order. A plus sign
+        # keeps it from using an index for the order; it has the filter's index then.
+        return f"+{CREATED} {direction}, +{ID} {direction}"
+
+    def _field(self, field: str) -> tuple[str, str]:
+        return f"json_type(data, '$.{field}')", f"json_extract(data, '$.{field}')"
+
+    def _in_python(self, filter_: In | Compare) -> Sql:
+        return "parlant_store_matches(data, %s)", [dump_leaf(filter_)]
+
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def _is_plain(field: str) -> bool:
+    """Whether SQLite can take the field's name as part of a path."""
+    return _PLAIN.fullmatch(field) is not None
+
+
+def _is_selective(filter_: Filter) -> bool:
+    """Whether an index finds what the filter wants, though not in the order of find."""
+    match filter_:
+        case In(field, values, negated=False):
+            return field in TEXT_FIELDS or (field in PROMOTED and len(values) != 1)
+        case AllOf(parts):
+            return any(map(_is_selective, parts))
+        case AnyOf(parts):
+            return all(map(_is_selective, parts))
+    return False
+
+
+def _is_beyond_sqlite(value: Any) -> bool:
+    """Whether SQLite has no exact form of this number."""
+    return kind_of(value) == "number" and abs(value) >= 2**63
+
+
+def dump_leaf(filter_: In | Compare) -> str:
+    """A filter without parts as JSON text, for SQLite's parlant_store_matches."""
+    if isinstance(filter_, In):
+        return json.dumps([filter_.field, None, filter_.values])
+    return json.dumps([filter_.field, filter_.comparison, filter_.value])
+
+
+def load_leaf(text: str) -> In | Compare:
+    """The reverse of ``dump_leaf``."""
+    field, comparison, value = json.loads(text)
+    if comparison is None:
+        return In(field, tuple(value))
+    return Compare(field, comparison, value)
