@@ -428,6 +428,13 @@ class DocumentContract:
             store.update_one("c", where, {"id": "e", "a": 2}, upsert=True)
         assert store.find("c").documents == ({"id": "e", "a": 1},)
 
+    def test_what_an_upsert_returns_is_what_was_stored(self, store):
+        params = {"id": "d", "tuple": (1, 2), "part": {}}
+        found = store.update_one("c", {"id": {"$eq": "d"}}, params, upsert=True).document
+        assert found == {"id": "d", "tuple": [1, 2], "part": {}}
+        found["part"]["mine"] = 1
+        assert params["part"] == {}
+
     def test_upsert_updates_what_matches(self, store):
         store.insert_one("c", {"id": "d", "variable_id": "v", "key": "k", "value": 1})
         where = {"variable_id": {"$eq": "v"}, "key": {"$eq": "k"}}

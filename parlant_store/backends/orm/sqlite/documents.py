@@ -34,7 +34,7 @@ class SQLiteDocuments(Documents):
                 if not upsert:
                     return UpdateResult(matched=False, document=None)
                 self.insert_one(connection, collection, params, time)
-                return UpdateResult(matched=False, document=dict(params))
+                return result([(False, codec.encode_document(params, "params"))])
             ((key, text),) = found
             document = codec.decode_document(text) | params
             columns = promoted(params)
