@@ -147,7 +147,8 @@ def filled(store):
                 (collection, id, creation_utc, session_id, customer_id, agent_id, data)
             SELECT c, 'd' || n, to_char(n, 'FM000000'), 's' || n % 500, 'c' || n % 500,
                 'a' || n % 500, jsonb_build_object(
-                    'id', 'd' || n, 'creation_utc', to_char(n, 'FM000000'), 'offset', n / 500, 'variable_id', 'v' || n % 50,
+                    'id', 'd' || n, 'creation_utc', to_char(n, 'FM000000'),
+                    'offset', n / 500, 'variable_id', 'v' || n % 50,
                     'key', 'k' || n % 500, 'tag_id', 't' || n % 500, 'source', 'x' || n % 500,
                     'target', 'y' || n % 500)
             FROM generate_series(1, 10000) n, unnest(ARRAY['events', 'other']) c
