@@ -12,7 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from parlant_store import admin, codec
+from parlant_store import codec
+from parlant_store.admin import search, transcript
 from parlant_store.models import Document, Session, SessionItem
 
 CALL = {"type": "function_call", "name": "weather", "arguments": '{"city":"Köln"}', "call_id": "1"}
@@ -287,7 +288,7 @@ def test_documents_and_items_are_found_by_id(client, store):
 
 
 def test_more_namespaces_than_are_looked_into_one_by_one(client, monkeypatch):
-    monkeypatch.setattr(admin, "PLACES", 2)
+    monkeypatch.setattr(search, "PLACES", 2)
     for namespace in "abc":
         bulk(2, namespace=namespace)
     assert len(found(client, "session", "s1")) == 3
@@ -363,7 +364,7 @@ def test_nothing_of_an_item_is_html(client, store, item):
 
 
 def test_a_session_is_paged_by_position(client, store, monkeypatch):
-    monkeypatch.setattr(admin, "PAGE", 3)
+    monkeypatch.setattr(transcript, "PAGE", 3)
     store.add_items("s", [message(f"text {n}") for n in range(8)])
     session = Session.objects.get()
     html = get(client, page(session))
@@ -394,7 +395,7 @@ def test_any_place_may_be_asked_for(client, filled, name, value):
 
 
 def test_pages_keep_the_way_back_to_the_list(client, store, monkeypatch):
-    monkeypatch.setattr(admin, "PAGE", 1)
+    monkeypatch.setattr(transcript, "PAGE", 1)
     store.add_items("s", [message("a"), message("b")])
     html = get(client, page(Session.objects.get(), _changelist_filters="q=s"))
     assert links(html)["Next"] == "_changelist_filters=q%3Ds&after=0"
@@ -416,7 +417,7 @@ def test_long_items_are_cut_in_the_database(client, store, item):
     with connection.cursor() as cursor:
         cursor.execute(sql)
         ((*_, text, data),) = cursor.fetchall()
-    assert len(text or "") + len(data or "") <= admin.READ + 1
+    assert len(text or "") + len(data or "") <= transcript.READ + 1
     assert "x" * 1_000_000 in get(client, page(session.items.get()))
 
 

@@ -52,6 +52,7 @@ class _Mailbox:
         self._loop = ref(loop)
         self._waiting: dict[Future[Any], asyncio.Future[None]] = {}
         self._looking = False
+        self._woken = False
 
     def wait(self, future: Future[Any]) -> asyncio.Future[None]:
         """A future of the running loop that is done soon after ``future`` is."""
@@ -64,14 +65,18 @@ class _Mailbox:
         return waiter
 
     def wake(self) -> None:
-        """Let the loop look at ``done``; called on the store's threads."""
+        """Let the loop look at ``done``, unless it is about to; called on the store's threads."""
+        if self._woken:
+            return
         loop = self._loop()
         # A loop that was closed while the call ran has nobody waiting any more.
         if loop is not None and not loop.is_closed():
+            self._woken = True
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(self._open)
 
     def _open(self) -> None:
+        self._woken = False
         while self.done:
             waiter = self._waiting.pop(self.done.popleft(), None)
             if waiter is not None and not waiter.done():

@@ -2,9 +2,9 @@
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, NamedTuple, TypeVar
 
@@ -38,21 +38,25 @@ class _Job(NamedTuple):
 class Threads:
     """``count`` threads at most, started when first needed.
 
-    ``release`` runs on each of them before it ends. After a fork the child starts its own.
+    The thread that rested last works next, so that few calls keep few threads, and what
+    they hold, warm. ``release`` runs on each of them before it ends. After a fork the child
+    starts its own.
     """
 
     def __init__(self, name: str, count: int, release: Callable[[], None]) -> None:
         self.name = name
         self.count = count
-        self._release = release
-        self._lock = threading.Lock()
+        self.release = release
+        self.hold = HOLD_SECONDS if count == 1 else 0
         self._begin()
 
     def _begin(self) -> None:
         self._pid = os.getpid()
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._idle = threading.Semaphore(0)
-        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+        self._jobs: deque[_Job] = deque()
+        self._workers: list[_Worker] = []
+        self._resting: list[_Worker] = []
+        self._closing = False
 
     def submit(self, call: Callable[[], T], wake: Callable[[], None] | None = None) -> Future[T]:
         """Run ``call`` on one of the threads.
@@ -60,58 +64,81 @@ class Threads:
         ``wake`` is called on that thread after the future is done, once for several
         futures that come with an equal ``wake``.
         """
-        future: Future[T] = Future()
-        if self._pid != os.getpid():
-            self._lock = threading.Lock()
+        if self._closing or self._pid != os.getpid():
             self._begin()
+        job = _Job(Future(), call, wake)
         with self._lock:
-            self._jobs.put(_Job(future, call, wake))
-            if len(self._threads) < self.count and not self._idle.acquire(blocking=False):
-                self._start()
-        return future
+            if self._resting:
+                self._resting.pop().give(job)
+            elif len(self._workers) < self.count:
+                worker = _Worker(self, f"{self.name}-{len(self._workers)}")
+                self._workers.append(worker)
+                worker.give(job)
+                worker.start()
+            else:
+                self._jobs.append(job)
+        return job.future
 
-    def _start(self) -> None:
-        name = f"{self.name}-{len(self._threads)}"
-        thread = threading.Thread(
-            target=self._work, args=(self._jobs, self._idle), name=name, daemon=True
-        )
-        self._threads.append(thread)
-        thread.start()
+    def next_job(self) -> _Job | None:
+        """A job that waits, if any."""
+        try:
+            return self._jobs.popleft()
+        except IndexError:
+            return None
 
-    def _work(self, jobs: "SimpleQueue[_Job | None]", idle: threading.Semaphore) -> None:
-        while (job := jobs.get()) is not None:
-            _run_some(job, jobs, HOLD_SECONDS if self.count == 1 else 0)
-            idle.release()
-        self._release()
+    def rest(self, worker: "_Worker") -> None:
+        """Give ``worker`` a job that waits, or let it rest until there is one."""
+        with self._lock:
+            job = self.next_job()
+            if job is None and not self._closing:
+                self._resting.append(worker)
+            else:
+                worker.give(job)
 
     def close(self) -> None:
         """Finish what was submitted, release what each thread holds and end them."""
         if self._pid != os.getpid():
             return
         with self._lock:
-            threads = self._threads
-            for _ in threads:
-                self._jobs.put(None)
-            self._begin()
-        for thread in threads:
-            thread.join()
+            self._closing = True
+            for worker in self._resting:
+                worker.give(None)
+        for worker in self._workers:
+            worker.join()
 
 
-def _run_some(job: _Job | None, jobs: "SimpleQueue[_Job | None]", hold: float) -> None:
-    """Run ``job`` and those after it until none is left or time is up, then wake all at once."""
-    wakes: dict[Callable[[], None], None] = {}
-    until = monotonic() + hold
-    while job is not None:
-        job.run()
-        if job.wake is not None:
-            wakes[job.wake] = None
-        if monotonic() >= until:
-            break
-        try:
-            job = jobs.get_nowait()
-        except Empty:
-            break
-        if job is None:
-            jobs.put(None)
-    for wake in wakes:
-        wake()
+class _Worker(threading.Thread):
+    """One thread, with a place for the job that it is to do next."""
+
+    def __init__(self, threads: Threads, name: str) -> None:
+        super().__init__(name=name, daemon=True)
+        self._threads = threads
+        self._job: _Job | None = None
+        self._given = threading.Lock()
+        self._given.acquire()
+
+    def give(self, job: _Job | None) -> None:
+        """Let the thread run ``job``; None ends it."""
+        self._job = job
+        self._given.release()
+
+    def run(self) -> None:
+        while True:
+            self._given.acquire()
+            if self._job is None:
+                break
+            self._run_some(self._job)
+            self._threads.rest(self)
+        self._threads.release()
+
+    def _run_some(self, job: _Job | None) -> None:
+        """Run ``job`` and what waits behind it until time is up, then wake all at once."""
+        wakes: dict[Callable[[], None], None] = {}
+        until = monotonic() + self._threads.hold
+        while job is not None:
+            job.run()
+            if job.wake is not None:
+                wakes[job.wake] = None
+            job = self._threads.next_job() if monotonic() < until else None
+        for wake in wakes:
+            wake()

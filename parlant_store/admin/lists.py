@@ -1,0 +1,103 @@
+"""Lists and pages that only show, and stay fast over millions of rows."""
+
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.core.paginator import Paginator
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.functional import cached_property
+
+from parlant_store.admin.search import COUNTED
+from parlant_store.admin.text import column_name, cut
+
+
+class BoundedPaginator(Paginator):  # type: ignore[type-arg]
+    """Counts no further than ``limit``, because a full count reads the whole table."""
+
+    object_list: QuerySet[Any]
+    limit = COUNTED
+
+    @cached_property
+    def count(self) -> int:
+        return min(self.counted, self.limit)
+
+    @cached_property
+    def counted(self) -> int:
+        """How many rows there are, or one above ``limit`` when there are more."""
+        return self.object_list.order_by().values("pk")[: self.limit + 1].count()
+
+    @property
+    def is_bounded(self) -> bool:
+        return self.counted > self.limit
+
+
+class Rows(ChangeList):
+    """A list that reads only the columns it shows."""
+
+    model_admin: "StoreAdmin"
+
+    def get_queryset(self, *args: Any, **kwargs: Any) -> QuerySet[Any]:
+        return self.model_admin.rows(super().get_queryset(*args, **kwargs))
+
+
+class StoreAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """What the three have in common: read-only, newest first, found by name."""
+
+    actions = None
+    ordering = ("-key",)
+    sortable_by = ()
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    unread: tuple[str, ...] = ()
+    """Columns that lists leave in the database."""
+
+    class Media:
+        css: ClassVar = {"all": ["parlant_store/admin.css"]}
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return Rows
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        return (self.find(queryset, search_term) if search_term else queryset), False
+
+    def rows(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.defer(*self.unread)
+
+    def find(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
+        """The rows of ``queryset`` that are named ``term``."""
+        raise NotImplementedError
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        context["subtitle"] = self.subtitle(context["original"])
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def subtitle(self, row: Any) -> str | None:
+        return cut(column_name(str(row)))
+
+    def may_view(self, request: HttpRequest, model: type[Model]) -> bool:
+        """Whether this person may see ``model`` in this admin too."""
+        site = self.admin_site
+        return site.is_registered(model) and site.get_model_admin(model).has_view_permission(
+            request
+        )
+
+
+def alive(prefix: str = "") -> Q:
+    expires_at = f"{prefix}expires_at"
+    return Q((expires_at, None)) | Q((f"{expires_at}__gt", timezone.now()))

@@ -1,0 +1,62 @@
+"""Rows found by the whole of a name, through the indexes that begin with its place."""
+
+import re
+
+from django.db import connections, router
+from django.db.models import Model, Q
+
+from parlant_store import codec
+from parlant_store.admin.text import model_field
+from parlant_store.models import Session
+
+COUNTED = 10_000
+"""How many rows a list counts, and lists."""
+
+PLACES = 1_000
+"""In how many namespaces or collections a search looks one by one; else it reads the index."""
+
+SLASHES = 50
+"""How many slashes of a search may part the place from the name."""
+
+
+def _places(model: type[Model], place: str) -> list[str]:
+    """The values of the column that leads an index, by one step into it for each of them."""
+    table, column = model._meta.db_table, model_field(model, place).column
+    sql = (
+        f"WITH RECURSIVE places (place) AS (SELECT min({column}) FROM {table} UNION ALL"
+        f" SELECT (SELECT min({column}) FROM {table} WHERE {column} > place) FROM places"
+        " WHERE place IS NOT NULL) SELECT place FROM places WHERE place IS NOT NULL LIMIT %s"
+    )
+    with connections[router.db_for_read(model)].cursor() as cursor:
+        cursor.execute(sql, (PLACES + 1,))
+        return [value for (value,) in cursor.fetchall()]
+
+
+def named(model: type[Model], place: str, name: str, term: str) -> list[Q]:
+    """Conditions that find ``term`` as a ``name`` in any ``place``, or as place/name.
+
+    The unique index on both columns serves them.
+    """
+    anywhere, within = Q((name, codec.to_column(term))), Q()
+    places = _places(model, place)
+    if len(places) <= PLACES:
+        anywhere &= Q((f"{place}__in", places))
+    for slash in list(re.finditer("/", term))[:SLASHES]:
+        before, after = term[: slash.start()], term[slash.end() :]
+        within |= Q((place, codec.to_column(before)), (name, codec.to_column(after)))
+    return [anywhere, within] if within else [anywhere]
+
+
+def sessions_named(term: str) -> list[Q]:
+    return named(Session, "namespace", "session_id", term)
+
+
+def keys(model: type[Model], conditions: list[Q]) -> list[int]:
+    """The keys of the newest rows that meet one of ``conditions``.
+
+    A union, because OR loses indexes; and a list, because beside an order and a limit
+    PostgreSQL may prefer to read the whole table.
+    """
+    first, *rest = (model._default_manager.filter(condition) for condition in conditions)
+    found = first.values_list("key").union(*(matches.values_list("key") for matches in rest))
+    return [key for (key,) in found.order_by("-key")[: COUNTED + 1]]

@@ -1,0 +1,102 @@
+"""Names and JSON as people read them."""
+
+import json
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from parlant_store import codec
+from parlant_store.models import Document, Session
+
+NAME = 80
+"""How many characters of a name or a text fit a list."""
+
+PRETTY = 10_000_000
+"""How long indented JSON may become; deep nesting makes it far longer than what was stored."""
+
+NOTHING = "-"
+"""What pages show for null; Django does so in lists."""
+
+
+def column_name(column: str | None) -> str | None:
+    """What ``codec.to_column`` was given, or the beginning of it when it was long."""
+    if not column:
+        return None
+    start, shortened, _digest = column.partition("\x01\x03")
+    return codec.printable(codec.unescape(start)) + ("…" if shortened else "")
+
+
+def session_name(session: Session) -> str:
+    names = (cut(column_name(session.namespace)), cut(column_name(session.session_id)))
+    return "/".join(name for name in names if name)
+
+
+def cut(text: str | None) -> str | None:
+    if text is None or len(text) <= NAME:
+        return text and codec.printable(text)
+    return codec.printable(text[: NAME - 1]) + "…"
+
+
+def pretty(value: object) -> str:
+    """Indented JSON; lone surrogates stand in it as the escapes that JSON has for them."""
+    text = _indented(value) or json.dumps(value, ensure_ascii=False)
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _indented(value: object) -> str | None:
+    parts, length = [], 0
+    try:
+        for part in json.JSONEncoder(ensure_ascii=False, indent=2).iterencode(value):
+            parts.append(part)
+            length += len(part)
+            if length > PRETTY:
+                return None
+    except RecursionError:
+        return None
+    return "".join(parts)
+
+
+def pretty_text(text: str) -> str:
+    """JSON text, indented; as it is when it is no JSON."""
+    try:
+        return pretty(json.loads(text))
+    except (ValueError, RecursionError):
+        return codec.printable(text)
+
+
+def pre(text: str) -> SafeString:
+    return format_html('<pre class="parlant-json" dir="ltr">{}</pre>', text)
+
+
+def list_column(model: type[Model], name: str) -> Any:
+    """A name as a column of a list."""
+    field = model_field(model, name)
+
+    @admin.display(description=field.verbose_name)
+    def column(row: Model) -> str | None:
+        return cut(column_name(getattr(row, name)))
+
+    column.__name__ = name
+    return column
+
+
+def full_name(model: type[Model], name: str) -> Any:
+    """A name as a field of a page, at its full length."""
+    field = model_field(model, name)
+
+    @admin.display(description=field.verbose_name)
+    def full(row: Any) -> str:
+        names = row.data if isinstance(row, Document) else json.loads(row.full_names or "{}")
+        text = names.get(field.column)
+        shown = codec.printable(text) if isinstance(text, str) else column_name(getattr(row, name))
+        return shown or NOTHING
+
+    full.__name__ = name
+    return full
+
+
+def model_field(model: type[Model], name: str) -> Any:
+    return model._meta.get_field(name)
