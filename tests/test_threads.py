@@ -1,0 +1,106 @@
+"""A store's own threads."""
+
+import threading
+import time
+from concurrent.futures import CancelledError
+
+import pytest
+
+from parlant_store.backends.threads import Threads
+
+
+@pytest.fixture
+def released():
+    return []
+
+
+@pytest.fixture
+def threads(released):
+    threads = Threads("test", 3, lambda: released.append(threading.current_thread().name))
+    yield threads
+    threads.close()
+
+
+def test_who_is_woken_finds_the_thread_free(threads):
+    woken = threading.Event()
+    names = set()
+    for _ in range(50):
+        future = threads.submit(threading.current_thread, woken.set)
+        assert woken.wait(10)
+        woken.clear()
+        names.add(future.result().name)
+    assert names == {"test-0"}
+
+
+def test_calls_at_once_run_on_as_many_threads_as_there_may_be(threads):
+    meeting = threading.Barrier(3)
+
+    def meet() -> str:
+        meeting.wait(10)
+        return threading.current_thread().name
+
+    futures = [threads.submit(meet) for _ in range(6)]
+    assert {future.result() for future in futures} == {"test-0", "test-1", "test-2"}
+
+
+def test_what_a_call_raises_comes_back(threads):
+    with pytest.raises(ZeroDivisionError):
+        threads.submit(lambda: 1 / 0).result()
+    with pytest.raises(SystemExit):
+        threads.submit(exit).result()
+    assert threads.submit(int).result() == 0
+
+
+def test_closing_finishes_what_was_submitted_and_releases_each_thread(threads, released):
+    futures = [threads.submit(lambda: time.sleep(0.01)) for _ in range(20)]
+    threads.close()
+    assert all(future.done() for future in futures)
+    assert sorted(released) == ["test-0", "test-1", "test-2"]
+    assert threads.submit(int).result() == 0
+    threads.close()
+    assert len(released) == 4
+    threads.close()
+
+
+def test_calls_from_many_threads_while_it_closes_again_and_again(threads):
+    results = []
+
+    def work() -> None:
+        results.extend(threads.submit(int).result(10) for _ in range(200))
+
+    callers = [threading.Thread(target=work) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    for _ in range(20):
+        threads.close()
+        time.sleep(0.002)
+    for caller in callers:
+        caller.join()
+    assert len(results) == 800
+
+
+def test_a_call_may_be_cancelled_before_it_begins():
+    threads = Threads("test", 1, int)
+    go = threading.Event()
+    first = threads.submit(lambda: go.wait(10))
+    second = threads.submit(int)
+    assert second.cancel()
+    go.set()
+    assert first.result()
+    with pytest.raises(CancelledError):
+        second.result()
+    threads.close()
+
+
+def test_one_wake_serves_several_results_of_a_single_thread():
+    threads = Threads("test", 1, int)
+    woken = []
+    go = threading.Event()
+    first = threads.submit(lambda: go.wait(10))
+    futures = [threads.submit(int, lambda: woken.append(1)) for _ in range(3)]
+    same = [threads.submit(int, woken.clear) for _ in range(5)]
+    go.set()
+    for future in (first, *futures, *same):
+        future.result()
+    threads.close()
+    assert len(woken) <= 3
