@@ -1,13 +1,14 @@
 """Awaiting what a store does on its own threads, from any event loop."""
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
-from weakref import WeakKeyDictionary, ref
+from weakref import ref
 
 from parlant_store.backends.base import BaseBackend
 
@@ -89,12 +90,18 @@ class _Mailbox:
             asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
 
 
-_mailboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Mailbox] = WeakKeyDictionary()
+class _Last(threading.local):
+    """The mailbox that this thread used last: a thread has one loop for a long time."""
+
+    loop: Callable[[], asyncio.AbstractEventLoop | None] = staticmethod(lambda: None)
+    mailbox: _Mailbox
+
+
+_last = _Last()
 
 
 def _mailbox() -> _Mailbox:
     loop = asyncio.get_running_loop()
-    mailbox = _mailboxes.get(loop)
-    if mailbox is None:
-        mailbox = _mailboxes[loop] = _Mailbox(loop)
-    return mailbox
+    if _last.loop() is not loop:
+        _last.loop, _last.mailbox = ref(loop), _Mailbox(loop)
+    return _last.mailbox

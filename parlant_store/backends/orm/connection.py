@@ -99,7 +99,7 @@ def fetch(
     *,
     prepare: bool | None = True,
 ) -> list[Row]:
-    """Run one statement and return its rows.
+    """Run one statement and return its rows; on PostgreSQL, one that has rows to return.
 
     ``prepare``: True at once, None when it comes again and again, False never.
     """
@@ -127,8 +127,7 @@ def _fetch_postgresql(
     try:
         # Django's own cursors bind on the client, which rules out prepared statements.
         with psycopg.Cursor(raw) as cursor:
-            cursor.execute(sql, params, prepare=prepare)
-            return cursor.fetchall() if cursor.description else []
+            return cursor.execute(sql, params, prepare=prepare).fetchall()
     finally:
         raw.prepare_threshold = threshold
 

@@ -1,5 +1,7 @@
 """Sessions on PostgreSQL."""
 
+from collections.abc import Sequence
+
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store import codec
@@ -31,7 +33,9 @@ class PostgreSQLSessions(Sessions):
                 *columns(name),
                 full_names(name, user_id),
                 None if user_id is None else codec.to_column(user_id),
-                *batch,
+                array(batch.data),
+                array(batch.roles),
+                array(batch.texts),
                 *time,
                 replace,
             ),
@@ -73,3 +77,13 @@ class PostgreSQLSessions(Sessions):
         sql = "SELECT * FROM parlant_store_expire(%s::timestamptz, %s::bigint)"
         ((sessions, documents),) = fetch(connection, sql, (time.now, batch_size))
         return ExpireResult(sessions=sessions, documents=documents)
+
+
+def array(texts: Sequence[str | None]) -> str:
+    """``texts`` as PostgreSQL writes an array; the driver would take ten times as long."""
+    return "{" + ",".join("NULL" if text is None else quoted(text) for text in texts) + "}"
+
+
+def quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
