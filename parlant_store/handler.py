@@ -1,5 +1,6 @@
 """From alias to store: one backend for each alias and process, shared by all threads."""
 
+import atexit
 import threading
 from collections.abc import Iterator
 from typing import Any, cast
@@ -52,6 +53,7 @@ class StoreHandler:
 
 
 stores = StoreHandler()
+atexit.register(stores.close_all)
 
 # It forwards each attribute to stores["default"]; Django's stubs know it for databases only.
 store = cast(BaseBackend, ConnectionProxy(cast(Any, stores), conf.DEFAULT_ALIAS))

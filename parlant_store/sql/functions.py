@@ -3,6 +3,7 @@
 from importlib import resources
 from typing import Any
 
+from django.db import router
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
@@ -55,8 +56,6 @@ class CreateFunctions(Operation):
         return "Create the functions of parlant_store on PostgreSQL"
 
     def _allowed(self, app_label: str, alias: str) -> bool:
-        from django.db import router
-
         return router.allow_migrate(alias, app_label)
 
 

@@ -17,13 +17,18 @@ begin
     delete from parlant_store_session where key = v_key;
 end $$;
 
--- Makes room for p_count items at the end of a session, which is begun if need be, and
--- locks it: returns its key and the position of the first. p_names holds the names
--- that were too long for their columns; a null p_expires_at leaves the time as it is.
-create or replace function {schema}.parlant_store_reserve(
-    p_namespace text, p_session_id text, p_names text, p_user_id text, p_count bigint,
-    p_now timestamptz, p_expires_at timestamptz, out v_key bigint, out v_first bigint
-) language plpgsql set search_path to {schema}, pg_temp as $$
+-- Adds items after those of a session, which is begun if need be; with p_replace, in place
+-- of them. p_names holds the names that were too long for their columns; a null p_expires_at
+-- leaves the time as it is.
+create or replace function {schema}.parlant_store_add_items(
+    p_namespace text, p_session_id text, p_names text, p_user_id text,
+    p_data text[], p_roles text[], p_texts text[],
+    p_now timestamptz, p_expires_at timestamptz, p_replace boolean
+) returns void language plpgsql set search_path to {schema}, pg_temp as $$
+declare
+    v_count bigint := cardinality(p_data);
+    v_key bigint;
+    v_first bigint;
 begin
     loop
         insert into parlant_store_session as s (
@@ -31,11 +36,11 @@ begin
             next_position, item_count, created_at, updated_at, expires_at
         ) values (
             p_namespace, p_session_id, p_names, p_user_id, '{}', '{}',
-            p_count, p_count, p_now, p_now, p_expires_at
+            v_count, v_count, p_now, p_now, p_expires_at
         )
         on conflict (namespace, session_id) do update set
-            next_position = s.next_position + p_count,
-            item_count = s.item_count + p_count,
+            next_position = s.next_position + v_count,
+            item_count = case when p_replace then v_count else s.item_count + v_count end,
             user_id = coalesce(s.user_id, excluded.user_id),
             full_names = case
                 when s.user_id is null then excluded.full_names else s.full_names
@@ -43,28 +48,12 @@ begin
             updated_at = p_now,
             expires_at = coalesce(p_expires_at, s.expires_at)
         where s.expires_at is null or s.expires_at > p_now
-        returning s.key, s.next_position - p_count into v_key, v_first;
+        returning s.key, s.next_position - v_count into v_key, v_first;
         exit when found;
         perform parlant_store_bury(p_namespace, p_session_id, p_now);
     end loop;
-end $$;
-
--- Adds items after those of a session; with p_replace, in place of them.
-create or replace function {schema}.parlant_store_add_items(
-    p_namespace text, p_session_id text, p_names text, p_user_id text,
-    p_data text[], p_roles text[], p_texts text[],
-    p_now timestamptz, p_expires_at timestamptz, p_replace boolean
-) returns void language plpgsql set search_path to {schema}, pg_temp as $$
-declare
-    v_key bigint;
-    v_first bigint;
-begin
-    select r.v_key, r.v_first into v_key, v_first from parlant_store_reserve(
-        p_namespace, p_session_id, p_names, p_user_id, cardinality(p_data), p_now, p_expires_at
-    ) r;
     if p_replace then
         delete from parlant_store_session_item where session_key = v_key;
-        update parlant_store_session set item_count = cardinality(p_data) where key = v_key;
     end if;
     insert into parlant_store_session_item (session_key, position, role, text, data, created_at)
         select v_key, v_first + ord - 1, role, text, data, p_now
@@ -131,22 +120,31 @@ begin
     return coalesce(v_alive, false);
 end $$;
 
--- Sets a session's metadata, which is begun if need be, or merges into it; returns it.
+-- Sets a session's metadata, or merges into it, and returns it; begins it if need be.
 create or replace function {schema}.parlant_store_set_metadata(
     p_namespace text, p_session_id text, p_names text, p_metadata jsonb,
     p_now timestamptz, p_expires_at timestamptz, p_merge boolean
 ) returns jsonb language plpgsql set search_path to {schema}, pg_temp as $$
 declare
-    v_key bigint;
     v_metadata jsonb;
 begin
-    select r.v_key into v_key from parlant_store_reserve(
-        p_namespace, p_session_id, p_names, null, 0, p_now, p_expires_at
-    ) r;
-    update parlant_store_session
-        set metadata = case when p_merge then metadata || p_metadata else p_metadata end
-        where key = v_key
-        returning metadata into v_metadata;
+    loop
+        insert into parlant_store_session as s (
+            namespace, session_id, full_names, metadata, state,
+            next_position, item_count, created_at, updated_at, expires_at
+        ) values (
+            p_namespace, p_session_id, p_names, p_metadata, '{}',
+            0, 0, p_now, p_now, p_expires_at
+        )
+        on conflict (namespace, session_id) do update set
+            metadata = case when p_merge then s.metadata || p_metadata else p_metadata end,
+            updated_at = p_now,
+            expires_at = coalesce(p_expires_at, s.expires_at)
+        where s.expires_at is null or s.expires_at > p_now
+        returning s.metadata into v_metadata;
+        exit when found;
+        perform parlant_store_bury(p_namespace, p_session_id, p_now);
+    end loop;
     return v_metadata;
 end $$;
 
