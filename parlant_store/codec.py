@@ -10,6 +10,7 @@ and compare alike.
 import json
 import math
 import re
+from collections.abc import Iterable
 from decimal import Decimal
 from hashlib import sha256
 from typing import Any
@@ -19,6 +20,9 @@ from parlant_store.types import JSONObject
 
 MAX_DEPTH = 500
 """How deep JSON may nest. SQLite reads 1,000 levels, Python's own parser fewer than that."""
+
+MAX_BITS = 14_284
+"""How long an integer may be: what Python reads from text without being told to."""
 
 MAX_NAME = 4_096
 """How many characters an id, a namespace or a collection's name may have."""
@@ -57,53 +61,72 @@ def encode(value: object, name: str) -> str:
     Raises InvalidItem when it holds what JSON cannot say: NaN, Infinity, sets, bytes,
     keys that are no text, or more than MAX_DEPTH levels.
     """
+    text = _write(value, name)
+    return text if text.isascii() or _encodable(text) else _ASCII(value)
+
+
+def check(value: object, name: str) -> None:
+    """Raise InvalidItem as ``encode`` does, without writing anything."""
     try:
         _check(value, MAX_DEPTH)
-        text = _READABLE(value)
     except _NotJson as exc:
         where = name + "".join(reversed(exc.path))
         raise InvalidItem(f"{where} is {exc.reason}, which JSON cannot say") from None
-    except ValueError as exc:
+    except RecursionError as exc:
+        raise InvalidItem(f"{name} is nested too deeply to be written as JSON") from exc
+
+
+def _write(value: object, name: str) -> str:
+    check(value, name)
+    try:
+        return _READABLE(value)
+    except (ValueError, RecursionError) as exc:
         raise InvalidItem(f"{name} cannot be written as JSON: {exc}") from exc
-    if text.isascii() or _encodable(text):
-        return text
-    return _ASCII(value)
 
 
 def encode_object(value: object, name: str) -> str:
     """``encode`` for what must be a JSON object."""
-    if not isinstance(value, dict):
-        raise InvalidItem(f"{name} must be a dict, not {type(value).__name__}")
-    return encode(value, name)
+    return encode(_object(value, name), name)
 
 
 def _check(value: object, depth: int) -> None:
     kind = type(value)
-    if kind is str or kind is int or kind is bool or value is None:
+    if kind is str or kind is bool or value is None:
         return
-    if depth == 0:
-        raise _NotJson(f"nested more than {MAX_DEPTH} levels deep")
+    if isinstance(value, int):
+        if value.bit_length() > MAX_BITS:
+            raise _NotJson("an integer of more than 4,300 digits")
+        return
+    parts: Iterable[tuple[object, object]]
     if isinstance(value, dict):
-        for key, part in value.items():
+        for key in value:
             if not isinstance(key, str):
                 raise _NotJson(f"a dict with the key {key!r} of type {type(key).__name__}")
-            try:
-                _check(part, depth - 1)
-            except _NotJson as exc:
-                exc.path.append(f"[{key!r}]")
-                raise
+        parts = value.items()
     elif isinstance(value, (list, tuple)):
-        for index, part in enumerate(value):
-            try:
-                _check(part, depth - 1)
-            except _NotJson as exc:
-                exc.path.append(f"[{index}]")
-                raise
+        parts = enumerate(value)
     elif isinstance(value, float):
         if not math.isfinite(value):
             raise _NotJson(repr(float(value)))
-    elif not isinstance(value, (str, int)):
+        return
+    elif isinstance(value, str):
+        return
+    else:
         raise _NotJson(f"of type {kind.__name__}")
+    if depth == 0:
+        raise _NotJson(f"nested more than {MAX_DEPTH} levels deep")
+    for place, part in parts:
+        try:
+            _check(part, depth - 1)
+        except _NotJson as exc:
+            exc.path.append(f"[{place!r}]")
+            raise
+
+
+def _object(value: object, name: str) -> object:
+    if not isinstance(value, dict):
+        raise InvalidItem(f"{name} must be a dict, not {type(value).__name__}")
+    return value
 
 
 def _encodable(text: str) -> bool:
@@ -114,6 +137,10 @@ def _encodable(text: str) -> bool:
     return True
 
 
+def _in_json(text: str) -> str:
+    return text.replace("\x00", r"\u0000").replace("\x01", r"\u0001").replace("\x02", r"\u0002")
+
+
 # An escape that keeps the order of code points: \x00 becomes \x01\x01, which sorts
 # before every other use of \x01 (\x01\x02); a surrogate, which sorts between U+D7FF
 # and U+E000, becomes U+D7FF and a character above \x01, while U+D7FF becomes itself
@@ -121,11 +148,17 @@ def _encodable(text: str) -> bool:
 _SPECIAL = re.compile("[\x00\x01\ud7ff-\udfff]")
 _UNPRINTABLE = re.compile("[\x00\ud800-\udfff]")
 _ESCAPED = re.compile("\x01[\x01\x02]|\ud7ff[\x01\u0100-\u08ff]")
-_MAY_BE_SPECIAL = re.compile(r"\\u000[01]|\\ud[7-9a-f]|[\ud7ff-\udfff]")
 _ESCAPES = {"\x00": "\x01\x01", "\x01": "\x01\x02", "\ud7ff": "\ud7ff\x01"} | {
     chr(0xD800 + n): "\ud7ff" + chr(0x100 + n) for n in range(0x800)
 }
 _UNESCAPES = {escaped: plain for plain, escaped in _ESCAPES.items()}
+
+# The same inside JSON text, where control characters are written \\u0000: the last
+# alternative of each takes what follows another backslash out of the way.
+_JSON_SPECIAL = re.compile(r"\\u000[01]|[\ud7ff-\udfff]|\\.")
+_JSON_ESCAPED = re.compile(r"\\u0001\\u000[12]|\ud7ff(?:\\u0001|[\u0100-\u08ff])|\\.")
+_JSON_ESCAPES = {_in_json(plain): _in_json(escaped) for plain, escaped in _ESCAPES.items()}
+_JSON_UNESCAPES = {escaped: plain for plain, escaped in _JSON_ESCAPES.items()}
 
 
 def escape(text: str) -> str:
@@ -136,16 +169,6 @@ def escape(text: str) -> str:
 def unescape(text: str) -> str:
     """The reverse of ``escape``."""
     return _ESCAPED.sub(lambda match: _UNESCAPES[match[0]], text)
-
-
-def _map_text(value: Any, change: Any) -> Any:
-    if isinstance(value, str):
-        return change(value)
-    if isinstance(value, dict):
-        return {change(key): _map_text(part, change) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_map_text(part, change) for part in value]
-    return value
 
 
 _STRING_OR_EXPONENT = re.compile(r'"(?:[^"\\]|\\.)*"|(-?\d+(?:\.\d+)?e[+-]?\d+)')
@@ -161,9 +184,9 @@ def _write_out(match: re.Match[str]) -> str:
 
 def encode_value(value: object, name: str) -> str:
     """JSON text of any value as it stands inside a document, for columns and filters."""
-    text = encode(value, name)
-    if _MAY_BE_SPECIAL.search(text):
-        text = _READABLE(_map_text(value, escape))
+    text = _write(value, name)
+    if _JSON_SPECIAL.search(text):
+        text = _JSON_SPECIAL.sub(lambda match: _JSON_ESCAPES.get(match[0], match[0]), text)
     if _EXPONENT.search(text):
         # jsonb would turn 1e23 into an integer that is another number.
         text = _STRING_OR_EXPONENT.sub(_write_out, text)
@@ -172,26 +195,20 @@ def encode_value(value: object, name: str) -> str:
 
 def encode_document(document: object, name: str) -> str:
     """JSON text of a document. Raises InvalidItem as ``encode`` does, or for no dict."""
-    if not isinstance(document, dict):
-        raise InvalidItem(f"{name} must be a dict, not {type(document).__name__}")
-    return encode_value(document, name)
+    return encode_value(_object(document, name), name)
 
 
 def decode_document(text: str) -> Any:
     """What ``encode_document`` or ``encode_value`` was given."""
-    value = json.loads(text)
-    return _map_text(value, unescape) if _has_escapes(text) else value
+    if "\\u0001" in text or "\ud7ff" in text:
+        text = _JSON_ESCAPED.sub(lambda match: _JSON_UNESCAPES.get(match[0], match[0]), text)
+    return json.loads(text)
 
 
 def decode_documents(texts: list[str]) -> list[JSONObject]:
     """``decode_document`` of each, at the price of one."""
-    text = f"[{','.join(texts)}]"
-    documents: list[JSONObject] = json.loads(text)
-    return _map_text(documents, unescape) if _has_escapes(text) else documents
-
-
-def _has_escapes(text: str) -> bool:
-    return "\\u0001" in text or "\ud7ff" in text or "\\ud7ff" in text
+    documents: list[JSONObject] = decode_document(f"[{','.join(texts)}]")
+    return documents
 
 
 def to_column(text: str) -> str:

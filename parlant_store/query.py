@@ -131,7 +131,7 @@ def _parse_operator(field: str, name: object, value: Any) -> Filter:
 
 def _value(field: str, value: Any) -> Any:
     try:
-        codec.encode(value, f"the operand of {field!r}")
+        codec.check(value, f"the operand of {field!r}")
     except InvalidItem as exc:
         raise InvalidFilter(str(exc)) from None
     return value

@@ -63,7 +63,10 @@ def test_a_store_is_one_object_for_all_threads():
         ({"default": {"OPTIONS": {"using": "nowhere"}}}, "'nowhere', which DATABASES does not"),
         ({"default": {"OPTIONS": {"ttl_seconds": 0}}}, "ttl_seconds of the store 'default' must"),
         ({"default": {"OPTIONS": {"ttl_seconds": "9"}}}, "ttl_seconds of the store 'default' must"),
+        ({"default": {"OPTIONS": {"ttl_seconds": True}}}, "ttl_seconds of the store 'default'"),
+        ({"default": {"OPTIONS": {"ttl_seconds": 1e30}}}, "ttl_seconds of the store 'default'"),
         ({"default": {"OPTIONS": {"threads": 0}}}, "threads of the store 'default' must"),
+        ({"default": {"OPTIONS": {"clock": "now"}}}, "clock of the store 'default' must"),
     ],
 )
 def test_a_bad_setting_is_named_with_its_mend(setting, said):

@@ -23,7 +23,7 @@ from django.utils import timezone
 
 from parlant_store import codec, items, query
 from parlant_store.backends.threads import Threads
-from parlant_store.exceptions import InvalidLimit, InvalidName, NotSupported
+from parlant_store.exceptions import InvalidItem, InvalidLimit, InvalidName, NotSupported
 from parlant_store.types import (
     Direction,
     DocumentCursor,
@@ -39,6 +39,9 @@ from parlant_store.types import (
 T = TypeVar("T")
 
 MAX_LIMIT = 2**63 - 1
+
+MAX_TTL_SECONDS = 100 * 366 * 24 * 3600
+"""A hundred years: what lives longer lives for ever, and later times may have no datetime."""
 
 
 class SessionName(NamedTuple):
@@ -71,15 +74,20 @@ class BaseBackend(ABC):
         Raises ImproperlyConfigured.
         """
         if ttl_seconds is not None and not (
-            isinstance(ttl_seconds, (int, float)) and 0 < ttl_seconds < float("inf")
+            query.kind_of(ttl_seconds) == "number" and 0 < ttl_seconds <= MAX_TTL_SECONDS
         ):
             raise ImproperlyConfigured(
-                f"ttl_seconds of the store {alias!r} must be a number above 0 or None, "
-                f"not {ttl_seconds!r}"
+                f"ttl_seconds of the store {alias!r} must be None or a number above 0 and at most "
+                f"{MAX_TTL_SECONDS:,}, not {ttl_seconds!r}"
             )
-        if not isinstance(threads, int) or threads < 1:
+        if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
             raise ImproperlyConfigured(
                 f"threads of the store {alias!r} must be a whole number above 0, not {threads!r}"
+            )
+        if not callable(clock):
+            raise ImproperlyConfigured(
+                f"clock of the store {alias!r} must be a function that gives the time, "
+                f"not {clock!r}"
             )
         self.alias = alias
         self.ttl = None if ttl_seconds is None else timedelta(seconds=ttl_seconds)
@@ -103,10 +111,10 @@ class BaseBackend(ABC):
 
         ``user_id`` becomes the session's owner if it has none. No items: nothing happens.
         """
-        name = self._session(session_id, namespace)
+        name, owner = self._session(session_id, namespace), self._owner(user_id)
         batch = self._batch(items)
         if batch.data:
-            self._add_items(name, batch, self._owner(user_id))
+            self._add_items(name, batch, owner)
 
     def replace_items(
         self,
@@ -188,7 +196,8 @@ class BaseBackend(ABC):
         if self._limit(limit) in (0, None):
             raise InvalidLimit("limit must be 1 or more to list sessions")
         after = None if cursor is None else self._session(cursor.session_id, cursor.namespace)
-        found = self._list_sessions(namespace, self._owner(user_id), limit + 1, after)
+        take = min(limit + 1, MAX_LIMIT)
+        found = self._list_sessions(namespace, self._owner(user_id), take, after)
         last = found[limit - 1] if len(found) > limit else None
         return SessionPage(
             sessions=tuple(found[:limit]),
@@ -427,7 +436,8 @@ class BaseBackend(ABC):
         return collection
 
     def _document(self, document: JSONObject) -> JSONObject:
-        codec.encode_object(document, "document")
+        if not isinstance(document, dict):
+            raise InvalidItem(f"document must be a dict, not {type(document).__name__}")
         if document.get("id") is not None:
             codec.check_name(document["id"], "the document's id")
         return document

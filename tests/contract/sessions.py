@@ -343,6 +343,7 @@ class SessionContract:
             if cursor is None:
                 break
         assert found == names
+        assert len(store.list_sessions(limit=10**30).sessions) == 6
         page = store.list_sessions(namespace="m", limit=2)
         assert [session.session_id for session in page.sessions] == ["B", "a"]
         assert page.next_cursor == SessionCursor(namespace="m", session_id="a")

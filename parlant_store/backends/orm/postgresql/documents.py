@@ -34,7 +34,7 @@ class PostgreSQLDocuments(Documents):
             f"UPDATE parlant_store_document d SET data = d.data || %s::jsonb, updated_at = %s{sets}"
             " FROM target WHERE d.key = target.key RETURNING d.data)"
         )
-        values = [codec.encode_document(params, "params"), time.now, *columns.values()]
+        values = [codec.encode_document(params, "document"), time.now, *columns.values()]
         rows = "SELECT TRUE, data FROM updated"
         if upsert:
             source = f"SELECT {self._typed_values} WHERE NOT EXISTS (SELECT FROM target)"

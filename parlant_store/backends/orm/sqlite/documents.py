@@ -34,7 +34,7 @@ class SQLiteDocuments(Documents):
                 if not upsert:
                     return UpdateResult(matched=False, document=None)
                 self.insert_one(connection, collection, params, time)
-                return result([(False, codec.encode_document(params, "params"))])
+                return result([(False, codec.encode_document(params, "document"))])
             ((key, text),) = found
             document = codec.decode_document(text) | params
             columns = promoted(params)
@@ -42,7 +42,7 @@ class SQLiteDocuments(Documents):
             sql = (
                 f"UPDATE parlant_store_document SET data = %s, updated_at = %s{sets} WHERE key = %s"
             )
-            merged = codec.encode_document(document, "params")
+            merged = codec.encode_document(document, "document")
             try:
                 fetch(connection, sql, (merged, time.now, *columns.values(), key), prepare=None)
             except IntegrityError as exc:
