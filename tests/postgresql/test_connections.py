@@ -68,7 +68,7 @@ def terminate(pid: int) -> None:
     import psycopg
 
     url = urlsplit(os.environ["DATABASE_URL"])
-    with psycopg.connect(url.geturl()) as other:
+    with psycopg.connect(url.geturl(), autocommit=True) as other:
         other.execute("SELECT pg_terminate_backend(%s)", [pid])
         while other.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", [pid]).fetchone():
             pass
