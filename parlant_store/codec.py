@@ -86,7 +86,7 @@ def _write(value: object, name: str) -> str:
 
 def encode_object(value: object, name: str) -> str:
     """``encode`` for what must be a JSON object."""
-    return encode(_object(value, name), name)
+    return encode(check_object(value, name), name)
 
 
 def _check(value: object, depth: int) -> None:
@@ -123,7 +123,8 @@ def _check(value: object, depth: int) -> None:
             raise
 
 
-def _object(value: object, name: str) -> object:
+def check_object(value: object, name: str) -> object:
+    """Return ``value`` if it is a dict, else raise InvalidItem."""
     if not isinstance(value, dict):
         raise InvalidItem(f"{name} must be a dict, not {type(value).__name__}")
     return value
@@ -195,7 +196,7 @@ def encode_value(value: object, name: str) -> str:
 
 def encode_document(document: object, name: str) -> str:
     """JSON text of a document. Raises InvalidItem as ``encode`` does, or for no dict."""
-    return encode_value(_object(document, name), name)
+    return encode_value(check_object(document, name), name)
 
 
 def decode_document(text: str) -> Any:

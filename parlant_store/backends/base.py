@@ -23,7 +23,7 @@ from django.utils import timezone
 
 from parlant_store import codec, items, query
 from parlant_store.backends.threads import Threads
-from parlant_store.exceptions import InvalidItem, InvalidLimit, InvalidName, NotSupported
+from parlant_store.exceptions import InvalidLimit, InvalidName, NotSupported
 from parlant_store.types import (
     Direction,
     DocumentCursor,
@@ -436,8 +436,7 @@ class BaseBackend(ABC):
         return collection
 
     def _document(self, document: JSONObject) -> JSONObject:
-        if not isinstance(document, dict):
-            raise InvalidItem(f"document must be a dict, not {type(document).__name__}")
+        codec.check_object(document, "document")
         if document.get("id") is not None:
             codec.check_name(document["id"], "the document's id")
         return document
