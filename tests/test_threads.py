@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import CancelledError
+from functools import partial
 
 import pytest
 
@@ -104,3 +105,66 @@ def test_one_wake_serves_several_results_of_a_single_thread():
         future.result()
     threads.close()
     assert len(woken) <= 3
+
+
+def number(value: int) -> int:
+    """Fails by itself when told to, unlike its double in ``all_at_once``."""
+    return 1 // value
+
+
+def all_at_once(groups):
+    def together(calls):
+        groups.append(len(calls))
+        return [call.args[0] for call in calls]
+
+    return together
+
+
+@pytest.fixture
+def held():
+    """One thread, busy until ``go`` is set."""
+    threads = Threads("test", 1, int)
+    threads.go = threading.Event()
+    threads.submit(lambda: threads.go.wait(10))
+    yield threads
+    threads.go.set()
+    threads.close()
+
+
+def test_calls_that_wait_are_made_together_and_each_gets_its_result(held):
+    groups = []
+    together = all_at_once(groups)
+    futures = [held.submit(partial(number, value), None, together) for value in range(40)]
+    others = [held.submit(lambda: "alone") for _ in range(2)]
+    assert futures[7].cancel()
+    held.go.set()
+    assert [f.result() for f in futures if not f.cancelled()] == [*range(7), *range(8, 40)]
+    assert [f.result() for f in others] == ["alone", "alone"]
+    assert groups == [31, 8]
+
+
+def test_what_cannot_be_made_together_is_made_one_by_one(held):
+    futures = [held.submit(partial(number, value), None, lambda calls: None) for value in (1, 0, 1)]
+    held.go.set()
+    assert futures[0].result() == futures[2].result() == 1
+    with pytest.raises(ZeroDivisionError):
+        futures[1].result()
+
+
+def test_what_calls_made_together_raise_each_of_them_raises(held):
+    def together(calls):
+        raise SystemExit
+
+    futures = [held.submit(partial(number, 1), None, together) for _ in range(2)]
+    held.go.set()
+    for future in futures:
+        with pytest.raises(SystemExit):
+            future.result()
+    assert held.submit(int).result() == 0
+
+
+def test_a_call_that_waits_for_nobody_is_made_by_itself(held):
+    held.go.set()
+    groups = []
+    assert held.submit(partial(number, 1), None, all_at_once(groups)).result() == 1
+    assert groups == []

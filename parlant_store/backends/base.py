@@ -22,7 +22,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils import timezone
 
 from parlant_store import codec, items, query
-from parlant_store.backends.threads import Threads
+from parlant_store.backends.threads import Threads, Together
 from parlant_store.exceptions import InvalidLimit, InvalidName, NotSupported
 from parlant_store.types import (
     Direction,
@@ -49,6 +49,21 @@ class SessionName(NamedTuple):
 
     namespace: str
     session_id: str
+
+
+class Addition(NamedTuple):
+    """What add_items adds, checked."""
+
+    name: SessionName
+    batch: items.Batch
+    user_id: str | None
+
+
+class Latest(NamedTuple):
+    """What get_items returns, checked."""
+
+    name: SessionName
+    limit: int | None
 
 
 class BaseBackend(ABC):
@@ -111,10 +126,9 @@ class BaseBackend(ABC):
 
         ``user_id`` becomes the session's owner if it has none. No items: nothing happens.
         """
-        name, owner = self._session(session_id, namespace), self._owner(user_id)
-        batch = self._batch(items)
-        if batch.data:
-            self._add_items(name, batch, owner)
+        addition = self._addition(session_id, items, namespace=namespace, user_id=user_id)
+        if addition.batch.data:
+            self._add_items(*addition)
 
     def replace_items(
         self,
@@ -136,9 +150,8 @@ class BaseBackend(ABC):
         No session, or limit 0: an empty list. A damaged row is skipped and does not count.
         Raises InvalidLimit when ``limit`` is negative.
         """
-        name = self._session(session_id, namespace)
-        limit = self._limit(limit)
-        return [] if limit == 0 else self._get_items(name, limit)
+        read = self._latest(session_id, namespace=namespace, limit=limit)
+        return [] if read.limit == 0 else self._get_items(*read)
 
     def pop_item(self, session_id: str, *, namespace: str = "") -> JSONObject | None:
         """Remove the latest item and return it; None when there is none.
@@ -384,9 +397,14 @@ class BaseBackend(ABC):
     def submit(self, call: Callable[[], T], wake: Callable[[], None] | None = None) -> Future[T]:
         """Run ``call`` on one of the store's own threads, for callers that must not block.
 
-        ``wake`` is called there after the future is done, once for several of them.
+        ``wake`` is called there after the future is done, once for several of them. Calls
+        that wait for a thread may be made together, if they are ``partial`` of a method.
         """
-        return self.threads.submit(call, wake)
+        return self.threads.submit(call, wake, self.together(call))
+
+    def together(self, call: Callable[[], Any]) -> Together | None:
+        """What makes ``call`` together with others for which it is the same; None: nothing."""
+        return None
 
     def close(self) -> None:
         """Let the threads and what they hold go; the next call begins anew."""
@@ -412,6 +430,20 @@ class BaseBackend(ABC):
         codec.check_name(session_id, "session_id")
         codec.check_name(namespace, "namespace", empty=True)
         return SessionName(namespace, session_id)
+
+    def _addition(
+        self,
+        session_id: str,
+        items: Iterable[JSONObject],
+        *,
+        namespace: str = "",
+        user_id: str | None = None,
+    ) -> Addition:
+        name, owner = self._session(session_id, namespace), self._owner(user_id)
+        return Addition(name, self._batch(items), owner)
+
+    def _latest(self, session_id: str, *, namespace: str = "", limit: int | None = None) -> Latest:
+        return Latest(self._session(session_id, namespace), self._limit(limit))
 
     def _owner(self, user_id: str | None) -> str | None:
         return None if user_id is None else codec.check_name(user_id, "user_id")

@@ -3,7 +3,7 @@
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from time import monotonic
 from typing import Any, NamedTuple, TypeVar
@@ -19,20 +19,47 @@ threads spend their time waiting for a server, and wake at once.
 """
 
 
+MAX_TOGETHER = 32
+"""How many calls that wait are made together at most."""
+
+Together = Callable[[Sequence[Callable[[], Any]]], Sequence[Any] | None]
+"""Makes several calls at once and returns their results.
+
+None when it did nothing, and each must be made by itself.
+"""
+
+
 class _Job(NamedTuple):
     future: Future[Any]
     call: Callable[[], Any]
     wake: Callable[[], None] | None
+    together: Together | None
+
+    def begin(self) -> bool:
+        """Whether the call is to be made: nobody has cancelled it."""
+        return self.future.running() or self.future.set_running_or_notify_cancel()
 
     def run(self) -> None:
-        if not self.future.set_running_or_notify_cancel():
-            return
         try:
             result = self.call()
         except BaseException as exc:
             self.future.set_exception(exc)
         else:
             self.future.set_result(result)
+
+
+def _run_together(jobs: list[_Job], together: Together) -> bool:
+    try:
+        results = together([job.call for job in jobs])
+    except BaseException as exc:
+        for job in jobs:
+            job.future.set_exception(exc)
+        return True
+    if results is None:
+        return False
+    for job, result in zip(jobs, results, strict=True):
+        job.future.set_result(result)
+    return True
 
 
 class Threads:
@@ -54,15 +81,21 @@ class Threads:
         self._lock = threading.Lock()
         self._crew: _Crew | None = None
 
-    def submit(self, call: Callable[[], T], wake: Callable[[], None] | None = None) -> Future[T]:
+    def submit(
+        self,
+        call: Callable[[], T],
+        wake: Callable[[], None] | None = None,
+        together: Together | None = None,
+    ) -> Future[T]:
         """Run ``call`` on one of the threads.
 
         ``wake`` is called on that thread after the future is done, once for several
-        futures that come with an equal ``wake``.
+        futures that come with an equal ``wake``. Calls that wait for a thread and come with
+        an equal ``together`` are made by it; what it raises, each of them raises.
         """
         if self._pid != os.getpid():
             self._start_anew()
-        job = _Job(Future(), call, wake)
+        job = _Job(Future(), call, wake, together)
         with self._lock:
             if self._crew is None:
                 self._crew = _Crew(self.name, self.count, self._release)
@@ -95,7 +128,9 @@ class _Crew:
 
     def take(self, job: _Job) -> None:
         with self._lock:
-            if self._resting:
+            if self._ending:
+                self._jobs.append(job)
+            elif self._resting:
                 self._resting.pop().give(job)
             elif len(self._workers) < self._count:
                 worker = _Worker(self, f"{self._name}-{len(self._workers)}")
@@ -106,20 +141,31 @@ class _Crew:
                 self._jobs.append(job)
 
     def next_job(self) -> _Job | None:
-        """A job that waits, if any."""
-        try:
-            return self._jobs.popleft()
-        except IndexError:
-            return None
+        """Take a job that waits, if any."""
+        with self._lock:
+            return self._jobs.popleft() if self._jobs else None
+
+    def like(self, job: _Job) -> list[_Job]:
+        """Take the jobs that wait and can be done together with ``job``."""
+        like: list[_Job] = []
+        if job.together is not None and self._jobs:
+            others: deque[_Job] = deque()
+            with self._lock:
+                for other in self._jobs:
+                    fits = other.together == job.together and len(like) < MAX_TOGETHER - 1
+                    (like if fits else others).append(other)
+                self._jobs = others
+        return like
 
     def rest(self, worker: "_Worker") -> None:
         """Give ``worker`` a job that waits, or let it rest until there is one."""
         with self._lock:
-            job = self.next_job()
-            if job is None and not self._ending:
-                self._resting.append(worker)
+            if self._jobs:
+                worker.give(self._jobs.popleft())
+            elif self._ending:
+                worker.give(None)
             else:
-                worker.give(job)
+                self._resting.append(worker)
 
     def end(self) -> None:
         with self._lock:
@@ -162,8 +208,21 @@ class _Worker(threading.Thread):
         wakes: dict[Callable[[], None], None] = {}
         until = monotonic() + self._crew.hold
         while job is not None:
-            job.run()
-            if job.wake is not None:
-                wakes[job.wake] = None
+            done = self._run_all([job, *self._crew.like(job)])
+            wakes.update((job.wake, None) for job in done if job.wake is not None)
             job = self._crew.next_job() if monotonic() < until else None
         return wakes
+
+    def _run_all(self, jobs: list[_Job]) -> list[_Job]:
+        """Run ``jobs`` and return those that are done; the others go back to the crew."""
+        begun = [job for job in jobs if job.begin()]
+        together = jobs[0].together
+        if len(begun) > 1 and together is not None and not _run_together(begun, together):
+            # One of them may have long to wait, which is not the business of the others.
+            for job in begun[1:]:
+                self._crew.take(job._replace(together=None))
+                jobs.remove(job)
+            del begun[1:]
+        if len(begun) == 1:
+            begun[0].run()
+        return jobs

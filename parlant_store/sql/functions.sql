@@ -60,6 +60,24 @@ begin
         from unnest(p_data, p_roles, p_texts) with ordinality as item (data, role, text, ord);
 end $$;
 
+-- Adds to several sessions what the arrays say side by side, of which the last three hold
+-- arrays as text. It waits for nobody longer than a moment, less than it takes PostgreSQL to
+-- look for a deadlock: whoever holds one of the sessions must not hold up the others.
+create or replace function {schema}.parlant_store_add_all(
+    p_namespaces text[], p_session_ids text[], p_names text[], p_user_ids text[],
+    p_data text[], p_roles text[], p_texts text[],
+    p_now timestamptz, p_expires_at timestamptz
+) returns void language plpgsql set search_path to {schema}, pg_temp
+set lock_timeout to '20ms' as $$
+begin
+    perform parlant_store_add_items(
+        namespace, session_id, names, user_id,
+        data::text[], roles::text[], texts::text[], p_now, p_expires_at, false
+    ) from unnest(
+        p_namespaces, p_session_ids, p_names, p_user_ids, p_data, p_roles, p_texts
+    ) as addition (namespace, session_id, names, user_id, data, roles, texts);
+end $$;
+
 -- Takes the latest item of a session away and returns it; null when there is none.
 create or replace function {schema}.parlant_store_pop_item(
     p_namespace text, p_session_id text, p_now timestamptz, p_expires_at timestamptz

@@ -1,5 +1,7 @@
 """The store in a database of this Django project: SQLite or PostgreSQL."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from django.core.checks import CheckMessage, Error, Warning
@@ -15,6 +17,8 @@ from parlant_store.backends.orm.postgresql.sessions import PostgreSQLSessions
 from parlant_store.backends.orm.sessions import Sessions, Time, time_for
 from parlant_store.backends.orm.sqlite.documents import SQLiteDocuments
 from parlant_store.backends.orm.sqlite.sessions import SQLiteSessions
+from parlant_store.backends.threads import Together
+from parlant_store.exceptions import InvalidInput
 from parlant_store.items import Batch
 from parlant_store.query import Filter
 from parlant_store.types import (
@@ -25,6 +29,9 @@ from parlant_store.types import (
     SessionInfo,
     UpdateResult,
 )
+
+SHORT = 1_000
+"""How many items a read may ask for that is made together with others."""
 
 
 class Tables(NamedTuple):
@@ -54,6 +61,7 @@ class OrmBackend(BaseBackend):
             )
         self.using = using
         super().__init__(alias, **options)
+        self._groups = self._connection(write=True).vendor == "postgresql"
 
     def _add_items(self, name: SessionName, batch: Batch, user_id: str | None) -> None:
         with errors:
@@ -157,6 +165,36 @@ class OrmBackend(BaseBackend):
         with errors:
             tables, connection, time = self._begin(write=True)
             return tables.sessions.expire(connection, time, batch_size)
+
+    def together(self, call: Callable[[], Any]) -> Together | None:
+        if not self._groups or not isinstance(call, partial):
+            return None
+        if call.func == self.add_items:
+            return self._add_together
+        limit = call.keywords.get("limit")
+        # Nobody should wait for somebody else's long history.
+        if call.func == self.get_items and isinstance(limit, int) and 0 < limit <= SHORT:
+            return self._get_together
+        return None
+
+    def _add_together(self, calls: Sequence[Any]) -> Sequence[None] | None:
+        try:
+            additions = [self._addition(*call.args, **call.keywords) for call in calls]
+        except (InvalidInput, TypeError):
+            return None
+        with errors:
+            tables, connection, time = self._begin(write=True)
+            done = tables.sessions.add_all(connection, additions, time)
+        return [None] * len(calls) if done else None
+
+    def _get_together(self, calls: Sequence[Any]) -> Sequence[list[JSONObject]] | None:
+        try:
+            reads = [self._latest(*call.args, **call.keywords) for call in calls]
+        except (InvalidInput, TypeError):
+            return None
+        with errors:
+            tables, connection, time = self._begin()
+            return tables.sessions.get_all(connection, reads, time)
 
     def thread_count(self, threads: int) -> int:
         # Threads of one process only fight for SQLite's single write lock.

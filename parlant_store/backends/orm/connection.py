@@ -50,6 +50,12 @@ def _is_missing(error: BaseException) -> bool:
     return state in ("42P01", "42883") or "no such table: parlant_store" in str(error)
 
 
+def was_undone(error: DatabaseError) -> bool:
+    """Whether the server said that it undid the statement, and nothing of it can be there."""
+    state = getattr(error.__cause__, "sqlstate", None)
+    return state is not None and not state.startswith(("08", "57")) and state != "40003"
+
+
 def refresh(connection: BaseDatabaseWrapper) -> None:
     """Let go of a connection that broke while nobody used it; the next statement reconnects.
 

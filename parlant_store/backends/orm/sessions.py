@@ -3,6 +3,7 @@
 import json
 import logging
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
 from parlant_store import codec
-from parlant_store.backends.base import SessionName
+from parlant_store.backends.base import Addition, Latest, SessionName
 from parlant_store.backends.orm.connection import Row, fetch
 from parlant_store.items import Batch
 from parlant_store.types import ExpireResult, JSONObject, SessionInfo
@@ -131,6 +132,18 @@ class Sessions(ABC):
         replace: bool,
     ) -> None: ...
 
+    def add_all(
+        self, connection: BaseDatabaseWrapper, additions: Sequence[Addition], time: Time
+    ) -> bool:
+        """Make ``additions`` in one statement; False when none is made."""
+        return False
+
+    def get_all(
+        self, connection: BaseDatabaseWrapper, reads: Sequence[Latest], time: Time
+    ) -> list[list[JSONObject]] | None:
+        """Return what each of ``reads`` asks for by one statement; None when it cannot."""
+        return None
+
     @abstractmethod
     def pop_text(
         self, connection: BaseDatabaseWrapper, columns: Columns, time: Time
@@ -162,11 +175,17 @@ class Sessions(ABC):
 
 def _decode(rows: list[Row], name: SessionName) -> list[JSONObject]:
     texts = [text for (text,) in rows]
+    items = decode(texts)
+    return _decode_damaged(texts, name) if items is None else items
+
+
+def decode(texts: Sequence[str]) -> list[JSONObject] | None:
+    """The items that ``texts`` are; None when one of them is damaged."""
     try:
         items: list[JSONObject] = json.loads(f"[{','.join(texts)}]")
     except ValueError:
-        items = []
-    return items if len(items) == len(texts) else _decode_damaged(texts, name)
+        return None
+    return items if len(items) == len(texts) else None
 
 
 def _decode_damaged(texts: list[str], name: SessionName) -> list[JSONObject]:

@@ -1,15 +1,40 @@
 """Sessions on PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import cast
 
+from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store import codec
-from parlant_store.backends.base import SessionName
-from parlant_store.backends.orm.connection import fetch
-from parlant_store.backends.orm.sessions import Columns, Sessions, Time, columns, full_names
+from parlant_store.backends.base import Addition, Latest, SessionName
+from parlant_store.backends.orm.connection import fetch, was_undone
+from parlant_store.backends.orm.sessions import (
+    LIVE,
+    Columns,
+    Sessions,
+    Time,
+    columns,
+    decode,
+    full_names,
+)
 from parlant_store.items import Batch
 from parlant_store.types import ExpireResult, JSONObject
+
+_LATEST_OF_ALL = f"""
+SELECT asked.number, item.data
+FROM unnest(%s::text[], %s::text[], %s::bigint[])
+    WITH ORDINALITY AS asked (namespace, session_id, count, number)
+CROSS JOIN LATERAL (
+    SELECT position, data FROM parlant_store_session_item
+    WHERE session_key = (
+        SELECT key FROM parlant_store_session
+        WHERE namespace = asked.namespace AND session_id = asked.session_id AND {LIVE}
+    )
+    ORDER BY position DESC LIMIT asked.count
+) item
+ORDER BY asked.number, item.position
+"""
 
 
 class PostgreSQLSessions(Sessions):
@@ -40,6 +65,44 @@ class PostgreSQLSessions(Sessions):
                 replace,
             ),
         )
+
+    def add_all(
+        self, connection: BaseDatabaseWrapper, additions: Sequence[Addition], time: Time
+    ) -> bool:
+        sql = (
+            "SELECT parlant_store_add_all(%s::text[], %s::text[], %s::text[], %s::text[],"
+            " %s::text[], %s::text[], %s::text[], %s::timestamptz, %s::timestamptz)"
+        )
+        rows = [
+            (
+                *columns(name),
+                full_names(name, user_id),
+                None if user_id is None else codec.to_column(user_id),
+                array(batch.data),
+                array(batch.roles),
+                array(batch.texts),
+            )
+            for name, batch, user_id in additions
+        ]
+        try:
+            fetch(connection, sql, (*map(array, zip(*rows, strict=True)), *time))
+        except DatabaseError as exc:
+            if was_undone(exc):
+                return False
+            raise
+        return True
+
+    def get_all(
+        self, connection: BaseDatabaseWrapper, reads: Sequence[Latest], time: Time
+    ) -> list[list[JSONObject]] | None:
+        names, limits = zip(*reads, strict=True)
+        namespaces, session_ids = zip(*map(columns, names), strict=True)
+        params = (array(namespaces), array(session_ids), array(map(str, limits)), time.now)
+        texts: list[list[str]] = [[] for _ in reads]
+        for number, text in fetch(connection, _LATEST_OF_ALL, params):
+            texts[number - 1].append(text)
+        found = [decode(of_one) for of_one in texts]
+        return None if None in found else cast("list[list[JSONObject]]", found)
 
     def pop_text(self, connection: BaseDatabaseWrapper, columns: Columns, time: Time) -> str | None:
         sql = "SELECT parlant_store_pop_item(%s::text, %s::text, %s::timestamptz, %s::timestamptz)"
@@ -79,7 +142,7 @@ class PostgreSQLSessions(Sessions):
         return ExpireResult(sessions=sessions, documents=documents)
 
 
-def array(texts: Sequence[str | None]) -> str:
+def array(texts: Iterable[str | None]) -> str:
     """``texts`` as PostgreSQL writes an array; the driver would take ten times as long."""
     return "{" + ",".join("NULL" if text is None else quoted(text) for text in texts) + "}"
 
