@@ -9,7 +9,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store.backends.base import BaseBackend, SessionName
+from parlant_store.backends.arguments import SessionName
+from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.orm.connection import begins_by_locking, errors, refresh
 from parlant_store.backends.orm.documents import Documents
 from parlant_store.backends.orm.postgresql.documents import PostgreSQLDocuments

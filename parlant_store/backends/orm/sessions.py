@@ -11,8 +11,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
 from parlant_store import codec
-from parlant_store.backends.base import Addition, Latest, SessionName
+from parlant_store.backends.arguments import SessionName
 from parlant_store.backends.orm.connection import Row, fetch
+from parlant_store.backends.sessions import Addition, Latest
 from parlant_store.items import Batch
 from parlant_store.types import ExpireResult, JSONObject, SessionInfo
 

@@ -7,7 +7,7 @@ from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store import codec
-from parlant_store.backends.base import Addition, Latest, SessionName
+from parlant_store.backends.arguments import SessionName
 from parlant_store.backends.orm.connection import fetch, was_undone
 from parlant_store.backends.orm.sessions import (
     LIVE,
@@ -18,6 +18,7 @@ from parlant_store.backends.orm.sessions import (
     decode,
     full_names,
 )
+from parlant_store.backends.sessions import Addition, Latest
 from parlant_store.items import Batch
 from parlant_store.types import ExpireResult, JSONObject
 

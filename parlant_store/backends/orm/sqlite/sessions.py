@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store import codec
-from parlant_store.backends.base import SessionName
+from parlant_store.backends.arguments import SessionName
 from parlant_store.backends.orm.connection import Row, execute_many, fetch, write
 from parlant_store.backends.orm.sessions import (
     KEY,

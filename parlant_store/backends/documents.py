@@ -1,0 +1,173 @@
+"""The contract of every store that keeps documents."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from parlant_store import query
+from parlant_store.backends.arguments import (
+    MAX_LIMIT,
+    check_collection,
+    check_document,
+    check_limit,
+)
+from parlant_store.exceptions import NotSupported
+from parlant_store.types import (
+    Direction,
+    DocumentCursor,
+    DocumentPage,
+    JSONObject,
+    UpdateResult,
+)
+
+
+class DocumentMethods:
+    """What a store does with documents."""
+
+    alias: str
+
+    supports_documents = True
+    """Does this medium keep documents, or sessions only?"""
+
+    def insert_one(self, collection: str, document: JSONObject) -> None:
+        """Store ``document`` in ``collection``.
+
+        Its ``id``, when there is one, must be text. Raises DuplicateDocument when the
+        collection has a document with this id.
+        """
+        self._insert_one(self._collection(collection), check_document(document))
+
+    def find(
+        self,
+        collection: str,
+        where: Mapping[str, Any] | None = None,
+        *,
+        limit: int | None = None,
+        cursor: DocumentCursor | None = None,
+        direction: Direction = "asc",
+        count: bool = False,
+    ) -> DocumentPage:
+        """Return the documents that match ``where`` (parlant_store.query).
+
+        They are ordered by creation_utc and id as text, code point by code point, missing
+        ones first ("asc") or last ("desc"). ``cursor`` starts the page after a place in
+        that order; ``limit`` ends it, and 0 gives an empty one. ``count`` asks for
+        total_count, which costs a pass over all that matches.
+
+        Raises InvalidFilter and InvalidLimit.
+        """
+        query.parse_sort([("creation_utc", direction)])
+        limit = check_limit(limit)
+        filter_ = query.parse(where)
+        # One more than asked for tells whether there is more.
+        take = None if limit is None else min(limit + 1, MAX_LIMIT)
+        documents, total = self._find(
+            self._collection(collection), filter_, take, cursor, direction, count
+        )
+        has_more = limit is not None and len(documents) > limit
+        documents = documents[:limit]
+        return DocumentPage(
+            documents=tuple(documents),
+            has_more=has_more,
+            next_cursor=_cursor(documents[-1]) if has_more and documents else None,
+            total_count=total,
+        )
+
+    def find_one(
+        self,
+        collection: str,
+        where: Mapping[str, Any] | None = None,
+        *,
+        sort: Sequence[tuple[str, Direction]] = (),
+    ) -> JSONObject | None:
+        """Return the first document that matches ``where``, or None.
+
+        ``sort`` is pairs of a field and "asc" or "desc"; ascending, what is missing or no
+        number comes before numbers. Then, and without ``sort``, the order of ``find``.
+        """
+        pairs = query.parse_sort(sort)
+        return self._find_one(self._collection(collection), query.parse(where), pairs)
+
+    def update_one(
+        self,
+        collection: str,
+        where: Mapping[str, Any],
+        params: JSONObject,
+        *,
+        upsert: bool = False,
+    ) -> UpdateResult:
+        """Merge ``params`` into the first document that matches ``where``, key by key.
+
+        With ``upsert``, ``params`` become a new document when none matches. Raises
+        DuplicateDocument when the id in ``params`` belongs to another document.
+        """
+        return self._update_one(
+            self._collection(collection), query.parse(where), check_document(params), upsert
+        )
+
+    def delete_one(self, collection: str, where: Mapping[str, Any]) -> JSONObject | None:
+        """Remove the first document that matches ``where`` and return it, or None."""
+        return self._delete_one(self._collection(collection), query.parse(where))
+
+    def list_collections(self) -> list[str]:
+        """Return the names of the collections that hold documents, sorted."""
+        self._documents_supported()
+        return self._list_collections()
+
+    def drop_collection(self, collection: str) -> int:
+        """Remove every document of ``collection``; return how many there were."""
+        return self._drop_collection(self._collection(collection))
+
+    def _insert_one(self, collection: str, document: JSONObject) -> None:
+        raise NotImplementedError
+
+    def _find(
+        self,
+        collection: str,
+        filter_: query.Filter,
+        limit: int | None,
+        cursor: DocumentCursor | None,
+        direction: Direction,
+        count: bool,
+    ) -> tuple[list[JSONObject], int | None]:
+        raise NotImplementedError
+
+    def _find_one(
+        self,
+        collection: str,
+        filter_: query.Filter,
+        sort: tuple[tuple[str, Direction], ...],
+    ) -> JSONObject | None:
+        raise NotImplementedError
+
+    def _update_one(
+        self, collection: str, filter_: query.Filter, params: JSONObject, upsert: bool
+    ) -> UpdateResult:
+        raise NotImplementedError
+
+    def _delete_one(self, collection: str, filter_: query.Filter) -> JSONObject | None:
+        raise NotImplementedError
+
+    def _list_collections(self) -> list[str]:
+        raise NotImplementedError
+
+    def _drop_collection(self, collection: str) -> int:
+        raise NotImplementedError
+
+    def _collection(self, collection: str) -> str:
+        self._documents_supported()
+        return check_collection(collection)
+
+    def _documents_supported(self) -> None:
+        if not self.supports_documents:
+            raise NotSupported(
+                f"the store {self.alias!r} keeps sessions only: "
+                f"{type(self).__name__} has no documents"
+            )
+
+
+def _cursor(document: JSONObject) -> DocumentCursor:
+    created, id_ = document.get("creation_utc"), document.get("id")
+    return DocumentCursor(
+        creation_utc=created if isinstance(created, str) else "",
+        id=id_ if isinstance(id_, str) else "",
+    )
