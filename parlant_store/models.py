@@ -62,6 +62,7 @@ class Document(models.Model):
         ]
         indexes: ClassVar = [
             models.Index(F("collection"), *_ORDER, name="parlant_store_doc_created"),
+            models.Index(fields=["collection", "version", "key"], name="parlant_store_doc_version"),
             _owned_by("session_id"),
             _owned_by("customer_id"),
             _owned_by("agent_id"),

@@ -85,7 +85,32 @@ class DocumentPage:
     """Where the next page starts; None on the last page and when limit is 0."""
 
     total_count: int | None
-    """How many documents match from the cursor on; None unless it was asked for."""
+    """How many documents match from the cursor on, as far as that was asked for; else None."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredDocument:
+    """A document as it was read for a migration."""
+
+    key: int
+    """Which row it is."""
+
+    text: str
+    """The row's content as the backend keeps it: what it must be still when it is replaced."""
+
+    document: JSONObject
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Replacement:
+    """What is to take the place of a stored document."""
+
+    stored: StoredDocument
+
+    document: JSONObject
+
+    collection: str
+    """Where the document is from then on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

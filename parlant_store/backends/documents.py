@@ -10,12 +10,14 @@ from parlant_store.backends.arguments import (
     check_document,
     check_limit,
 )
-from parlant_store.exceptions import NotSupported
+from parlant_store.exceptions import InvalidFilter, InvalidItem, NotSupported
 from parlant_store.types import (
     Direction,
     DocumentCursor,
     DocumentPage,
     JSONObject,
+    Replacement,
+    StoredDocument,
     UpdateResult,
 )
 
@@ -36,6 +38,26 @@ class DocumentMethods:
         """
         self._insert_one(self._collection(collection), check_document(document))
 
+    def insert_numbered(
+        self, collection: str, document: JSONObject, *, number: str, within: str
+    ) -> JSONObject:
+        """Store ``document`` and return it, with its field ``number`` changed if need be.
+
+        No two documents of the collection that come this way and have the same value of
+        ``within`` get the same ``number``: one that is taken becomes the next after the
+        highest. ``document[number]`` is a whole number, ``document[within]`` text. Raises
+        InvalidItem and DuplicateDocument.
+        """
+        value, group = document.get(number), document.get(within)
+        if not isinstance(value, int) or isinstance(value, bool) or not isinstance(group, str):
+            raise InvalidItem(
+                f"a numbered document needs a whole number in {number!r} and text in {within!r}, "
+                f"not {value!r} and {group!r}"
+            )
+        return self._insert_numbered(
+            self._collection(collection), check_document(document), number, within
+        )
+
     def find(
         self,
         collection: str,
@@ -44,14 +66,15 @@ class DocumentMethods:
         limit: int | None = None,
         cursor: DocumentCursor | None = None,
         direction: Direction = "asc",
-        count: bool = False,
+        count: bool | int = False,
     ) -> DocumentPage:
         """Return the documents that match ``where`` (parlant_store.query).
 
         They are ordered by creation_utc and id as text, code point by code point, missing
         ones first ("asc") or last ("desc"). ``cursor`` starts the page after a place in
         that order; ``limit`` ends it, and 0 gives an empty one. ``count`` asks for
-        total_count, which costs a pass over all that matches.
+        total_count, which costs a pass over all that matches; a number says where that
+        pass ends.
 
         Raises InvalidFilter and InvalidLimit.
         """
@@ -60,10 +83,16 @@ class DocumentMethods:
         filter_ = query.parse(where)
         # One more than asked for tells whether there is more.
         take = None if limit is None else min(limit + 1, MAX_LIMIT)
+        count_to = None
+        if limit is not None and count is not False:
+            count_to = MAX_LIMIT if count is True else check_limit(count)
         documents, total = self._find(
-            self._collection(collection), filter_, take, cursor, direction, count
+            self._collection(collection), filter_, take, cursor, direction, count_to
         )
         has_more = limit is not None and len(documents) > limit
+        if count is not False:
+            # Whoever reads everything, or more than was to be counted, has counted it.
+            total = max(total or 0, len(documents))
         documents = documents[:limit]
         return DocumentPage(
             documents=tuple(documents),
@@ -117,7 +146,61 @@ class DocumentMethods:
         """Remove every document of ``collection``; return how many there were."""
         return self._drop_collection(self._collection(collection))
 
+    def list_versions(self, collection: str) -> list[StoredDocument]:
+        """Return one document of each ``version`` in the collection.
+
+        Those whose version is missing or no text count as one version.
+        """
+        return self._list_versions(self._collection(collection))
+
+    def read_version(
+        self,
+        collection: str,
+        version: str | None,
+        *,
+        after: StoredDocument | None = None,
+        limit: int = 500,
+    ) -> list[StoredDocument]:
+        """Return documents of one version, in an order of the store's, after that one."""
+        key = 0 if after is None else after.key
+        return self._read_version(self._collection(collection), version, key, limit)
+
+    def replace(self, replacements: Sequence[Replacement]) -> list[bool]:
+        """Put documents in place of stored ones, all or none.
+
+        One that somebody changed or deleted since it was read is left alone, and has False
+        in the result. Raises DuplicateDocument when another document has the id already.
+        """
+        self._documents_supported()
+        for replacement in replacements:
+            check_collection(replacement.collection)
+            check_document(replacement.document)
+        return self._replace(replacements) if replacements else []
+
+    def ensure_index(
+        self,
+        collection: str,
+        fields: Sequence[tuple[str, Direction]],
+        *,
+        unique: bool = False,
+    ) -> bool:
+        """Have an index on ``fields`` of the collection's documents; True if it was made now.
+
+        A ``unique`` one refuses a document that has the same values in all of ``fields`` as
+        another (DuplicateDocument); documents that lack one of them are exempt. Raises
+        DuplicateDocument when there are such documents already.
+        """
+        pairs = query.parse_sort(fields)
+        if not pairs:
+            raise InvalidFilter("an index needs one field at least")
+        return self._ensure_index(self._collection(collection), pairs, unique)
+
     def _insert_one(self, collection: str, document: JSONObject) -> None:
+        raise NotImplementedError
+
+    def _insert_numbered(
+        self, collection: str, document: JSONObject, number: str, within: str
+    ) -> JSONObject:
         raise NotImplementedError
 
     def _find(
@@ -127,7 +210,7 @@ class DocumentMethods:
         limit: int | None,
         cursor: DocumentCursor | None,
         direction: Direction,
-        count: bool,
+        count_to: int | None,
     ) -> tuple[list[JSONObject], int | None]:
         raise NotImplementedError
 
@@ -151,6 +234,22 @@ class DocumentMethods:
         raise NotImplementedError
 
     def _drop_collection(self, collection: str) -> int:
+        raise NotImplementedError
+
+    def _list_versions(self, collection: str) -> list[StoredDocument]:
+        raise NotImplementedError
+
+    def _read_version(
+        self, collection: str, version: str | None, after: int, limit: int
+    ) -> list[StoredDocument]:
+        raise NotImplementedError
+
+    def _replace(self, replacements: Sequence[Replacement]) -> list[bool]:
+        raise NotImplementedError
+
+    def _ensure_index(
+        self, collection: str, fields: tuple[tuple[str, Direction], ...], unique: bool
+    ) -> bool:
         raise NotImplementedError
 
     def _collection(self, collection: str) -> str:

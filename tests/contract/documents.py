@@ -17,7 +17,7 @@ from parlant_store.exceptions import (
     InvalidLimit,
     InvalidName,
 )
-from parlant_store.types import DocumentCursor
+from parlant_store.types import DocumentCursor, Replacement
 from tests.contract.sessions import IDS, NASTY, NO_ITEMS, in_threads, json_objects, nested
 
 MakeStore = Callable[..., BaseBackend]
@@ -55,6 +55,14 @@ def made(number: int, **fields: Any) -> dict[str, Any]:
 
 def ids(documents) -> list[Any]:
     return [document.get("id") for document in documents]
+
+
+def numbered_event(store, **fields: Any) -> dict[str, Any]:
+    return store.insert_numbered("c", fields, number="offset", within="session_id")
+
+
+def replacement(stored, document: dict[str, Any], collection: str = "c") -> Replacement:
+    return Replacement(stored=stored, document=document, collection=collection)
 
 
 class DocumentContract:
@@ -513,3 +521,208 @@ class DocumentContract:
 
         in_threads(insert, 10)
         assert sorted(outcomes) == ["refused"] * 9 + ["stored"]
+
+    def test_concurrent_upserts_of_one_thing_are_one_document(self, store):
+        where = {"variable_id": {"$eq": "v"}, "key": {"$eq": "k"}}
+
+        def upsert(number: int) -> None:
+            params = {"id": f"d{number}", "variable_id": "v", "key": "k", f"n{number}": 1}
+            store.update_one("c", where, params, upsert=True)
+
+        for round_ in range(5):
+            in_threads(upsert, 8)
+            (document,) = store.find("c").documents
+            assert sum(key.startswith("n") for key in document) == 8, round_
+            store.drop_collection("c")
+
+    def test_counting_as_far_as_asked(self, store):
+        for number in range(10):
+            store.insert_one("c", made(number))
+        assert store.find("c", limit=2, count=True).total_count == 10
+        assert store.find("c", limit=2, count=4).total_count == 4
+        assert store.find("c", limit=6, count=4).total_count == 7
+        assert store.find("c", limit=2, count=40).total_count == 10
+        assert store.find("c", count=1).total_count == 10
+        assert store.find("c", limit=0, count=True).total_count == 10
+        with pytest.raises(InvalidLimit):
+            store.find("c", limit=1, count=-1)
+
+    def test_numbers_that_are_free_stay(self, store):
+        for session, offset in [("a", 0), ("a", 5), ("b", 5), ("a", -3)]:
+            document = {"session_id": session, "offset": offset, "x": "\0"}
+            assert numbered_event(store, **document) == document
+        assert len(store.find("c").documents) == 4
+
+    def test_numbers_that_are_taken_become_the_next(self, store):
+        for offset in (0, 7, 7, 0):
+            numbered_event(store, session_id="a", offset=offset)
+        found = store.find("c").documents
+        assert sorted(event["offset"] for event in found) == [0, 7, 8, 9]
+        latest = store.find_one("c", sort=[("offset", "desc")])
+        assert latest["offset"] == 9
+        assert type(latest["offset"]) is int
+
+    def test_concurrent_writers_never_get_one_number(self, store):
+        def write(number: int) -> None:
+            for _ in range(10):
+                latest = store.find_one(
+                    "c", {"session_id": {"$eq": "a"}}, sort=[("offset", "desc")]
+                )
+                offset = 0 if latest is None else latest["offset"] + 1
+                numbered_event(store, session_id="a", offset=offset, writer=number)
+
+        in_threads(write, 6)
+        offsets = [event["offset"] for event in store.find("c").documents]
+        assert sorted(offsets) == list(range(60))
+
+    @pytest.mark.parametrize(
+        "document",
+        [
+            {"offset": 1},
+            {"session_id": "a"},
+            {"session_id": "a", "offset": True},
+            {"session_id": "a", "offset": 1.0},
+            {"session_id": 1, "offset": 1},
+        ],
+    )
+    def test_a_numbered_document_needs_both_fields(self, store, document):
+        with pytest.raises(InvalidItem, match="'offset'"):
+            numbered_event(store, **document)
+        assert store.find("c").documents == ()
+
+    def test_an_id_that_is_taken_is_refused_whatever_its_number(self, store):
+        numbered_event(store, session_id="a", offset=1, id="d")
+        with pytest.raises(DuplicateDocument):
+            numbered_event(store, session_id="a", offset=2, id="d")
+
+    def test_versions_and_their_documents(self, store):
+        for number, version in enumerate(["1", "2", None, "1", "2", 3, "\0" * 300]):
+            store.insert_one("c", made(number, version=version))
+        store.insert_one("c", made(9))
+        store.insert_one("other", made(1, version="7"))
+        found = [stored.document for stored in store.list_versions("c")]
+        assert sorted(map(str, (document.get("version") for document in found))) == sorted(
+            ["1", "2", "None", "\0" * 300]
+        )
+        first = store.read_version("c", "1")
+        assert ids([stored.document for stored in first]) == ["d0", "d3"]
+        assert store.read_version("c", "1", after=first[0]) == first[1:]
+        assert store.read_version("c", "1", limit=1) == first[:1]
+        assert len(store.read_version("c", "\0" * 300)) == 1
+        rest = store.read_version("c", None)
+        assert ids([stored.document for stored in rest]) == ["d2", "d5", "d9"]
+        assert store.list_versions("none") == store.read_version("none", None) == []
+
+    def test_what_is_replaced_moves_with_its_columns(self, store):
+        store.insert_one("c", made(1, version="1", session_id="s"))
+        (stored,) = store.read_version("c", "1")
+        new = {"id": "e", "version": "2", "customer_id": "\0", "n": [1]}
+        assert store.replace([replacement(stored, new, "other")]) == [True]
+        assert store.find("c").documents == ()
+        for field in ("id", "version", "customer_id"):
+            assert store.find("other", {field: {"$eq": new[field]}}).documents == (new,)
+        assert store.find("other", {"session_id": {"$eq": "s"}}).documents == ()
+
+    def test_what_somebody_changed_is_not_replaced(self, store):
+        for number in range(3):
+            store.insert_one("c", made(number, version="1"))
+        stored = store.read_version("c", "1")
+        store.update_one("c", {"id": {"$eq": "d0"}}, {"n": 1.0})
+        store.delete_one("c", {"id": {"$eq": "d1"}})
+        new = [replacement(one, {**one.document, "version": "2"}) for one in stored]
+        assert store.replace(new) == [False, False, True]
+        assert store.replace(new) == [False, False, False]
+        assert store.replace([]) == []
+        found = store.find("c").documents
+        assert [document["version"] for document in found] == ["1", "2"]
+
+    def test_replacing_is_all_or_nothing(self, store):
+        for number in range(3):
+            store.insert_one("c", made(number, version="1"))
+        stored = store.read_version("c", "1")
+        with pytest.raises(DuplicateDocument):
+            store.replace([replacement(one, {"id": "d2"}) for one in stored[:2]])
+        assert store.read_version("c", "1") == stored
+
+    def test_two_who_replace_at_once_replace_each_once(self, store):
+        for number in range(60):
+            store.insert_one("c", made(number, version="1"))
+        stored = store.read_version("c", "1")
+        done: list[int] = []
+
+        def replace(number: int) -> None:
+            order = stored if number % 2 else stored[::-1]
+            new = [replacement(one, {**one.document, "version": f"by {number}"}) for one in order]
+            done.append(sum(store.replace(new)))
+
+        in_threads(replace, 6)
+        assert sum(done) == 60
+
+    @pytest.mark.parametrize(
+        "value", ["x", "x" * 10_000, "\0", 1, 1.5, BIG, True, False, [1], {"a": "x"}]
+    )
+    def test_a_unique_index_is_enforced(self, store, value):
+        assert store.ensure_index("c", [("name", "asc"), ("n", "desc")], unique=True)
+        assert not store.ensure_index("c", [("n", "asc"), ("name", "asc")], unique=True)
+        store.insert_one("c", {"id": "a", "name": value, "n": 1})
+        with pytest.raises(DuplicateDocument, match="unique index"):
+            store.insert_one("c", {"id": "b", "name": value, "n": 1.0})
+        store.insert_one("c", {"id": "b", "name": value, "n": 2})
+        with pytest.raises(DuplicateDocument, match="unique index"):
+            store.update_one("c", {"id": {"$eq": "b"}}, {"n": 1})
+        assert len(store.find("c", {"name": {"$eq": value}}).documents) == 2
+        for other in ("other", "C", "c'"):
+            store.insert_one(other, {"name": value, "n": 1})
+            store.insert_one(other, {"name": value, "n": 1})
+
+    def test_a_unique_index_tells_values_apart_and_exempts_what_is_missing(self, store):
+        store.ensure_index("c", [("name", "asc")], unique=True)
+        for value in ("1", 1, True, "true", None, None, [1], "[1]"):
+            store.insert_one("c", {"name": value})
+        store.insert_one("c", {})
+        store.insert_one("c", {})
+        assert len(store.find("c").documents) == 10
+
+    def test_a_unique_index_needs_documents_that_differ(self, store):
+        for number in range(2):
+            store.insert_one("c", made(number, name="same"))
+        with pytest.raises(DuplicateDocument, match="share their name"):
+            store.ensure_index("c", [("name", "asc")], unique=True)
+        store.insert_one("c", made(3, name="same"))
+
+    def test_an_index_changes_no_answer(self, store):
+        documents = [made(n, name=value) for n, value in enumerate([*VALUES, "y" * 5_000])]
+        for document in documents[::2]:
+            store.insert_one("c", document)
+        assert store.ensure_index("c", [("name", "asc")])
+        assert not store.ensure_index("c", [("name", "desc")])
+        assert not store.ensure_index("other", [("name", "asc")])
+        for document in documents[1::2]:
+            store.insert_one("c", document)
+        for value in (*VALUES, "y" * 5_000):
+            where = {"name": {"$eq": value}}
+            filter_ = query.parse(where)
+            expected = [d["id"] for d in documents if query.matches(filter_, d)]
+            assert sorted(ids(store.find("c", where).documents)) == sorted(expected)
+
+    @pytest.mark.parametrize(
+        "fields",
+        [["id"], ["creation_utc", "id"], ["agent_id"], ["session_id", "offset"], ["variable_id"]],
+    )
+    def test_an_index_that_is_there_in_other_words_is_not_made_again(self, store, fields):
+        assert not store.ensure_index("c", [(field, "asc") for field in fields])
+
+    @pytest.mark.parametrize("fields", [[], [("a.b", "asc")], [("a'b", "asc")], [("a", "up")]])
+    def test_what_cannot_be_an_index_is_refused(self, store, fields):
+        with pytest.raises(InvalidFilter):
+            store.ensure_index("c", fields)
+
+    def test_indexes_made_at_once(self, store):
+        made_now: list[bool] = []
+
+        def ensure(number: int) -> None:
+            made_now.append(store.ensure_index("c", [("at_once", "asc"), ("b", "desc")]))
+            store.insert_one("c", {"at_once": number})
+
+        in_threads(ensure, 6)
+        assert sorted(made_now) == [False] * 5 + [True]

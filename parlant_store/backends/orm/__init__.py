@@ -13,11 +13,15 @@ from parlant_store.backends.arguments import SessionName
 from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.orm.connection import begins_by_locking, errors, refresh
 from parlant_store.backends.orm.documents import Documents
+from parlant_store.backends.orm.indexes import Indexes, PostgreSQLIndexes, SQLiteIndexes
 from parlant_store.backends.orm.postgresql.documents import PostgreSQLDocuments
 from parlant_store.backends.orm.postgresql.sessions import PostgreSQLSessions
+from parlant_store.backends.orm.postgresql.versions import PostgreSQLVersions
 from parlant_store.backends.orm.sessions import Sessions, Time, time_for
 from parlant_store.backends.orm.sqlite.documents import SQLiteDocuments
 from parlant_store.backends.orm.sqlite.sessions import SQLiteSessions
+from parlant_store.backends.orm.sqlite.versions import SQLiteVersions
+from parlant_store.backends.orm.versions import Versions
 from parlant_store.backends.threads import Together
 from parlant_store.exceptions import InvalidInput
 from parlant_store.items import Batch
@@ -27,7 +31,9 @@ from parlant_store.types import (
     DocumentCursor,
     ExpireResult,
     JSONObject,
+    Replacement,
     SessionInfo,
+    StoredDocument,
     UpdateResult,
 )
 
@@ -38,11 +44,15 @@ SHORT = 1_000
 class Tables(NamedTuple):
     sessions: Sessions
     documents: Documents
+    versions: Versions
+    indexes: Indexes
 
 
 TABLES = {
-    "postgresql": Tables(PostgreSQLSessions(), PostgreSQLDocuments()),
-    "sqlite": Tables(SQLiteSessions(), SQLiteDocuments()),
+    "postgresql": Tables(
+        PostgreSQLSessions(), PostgreSQLDocuments(), PostgreSQLVersions(), PostgreSQLIndexes()
+    ),
+    "sqlite": Tables(SQLiteSessions(), SQLiteDocuments(), SQLiteVersions(), SQLiteIndexes()),
 }
 
 
@@ -116,6 +126,15 @@ class OrmBackend(BaseBackend):
             tables, connection, time = self._begin(write=True)
             tables.documents.insert_one(connection, collection, document, time)
 
+    def _insert_numbered(
+        self, collection: str, document: JSONObject, number: str, within: str
+    ) -> JSONObject:
+        with errors:
+            tables, connection, time = self._begin(write=True)
+            return tables.documents.insert_numbered(
+                connection, collection, document, number, within, time
+            )
+
     def _find(
         self,
         collection: str,
@@ -123,12 +142,12 @@ class OrmBackend(BaseBackend):
         limit: int | None,
         cursor: DocumentCursor | None,
         direction: Direction,
-        count: bool,
+        count_to: int | None,
     ) -> tuple[list[JSONObject], int | None]:
         with errors:
             tables, connection, time = self._begin()
             return tables.documents.find(
-                connection, collection, filter_, limit, cursor, direction, count, time
+                connection, collection, filter_, limit, cursor, direction, count_to, time
             )
 
     def _find_one(
@@ -161,6 +180,30 @@ class OrmBackend(BaseBackend):
         with errors:
             tables, connection, _ = self._begin(write=True)
             return tables.documents.drop_collection(connection, collection)
+
+    def _list_versions(self, collection: str) -> list[StoredDocument]:
+        with errors:
+            tables, connection, time = self._begin(write=True)
+            return tables.versions.list_versions(connection, collection, time)
+
+    def _read_version(
+        self, collection: str, version: str | None, after: int, limit: int
+    ) -> list[StoredDocument]:
+        with errors:
+            tables, connection, time = self._begin(write=True)
+            return tables.versions.read_version(connection, collection, version, after, limit, time)
+
+    def _replace(self, replacements: Sequence[Replacement]) -> list[bool]:
+        with errors:
+            tables, connection, time = self._begin(write=True)
+            return tables.versions.replace(connection, replacements, time)
+
+    def _ensure_index(
+        self, collection: str, fields: tuple[tuple[str, Direction], ...], unique: bool
+    ) -> bool:
+        with errors:
+            tables, connection, _ = self._begin(write=True)
+            return tables.indexes.ensure_index(connection, collection, fields, unique)
 
     def _expire(self, batch_size: int) -> ExpireResult:
         with errors:

@@ -121,19 +121,52 @@ def fetch(
         return connection.connection.execute(_question_marks(sql), params).fetchall()  # type: ignore[no-any-return]
 
 
+def fetch_alone(
+    connection: BaseDatabaseWrapper, name: str, sql: str, params: Sequence[Any]
+) -> list[Row]:
+    """Run one statement while nobody else runs one of this ``name``; only on PostgreSQL.
+
+    It is a statement of its own that waits for its turn: the other one sees what was
+    committed meanwhile. Both go in one round trip.
+    """
+    connection.ensure_connection()
+    connection.validate_no_broken_transaction()
+    if connection.queries_logged or connection.execute_wrappers:
+        with transaction.atomic(using=connection.alias):
+            fetch(connection, _WAIT, (name,))
+            return fetch(connection, sql, params)
+    raw = connection.connection
+    with connection.wrap_database_errors, _prepared_statements(connection):
+        import psycopg
+
+        cursor = psycopg.Cursor(raw)
+        with raw.pipeline():
+            psycopg.Cursor(raw).execute(_WAIT, (name,), prepare=True)
+            cursor.execute(sql, params)
+        return cursor.fetchall()
+
+
+_WAIT = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
+
+
 def _fetch_postgresql(
     connection: BaseDatabaseWrapper, sql: str, params: Sequence[Any], prepare: bool | None
 ) -> list[Row]:
     import psycopg
 
+    # Django's own cursors bind on the client, which rules out prepared statements.
+    with _prepared_statements(connection), psycopg.Cursor(connection.connection) as cursor:
+        return cursor.execute(sql, params, prepare=prepare).fetchall()
+
+
+@contextmanager
+def _prepared_statements(connection: BaseDatabaseWrapper) -> Iterator[None]:
     raw = connection.connection
     threshold = raw.prepare_threshold
     if may_prepare(connection):
         raw.prepare_threshold = 5 if threshold is None else threshold
     try:
-        # Django's own cursors bind on the client, which rules out prepared statements.
-        with psycopg.Cursor(raw) as cursor:
-            return cursor.execute(sql, params, prepare=prepare).fetchall()
+        yield
     finally:
         raw.prepare_threshold = threshold
 

@@ -3,11 +3,14 @@
 from abc import ABC, abstractmethod
 from typing import Any
 
+from django.db import IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store import codec
+from parlant_store.backends.arguments import MAX_LIMIT
 from parlant_store.backends.orm.connection import Row, fetch
 from parlant_store.backends.orm.filters import CREATED, ID, Renderer, Sql
+from parlant_store.backends.orm.indexes import UNIQUE_PREFIX
 from parlant_store.backends.orm.sessions import LIVE, Time
 from parlant_store.exceptions import DuplicateDocument
 from parlant_store.query import Filter
@@ -40,7 +43,11 @@ class Documents(ABC):
         self, connection: BaseDatabaseWrapper, collection: str, document: JSONObject, time: Time
     ) -> None:
         sql = f"{self._insert(f'VALUES ({self._values})')} RETURNING key"
-        if not fetch(connection, sql, self._inserted(collection, document, time)):
+        try:
+            rows = fetch(connection, sql, self._inserted(collection, document, time))
+        except IntegrityError as exc:
+            raise duplicate(collection, document, exc) from exc
+        if not rows:
             raise duplicate(collection, document)
 
     def find(
@@ -51,31 +58,32 @@ class Documents(ABC):
         limit: int | None,
         cursor: DocumentCursor | None,
         direction: Direction,
-        count: bool,
+        count_to: int | None,
         time: Time,
     ) -> tuple[list[JSONObject], int | None]:
         where, params = self._where(collection, filter_, time)
         if cursor is not None:
             where += f" AND ({CREATED}, {ID}) {_AFTER[direction]} (%s, %s)"
             params += [codec.to_column(cursor.creation_utc), codec.to_column(cursor.id)]
-        page = f"{where} ORDER BY {self.renderer.order(filter_, direction)}"
-        page_params = list(params)
-        if limit is not None:
-            page += " LIMIT %s"
-            page_params.append(limit)
-        if not count:
-            sql = f"SELECT data FROM parlant_store_document WHERE {page}"
-            rows = self._fetch(connection, sql, page_params)
+        order = self.renderer.order(filter_, direction)
+        ordered = f"SELECT {{}} FROM parlant_store_document WHERE {where} ORDER BY {order}"
+        # A limit that the planner sees: it weighs walking an index in order against sorting.
+        page = ordered if limit is None else f"{ordered} LIMIT %s"
+        page_params = params if limit is None else [*params, limit]
+        if count_to is None:
+            rows = self._fetch(connection, page.format("data"), page_params)
             return codec.decode_documents([text for (text,) in rows]), None
+        # In order as well, so that counting a few walks an index and not the table.
+        counted = f"{ordered.format('1')} LIMIT %s"
+        if count_to == MAX_LIMIT:
+            counted = f"SELECT 1 FROM parlant_store_document WHERE {where} LIMIT %s"
         # The count stands in every row, and alone in one when the page is empty.
         sql = (
-            "SELECT matching.n, page.data"
-            f" FROM (SELECT count(*) AS n FROM parlant_store_document WHERE {where}) AS matching"
-            " LEFT JOIN (SELECT data, creation_utc, id FROM parlant_store_document"
-            f" WHERE {page}) AS page ON TRUE"
-            f" ORDER BY {self.renderer.order(filter_, direction)}"
+            f"SELECT matching.n, page.data FROM (SELECT count(*) AS n FROM ({counted}) AS counted)"
+            f" AS matching LEFT JOIN ({page.format('data, creation_utc, id')}) AS page ON TRUE"
+            f" ORDER BY {order}"
         )
-        rows = self._fetch(connection, sql, [*params, *page_params])
+        rows = self._fetch(connection, sql, [*params, count_to, *page_params])
         texts = [text for _, text in rows if text is not None]
         return codec.decode_documents(texts), rows[0][0]
 
@@ -90,6 +98,17 @@ class Documents(ABC):
         first, params = self._first("data", collection, filter_, sort, time)
         rows = self._fetch(connection, first, params)
         return codec.decode_document(rows[0][0]) if rows else None
+
+    @abstractmethod
+    def insert_numbered(
+        self,
+        connection: BaseDatabaseWrapper,
+        collection: str,
+        document: JSONObject,
+        number: str,
+        within: str,
+        time: Time,
+    ) -> JSONObject: ...
 
     @abstractmethod
     def update_one(
@@ -177,7 +196,14 @@ def result(rows: list[Row]) -> UpdateResult:
     return UpdateResult(matched=matched, document=codec.decode_document(text))
 
 
-def duplicate(collection: str, document: JSONObject) -> DuplicateDocument:
+def duplicate(
+    collection: str, document: JSONObject, error: IntegrityError | None = None
+) -> DuplicateDocument:
+    if UNIQUE_PREFIX in str(error):
+        return DuplicateDocument(
+            f"another document of the collection {collection!r} has the values that a unique "
+            f"index allows once; this one has the id {document.get('id')!r}"
+        )
     return DuplicateDocument(
         f"the collection {collection!r} has another document with the id {document.get('id')!r}"
     )

@@ -1,5 +1,6 @@
 """Filters and sorts as SQL, for SQLite and PostgreSQL."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -16,6 +17,14 @@ ID = "COALESCE(id, '')"
 
 NULLS = {"asc": "NULLS FIRST", "desc": "NULLS LAST"}
 SIGNS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+
+
+def is_plain(field: str) -> bool:
+    """Whether the field's name can stand in SQL text as it is."""
+    return _PLAIN.fullmatch(field) is not None
 
 
 def joined(parts: Iterable[Sql], operator: str, empty: str) -> Sql:
@@ -64,7 +73,7 @@ class Renderer(ABC):
         if field in PROMOTED:
             return self.one_of(field, [codec.to_column(text) for text in texts])
         sql, params = self.value_in(field, texts)
-        if field not in TEXT_FIELDS:
+        if not self.has_index(field):
             return sql, params
         # The indexed expression, with the index's own condition, finds the rows; the exact one
         # confirms them.
@@ -74,6 +83,11 @@ class Renderer(ABC):
         return f"({indexed} IS NOT NULL AND {found} AND {sql})", prefix_params + params
 
     prefix: int | None = None
+    """How many characters of a text an index keeps; None: all of them."""
+
+    def has_index(self, field: str) -> bool:
+        """Whether an index may keep the field's text by itself."""
+        return field in TEXT_FIELDS
 
     @abstractmethod
     def one_of(self, expression: str, texts: list[str]) -> Sql:

@@ -4,17 +4,52 @@ from django.db import IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store import codec
-from parlant_store.backends.orm.connection import fetch
+from parlant_store.backends.orm.connection import fetch, fetch_alone
 from parlant_store.backends.orm.documents import Documents, duplicate, promoted, result
 from parlant_store.backends.orm.postgresql.filters import PostgreSQLRenderer
 from parlant_store.backends.orm.sessions import Time
-from parlant_store.query import Filter
+from parlant_store.query import AllOf, Filter, In
 from parlant_store.types import PROMOTED, JSONObject, UpdateResult
 
 
 class PostgreSQLDocuments(Documents):
     renderer = PostgreSQLRenderer()
     json = "%s::jsonb"
+
+    def insert_numbered(
+        self,
+        connection: BaseDatabaseWrapper,
+        collection: str,
+        document: JSONObject,
+        number: str,
+        within: str,
+        time: Time,
+    ) -> JSONObject:
+        group = In(within, (document[within],))
+        taken, taken_params = self._where(
+            collection, AllOf((group, In(number, (document[number],)))), time
+        )
+        highest, highest_params = self._first(
+            "floor((data ->> %s::text)::numeric)", collection, group, ((number, "desc"),), time
+        )
+        given = self._inserted(collection, document, time)
+        texts = ", ".join(["%s::text"] * (1 + len(PROMOTED)))
+        sql = self._insert(
+            f"SELECT {texts}, %s::jsonb || CASE WHEN EXISTS ("
+            f"SELECT FROM parlant_store_document WHERE {taken})"
+            f" THEN jsonb_build_object(%s::text, ({highest}) + 1) ELSE '{{}}' END,"
+            " %s::timestamptz"
+        )
+        field = codec.escape(number)
+        params = [*given[:-2], *taken_params, field, field, *highest_params, *given[-2:]]
+        name = codec.escape(f"number {collection} {document[within]}")
+        try:
+            rows = fetch_alone(connection, name, f"{sql} RETURNING data", params)
+        except IntegrityError as exc:
+            raise duplicate(collection, document, exc) from exc
+        if not rows:
+            raise duplicate(collection, document)
+        return codec.decode_document(rows[0][0])  # type: ignore[no-any-return]
 
     def update_one(
         self,
@@ -41,10 +76,16 @@ class PostgreSQLDocuments(Documents):
             sql += f", inserted AS ({self._insert(source)} RETURNING data)"
             values += self._inserted(collection, params, time)
             rows += " UNION ALL SELECT FALSE, data FROM inserted"
+        sql, all_params = f"{sql} {rows}", [*target_params, *values]
         try:
-            found = self._fetch(connection, f"{sql} {rows}", [*target_params, *values])
+            if upsert:
+                # Two that find nothing at once would both insert.
+                name = f"upsert {collection} {filter_}"
+                found = fetch_alone(connection, codec.escape(name), sql, all_params)
+            else:
+                found = self._fetch(connection, sql, all_params)
         except IntegrityError as exc:
-            raise duplicate(collection, params) from exc
+            raise duplicate(collection, params, exc) from exc
         if upsert and not found:
             raise duplicate(collection, params)
         return result(found)

@@ -5,7 +5,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from parlant_store import codec
-from parlant_store.backends.orm.filters import NULLS, SIGNS, Renderer, Sql
+from parlant_store.backends.orm.filters import NULLS, SIGNS, Renderer, Sql, is_plain
 from parlant_store.query import Compare
 from parlant_store.sql.expressions import NUMBER_FIELDS, PREFIX, indexed_number
 from parlant_store.types import Direction
@@ -26,6 +26,9 @@ class PostgreSQLRenderer(Renderer):
         if len(operands) == 1:
             return f"{value} = %s::jsonb", [*params, *operands]
         return f"{value} = ANY (%s::jsonb[])", [*params, operands]
+
+    def has_index(self, field: str) -> bool:
+        return is_plain(field)
 
     def is_null(self, field: str) -> Sql:
         value, params = self._field(field)

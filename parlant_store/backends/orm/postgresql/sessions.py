@@ -1,6 +1,6 @@
 """Sessions on PostgreSQL."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 from django.db import DatabaseError
@@ -9,6 +9,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from parlant_store import codec
 from parlant_store.backends.arguments import SessionName
 from parlant_store.backends.orm.connection import fetch, was_undone
+from parlant_store.backends.orm.postgresql.arrays import array
 from parlant_store.backends.orm.sessions import (
     LIVE,
     Columns,
@@ -141,13 +142,3 @@ class PostgreSQLSessions(Sessions):
         sql = "SELECT * FROM parlant_store_expire(%s::timestamptz, %s::bigint)"
         ((sessions, documents),) = fetch(connection, sql, (time.now, batch_size))
         return ExpireResult(sessions=sessions, documents=documents)
-
-
-def array(texts: Iterable[str | None]) -> str:
-    """``texts`` as PostgreSQL writes an array; the driver would take ten times as long."""
-    return "{" + ",".join("NULL" if text is None else quoted(text) for text in texts) + "}"
-
-
-def quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'

@@ -1,5 +1,6 @@
 """Documents on SQLite."""
 
+from math import floor
 from typing import Any
 
 from django.db import IntegrityError
@@ -10,13 +11,32 @@ from parlant_store.backends.orm.connection import Row, fetch, write
 from parlant_store.backends.orm.documents import Documents, duplicate, promoted, result
 from parlant_store.backends.orm.sessions import Time
 from parlant_store.backends.orm.sqlite.filters import SQLiteRenderer, load_leaf
-from parlant_store.query import Filter, matches
+from parlant_store.query import AllOf, Filter, In, matches
 from parlant_store.types import JSONObject, UpdateResult
 
 
 class SQLiteDocuments(Documents):
     renderer = SQLiteRenderer()
     json = "%s"
+
+    def insert_numbered(
+        self,
+        connection: BaseDatabaseWrapper,
+        collection: str,
+        document: JSONObject,
+        number: str,
+        within: str,
+        time: Time,
+    ) -> JSONObject:
+        group = In(within, (document[within],))
+        same = AllOf((group, In(number, (document[number],))))
+        with write(connection):
+            if self.find_one(connection, collection, same, (), time) is not None:
+                last = self.find_one(connection, collection, group, ((number, "desc"),), time)
+                highest = document[number] if last is None else last[number]
+                document = {**document, number: floor(highest) + 1}
+            self.insert_one(connection, collection, document, time)
+        return document
 
     def update_one(
         self,
@@ -46,7 +66,7 @@ class SQLiteDocuments(Documents):
             try:
                 fetch(connection, sql, (merged, time.now, *columns.values(), key), prepare=None)
             except IntegrityError as exc:
-                raise duplicate(collection, params) from exc
+                raise duplicate(collection, params, exc) from exc
             return result([(True, merged)])
 
     def delete_one(

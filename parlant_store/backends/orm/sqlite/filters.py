@@ -1,12 +1,20 @@
 """Filters and sorts in SQLite's SQL."""
 
 import json
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from parlant_store import codec
-from parlant_store.backends.orm.filters import CREATED, ID, NULLS, SIGNS, Renderer, Sql, joined
+from parlant_store.backends.orm.filters import (
+    CREATED,
+    ID,
+    NULLS,
+    SIGNS,
+    Renderer,
+    Sql,
+    is_plain,
+    joined,
+)
 from parlant_store.query import AllOf, AnyOf, Compare, Filter, In, kind_of
 from parlant_store.sql.expressions import NUMBER_FIELDS, TEXT_FIELDS, indexed_number
 from parlant_store.types import PROMOTED, Direction
@@ -28,7 +36,7 @@ class SQLiteRenderer(Renderer):
         return joined((self._kind_in(field, *group) for group in by_kind.items()), "OR", "FALSE")
 
     def _kind_in(self, field: str, kind: str | None, values: list[Any]) -> Sql:
-        if kind is None or not _is_plain(field):
+        if kind is None or not is_plain(field):
             return self._in_python(In(field, tuple(values)))
         type_, value = self._field(field)
         if kind == "boolean":
@@ -41,13 +49,13 @@ class SQLiteRenderer(Renderer):
         return f"({type_} IN ('integer', 'real') AND {found})", [operands]
 
     def is_null(self, field: str) -> Sql:
-        if not _is_plain(field):
+        if not is_plain(field):
             return self._in_python(In(field, (None,)))
         type_, _ = self._field(field)
         return f"COALESCE({type_}, 'null') = 'null'", []
 
     def compare(self, filter_: Compare) -> Sql:
-        if not _is_plain(filter_.field) or _is_beyond_sqlite(filter_.value):
+        if not is_plain(filter_.field) or _is_beyond_sqlite(filter_.value):
             return self._in_python(filter_)
         type_, value = self._field(filter_.field)
         sign = SIGNS[filter_.comparison]
@@ -63,7 +71,7 @@ class SQLiteRenderer(Renderer):
     def sort_keys(self, field: str, direction: Direction) -> list[Sql]:
         params = []
         type_, value = self._field(field)
-        if not _is_plain(field):
+        if not is_plain(field):
             type_ = "(SELECT type FROM json_each(data) WHERE key = %s)"
             value = "(SELECT value FROM json_each(data) WHERE key = %s)"
             params = [codec.escape(field)]
@@ -87,14 +95,6 @@ class SQLiteRenderer(Renderer):
 
     def _in_python(self, filter_: In | Compare) -> Sql:
         return "parlant_store_matches(data, %s)", [dump_leaf(filter_)]
-
-
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-
-def _is_plain(field: str) -> bool:
-    """Whether SQLite can take the field's name as part of a path."""
-    return _PLAIN.fullmatch(field) is not None
 
 
 def _is_selective(filter_: Filter) -> bool:
