@@ -1,0 +1,22 @@
+"""Parlant's ``DocumentDatabase`` (parlant.core.persistence) on a store.
+
+::
+
+    import parlant.sdk as p
+    from parlant_store.adapters.parlant import server_stores
+
+    async with p.Server(**server_stores()) as server:
+        ...
+"""
+
+from parlant_store.adapters.extras import missing_extra
+
+try:
+    import parlant.core.persistence.document_database  # noqa: F401
+except ImportError as exc:
+    raise missing_extra("parlant", "Parlant") from exc
+
+from parlant_store.adapters.parlant.database import DocumentCollection, DocumentDatabase
+from parlant_store.adapters.parlant.wiring import configure_container, server_stores
+
+__all__ = ["DocumentCollection", "DocumentDatabase", "configure_container", "server_stores"]
