@@ -1,10 +1,8 @@
 """Documents in a Django database: the contract, and what only tables can show."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from parlant_store.models import Document
@@ -12,16 +10,7 @@ from parlant_store.types import PROMOTED
 from tests.contract.documents import DocumentContract, made
 from tests.test_orm_sessions import make_store as make_store
 
-
-@pytest.fixture(autouse=True)
-def _indexes_of_its_own(transactional_db: None) -> Iterator[None]:
-    """Tables are emptied between tests; indexes would stay."""
-    yield
-    with connection.cursor() as cursor:
-        names = connection.introspection.get_constraints(cursor, Document._meta.db_table)
-        for name in names:
-            if name.startswith(("parlant_store_doc_u_", "parlant_store_doc_x_")):
-                cursor.execute(f"DROP INDEX {name}")
+pytestmark = pytest.mark.usefixtures("own_indexes")
 
 
 class TestOrmDocuments(DocumentContract):

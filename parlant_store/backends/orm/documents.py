@@ -39,6 +39,8 @@ class Documents(ABC):
     json: str
     """How a parameter becomes the column ``data``."""
 
+    limit_one = "LIMIT 1"
+
     def insert_one(
         self, connection: BaseDatabaseWrapper, collection: str, document: JSONObject, time: Time
     ) -> None:
@@ -182,8 +184,8 @@ class Documents(ABC):
     ) -> Sql:
         where, params = self._where(collection, filter_, time)
         order, order_params = self.renderer.order_by(filter_, sort)
-        sql = f"SELECT {column} FROM parlant_store_document WHERE {where} ORDER BY {order} LIMIT 1"
-        return sql, params + order_params
+        sql = f"SELECT {column} FROM parlant_store_document WHERE {where} ORDER BY {order}"
+        return f"{sql} {self.limit_one}", params + order_params
 
     def _fetch(self, connection: BaseDatabaseWrapper, sql: str, params: list[Any]) -> list[Row]:
         return fetch(connection, sql, params, prepare=None)

@@ -18,6 +18,8 @@ from parlant_store.types import JSONObject, UpdateResult
 class SQLiteDocuments(Documents):
     renderer = SQLiteRenderer()
     json = "%s"
+    # With a limit that it sees, SQLite finds sorting all documents cheaper than their index.
+    limit_one = "LIMIT 1 + 0"
 
     def insert_numbered(
         self,
