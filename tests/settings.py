@@ -1,5 +1,6 @@
 """The demo project on a throw-away database: an SQLite file, or what DATABASE_URL names."""
 
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ def file(name: str) -> dict[str, Any]:
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"] |= file("default.sqlite3")
 DATABASES["other"] = database("sqlite://") | file("other.sqlite3")
+
+# Parlant makes this folder when it is imported.
+os.environ["PARLANT_HOME"] = str(Path(folder.name, "parlant"))
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 INSTALLED_APPS = [*INSTALLED_APPS, "tests"]

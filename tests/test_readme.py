@@ -221,6 +221,8 @@ def test_command(words, project):
             installable(requirement)
         case ["python", "manage.py", *rest]:
             manage(project, *rest)
+        case ["python", script]:
+            succeed(ROOT, sys.executable, script)
         case _:
             pytest.fail(f"teach {Path(__file__).name} to run {words}")
 
