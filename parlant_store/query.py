@@ -142,6 +142,23 @@ def _all(parts: Sequence[Filter]) -> Filter:
 
 
 def _any(parts: Sequence[Filter]) -> Filter:
+    """``AnyOf``, with what all parts say said once: Parlant repeats its filter for each kind."""
+    said = [{repr(part): part for part in _conjuncts(alternative)} for alternative in parts]
+    common = set(said[0]).intersection(*said[1:]) if len(said) > 1 else set()
+    if not common:
+        return _gather(parts)
+    rest = [
+        _all([part for text, part in alternative.items() if text not in common])
+        for alternative in said
+    ]
+    return AllOf((*(said[0][text] for text in said[0] if text in common), _gather(rest)))
+
+
+def _conjuncts(filter_: Filter) -> tuple[Filter, ...]:
+    return filter_.parts if isinstance(filter_, AllOf) else (filter_,)
+
+
+def _gather(parts: Sequence[Filter]) -> Filter:
     """``AnyOf``, with equalities of one field gathered: Parlant sends one for each known id."""
     gathered: dict[str, list[Any]] = {}
     others: list[Filter] = []

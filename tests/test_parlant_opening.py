@@ -16,6 +16,7 @@ from parlant_store.adapters.waiting import run
 from parlant_store.backends.orm.connection import fetch
 from parlant_store.models import Document
 from tests.conftest import VENDOR
+from tests.work import work_of
 
 LONG_AGO = "2025-01-01T00:00:00+00:00"
 
@@ -288,24 +289,3 @@ def test_reopening_a_large_store_reads_next_to_nothing(store):
     reads = [each for each in statements if each[0].lstrip().startswith(("SELECT", "WITH"))]
     assert len(reads) > 5
     assert work_of(lambda: [fetch(connection, *read) for read in reads]) < 100
-
-
-def work_of(call: Any) -> int:
-    """Rows read on PostgreSQL; on SQLite, hundreds of steps of its machine."""
-    if VENDOR == "postgresql":
-        from tests.postgresql.test_costs import rows_read
-
-        return sum(sum(counts) for counts in rows_read(call).values())
-    steps = 0
-
-    def count() -> None:
-        nonlocal steps
-        steps += 1
-
-    connection.ensure_connection()
-    connection.connection.set_progress_handler(count, 100)
-    try:
-        call()
-    finally:
-        connection.connection.set_progress_handler(None, 0)
-    return steps

@@ -5,13 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from psycopg.pq import Trace
 
 from parlant_store.types import Replacement, StoredDocument
 from tests.contract.documents import made
 from tests.contract.sessions import numbered
+from tests.work import rows_read
 
 WHERE = {"session_id": {"$eq": "s1"}, "offset": {"$gte": 3}}
 
@@ -93,27 +94,6 @@ def test_an_operation_is_one_statement(store, name):
         OPERATIONS[name](store)
     # BEGIN, waiting for one's turn, the statement, COMMIT.
     assert len(queries) == (4 if name in ("upsert", "insert_numbered") else 1)
-
-
-def rows_read(operation: Callable[[], Any]) -> dict[str, tuple[int, int]]:
-    """Rows that the operation made PostgreSQL read, by table: in scans, and through indexes."""
-    with transaction.atomic():
-        before = counters()
-        operation()
-        after = counters()
-    return {
-        table: (after[table][0] - before[table][0], after[table][1] - before[table][1])
-        for table in after
-    }
-
-
-def counters() -> dict[str, tuple[int, int]]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT relname, seq_tup_read, idx_tup_fetch FROM pg_stat_xact_user_tables"
-            " WHERE relname LIKE 'parlant_store_%'"
-        )
-        return {name: (scanned, fetched) for name, scanned, fetched in cursor.fetchall()}
 
 
 @pytest.mark.parametrize(

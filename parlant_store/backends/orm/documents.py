@@ -9,7 +9,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from parlant_store import codec
 from parlant_store.backends.arguments import MAX_LIMIT
 from parlant_store.backends.orm.connection import Row, fetch
-from parlant_store.backends.orm.filters import CREATED, ID, Renderer, Sql
+from parlant_store.backends.orm.filters import Renderer, Sql
 from parlant_store.backends.orm.indexes import UNIQUE_PREFIX
 from parlant_store.backends.orm.sessions import LIVE, Time
 from parlant_store.exceptions import DuplicateDocument
@@ -20,7 +20,6 @@ _COLUMNS = ", ".join(PROMOTED)
 _REPLACE = ", ".join(
     f"{column} = excluded.{column}" for column in (*PROMOTED, "data", "updated_at", "expires_at")
 )
-_AFTER = {"asc": ">", "desc": "<"}
 
 
 def promoted(document: JSONObject) -> dict[str, str | None]:
@@ -65,8 +64,8 @@ class Documents(ABC):
     ) -> tuple[list[JSONObject], int | None]:
         where, params = self._where(collection, filter_, time)
         if cursor is not None:
-            where += f" AND ({CREATED}, {ID}) {_AFTER[direction]} (%s, %s)"
-            params += [codec.to_column(cursor.creation_utc), codec.to_column(cursor.id)]
+            after, after_params = self.renderer.after(cursor, direction)
+            where, params = f"{where} AND {after}", params + after_params
         order = self.renderer.order(filter_, direction)
         ordered = f"SELECT {{}} FROM parlant_store_document WHERE {where} ORDER BY {order}"
         # A limit that the planner sees: it weighs walking an index in order against sorting.

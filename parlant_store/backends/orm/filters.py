@@ -8,13 +8,14 @@ from typing import Any
 from parlant_store import codec
 from parlant_store.query import AllOf, AnyOf, Compare, Filter, In
 from parlant_store.sql.expressions import TEXT_FIELDS, indexed_text
-from parlant_store.types import PROMOTED, Direction
+from parlant_store.types import PROMOTED, Direction, DocumentCursor
 
 Sql = tuple[str, list[Any]]
 
 CREATED = "COALESCE(creation_utc, '')"
 ID = "COALESCE(id, '')"
 
+AFTER = {"asc": ">", "desc": "<"}
 NULLS = {"asc": "NULLS FIRST", "desc": "NULLS LAST"}
 SIGNS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
@@ -112,6 +113,11 @@ class Renderer(ABC):
     def order(self, filter_: Filter, direction: Direction) -> str:
         """The order of find, for a statement that ``filter_`` narrows."""
         return f"{CREATED} {direction}, {ID} {direction}"
+
+    def after(self, cursor: DocumentCursor, direction: Direction) -> Sql:
+        """What comes after ``cursor`` in the order of find."""
+        created, id_ = codec.to_column(cursor.creation_utc), codec.to_column(cursor.id)
+        return f"({CREATED}, {ID}) {AFTER[direction]} (%s, %s)", [created, id_]
 
     def order_by(self, filter_: Filter, sort: Sequence[tuple[str, Direction]]) -> Sql:
         """``sort``, then the order of find."""
