@@ -16,7 +16,8 @@ try:
 except ImportError as exc:
     raise missing_extra("parlant", "Parlant") from exc
 
-from parlant_store.adapters.parlant.database import DocumentCollection, DocumentDatabase
+from parlant_store.adapters.parlant.collection import DocumentCollection
+from parlant_store.adapters.parlant.database import DocumentDatabase
 from parlant_store.adapters.parlant.wiring import configure_container, server_stores
 
 __all__ = ["DocumentCollection", "DocumentDatabase", "configure_container", "server_stores"]

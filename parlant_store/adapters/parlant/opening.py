@@ -13,7 +13,7 @@ from parlant_store.exceptions import DuplicateDocument, InvalidInput
 from parlant_store.types import PROMOTED, JSONObject, Replacement, StoredDocument
 
 if TYPE_CHECKING:
-    from parlant_store.adapters.parlant.database import Logger
+    from parlant_store.adapters.parlant.collection import Logger
 
 Loader = Callable[[JSONObject], Awaitable[JSONObject | None]]
 

@@ -12,7 +12,8 @@ from parlant.core.emissions import EventEmitterFactory
 from parlant.core.loggers import Logger
 from parlant.core.sessions import SessionDocumentStore, SessionStore
 
-from parlant_store.adapters.parlant.database import DocumentDatabase, OnDuplicate
+from parlant_store.adapters.parlant.collection import OnDuplicate
+from parlant_store.adapters.parlant.database import DocumentDatabase
 
 StoreName = Literal["sessions", "customers", "variables"]
 Configure = Callable[[Container], Awaitable[Container]]
