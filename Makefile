@@ -1,7 +1,7 @@
 # make demo    an agent that remembers, and its session in the admin
 # make test    the whole suite, on SQLite and on PostgreSQL
 # make check   everything that needs no database
-# make bench   the SDK's own sessions and ours, side by side
+# make bench   the frameworks' own stores and ours, side by side
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -42,6 +42,7 @@ check: $(BIN)/test-ready
 
 bench: $(BIN)/bench-ready
 	$(BIN)/python -m benchmarks.sessions
+	$(BIN)/python -m benchmarks.documents
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info *.sqlite3 *.sqlite3-wal *.sqlite3-shm

@@ -70,11 +70,23 @@ QUERIES: dict[str, tuple[int, Callable[[Any], Any]]] = {
         lambda store: store.find_one("events", eq(session_id="s1000"), sort=[("offset", "desc")]),
     ),
     "insert an event": (
-        10,
+        15,
         lambda store: store.insert_numbered(
             "events", {"session_id": "long", "offset": 7}, number="offset", within="session_id"
         ),
     ),
+    "insert an event whose offset is free": (
+        4,
+        lambda store: store.insert_numbered(
+            "events",
+            {"session_id": "long", "offset": 10**6},
+            number="offset",
+            within="session_id",
+        ),
+    ),
+    "versions of a late collection": (8, lambda store: store.list_versions("relationships")),
+    "versions of none": (4, lambda store: store.list_versions("none")),
+    "a version": (50, lambda store: store.read_version("relationships", "1", limit=20)),
     "events": (12, lambda store: store.find("events", OF_SHORT)),
     "events from an offset on": (40, lambda store: store.find("events", LATE)),
     "events by source": (12, lambda store: store.find("events", {**OF_SHORT, **eq(source="x")})),
@@ -147,8 +159,8 @@ def fill() -> None:
     created = "to_char(n, 'FM000000')" if VENDOR == "postgresql" else "printf('%06d', n)"
     with connection.cursor() as cursor:
         for collection, fields in COLLECTIONS.items():
-            made = {"id": "'d' || n", "creation_utc": created, **fields}
-            columns = [field for field in made if field in ("id", "creation_utc")]
+            made = {"id": "'d' || n", "creation_utc": created, "version": "'1'", **fields}
+            columns = [field for field in made if field in ("id", "creation_utc", "version")]
             columns += [f for f in ("session_id", "customer_id", "agent_id") if f in fields]
             pairs = ", ".join(f"'{field}', {value}" for field, value in made.items())
             false = "false" if VENDOR == "postgresql" else "json('false')"

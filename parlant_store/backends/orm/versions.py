@@ -12,24 +12,23 @@ from parlant_store.backends.orm.documents import promoted
 from parlant_store.backends.orm.sessions import LIVE, Time
 from parlant_store.types import PROMOTED, Replacement, StoredDocument
 
-_OF_VERSION = (
-    "SELECT key FROM parlant_store_document WHERE collection = %s AND version {}"
-    f" AND {LIVE} ORDER BY key LIMIT 1"
+# Always the next in the order of the index on versions: asked for one version in the order of
+# keys, PostgreSQL would rather walk the table's primary key, through everybody's documents.
+_NEXT = (
+    "SELECT d.key FROM parlant_store_document d WHERE d.collection = %s AND {}"
+    " AND (d.expires_at IS NULL OR d.expires_at > %s) ORDER BY d.version, d.key LIMIT 1"
 )
-# One step into the index for each version, however many documents have it.
+_LATER = "d.version > (SELECT version FROM parlant_store_document WHERE key = firsts.key)"
 _VERSIONS = f"""
-WITH RECURSIVE versions (version) AS (
-    SELECT min(version) FROM parlant_store_document WHERE collection = %s
+WITH RECURSIVE firsts (key) AS (
+    SELECT ({_NEXT.format("d.version IS NOT NULL")})
     UNION ALL
-    SELECT (
-        SELECT min(version) FROM parlant_store_document
-        WHERE collection = %s AND version > versions.version
-    ) FROM versions WHERE version IS NOT NULL
+    SELECT ({_NEXT.format(_LATER)}) FROM firsts WHERE key IS NOT NULL
 )
 SELECT key, data FROM parlant_store_document WHERE key IN (
-    SELECT ({_OF_VERSION.format("= versions.version")}) FROM versions WHERE version IS NOT NULL
+    SELECT key FROM firsts WHERE key IS NOT NULL
     UNION ALL
-    SELECT ({_OF_VERSION.format("IS NULL")})
+    SELECT ({_NEXT.format("d.version IS NULL")})
 ) ORDER BY key
 """
 
@@ -41,7 +40,7 @@ class Versions(ABC):
         self, connection: BaseDatabaseWrapper, collection: str, time: Time
     ) -> list[StoredDocument]:
         name = codec.to_column(collection)
-        return _stored(fetch(connection, _VERSIONS, (name, name, *(name, time.now) * 2)))
+        return _stored(fetch(connection, _VERSIONS, (name, time.now) * 3))
 
     def read_version(
         self,
@@ -52,16 +51,18 @@ class Versions(ABC):
         limit: int,
         time: Time,
     ) -> list[StoredDocument]:
-        params: list[Any] = [codec.to_column(collection)]
-        condition = "version IS NULL"
+        params: list[Any] = [after]
+        condition = "version IS NULL AND key > %s"
         if version is not None:
-            condition = "version = %s"
-            params.append(codec.to_column(version))
+            # In a form that says nothing of equality; see _NEXT.
+            name = codec.to_column(version)
+            condition, params = "(version, key) > (%s, %s) AND version <= %s", [name, after, name]
         sql = (
-            "SELECT key, data FROM parlant_store_document"
-            f" WHERE collection = %s AND {condition} AND key > %s AND {LIVE} ORDER BY key LIMIT %s"
+            f"SELECT key, data FROM parlant_store_document WHERE collection = %s AND {condition}"
+            f" AND {LIVE} ORDER BY version, key LIMIT %s"
         )
-        return _stored(fetch(connection, sql, (*params, after, time.now, limit), prepare=None))
+        params = [codec.to_column(collection), *params, time.now, limit]
+        return _stored(fetch(connection, sql, params, prepare=None))
 
     @abstractmethod
     def replace(

@@ -6,7 +6,7 @@ from typing import Any
 
 from parlant_store import codec
 from parlant_store.backends.orm.filters import NULLS, SIGNS, Renderer, Sql, is_plain
-from parlant_store.query import Compare
+from parlant_store.query import Compare, kind_of
 from parlant_store.sql.expressions import NUMBER_FIELDS, PREFIX, indexed_number
 from parlant_store.types import Direction
 
@@ -23,9 +23,15 @@ class PostgreSQLRenderer(Renderer):
     def value_in(self, field: str, values: Sequence[Any]) -> Sql:
         operands = [codec.encode_value(value, field) for value in values]
         value, params = self._field(field)
-        if len(operands) == 1:
-            return f"{value} = %s::jsonb", [*params, *operands]
-        return f"{value} = ANY (%s::jsonb[])", [*params, operands]
+        sql = f"{value} = %s::jsonb"
+        params = [*params, operands[0] if len(operands) == 1 else operands]
+        if len(operands) != 1:
+            sql = f"{value} = ANY (%s::jsonb[])"
+        if field in NUMBER_FIELDS and all(kind_of(value) == "number" for value in values):
+            indexed = indexed_number(self.vendor, "data", field)
+            sql = f"({indexed} = ANY (%s::bigint[]) AND {sql})"
+            params = [[_clamped(value) for value in values], *params]
+        return sql, params
 
     def has_index(self, field: str) -> bool:
         return is_plain(field)

@@ -58,6 +58,10 @@ class SQLiteRenderer(Renderer):
         if kind == "text":
             found, params = self.one_of(value, [codec.escape(text) for text in values])
             return f"({type_} = 'text' AND {found})", params
+        if field in NUMBER_FIELDS:
+            value = indexed_number(self.vendor, "data", field)
+            if len(values) == 1:
+                return f"{value} = %s", values
         operands = json.dumps(values)
         found = f"{value} IN (SELECT value FROM json_each(%s))"
         return f"({type_} IN ('integer', 'real') AND {found})", [operands]
@@ -126,7 +130,8 @@ def _is_selective(filter_: Filter) -> bool:
     """Whether an index finds what the filter wants, though not in the order of find."""
     match filter_:
         case In(field, values, negated=False):
-            return field in TEXT_FIELDS or (field in PROMOTED and len(values) != 1)
+            indexed = (*TEXT_FIELDS, *NUMBER_FIELDS)
+            return field in indexed or (field in PROMOTED and len(values) != 1)
         case AllOf(parts):
             return any(map(_is_selective, parts))
         case AnyOf(parts):
