@@ -163,12 +163,18 @@ def against_psycopg(uri: str, rounds: int, size: int) -> dict[str, float]:
     import psycopg
 
     from parlant_store import stores
+    from parlant_store.backends.orm.postgresql.sessions import tsvector
     from parlant_store.backends.orm.sessions import _LATEST
+    from parlant_store.search import words
 
     store = stores["postgresql"]
     texts = [json.dumps(item) for item in ITEMS]
     signature = ", ".join(
-        f"%s::{type_}" for type_ in ["text"] * 4 + ["text[]"] * 3 + ["timestamptz"] * 2 + ["bool"]
+        f"%s::{type_}"
+        for type_ in [
+            *(["text"] * 4 + ["text[]"] * 4),
+            *("bigint[]", "bigint", "timestamptz", "timestamptz", "bool"),
+        ]
     )
     with psycopg.connect(uri, autocommit=True) as connection:
 
@@ -182,7 +188,8 @@ def against_psycopg(uri: str, rounds: int, size: int) -> dict[str, float]:
 
         def add() -> Any:
             roles, said = ["user", "assistant"], [item["content"] for item in ITEMS]
-            params = ("", "session-0", None, None, texts, roles, said)
+            terms = [tsvector(words(text)) for text in said]
+            params = ("", "session-0", None, None, texts, roles, said, terms, [None, None], 0)
             sql = f"SELECT parlant_store_add_items({signature})"
             return execute(sql, (*params, datetime.now(UTC), None, False))
 

@@ -35,8 +35,9 @@ async def serve(port: int, tool_port: int) -> None:
     """Run the application; it creates the same things at every start."""
     # Here because Parlant makes its home folder when it is imported.
     import parlant.sdk as p
-    from parlant_store.adapters.parlant import server_stores
     from scripted_nlp import ScriptedNLP
+
+    from parlant_store.adapters.parlant import server_stores
 
     @p.tool
     async def order_status(context: p.ToolContext, order: str) -> p.ToolResult:

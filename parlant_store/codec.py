@@ -167,6 +167,11 @@ def escape(text: str) -> str:
     return _SPECIAL.sub(lambda match: _ESCAPES[match[0]], text)
 
 
+def is_plain(text: str) -> bool:
+    """Whether ``text`` is its own escape: a quick yes for most."""
+    return text.isascii() and "\x00" not in text and "\x01" not in text
+
+
 def unescape(text: str) -> str:
     """The reverse of ``escape``."""
     return _ESCAPED.sub(lambda match: _UNESCAPES[match[0]], text)

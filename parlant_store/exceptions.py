@@ -7,6 +7,7 @@
     │   ├── InvalidFilter       a filter or sort outside the grammar
     │   └── InvalidLimit        a limit or cursor that selects nothing sensible
     ├── DuplicateDocument       a document with this id is in the collection already
+    ├── SessionNotFound         there is no such session
     ├── NotSupported            this medium has no such feature
     ├── StoreUnavailable        the medium cannot be reached; the call may be repeated later
     └── BackendError            the medium refused the call for another reason
@@ -44,6 +45,10 @@ class InvalidLimit(InvalidInput):
 
 class DuplicateDocument(StoreError):
     """A document with this id is in the collection already."""
+
+
+class SessionNotFound(StoreError):
+    """There is no such session, or it has expired."""
 
 
 class NotSupported(StoreError):

@@ -21,6 +21,13 @@ class CodePointField(models.TextField):  # type: ignore[type-arg]
         return parameters
 
 
+class TermsField(models.TextField):  # type: ignore[type-arg]
+    """What an item can be found by: a tsvector on PostgreSQL, words with spaces on SQLite."""
+
+    def db_type(self, connection: BaseDatabaseWrapper) -> str | None:
+        return "tsvector" if connection.vendor == "postgresql" else super().db_type(connection)
+
+
 class DocumentField(models.JSONField):
     """A JSON value that comes back as it was, NUL and lone surrogates included."""
 

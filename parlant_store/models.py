@@ -13,7 +13,7 @@ from django.db.models.functions import Coalesce, Now
 from django.db.models.lookups import IsNull
 from django.utils.translation import gettext_lazy as _
 
-from parlant_store.fields import CodePointField, DocumentField
+from parlant_store.fields import CodePointField, DocumentField, TermsField
 from parlant_store.sql.expressions import IndexedField
 
 _ORDER = (Coalesce("creation_utc", Value("")), Coalesce("document_id", Value("")))
@@ -105,6 +105,7 @@ class Session(models.Model):
     )
     next_position = models.BigIntegerField(default=0)
     item_count = models.BigIntegerField(_("items"), default=0)
+    tokens = models.BigIntegerField(default=0, help_text=_("The sum of what its items report."))
     created_at = models.DateTimeField(_("created"), db_default=Now())
     updated_at = models.DateTimeField(_("updated"), db_default=Now())
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
@@ -143,6 +144,8 @@ class SessionItem(models.Model):
     role = models.TextField(null=True)
     text = models.TextField(null=True, help_text=_("What a person would read; for searching."))
     data = models.TextField(help_text=_("The item as JSON text, exactly as it was given."))
+    terms = TermsField(null=True, editable=False)
+    tokens = models.BigIntegerField(null=True)
     created_at = models.DateTimeField(_("created"), db_default=Now())
 
     class Meta:

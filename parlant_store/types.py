@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 JSONObject = dict[str, Any]
 """A JSON object as Python says it: text keys; any JSON value."""
@@ -29,6 +29,9 @@ class SessionInfo:
     item_count: int
     """How many items the session holds now."""
 
+    tokens: int
+    """The sum of what its items report of their usage."""
+
     metadata: JSONObject
     """What the application said about the session."""
 
@@ -40,6 +43,57 @@ class SessionInfo:
 
     expires_at: datetime | None
     """When the session ends; None when it never does."""
+
+
+class SessionSummary(NamedTuple):
+    """The least that a listing of very many sessions says of each."""
+
+    namespace: str
+    session_id: str
+    item_count: int
+
+    created_at: float
+    """In seconds since 1970, as is updated_at."""
+
+    updated_at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Revision:
+    """What the items of a session were at one moment: any write to them changes it.
+
+    That of a transaction which is rolled back may come again, for other items.
+    """
+
+    key: int
+    next_position: int
+    item_count: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Snapshot:
+    """A session as a framework keeps it: items, and what it keeps beside them."""
+
+    items: list[JSONObject]
+
+    state: JSONObject
+
+    revision: Revision
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchHit:
+    """A session that a search found."""
+
+    namespace: str
+
+    session_id: str
+
+    score: float
+    """How well it matches; above 0, and comparable within one search only."""
+
+    snippets: tuple[str, ...]
+    """The places that match, the best first: at most five, of at most 160 characters."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

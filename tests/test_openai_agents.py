@@ -352,3 +352,28 @@ def test_a_loop_that_ends_early_harms_nobody(store):
     loop.run_until_complete(asyncio.sleep(0.05))
     loop.close()
     assert asyncio.run(Session("t").get_items()) == []
+
+
+async def test_whole_turns_and_a_life_of_its_own(store):
+    session = Session("s", whole_turns=True, ttl_seconds=60)
+    call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+    output = {"type": "function_call_output", "call_id": "c", "output": "1"}
+    await session.add_items([{"role": "user", "content": "go"}, call, output])
+    assert await session.get_items(1) == []
+    assert await session.get_items(2) == [call, output]
+    assert len(await session.get_items()) == 3
+    known = await asyncio.wrap_future(store.submit(lambda: store.get_session("s")))
+    assert (known.expires_at - known.updated_at).total_seconds() == 60
+
+
+async def test_what_was_said_is_found(store):
+    await asyncio.gather(
+        *(
+            Session(f"s{n}").add_items([{"role": "user", "content": f"word{n} 北京"}])
+            for n in range(40)
+        )
+    )
+    hits = await asyncio.wrap_future(store.submit(lambda: store.search("word7 word8", limit=99)))
+    assert {hit.session_id for hit in hits} == {"s7", "s8"}
+    hits = await asyncio.wrap_future(store.submit(lambda: store.search("北京", limit=99)))
+    assert len(hits) == 40

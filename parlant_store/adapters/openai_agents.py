@@ -44,17 +44,24 @@ class Session:
         namespace: str = "",
         user_id: str | None = None,
         session_settings: SessionSettings | dict[str, Any] | None = None,
+        whole_turns: bool = False,
+        ttl_seconds: float | None = None,
     ) -> None:
         """
         store: alias in PARLANT_STORES.
         namespace: keeps tenants or applications apart; the same id is another session there.
         user_id: the owner, written with the first items.
         session_settings: ``limit`` is how many items get_items returns when it is not told.
+        whole_turns: with a limit, begin at the message of a user, and never with the output
+            of a tool whose call was cut off.
+        ttl_seconds: how long the session lives after each write; None: as the store says.
         """
         self.session_id = check_name(session_id, "session_id")
         self.namespace = check_name(namespace, "namespace", empty=True)
         self.user_id = None if user_id is None else check_name(user_id, "user_id")
         self.session_settings = session_settings
+        self.whole_turns = whole_turns
+        self.ttl_seconds = ttl_seconds
         self._store = stores[store]
 
     def __repr__(self) -> str:
@@ -81,6 +88,7 @@ class Session:
             self.session_id,
             namespace=self.namespace,
             limit=limit,
+            whole_turns=self.whole_turns,
         )
         return cast("list[TResponseInputItem]", items)
 
@@ -127,4 +135,5 @@ class Session:
             items,
             namespace=self.namespace,
             user_id=self.user_id,
+            ttl_seconds=self.ttl_seconds,
         )

@@ -1,12 +1,17 @@
 """Arguments of a store's methods: what is checked before a backend sees them."""
 
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from parlant_store import codec
-from parlant_store.exceptions import InvalidLimit, InvalidName
+from parlant_store.exceptions import InvalidInput, InvalidLimit, InvalidName
+from parlant_store.query import kind_of
 from parlant_store.types import JSONObject
 
 MAX_LIMIT = 2**63 - 1
+
+MAX_TTL_SECONDS = 100 * 366 * 24 * 3600
+"""A hundred years: what lives longer lives for ever, and later times may have no datetime."""
 
 
 class SessionName(NamedTuple):
@@ -24,6 +29,23 @@ def session_name(session_id: str, namespace: str) -> SessionName:
 
 def check_owner(user_id: str | None) -> str | None:
     return None if user_id is None else codec.check_name(user_id, "user_id")
+
+
+def check_ttl(ttl_seconds: float | None) -> timedelta | None:
+    if ttl_seconds is None:
+        return None
+    if kind_of(ttl_seconds) != "number" or not 0 < ttl_seconds <= MAX_TTL_SECONDS:
+        raise InvalidLimit(
+            f"ttl_seconds must be a number above 0 and at most {MAX_TTL_SECONDS:,}, "
+            f"not {ttl_seconds!r}"
+        )
+    return timedelta(seconds=ttl_seconds)
+
+
+def check_time(time: datetime | None, what: str) -> datetime | None:
+    if time is not None and (not isinstance(time, datetime) or time.tzinfo is None):
+        raise InvalidInput(f"{what} must be a datetime with a timezone, not {time!r}")
+    return time
 
 
 def check_limit(limit: int | None) -> int | None:

@@ -15,23 +15,30 @@ from abc import abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 from django.utils import timezone
 
-from parlant_store import query
+from parlant_store.backends.arguments import SessionName, check_ttl
 from parlant_store.backends.documents import DocumentMethods
 from parlant_store.backends.sessions import SessionMethods
 from parlant_store.backends.threads import Threads, Together
 from parlant_store.exceptions import InvalidLimit
+from parlant_store.signals import session_expired
 from parlant_store.types import ExpireResult
 
 T = TypeVar("T")
 
-MAX_TTL_SECONDS = 100 * 366 * 24 * 3600
-"""A hundred years: what lives longer lives for ever, and later times may have no datetime."""
+
+class Expired(NamedTuple):
+    """What one batch of ``expire`` removed."""
+
+    sessions: list[tuple[SessionName, int]]
+    """Which sessions, and how many items each had."""
+
+    documents: int
 
 
 class BaseBackend(SessionMethods, DocumentMethods):
@@ -53,13 +60,10 @@ class BaseBackend(SessionMethods, DocumentMethods):
 
         Raises ImproperlyConfigured.
         """
-        if ttl_seconds is not None and not (
-            query.kind_of(ttl_seconds) == "number" and 0 < ttl_seconds <= MAX_TTL_SECONDS
-        ):
-            raise ImproperlyConfigured(
-                f"ttl_seconds of the store {alias!r} must be None or a number above 0 and at most "
-                f"{MAX_TTL_SECONDS:,}, not {ttl_seconds!r}"
-            )
+        try:
+            self.ttl = check_ttl(ttl_seconds)
+        except InvalidLimit as exc:
+            raise ImproperlyConfigured(f"the store {alias!r} has a bad option: {exc}") from None
         if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
             raise ImproperlyConfigured(
                 f"threads of the store {alias!r} must be a whole number above 0, not {threads!r}"
@@ -70,7 +74,6 @@ class BaseBackend(SessionMethods, DocumentMethods):
                 f"not {clock!r}"
             )
         self.alias = alias
-        self.ttl = None if ttl_seconds is None else timedelta(seconds=ttl_seconds)
         self.clock = clock
         self.threads = Threads(f"store-{alias}", self.thread_count(threads), self.release_thread)
 
@@ -83,14 +86,16 @@ class BaseBackend(SessionMethods, DocumentMethods):
             raise InvalidLimit("batch_size must be 1 or more")
         sessions = documents = 0
         while True:
-            removed = self._expire(batch_size)
-            sessions += removed.sessions
-            documents += removed.documents
-            if max(removed.sessions, removed.documents) < batch_size:
+            ended, removed = self._expire(batch_size)
+            for name, message_count in ended:
+                self._send(session_expired, name, message_count)
+            sessions += len(ended)
+            documents += removed
+            if max(len(ended), removed) < batch_size:
                 return ExpireResult(sessions=sessions, documents=documents)
 
     @abstractmethod
-    def _expire(self, batch_size: int) -> ExpireResult: ...
+    def _expire(self, batch_size: int) -> Expired: ...
 
     def submit(self, call: Callable[[], T], wake: Callable[[], None] | None = None) -> Future[T]:
         """Run ``call`` on one of the store's own threads, for callers that must not block.
@@ -119,5 +124,6 @@ class BaseBackend(SessionMethods, DocumentMethods):
         """What ``manage.py check`` should say about this store."""
         return []
 
-    def _expires_at(self, now: datetime) -> datetime | None:
-        return None if self.ttl is None else now + self.ttl
+    def _expires_at(self, now: datetime, ttl: timedelta | None = None) -> datetime | None:
+        ttl = self.ttl if ttl is None else ttl
+        return None if ttl is None else now + ttl

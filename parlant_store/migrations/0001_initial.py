@@ -7,6 +7,7 @@ import django.db.models.lookups
 import parlant_store.fields
 import parlant_store.sql.expressions
 from parlant_store.sql.functions import CreateFunctions
+from parlant_store.sql.search import CreateSearchIndex
 from django.db import migrations, models
 
 
@@ -52,6 +53,7 @@ class Migration(migrations.Migration):
                 ('state', parlant_store.fields.DocumentField(blank=True, default=dict, help_text='What a framework keeps beside its items.')),
                 ('next_position', models.BigIntegerField(default=0)),
                 ('item_count', models.BigIntegerField(default=0, verbose_name='items')),
+                ('tokens', models.BigIntegerField(default=0, help_text='The sum of what its items report.')),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='created')),
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='updated')),
                 ('expires_at', models.DateTimeField(blank=True, null=True, verbose_name='expires')),
@@ -71,6 +73,8 @@ class Migration(migrations.Migration):
                 ('role', models.TextField(null=True)),
                 ('text', models.TextField(help_text='What a person would read; for searching.', null=True)),
                 ('data', models.TextField(help_text='The item as JSON text, exactly as it was given.')),
+                ('terms', parlant_store.fields.TermsField(editable=False, null=True)),
+                ('tokens', models.BigIntegerField(null=True)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='created')),
                 ('session', models.ForeignKey(db_column='session_key', db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='items', to='parlant_store.session')),
             ],
@@ -81,5 +85,6 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('session', 'position'), name='parlant_store_item_position')],
             },
         ),
+        CreateSearchIndex(),
         CreateFunctions(),
     ]

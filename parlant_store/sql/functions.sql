@@ -19,28 +19,30 @@ end $$;
 
 -- Adds items after those of a session, which is begun if need be; with p_replace, in place
 -- of them. p_names holds the names that were too long for their columns; a null p_expires_at
--- leaves the time as it is.
+-- leaves the time as it is. Returns how many items the session has then.
 create or replace function {schema}.parlant_store_add_items(
     p_namespace text, p_session_id text, p_names text, p_user_id text,
-    p_data text[], p_roles text[], p_texts text[],
-    p_now timestamptz, p_expires_at timestamptz, p_replace boolean
-) returns void language plpgsql set search_path to {schema}, pg_temp as $$
+    p_data text[], p_roles text[], p_texts text[], p_terms text[], p_tokens bigint[],
+    p_total bigint, p_now timestamptz, p_expires_at timestamptz, p_replace boolean
+) returns bigint language plpgsql set search_path to {schema}, pg_temp as $$
 declare
     v_count bigint := cardinality(p_data);
     v_key bigint;
     v_first bigint;
+    v_items bigint;
 begin
     loop
         insert into parlant_store_session as s (
             namespace, session_id, full_names, user_id, metadata, state,
-            next_position, item_count, created_at, updated_at, expires_at
+            next_position, item_count, tokens, created_at, updated_at, expires_at
         ) values (
             p_namespace, p_session_id, p_names, p_user_id, '{}', '{}',
-            v_count, v_count, p_now, p_now, p_expires_at
+            v_count, v_count, p_total, p_now, p_now, p_expires_at
         )
         on conflict (namespace, session_id) do update set
             next_position = s.next_position + v_count,
             item_count = case when p_replace then v_count else s.item_count + v_count end,
+            tokens = case when p_replace then p_total else s.tokens + p_total end,
             user_id = coalesce(s.user_id, excluded.user_id),
             full_names = case
                 when s.user_id is null then excluded.full_names else s.full_names
@@ -48,34 +50,163 @@ begin
             updated_at = p_now,
             expires_at = coalesce(p_expires_at, s.expires_at)
         where s.expires_at is null or s.expires_at > p_now
-        returning s.key, s.next_position - v_count into v_key, v_first;
+        returning s.key, s.next_position - v_count, s.item_count into v_key, v_first, v_items;
         exit when found;
         perform parlant_store_bury(p_namespace, p_session_id, p_now);
     end loop;
     if p_replace then
         delete from parlant_store_session_item where session_key = v_key;
     end if;
-    insert into parlant_store_session_item (session_key, position, role, text, data, created_at)
-        select v_key, v_first + ord - 1, role, text, data, p_now
-        from unnest(p_data, p_roles, p_texts) with ordinality as item (data, role, text, ord);
+    insert into parlant_store_session_item
+        (session_key, position, role, text, data, terms, tokens, created_at)
+        select v_key, v_first + ord - 1, role, text, data, terms::tsvector, tokens, p_now
+        from unnest(p_data, p_roles, p_texts, p_terms, p_tokens)
+            with ordinality as item (data, role, text, terms, tokens, ord);
+    return v_items;
 end $$;
 
--- Adds to several sessions what the arrays say side by side, of which the last three hold
--- arrays as text. It waits for nobody longer than a moment, less than it takes PostgreSQL to
+-- Adds to several sessions what the arrays say side by side, of which the last five hold
+-- arrays as text; returns how many items each of them has then. It waits for nobody longer than a moment, less than it takes PostgreSQL to
 -- look for a deadlock: whoever holds one of the sessions must not hold up the others.
 create or replace function {schema}.parlant_store_add_all(
     p_namespaces text[], p_session_ids text[], p_names text[], p_user_ids text[],
-    p_data text[], p_roles text[], p_texts text[],
-    p_now timestamptz, p_expires_at timestamptz
-) returns void language plpgsql set search_path to {schema}, pg_temp
+    p_data text[], p_roles text[], p_texts text[], p_terms text[], p_tokens text[],
+    p_totals bigint[], p_now timestamptz, p_expires_at timestamptz
+) returns bigint[] language plpgsql set search_path to {schema}, pg_temp
 set lock_timeout to '20ms' as $$
+declare
+    v_items bigint[];
 begin
-    perform parlant_store_add_items(
+    select array_agg(parlant_store_add_items(
         namespace, session_id, names, user_id,
-        data::text[], roles::text[], texts::text[], p_now, p_expires_at, false
-    ) from unnest(
-        p_namespaces, p_session_ids, p_names, p_user_ids, p_data, p_roles, p_texts
-    ) as addition (namespace, session_id, names, user_id, data, roles, texts);
+        data::text[], roles::text[], texts::text[], terms::text[], tokens::bigint[],
+        total, p_now, p_expires_at, false
+    ) order by ord) into v_items from unnest(
+        p_namespaces, p_session_ids, p_names, p_user_ids,
+        p_data, p_roles, p_texts, p_terms, p_tokens, p_totals
+    ) with ordinality as addition (
+        namespace, session_id, names, user_id, data, roles, texts, terms, tokens, total, ord
+    );
+    return v_items;
+end $$;
+
+-- Gives a session its state and items. With a null p_key the items take the place of all.
+-- Otherwise the session must be as p_key, p_next and p_count say: the first p_drop of its
+-- items go, the p_keep after them stay, those after these go, and the given ones are added;
+-- if it has changed, nothing is done. Returns what the session is then, or nulls.
+create or replace function {schema}.parlant_store_save(
+    p_namespace text, p_session_id text, p_names text, p_user_id text, p_state jsonb,
+    p_key bigint, p_next bigint, p_count bigint, p_drop bigint, p_keep bigint,
+    p_data text[], p_roles text[], p_texts text[], p_terms text[], p_tokens bigint[],
+    p_total bigint, p_now timestamptz, p_expires_at timestamptz,
+    out v_key bigint, out v_next bigint, out v_items bigint
+) language plpgsql set search_path to {schema}, pg_temp as $$
+declare
+    v_count bigint := cardinality(p_data);
+    v_gone bigint;
+    v_from bigint;
+    v_to bigint;
+begin
+    if p_key is null then
+        perform parlant_store_add_items(
+            p_namespace, p_session_id, p_names, p_user_id,
+            p_data, p_roles, p_texts, p_terms, p_tokens, p_total, p_now, p_expires_at, true
+        );
+        update parlant_store_session set state = p_state
+            where namespace = p_namespace and session_id = p_session_id
+            returning key, next_position, item_count into v_key, v_next, v_items;
+        return;
+    end if;
+    perform from parlant_store_session
+        where namespace = p_namespace and session_id = p_session_id
+            and key = p_key and next_position = p_next and item_count = p_count
+            and (expires_at is null or expires_at > p_now)
+        for update;
+    if not found then
+        return;
+    end if;
+    -- Ranges, so that what stays is not looked at.
+    v_from := -1;
+    v_to := p_next;
+    if p_keep > 0 and p_drop > 0 then
+        select position into v_from from parlant_store_session_item
+            where session_key = p_key order by position offset p_drop limit 1;
+    end if;
+    if p_keep = 0 then
+        v_to := -1;
+    elsif p_drop + p_keep < p_count then
+        select position into v_to from parlant_store_session_item where session_key = p_key
+            order by position desc offset p_count - p_drop - p_keep limit 1;
+    end if;
+    with before as (
+        delete from parlant_store_session_item
+            where session_key = p_key and position < v_from returning tokens
+    ), after as (
+        delete from parlant_store_session_item
+            where session_key = p_key and position > v_to returning tokens
+    ) select coalesce(sum(tokens), 0) into v_gone
+        from (select * from before union all select * from after) gone;
+    update parlant_store_session s set
+        state = p_state,
+        next_position = s.next_position + v_count,
+        item_count = p_keep + v_count,
+        tokens = s.tokens - v_gone + p_total,
+        user_id = coalesce(s.user_id, p_user_id),
+        full_names = case when s.user_id is null then p_names else s.full_names end,
+        updated_at = p_now,
+        expires_at = coalesce(p_expires_at, s.expires_at)
+    where s.key = p_key
+    returning s.key, s.next_position, s.item_count into v_key, v_next, v_items;
+    insert into parlant_store_session_item
+        (session_key, position, role, text, data, terms, tokens, created_at)
+        select p_key, p_next + ord - 1, role, text, data, terms::tsvector, tokens, p_now
+        from unnest(p_data, p_roles, p_texts, p_terms, p_tokens)
+            with ordinality as item (data, role, text, terms, tokens, ord);
+end $$;
+
+-- Copies a session to another name, in place of what that has; returns how many items it
+-- has, or null when there is no such session.
+create or replace function {schema}.parlant_store_branch(
+    p_namespace text, p_source text, p_target text, p_names text,
+    p_now timestamptz, p_expires_at timestamptz
+) returns bigint language plpgsql set search_path to {schema}, pg_temp as $$
+declare
+    v_source parlant_store_session;
+    v_owner text;
+    v_key bigint;
+begin
+    select * into v_source from parlant_store_session
+        where namespace = p_namespace and session_id = p_source
+            and (expires_at is null or expires_at > p_now)
+        for update;
+    if not found then
+        return null;
+    end if;
+    if p_source = p_target then
+        return v_source.item_count;
+    end if;
+    perform parlant_store_delete_session(p_namespace, p_target, p_now);
+    -- The JSON text of an owner's name that was too long goes along as it is.
+    v_owner := (v_source.full_names::json -> 'user_id')::text;
+    insert into parlant_store_session (
+        namespace, session_id, full_names, user_id, metadata, state,
+        next_position, item_count, tokens, created_at, updated_at, expires_at
+    ) values (
+        p_namespace, p_target,
+        case
+            when v_owner is null then p_names
+            when p_names is null then '{"user_id": ' || v_owner || '}'
+            else left(p_names, -1) || ', "user_id": ' || v_owner || '}'
+        end,
+        v_source.user_id, v_source.metadata, v_source.state,
+        v_source.next_position, v_source.item_count, v_source.tokens,
+        p_now, p_now, coalesce(p_expires_at, v_source.expires_at)
+    ) returning key into v_key;
+    insert into parlant_store_session_item
+        (session_key, position, role, text, data, terms, tokens, created_at)
+        select v_key, position, role, text, data, terms, tokens, created_at
+        from parlant_store_session_item where session_key = v_source.key;
+    return v_source.item_count;
 end $$;
 
 -- Takes the latest item of a session away and returns it; null when there is none.
@@ -85,6 +216,7 @@ create or replace function {schema}.parlant_store_pop_item(
 declare
     v_key bigint;
     v_data text;
+    v_tokens bigint;
 begin
     select key into v_key from parlant_store_session
         where namespace = p_namespace and session_id = p_session_id
@@ -93,10 +225,11 @@ begin
     delete from parlant_store_session_item where session_key = v_key and position = (
         select position from parlant_store_session_item
         where session_key = v_key order by position desc limit 1
-    ) returning data into v_data;
+    ) returning data, coalesce(tokens, 0) into v_data, v_tokens;
     if found then
         update parlant_store_session set
             item_count = item_count - 1,
+            tokens = tokens - v_tokens,
             updated_at = p_now,
             expires_at = coalesce(p_expires_at, expires_at)
         where key = v_key;
@@ -113,6 +246,7 @@ declare
 begin
     update parlant_store_session set
         item_count = 0,
+        tokens = 0,
         updated_at = p_now,
         expires_at = coalesce(p_expires_at, expires_at)
     where namespace = p_namespace and session_id = p_session_id
@@ -121,21 +255,22 @@ begin
     delete from parlant_store_session_item where session_key = v_key;
 end $$;
 
--- Ends a session and says whether it was alive.
+-- Ends a session and says how many items it had; null when it was not alive.
 create or replace function {schema}.parlant_store_delete_session(
     p_namespace text, p_session_id text, p_now timestamptz
-) returns boolean language plpgsql set search_path to {schema}, pg_temp as $$
+) returns bigint language plpgsql set search_path to {schema}, pg_temp as $$
 declare
     v_key bigint;
-    v_alive boolean;
+    v_items bigint;
 begin
-    select key, expires_at is null or expires_at > p_now into v_key, v_alive
+    select key, case when expires_at is null or expires_at > p_now then item_count end
+        into v_key, v_items
         from parlant_store_session
         where namespace = p_namespace and session_id = p_session_id
         for update;
     delete from parlant_store_session_item where session_key = v_key;
     delete from parlant_store_session where key = v_key;
-    return coalesce(v_alive, false);
+    return v_items;
 end $$;
 
 -- Sets a session's metadata, or merges into it, and returns it; begins it if need be.
@@ -149,10 +284,10 @@ begin
     loop
         insert into parlant_store_session as s (
             namespace, session_id, full_names, metadata, state,
-            next_position, item_count, created_at, updated_at, expires_at
+            next_position, item_count, tokens, created_at, updated_at, expires_at
         ) values (
             p_namespace, p_session_id, p_names, p_metadata, '{}',
-            0, 0, p_now, p_now, p_expires_at
+            0, 0, 0, p_now, p_now, p_expires_at
         )
         on conflict (namespace, session_id) do update set
             metadata = case when p_merge then s.metadata || p_metadata else p_metadata end,
@@ -167,20 +302,26 @@ begin
 end $$;
 
 -- Removes at most p_limit expired sessions with their items, and as many expired
--- documents; returns how many of both. Rows that others hold are left for the next call.
+-- documents; returns the sessions' names with how many items they had, and how many
+-- documents there were. Rows that others hold are left for the next call.
 create or replace function {schema}.parlant_store_expire(
-    p_now timestamptz, p_limit bigint, out v_sessions bigint, out v_documents bigint
+    p_now timestamptz, p_limit bigint,
+    out v_namespaces text[], out v_session_ids text[], out v_names text[],
+    out v_items bigint[], out v_documents bigint
 ) language plpgsql set search_path to {schema}, pg_temp as $$
 declare
     v_keys bigint[];
 begin
-    select coalesce(array_agg(key), '{}') into v_keys from (
-        select key from parlant_store_session where expires_at <= p_now
+    select array_agg(key), array_agg(namespace), array_agg(session_id), array_agg(full_names),
+            array_agg(item_count)
+        into v_keys, v_namespaces, v_session_ids, v_names, v_items
+    from (
+        select key, namespace, session_id, full_names, item_count
+        from parlant_store_session where expires_at <= p_now
         order by expires_at limit p_limit for update skip locked
     ) expired;
     delete from parlant_store_session_item where session_key = any (v_keys);
     delete from parlant_store_session where key = any (v_keys);
-    get diagnostics v_sessions = row_count;
     delete from parlant_store_document where key in (
         select key from parlant_store_document where expires_at <= p_now
         order by expires_at limit p_limit for update skip locked

@@ -9,12 +9,14 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from psycopg.pq import Trace
 
-from parlant_store.types import Replacement, StoredDocument
+from parlant_store.types import Replacement, Revision, StoredDocument
 from tests.contract.documents import made
 from tests.contract.sessions import numbered
 from tests.work import rows_read
 
 WHERE = {"session_id": {"$eq": "s1"}, "offset": {"$gte": 3}}
+
+REVISION = Revision(key=1, next_position=30, item_count=30)
 
 OPERATIONS: dict[str, Callable[[Any], Any]] = {
     "add_items": lambda store: store.add_items("s", numbered(1, 2)),
@@ -22,6 +24,18 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
     "replace_items": lambda store: store.replace_items("s", numbered(1, 2)),
     "get_items": lambda store: store.get_items("s"),
     "get_items(20)": lambda store: store.get_items("s", limit=20),
+    "get_items of whole turns": lambda store: store.get_items("s", limit=20, whole_turns=True),
+    "load_snapshot": lambda store: store.load_snapshot("s"),
+    "save_snapshot": lambda store: store.save_snapshot("s", numbered(1), state={"a": 1}),
+    "save what changed": lambda store: store.save_snapshot(
+        "s", numbered(1), state={}, since=REVISION, drop=1, keep=1
+    ),
+    "branch": lambda store: store.branch("s", "branched"),
+    "search": lambda store: store.search("word", namespace=""),
+    "set_expiry": lambda store: store.set_expiry("s", None),
+    "list_sessions narrowed": lambda store: store.list_sessions(
+        namespace="", prefix="s", where={"a": {"$eq": 1}}
+    ),
     "pop_item": lambda store: store.pop_item("s"),
     "clear": lambda store: store.clear("s"),
     "exists": lambda store: store.exists("s"),
@@ -197,3 +211,29 @@ def test_a_page_reads_what_it_returns(filled, direction):
 
     assert "parlant_store_doc_created" in plan_of(filled, page)
     assert rows_read(page)["parlant_store_document"] == (0, 21)
+
+
+@pytest.mark.parametrize("size", [100, 10_000])
+def test_a_turn_of_a_long_memory_writes_what_it_adds(store, size):
+    since = store.save_snapshot("s", numbered(*range(size)), state={})
+
+    def save() -> None:
+        nonlocal since
+        keep = since.item_count
+        since = store.save_snapshot("s", numbered(1, 2), state={}, since=since, keep=keep)
+
+    for _ in range(7):
+        save()
+    assert round_trips(save) == 1
+    assert rows_read(save)["parlant_store_session_item"] == (0, 0)
+    assert since.item_count == size + 18
+
+
+def test_a_search_reads_what_it_finds(store):
+    for number in range(3_000):
+        text = f"common words and number{number}" + (" rare" if number % 1_000 == 0 else "")
+        store.add_items(f"s{number}", [{"role": "user", "content": text}])
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE parlant_store_session_item")
+    assert len(store.search("rare")) == 3
+    assert sum(rows_read(lambda: store.search("rare"))["parlant_store_session_item"]) < 20

@@ -43,7 +43,7 @@ def test_text_that_orders_is_compared_by_code_point(store):
 
 def test_every_function_fixes_its_search_path(store):
     found = functions()
-    assert len(found) == 8
+    assert len(found) == 10
     assert all(settings[0] == "search_path=public, pg_temp" for _, settings in found)
 
 
@@ -53,7 +53,7 @@ def test_migrating_back_takes_the_functions_away(store):
         assert functions() == []
     finally:
         call_command("migrate", "parlant_store", verbosity=0)
-    assert len(functions()) == 8
+    assert len(functions()) == 10
     store.add_items("s", numbered(1))
     assert store.get_items("s") == numbered(1)
 
@@ -76,7 +76,7 @@ def tenant(store):
 
 def test_another_schema_has_tables_and_functions_of_its_own(store, tenant):
     call_command("migrate", verbosity=0)
-    assert len(functions(tenant)) == 8
+    assert len(functions(tenant)) == 10
     store.add_items("s", numbered(1))
     store.set_metadata("s", {"a": 1})
     assert Session.objects.count() == 1

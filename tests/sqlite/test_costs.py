@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -22,6 +23,7 @@ WRITES: dict[str, tuple[int, Callable[[Any], Any]]] = {
     "pop_item": (4, lambda store: store.pop_item("s")),
     "clear": (4, lambda store: store.clear("s")),
     "set_metadata": (4, lambda store: store.set_metadata("s", {}, merge=True)),
+    "save_snapshot": (7, lambda store: store.save_snapshot("s", numbered(1), state={})),
     "delete_session": (5, lambda store: store.delete_session("s")),
     "update_one": (4, lambda store: store.update_one("c", {}, {"a": 1})),
 }
@@ -99,3 +101,18 @@ def test_a_database_that_begins_late_still_waits_for_the_lock(store, monkeypatch
     statements = statements_of(lambda: store.update_one("c", {}, {}))
     assert statements[0] == "BEGIN"
     assert statements[1].startswith("UPDATE")
+
+
+def test_migrating_back_takes_the_search_index_away(transactional_db):
+    def names() -> set[str]:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT name FROM sqlite_master WHERE name LIKE '%fts%'")
+            return {name for (name,) in cursor.fetchall()}
+
+    assert "parlant_store_session_item_fts_insert" in names()
+    try:
+        call_command("migrate", "parlant_store", "zero", verbosity=0)
+        assert names() == set()
+    finally:
+        call_command("migrate", "parlant_store", verbosity=0)
+    assert "parlant_store_session_item_fts_insert" in names()

@@ -1,6 +1,7 @@
 """The store in a database of this Django project: SQLite or PostgreSQL."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,29 +11,38 @@ from django.db import connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store.backends.arguments import SessionName
-from parlant_store.backends.base import BaseBackend
+from parlant_store.backends.base import BaseBackend, Expired
 from parlant_store.backends.orm.connection import begins_by_locking, errors, refresh
 from parlant_store.backends.orm.documents import Documents
 from parlant_store.backends.orm.indexes import Indexes, PostgreSQLIndexes, SQLiteIndexes
 from parlant_store.backends.orm.postgresql.documents import PostgreSQLDocuments
 from parlant_store.backends.orm.postgresql.sessions import PostgreSQLSessions
+from parlant_store.backends.orm.postgresql.snapshots import PostgreSQLSnapshots
 from parlant_store.backends.orm.postgresql.versions import PostgreSQLVersions
+from parlant_store.backends.orm.searching import search
 from parlant_store.backends.orm.sessions import Sessions, Time, time_for
+from parlant_store.backends.orm.snapshots import Snapshots
 from parlant_store.backends.orm.sqlite.documents import SQLiteDocuments
 from parlant_store.backends.orm.sqlite.sessions import SQLiteSessions
+from parlant_store.backends.orm.sqlite.snapshots import SQLiteSnapshots
 from parlant_store.backends.orm.sqlite.versions import SQLiteVersions
 from parlant_store.backends.orm.versions import Versions
+from parlant_store.backends.sessions import Narrowed, Splice
 from parlant_store.backends.threads import Together
 from parlant_store.exceptions import InvalidInput
 from parlant_store.items import Batch
 from parlant_store.query import Filter
+from parlant_store.signals import session_loaded, session_saved
 from parlant_store.types import (
     Direction,
     DocumentCursor,
-    ExpireResult,
     JSONObject,
     Replacement,
+    Revision,
+    SearchHit,
     SessionInfo,
+    SessionSummary,
+    Snapshot,
     StoredDocument,
     UpdateResult,
 )
@@ -44,15 +54,22 @@ SHORT = 1_000
 class Tables(NamedTuple):
     sessions: Sessions
     documents: Documents
+    snapshots: Snapshots
     versions: Versions
     indexes: Indexes
 
 
 TABLES = {
     "postgresql": Tables(
-        PostgreSQLSessions(), PostgreSQLDocuments(), PostgreSQLVersions(), PostgreSQLIndexes()
+        PostgreSQLSessions(),
+        PostgreSQLDocuments(),
+        PostgreSQLSnapshots(),
+        PostgreSQLVersions(),
+        PostgreSQLIndexes(),
     ),
-    "sqlite": Tables(SQLiteSessions(), SQLiteDocuments(), SQLiteVersions(), SQLiteIndexes()),
+    "sqlite": Tables(
+        SQLiteSessions(), SQLiteDocuments(), SQLiteSnapshots(), SQLiteVersions(), SQLiteIndexes()
+    ),
 }
 
 
@@ -74,15 +91,19 @@ class OrmBackend(BaseBackend):
         super().__init__(alias, **options)
         self._groups = self._connection(write=True).vendor == "postgresql"
 
-    def _add_items(self, name: SessionName, batch: Batch, user_id: str | None) -> None:
+    def _add_items(
+        self, name: SessionName, batch: Batch, user_id: str | None, ttl: timedelta | None
+    ) -> int:
         with errors:
-            tables, connection, time = self._begin(write=True)
-            tables.sessions.add_items(connection, name, batch, user_id, time, replace=False)
+            tables, connection, time = self._begin(write=True, ttl=ttl)
+            return tables.sessions.add_items(connection, name, batch, user_id, time, replace=False)
 
-    def _replace_items(self, name: SessionName, batch: Batch, user_id: str | None) -> None:
+    def _replace_items(
+        self, name: SessionName, batch: Batch, user_id: str | None, ttl: timedelta | None
+    ) -> int:
         with errors:
-            tables, connection, time = self._begin(write=True)
-            tables.sessions.add_items(connection, name, batch, user_id, time, replace=True)
+            tables, connection, time = self._begin(write=True, ttl=ttl)
+            return tables.sessions.add_items(connection, name, batch, user_id, time, replace=True)
 
     def _get_items(self, name: SessionName, limit: int | None) -> list[JSONObject]:
         with errors:
@@ -99,7 +120,7 @@ class OrmBackend(BaseBackend):
             tables, connection, time = self._begin(write=True)
             tables.sessions.clear(connection, name, time)
 
-    def _delete_session(self, name: SessionName) -> bool:
+    def _delete_session(self, name: SessionName) -> int | None:
         with errors:
             tables, connection, time = self._begin(write=True)
             return tables.sessions.delete_session(connection, name, time)
@@ -114,12 +135,55 @@ class OrmBackend(BaseBackend):
             tables, connection, time = self._begin(write=True)
             return tables.sessions.set_metadata(connection, name, metadata, time, merge)
 
+    def _set_expiry(self, name: SessionName, expires_at: datetime | None) -> bool:
+        with errors:
+            tables, connection, time = self._begin(write=True)
+            end = time_for(connection, self.clock(), expires_at).expires_at
+            return tables.sessions.set_expiry(connection, name, end, time)
+
+    def _load_snapshot(self, name: SessionName) -> Snapshot | None:
+        with errors:
+            tables, connection, time = self._begin()
+            return tables.snapshots.load(connection, name, time)
+
+    def _save_snapshot(
+        self,
+        name: SessionName,
+        batch: Batch,
+        state: str,
+        user_id: str | None,
+        ttl: timedelta | None,
+        splice: Splice | None,
+    ) -> Revision | None:
+        with errors:
+            tables, connection, time = self._begin(write=True, ttl=ttl)
+            return tables.snapshots.save(connection, name, batch, state, user_id, time, splice)
+
+    def _branch(
+        self, source: SessionName, target: SessionName, ttl: timedelta | None
+    ) -> int | None:
+        with errors:
+            tables, connection, time = self._begin(write=True, ttl=ttl)
+            return tables.snapshots.branch(connection, source, target, time)
+
+    def _search(self, terms: list[list[str]], namespace: str | None, limit: int) -> list[SearchHit]:
+        with errors:
+            _, connection, time = self._begin()
+            return search(connection, terms, namespace, limit, time)
+
     def _list_sessions(
-        self, namespace: str | None, user_id: str | None, limit: int, after: SessionName | None
+        self, narrowed: Narrowed, limit: int, after: SessionName | None
     ) -> list[SessionInfo]:
         with errors:
             tables, connection, time = self._begin()
-            return tables.sessions.list_sessions(connection, time, namespace, user_id, limit, after)
+            return tables.sessions.list_sessions(connection, time, narrowed, limit, after)
+
+    def _list_summaries(
+        self, narrowed: Narrowed, limit: int, after: SessionName | None
+    ) -> list[SessionSummary]:
+        with errors:
+            tables, connection, time = self._begin()
+            return tables.sessions.list_summaries(connection, time, narrowed, limit, after)
 
     def _insert_one(self, collection: str, document: JSONObject) -> None:
         with errors:
@@ -205,7 +269,7 @@ class OrmBackend(BaseBackend):
             tables, connection, _ = self._begin(write=True)
             return tables.indexes.ensure_index(connection, collection, fields, unique)
 
-    def _expire(self, batch_size: int) -> ExpireResult:
+    def _expire(self, batch_size: int) -> Expired:
         with errors:
             tables, connection, time = self._begin(write=True)
             return tables.sessions.expire(connection, time, batch_size)
@@ -213,11 +277,12 @@ class OrmBackend(BaseBackend):
     def together(self, call: Callable[[], Any]) -> Together | None:
         if not self._groups or not isinstance(call, partial):
             return None
-        if call.func == self.add_items:
+        if call.func == self.add_items and call.keywords.get("ttl_seconds") is None:
             return self._add_together
         limit = call.keywords.get("limit")
         # Nobody should wait for somebody else's long history.
-        if call.func == self.get_items and isinstance(limit, int) and 0 < limit <= SHORT:
+        short = isinstance(limit, int) and 0 < limit <= SHORT
+        if call.func == self.get_items and short and not call.keywords.get("whole_turns"):
             return self._get_together
         return None
 
@@ -228,8 +293,13 @@ class OrmBackend(BaseBackend):
             return None
         with errors:
             tables, connection, time = self._begin(write=True)
-            done = tables.sessions.add_all(connection, additions, time)
-        return [None] * len(calls) if done else None
+            counts = tables.sessions.add_all(connection, additions, time)
+        if counts is None:
+            return None
+        for addition, count in zip(additions, counts, strict=True):
+            if addition.batch.data:
+                self._send(session_saved, addition.name, count)
+        return [None] * len(calls)
 
     def _get_together(self, calls: Sequence[Any]) -> Sequence[list[JSONObject]] | None:
         try:
@@ -238,7 +308,10 @@ class OrmBackend(BaseBackend):
             return None
         with errors:
             tables, connection, time = self._begin()
-            return tables.sessions.get_all(connection, reads, time)
+            found = tables.sessions.get_all(connection, reads, time)
+        for read, items in zip(reads, found or (), strict=False):
+            self._send(session_loaded, read.name, len(items))
+        return found
 
     def thread_count(self, threads: int) -> int:
         # Threads of one process only fight for SQLite's single write lock.
@@ -272,7 +345,9 @@ class OrmBackend(BaseBackend):
             alias = (router.db_for_write if write else router.db_for_read)(Session)
         return connections[alias]
 
-    def _begin(self, *, write: bool = False) -> tuple[Tables, BaseDatabaseWrapper, Time]:
+    def _begin(
+        self, *, write: bool = False, ttl: timedelta | None = None
+    ) -> tuple[Tables, BaseDatabaseWrapper, Time]:
         """The tables' statements, a connection that is good to use, and the time."""
         connection = self._connection(write=write)
         refresh(connection)
@@ -280,7 +355,7 @@ class OrmBackend(BaseBackend):
         return (
             TABLES[connection.vendor],
             connection,
-            time_for(connection, now, self._expires_at(now)),
+            time_for(connection, now, self._expires_at(now, ttl)),
         )
 
 

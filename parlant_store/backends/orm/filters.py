@@ -45,6 +45,11 @@ class Renderer(ABC):
 
     vendor: str
 
+    def __init__(self, column: str = "data", promoted: Sequence[str] = PROMOTED) -> None:
+        """``column``: the one that holds the JSON; ``promoted``: fields that are columns too."""
+        self.column = column
+        self.promoted = promoted
+
     def where(self, filter_: Filter) -> Sql:
         """The condition that ``filter_`` is, with its parameters."""
         match filter_:
@@ -71,7 +76,7 @@ class Renderer(ABC):
         return joined(parts, "OR", "FALSE")
 
     def _text_in(self, field: str, texts: list[str]) -> Sql:
-        if field in PROMOTED:
+        if field in self.promoted:
             return self.one_of(field, [codec.to_column(text) for text in texts])
         sql, params = self.value_in(field, texts)
         if not self.has_index(field):
@@ -79,7 +84,7 @@ class Renderer(ABC):
         # The indexed expression, with the index's own condition, finds the rows; the exact one
         # confirms them.
         prefixes = [codec.escape(text)[: self.prefix] for text in texts]
-        indexed = indexed_text(self.vendor, "data", field)
+        indexed = indexed_text(self.vendor, self.column, field)
         found, prefix_params = self.one_of(indexed, prefixes)
         return f"({indexed} IS NOT NULL AND {found} AND {sql})", prefix_params + params
 

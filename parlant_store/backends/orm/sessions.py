@@ -4,7 +4,7 @@ import json
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -12,10 +12,12 @@ from django.utils import timezone
 
 from parlant_store import codec
 from parlant_store.backends.arguments import SessionName
+from parlant_store.backends.base import Expired
 from parlant_store.backends.orm.connection import Row, fetch
-from parlant_store.backends.sessions import Addition, Latest
+from parlant_store.backends.orm.filters import Renderer, Sql
+from parlant_store.backends.sessions import Addition, Latest, Narrowed
 from parlant_store.items import Batch
-from parlant_store.types import ExpireResult, JSONObject, SessionInfo
+from parlant_store.types import JSONObject, SessionInfo, SessionSummary
 
 logger = logging.getLogger("parlant_store")
 
@@ -26,7 +28,7 @@ _ITEMS = f"SELECT data FROM parlant_store_session_item WHERE session_key = {KEY}
 # plan for all limits, where it would plan anew at each call.
 _LATEST = f"{_ITEMS} DESC LIMIT (SELECT CAST(%s AS bigint))"
 _INFO = (
-    "SELECT namespace, session_id, full_names, user_id, item_count, metadata,"
+    "SELECT namespace, session_id, full_names, user_id, item_count, tokens, metadata,"
     f" created_at, updated_at, expires_at FROM parlant_store_session WHERE {LIVE}"
 )
 
@@ -63,8 +65,25 @@ def full_names(name: SessionName, user_id: str | None = None) -> str | None:
     return json.dumps(long) if long else None
 
 
+def name_of(namespace: str, session_id: str, full: str | None) -> SessionName:
+    """The name that a session's columns keep: the reverse of ``columns`` and ``full_names``."""
+    if full is None:
+        return SessionName(codec.unescape(namespace), codec.unescape(session_id))
+    names = json.loads(full)
+    return SessionName(
+        names.get("namespace", codec.unescape(namespace)),
+        names.get("session_id", codec.unescape(session_id)),
+    )
+
+
 class Sessions(ABC):
     """What the contract asks of sessions, on a connection of one kind of database."""
+
+    metadata: Renderer
+    """Says filters on the column ``metadata``."""
+
+    def prepare(self, connection: BaseDatabaseWrapper, sql: str) -> None:  # noqa: B027
+        """Have what ``sql`` needs on the connection."""
 
     def get_items(
         self, connection: BaseDatabaseWrapper, name: SessionName, time: Time, limit: int | None
@@ -93,21 +112,88 @@ class Sessions(ABC):
         self,
         connection: BaseDatabaseWrapper,
         time: Time,
-        namespace: str | None,
-        user_id: str | None,
+        narrowed: Narrowed,
         limit: int,
         after: SessionName | None,
     ) -> list[SessionInfo]:
-        sql, params = _INFO, [time.now]
-        for column, value in (("namespace", namespace), ("user_id", user_id)):
+        where, params = self._listed(connection, time, narrowed, limit, after)
+        rows = fetch(connection, f"{_INFO} AND {where}", params, prepare=None)
+        return [_info(connection, row) for row in rows]
+
+    def list_summaries(
+        self,
+        connection: BaseDatabaseWrapper,
+        time: Time,
+        narrowed: Narrowed,
+        limit: int,
+        after: SessionName | None,
+    ) -> list[SessionSummary]:
+        if connection.vendor == "sqlite" and connection.timezone is not UTC:
+            # Its columns are in local time, which only Python can count.
+            found = self.list_sessions(connection, time, narrowed, limit, after)
+            return [
+                SessionSummary(
+                    one.namespace,
+                    one.session_id,
+                    one.item_count,
+                    one.created_at.timestamp(),
+                    one.updated_at.timestamp(),
+                )
+                for one in found
+            ]
+        where, params = self._listed(connection, time, narrowed, limit, after)
+        created, updated = map(self.seconds.format, ("created_at", "updated_at"))
+        sql = (
+            f"SELECT namespace, session_id, item_count, {created}, {updated}, full_names"
+            f" FROM parlant_store_session WHERE {LIVE} AND {where}"
+        )
+        rows = fetch(connection, sql, params, prepare=None)
+        if codec.is_plain("".join([row[0] + row[1] for row in rows])):
+            return [SessionSummary._make(row[:5]) for row in rows]
+        return [
+            SessionSummary(*name_of(namespace, session_id, full), *counted)
+            for namespace, session_id, *counted, full in rows
+        ]
+
+    seconds: str
+    """What a column of time is in seconds since 1970."""
+
+    def _listed(
+        self,
+        connection: BaseDatabaseWrapper,
+        time: Time,
+        narrowed: Narrowed,
+        limit: int,
+        after: SessionName | None,
+    ) -> Sql:
+        """The condition, order and limit of a listing; its first parameter is the time."""
+        sql, params = "TRUE", [time.now]
+        for column, value in (("namespace", narrowed.namespace), ("user_id", narrowed.user_id)):
             if value is not None:
                 sql += f" AND {column} = %s"
                 params.append(codec.to_column(value))
+        if narrowed.prefix:
+            first = codec.escape(narrowed.prefix)[: codec.MAX_COLUMN_BYTES // 8]
+            sql += " AND session_id >= %s AND substr(session_id, 1, %s) = %s"
+            params += [first, len(first), first]
+        if narrowed.updated_since is not None:
+            sql += " AND updated_at >= %s"
+            params.append(connection.ops.adapt_datetimefield_value(narrowed.updated_since))
+        if narrowed.metadata is not None:
+            condition, operands = self.metadata.where(narrowed.metadata)
+            sql += f" AND {condition}"
+            params += operands
         if after is not None:
             sql += " AND (namespace, session_id) > (%s, %s)"
             params += columns(after)
-        sql += " ORDER BY namespace, session_id LIMIT %s"
-        return [_info(connection, row) for row in fetch(connection, sql, (*params, limit))]
+        self.prepare(connection, sql)
+        return f"{sql} ORDER BY namespace, session_id LIMIT %s", [*params, limit]
+
+    def set_expiry(
+        self, connection: BaseDatabaseWrapper, name: SessionName, expires_at: Any, time: Time
+    ) -> bool:
+        sql = f"UPDATE parlant_store_session SET expires_at = %s WHERE key = {KEY} RETURNING key"
+        return bool(fetch(connection, sql, (expires_at, *columns(name), time.now)))
 
     def pop_item(
         self, connection: BaseDatabaseWrapper, name: SessionName, time: Time
@@ -131,13 +217,14 @@ class Sessions(ABC):
         time: Time,
         *,
         replace: bool,
-    ) -> None: ...
+    ) -> int:
+        """Return how many items the session has then."""
 
     def add_all(
         self, connection: BaseDatabaseWrapper, additions: Sequence[Addition], time: Time
-    ) -> bool:
-        """Make ``additions`` in one statement; False when none is made."""
-        return False
+    ) -> list[int] | None:
+        """Make ``additions`` in one statement; None when none is made."""
+        return None
 
     def get_all(
         self, connection: BaseDatabaseWrapper, reads: Sequence[Latest], time: Time
@@ -156,7 +243,8 @@ class Sessions(ABC):
     @abstractmethod
     def delete_session(
         self, connection: BaseDatabaseWrapper, name: SessionName, time: Time
-    ) -> bool: ...
+    ) -> int | None:
+        """Return how many items it had; None when it was not alive."""
 
     @abstractmethod
     def set_metadata(
@@ -169,13 +257,15 @@ class Sessions(ABC):
     ) -> JSONObject: ...
 
     @abstractmethod
-    def expire(
-        self, connection: BaseDatabaseWrapper, time: Time, batch_size: int
-    ) -> ExpireResult: ...
+    def expire(self, connection: BaseDatabaseWrapper, time: Time, batch_size: int) -> Expired: ...
 
 
 def _decode(rows: list[Row], name: SessionName) -> list[JSONObject]:
-    texts = [text for (text,) in rows]
+    return decode_all([text for (text,) in rows], name)
+
+
+def decode_all(texts: Sequence[str], name: SessionName) -> list[JSONObject]:
+    """The items that ``texts`` are, without the damaged ones."""
     items = decode(texts)
     return _decode_damaged(texts, name) if items is None else items
 
@@ -189,7 +279,7 @@ def decode(texts: Sequence[str]) -> list[JSONObject] | None:
     return items if len(items) == len(texts) else None
 
 
-def _decode_damaged(texts: list[str], name: SessionName) -> list[JSONObject]:
+def _decode_damaged(texts: Sequence[str], name: SessionName) -> list[JSONObject]:
     items = []
     for text in texts:
         try:
@@ -200,14 +290,16 @@ def _decode_damaged(texts: list[str], name: SessionName) -> list[JSONObject]:
 
 
 def _info(connection: BaseDatabaseWrapper, row: Row) -> SessionInfo:
-    namespace, session_id, full, user_id, item_count, metadata, *times = row
+    namespace, session_id, full, user_id, item_count, tokens, metadata, *times = row
+    name = name_of(namespace, session_id, full)
     names = {} if full is None else json.loads(full)
     created_at, updated_at, expires_at = (_aware(connection, time) for time in times)
     return SessionInfo(
-        namespace=names.get("namespace", codec.unescape(namespace)),
-        session_id=names.get("session_id", codec.unescape(session_id)),
+        namespace=name.namespace,
+        session_id=name.session_id,
         user_id=names.get("user_id", user_id and codec.unescape(user_id)),
         item_count=item_count,
+        tokens=tokens,
         metadata=codec.decode_document(metadata),
         created_at=created_at,
         updated_at=updated_at,
@@ -216,6 +308,8 @@ def _info(connection: BaseDatabaseWrapper, row: Row) -> SessionInfo:
 
 
 def _aware(connection: BaseDatabaseWrapper, time: Any) -> Any:
-    if time is None or connection.timezone is None or not timezone.is_naive(time):
+    if time is None or connection.timezone is None or time.tzinfo is not None:
         return time
+    if connection.timezone is UTC:
+        return time.replace(tzinfo=UTC)
     return timezone.make_aware(time, connection.timezone)

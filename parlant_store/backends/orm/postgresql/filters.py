@@ -28,7 +28,7 @@ class PostgreSQLRenderer(Renderer):
         if len(operands) != 1:
             sql = f"{value} = ANY (%s::jsonb[])"
         if field in NUMBER_FIELDS and all(kind_of(value) == "number" for value in values):
-            indexed = indexed_number(self.vendor, "data", field)
+            indexed = indexed_number(self.vendor, self.column, field)
             sql = f"({indexed} = ANY (%s::bigint[]) AND {sql})"
             params = [[_clamped(value) for value in values], *params]
         return sql, params
@@ -52,7 +52,7 @@ class PostgreSQLRenderer(Renderer):
         sql = f"(jsonb_typeof({value}) = '{filter_.kind}' AND {value} {sign} %s::jsonb)"
         params = [*params, *params, operand]
         if filter_.kind == "number" and filter_.field in NUMBER_FIELDS:
-            indexed = indexed_number(self.vendor, "data", filter_.field)
+            indexed = indexed_number(self.vendor, self.column, filter_.field)
             sql = f"({indexed} {sign[0]}= %s::bigint AND {sql})"
             params = [_clamped(filter_.value), *params]
         return sql, params
@@ -73,11 +73,11 @@ class PostgreSQLRenderer(Renderer):
             )
         ]
         if field in NUMBER_FIELDS:
-            keys.insert(0, (f"{indexed_number(self.vendor, 'data', field)} {direction}", []))
+            keys.insert(0, (f"{indexed_number(self.vendor, self.column, field)} {direction}", []))
         return keys
 
     def _field(self, field: str) -> Sql:
-        return "(data -> %s::text)", [codec.escape(field)]
+        return f"({self.column} -> %s::text)", [codec.escape(field)]
 
 
 def _clamped(value: Any) -> int:

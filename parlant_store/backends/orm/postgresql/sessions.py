@@ -8,8 +8,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store import codec
 from parlant_store.backends.arguments import SessionName
+from parlant_store.backends.base import Expired
 from parlant_store.backends.orm.connection import fetch, was_undone
 from parlant_store.backends.orm.postgresql.arrays import array
+from parlant_store.backends.orm.postgresql.filters import PostgreSQLRenderer
 from parlant_store.backends.orm.sessions import (
     LIVE,
     Columns,
@@ -18,10 +20,11 @@ from parlant_store.backends.orm.sessions import (
     columns,
     decode,
     full_names,
+    name_of,
 )
 from parlant_store.backends.sessions import Addition, Latest
 from parlant_store.items import Batch
-from parlant_store.types import ExpireResult, JSONObject
+from parlant_store.types import JSONObject
 
 _LATEST_OF_ALL = f"""
 SELECT asked.number, item.data
@@ -42,6 +45,9 @@ ORDER BY asked.number, item.position
 class PostgreSQLSessions(Sessions):
     """Each write is one call of a function in sql/functions.sql."""
 
+    metadata = PostgreSQLRenderer("metadata", ())
+    seconds = "EXTRACT(EPOCH FROM {})::float8"
+
     def add_items(
         self,
         connection: BaseDatabaseWrapper,
@@ -51,48 +57,32 @@ class PostgreSQLSessions(Sessions):
         time: Time,
         *,
         replace: bool,
-    ) -> None:
-        fetch(
-            connection,
+    ) -> int:
+        sql = (
             "SELECT parlant_store_add_items(%s::text, %s::text, %s::text, %s::text, %s::text[],"
-            " %s::text[], %s::text[], %s::timestamptz, %s::timestamptz, %s::boolean)",
-            (
-                *columns(name),
-                full_names(name, user_id),
-                None if user_id is None else codec.to_column(user_id),
-                array(batch.data),
-                array(batch.roles),
-                array(batch.texts),
-                *time,
-                replace,
-            ),
+            " %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint,"
+            " %s::timestamptz, %s::timestamptz, %s::boolean)"
         )
+        params = (*named(name, user_id), *arrays(batch), *time, replace)
+        ((count,),) = fetch(connection, sql, params)
+        return count  # type: ignore[no-any-return]
 
     def add_all(
         self, connection: BaseDatabaseWrapper, additions: Sequence[Addition], time: Time
-    ) -> bool:
+    ) -> list[int] | None:
         sql = (
             "SELECT parlant_store_add_all(%s::text[], %s::text[], %s::text[], %s::text[],"
-            " %s::text[], %s::text[], %s::text[], %s::timestamptz, %s::timestamptz)"
+            " %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[],"
+            " %s::timestamptz, %s::timestamptz)"
         )
-        rows = [
-            (
-                *columns(name),
-                full_names(name, user_id),
-                None if user_id is None else codec.to_column(user_id),
-                array(batch.data),
-                array(batch.roles),
-                array(batch.texts),
-            )
-            for name, batch, user_id in additions
-        ]
+        rows = [(*named(name, user_id), *arrays(batch)) for name, batch, user_id in additions]
         try:
-            fetch(connection, sql, (*map(array, zip(*rows, strict=True)), *time))
+            ((counts,),) = fetch(connection, sql, (*map(array, zip(*rows, strict=True)), *time))
         except DatabaseError as exc:
             if was_undone(exc):
-                return False
+                return None
             raise
-        return True
+        return counts  # type: ignore[no-any-return]
 
     def get_all(
         self, connection: BaseDatabaseWrapper, reads: Sequence[Latest], time: Time
@@ -117,10 +107,10 @@ class PostgreSQLSessions(Sessions):
 
     def delete_session(
         self, connection: BaseDatabaseWrapper, name: SessionName, time: Time
-    ) -> bool:
+    ) -> int | None:
         sql = "SELECT parlant_store_delete_session(%s::text, %s::text, %s::timestamptz)"
-        ((alive,),) = fetch(connection, sql, (*columns(name), time.now))
-        return alive  # type: ignore[no-any-return]
+        ((count,),) = fetch(connection, sql, (*columns(name), time.now))
+        return count  # type: ignore[no-any-return]
 
     def set_metadata(
         self,
@@ -138,7 +128,31 @@ class PostgreSQLSessions(Sessions):
         ((text,),) = fetch(connection, sql, params)
         return codec.decode_document(text)  # type: ignore[no-any-return]
 
-    def expire(self, connection: BaseDatabaseWrapper, time: Time, batch_size: int) -> ExpireResult:
+    def expire(self, connection: BaseDatabaseWrapper, time: Time, batch_size: int) -> Expired:
         sql = "SELECT * FROM parlant_store_expire(%s::timestamptz, %s::bigint)"
-        ((sessions, documents),) = fetch(connection, sql, (time.now, batch_size))
-        return ExpireResult(sessions=sessions, documents=documents)
+        ((*sessions, documents),) = fetch(connection, sql, (time.now, batch_size))
+        rows = zip(*(column or () for column in sessions), strict=True)
+        return Expired([(name_of(*names), items) for *names, items in rows], documents)
+
+
+def named(name: SessionName, user_id: str | None) -> list[str | None]:
+    """The columns of a session's name and owner, as the functions take them."""
+    owner = None if user_id is None else codec.to_column(user_id)
+    return [*columns(name), full_names(name, user_id), owner]
+
+
+def arrays(batch: Batch) -> list[str]:
+    """The columns of items, as the functions take them."""
+    return [
+        array(batch.data),
+        array(batch.roles),
+        array(batch.texts),
+        array(None if words is None else tsvector(words) for words in batch.words),
+        array(None if tokens is None else str(tokens) for tokens in batch.tokens),
+        str(batch.total),
+    ]
+
+
+def tsvector(words: Sequence[str]) -> str:
+    """``words`` as PostgreSQL writes a tsvector; none of them holds what would need a quote."""
+    return " ".join([f"{word}:{place}" for place, word in enumerate(words, 1)])

@@ -10,8 +10,8 @@ from parlant_store import codec
 from parlant_store.backends.orm.connection import Row, fetch, write
 from parlant_store.backends.orm.documents import Documents, duplicate, promoted, result
 from parlant_store.backends.orm.sessions import Time
-from parlant_store.backends.orm.sqlite.filters import SQLiteRenderer, load_leaf
-from parlant_store.query import AllOf, Filter, In, matches
+from parlant_store.backends.orm.sqlite.filters import SQLiteRenderer, prepare
+from parlant_store.query import AllOf, Filter, In
 from parlant_store.types import JSONObject, UpdateResult
 
 
@@ -87,14 +87,5 @@ class SQLiteDocuments(Documents):
             return count  # type: ignore[no-any-return]
 
     def _fetch(self, connection: BaseDatabaseWrapper, sql: str, params: list[Any]) -> list[Row]:
-        if "parlant_store_matches" in sql:
-            connection.ensure_connection()
-            connection.connection.create_function(
-                "parlant_store_matches", 2, _matches, deterministic=True
-            )
+        prepare(connection, sql)
         return super()._fetch(connection, sql, params)
-
-
-def _matches(data: str, leaf: str) -> bool:
-    """A condition that SQLite cannot compare exactly itself."""
-    return matches(load_leaf(leaf), codec.decode_document(data))

@@ -4,6 +4,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from django.db.backends.base.base import BaseDatabaseWrapper
+
 from parlant_store import codec
 from parlant_store.backends.orm.filters import (
     AFTER,
@@ -16,7 +18,7 @@ from parlant_store.backends.orm.filters import (
     is_plain,
     joined,
 )
-from parlant_store.query import AllOf, AnyOf, Compare, Filter, In, kind_of
+from parlant_store.query import AllOf, AnyOf, Compare, Filter, In, kind_of, matches
 from parlant_store.sql.expressions import NUMBER_FIELDS, TEXT_FIELDS, indexed_number
 from parlant_store.types import PROMOTED, Direction, DocumentCursor
 
@@ -59,7 +61,7 @@ class SQLiteRenderer(Renderer):
             found, params = self.one_of(value, [codec.escape(text) for text in values])
             return f"({type_} = 'text' AND {found})", params
         if field in NUMBER_FIELDS:
-            value = indexed_number(self.vendor, "data", field)
+            value = indexed_number(self.vendor, self.column, field)
             if len(values) == 1:
                 return f"{value} = %s", values
         operands = json.dumps(values)
@@ -83,15 +85,15 @@ class SQLiteRenderer(Renderer):
         if filter_.kind == "boolean":
             return f"({type_} IN ('true', 'false') AND {value} {sign} %s)", [int(filter_.value)]
         if filter_.field in NUMBER_FIELDS:
-            value = indexed_number(self.vendor, "data", filter_.field)
+            value = indexed_number(self.vendor, self.column, filter_.field)
         return f"({type_} IN ('integer', 'real') AND {value} {sign} %s)", [filter_.value]
 
     def sort_keys(self, field: str, direction: Direction) -> list[Sql]:
         params = []
         type_, value = self._field(field)
         if not is_plain(field):
-            type_ = "(SELECT type FROM json_each(data) WHERE key = %s)"
-            value = "(SELECT value FROM json_each(data) WHERE key = %s)"
+            type_ = f"(SELECT type FROM json_each({self.column}) WHERE key = %s)"
+            value = f"(SELECT value FROM json_each({self.column}) WHERE key = %s)"
             params = [codec.escape(field)]
         return [
             (
@@ -114,10 +116,10 @@ class SQLiteRenderer(Renderer):
         return f"+{CREATED} {direction}, +{ID} {direction}"
 
     def _field(self, field: str) -> tuple[str, str]:
-        return f"json_type(data, '$.{field}')", f"json_extract(data, '$.{field}')"
+        return f"json_type({self.column}, '$.{field}')", f"json_extract({self.column}, '$.{field}')"
 
     def _in_python(self, filter_: In | Compare) -> Sql:
-        return "parlant_store_matches(data, %s)", [dump_leaf(filter_)]
+        return f"parlant_store_matches({self.column}, %s)", [dump_leaf(filter_)]
 
 
 def _names_a_few(filter_: Filter) -> bool:
@@ -157,3 +159,17 @@ def load_leaf(text: str) -> In | Compare:
     if comparison is None:
         return In(field, tuple(value))
     return Compare(field, comparison, value)
+
+
+def prepare(connection: BaseDatabaseWrapper, sql: str) -> None:
+    """Have the Python function that ``sql`` calls, if it does, on the connection."""
+    if "parlant_store_matches" in sql:
+        connection.ensure_connection()
+        connection.connection.create_function(
+            "parlant_store_matches", 2, _matches, deterministic=True
+        )
+
+
+def _matches(data: str, leaf: str) -> bool:
+    """A condition that SQLite cannot compare exactly itself."""
+    return matches(load_leaf(leaf), codec.decode_document(data))

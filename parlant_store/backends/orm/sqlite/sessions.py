@@ -7,6 +7,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store import codec
 from parlant_store.backends.arguments import SessionName
+from parlant_store.backends.base import Expired
 from parlant_store.backends.orm.connection import Row, execute_many, fetch, write
 from parlant_store.backends.orm.sessions import (
     KEY,
@@ -16,13 +17,48 @@ from parlant_store.backends.orm.sessions import (
     Time,
     columns,
     full_names,
+    name_of,
 )
+from parlant_store.backends.orm.sqlite.filters import SQLiteRenderer, prepare
 from parlant_store.items import Batch
-from parlant_store.types import ExpireResult, JSONObject
+from parlant_store.types import JSONObject
+
+
+def insert_items(
+    connection: BaseDatabaseWrapper, key: int, first: int, batch: Batch, time: Time
+) -> None:
+    """Give the session the items of ``batch`` from the position ``first`` on."""
+    terms = [None if words is None else " ".join(words) for words in batch.words]
+    rows = zip(
+        range(first, first + len(batch.data)),
+        batch.data,
+        batch.roles,
+        batch.texts,
+        terms,
+        batch.tokens,
+        strict=True,
+    )
+    execute_many(
+        connection,
+        "INSERT INTO parlant_store_session_item"
+        " (session_key, position, data, role, text, terms, tokens, created_at)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+        [(key, *row, time.now) for row in rows],
+    )
 
 
 class SQLiteSessions(Sessions):
     """Each write is one transaction that begins by writing, so that it never waits in vain."""
+
+    metadata = SQLiteRenderer("metadata", ())
+    # In whole microseconds first, as Python does it: a fraction of a day is not exact.
+    seconds = (
+        "(CAST(round((julianday(substr({0}, 1, 19)) - 2440587.5) * 86400) AS INTEGER) * 1000000"
+        " + CAST(substr({0}, 21) AS INTEGER)) / 1000000.0"
+    )
+
+    def prepare(self, connection: BaseDatabaseWrapper, sql: str) -> None:
+        prepare(connection, sql)
 
     def add_items(
         self,
@@ -33,29 +69,37 @@ class SQLiteSessions(Sessions):
         time: Time,
         *,
         replace: bool,
-    ) -> None:
-        count = len(batch.data)
+    ) -> int:
         with write(connection):
-            key, end, _ = self._reserve(connection, name, user_id, count, time)
-            if replace:
-                fetch(
-                    connection,
-                    "DELETE FROM parlant_store_session_item WHERE session_key = %s",
-                    (key,),
-                )
-                fetch(
-                    connection,
-                    "UPDATE parlant_store_session SET item_count = %s WHERE key = %s",
-                    (count, key),
-                )
-            rows = zip(range(end - count, end), *batch, strict=True)
-            execute_many(
+            return self.put_items(connection, name, batch, user_id, time, replace=replace)
+
+    def put_items(
+        self,
+        connection: BaseDatabaseWrapper,
+        name: SessionName,
+        batch: Batch,
+        user_id: str | None,
+        time: Time,
+        *,
+        replace: bool,
+    ) -> int:
+        """``add_items`` within a transaction that there is already."""
+        count, tokens = len(batch.data), batch.total
+        key, end, items, _ = self.reserve(connection, name, user_id, count, tokens, time)
+        if replace:
+            items = count
+            fetch(
                 connection,
-                "INSERT INTO parlant_store_session_item"
-                " (session_key, position, data, role, text, created_at)"
-                " VALUES (%s, %s, %s, %s, %s, %s)",
-                [(key, *row, time.now) for row in rows],
+                "DELETE FROM parlant_store_session_item WHERE session_key = %s",
+                (key,),
             )
+            fetch(
+                connection,
+                "UPDATE parlant_store_session SET item_count = %s, tokens = %s WHERE key = %s",
+                (count, tokens, key),
+            )
+        insert_items(connection, key, end - count, batch, time)
+        return items  # type: ignore[no-any-return]
 
     def pop_text(self, connection: BaseDatabaseWrapper, columns: Columns, time: Time) -> str | None:
         with write(connection):
@@ -64,17 +108,18 @@ class SQLiteSessions(Sessions):
                 "DELETE FROM parlant_store_session_item WHERE key = ("
                 " SELECT key FROM parlant_store_session_item"
                 f" WHERE session_key = {KEY} ORDER BY position DESC LIMIT 1)"
-                " RETURNING session_key, data",
+                " RETURNING session_key, data, COALESCE(tokens, 0)",
                 (*columns, time.now),
             )
             if not rows:
                 return None
-            ((key, text),) = rows
+            ((key, text, tokens),) = rows
             fetch(
                 connection,
-                "UPDATE parlant_store_session SET item_count = item_count - 1, updated_at = %s,"
+                "UPDATE parlant_store_session SET item_count = item_count - 1,"
+                " tokens = tokens - %s, updated_at = %s,"
                 " expires_at = COALESCE(%s, expires_at) WHERE key = %s",
-                (*time, key),
+                (tokens, *time, key),
             )
             return text  # type: ignore[no-any-return]
 
@@ -82,7 +127,7 @@ class SQLiteSessions(Sessions):
         with write(connection):
             rows = fetch(
                 connection,
-                "UPDATE parlant_store_session SET item_count = 0, updated_at = %s,"
+                "UPDATE parlant_store_session SET item_count = 0, tokens = 0, updated_at = %s,"
                 " expires_at = COALESCE(%s, expires_at)"
                 f" WHERE namespace = %s AND session_id = %s AND {LIVE} RETURNING key",
                 (*time, *columns(name), time.now),
@@ -93,19 +138,23 @@ class SQLiteSessions(Sessions):
 
     def delete_session(
         self, connection: BaseDatabaseWrapper, name: SessionName, time: Time
-    ) -> bool:
+    ) -> int | None:
         with write(connection):
-            # Not RETURNING: SQLite 3.40 answers wrongly there for a column of a partial index.
-            rows = fetch(
-                connection,
-                f"SELECT key, {LIVE} FROM parlant_store_session"
-                " WHERE namespace = %s AND session_id = %s",
-                (time.now, *columns(name)),
-            )
-            self._delete_items(connection, rows)
-            for key, _ in rows:
-                fetch(connection, "DELETE FROM parlant_store_session WHERE key = %s", (key,))
-            return any(alive for _, alive in rows)
+            return self.remove(connection, name, time)
+
+    def remove(self, connection: BaseDatabaseWrapper, name: SessionName, time: Time) -> int | None:
+        """``delete_session`` within a transaction that there is already."""
+        # Not RETURNING: SQLite 3.40 answers wrongly there for a column of a partial index.
+        rows = fetch(
+            connection,
+            f"SELECT key, CASE WHEN {LIVE} THEN item_count END FROM parlant_store_session"
+            " WHERE namespace = %s AND session_id = %s",
+            (time.now, *columns(name)),
+        )
+        self._delete_items(connection, rows)
+        for key, _ in rows:
+            fetch(connection, "DELETE FROM parlant_store_session WHERE key = %s", (key,))
+        return rows[0][1] if rows else None
 
     def set_metadata(
         self,
@@ -116,7 +165,7 @@ class SQLiteSessions(Sessions):
         merge: bool,
     ) -> JSONObject:
         with write(connection):
-            key, _, before = self._reserve(connection, name, None, 0, time)
+            key, _, _, before = self.reserve(connection, name, None, 0, 0, time)
             after: JSONObject = codec.decode_document(metadata)
             if merge:
                 after = codec.decode_document(before) | after
@@ -127,41 +176,57 @@ class SQLiteSessions(Sessions):
             )
             return after
 
-    def expire(self, connection: BaseDatabaseWrapper, time: Time, batch_size: int) -> ExpireResult:
+    def expire(self, connection: BaseDatabaseWrapper, time: Time, batch_size: int) -> Expired:
         with write(connection):
-            removed = [
-                fetch(
-                    connection,
-                    f"DELETE FROM {table} WHERE key IN (SELECT key FROM {table}"
-                    " WHERE expires_at <= %s ORDER BY expires_at LIMIT %s) RETURNING key",
-                    (time.now, batch_size),
-                )
-                for table in ("parlant_store_session", "parlant_store_document")
-            ]
-            self._delete_items(connection, removed[0])
-        return ExpireResult(sessions=len(removed[0]), documents=len(removed[1]))
+            sessions = fetch(
+                connection,
+                "SELECT key, namespace, session_id, full_names, item_count"
+                " FROM parlant_store_session WHERE expires_at <= %s ORDER BY expires_at LIMIT %s",
+                (time.now, batch_size),
+            )
+            self._delete_items(connection, sessions)
+            fetch(
+                connection,
+                "DELETE FROM parlant_store_session WHERE key IN (SELECT value FROM json_each(%s))",
+                (json.dumps([row[0] for row in sessions]),),
+            )
+            documents = fetch(
+                connection,
+                "DELETE FROM parlant_store_document WHERE key IN ("
+                " SELECT key FROM parlant_store_document WHERE expires_at <= %s"
+                " ORDER BY expires_at LIMIT %s) RETURNING key",
+                (time.now, batch_size),
+            )
+        ended = [(name_of(*names), items) for _, *names, items in sessions]
+        return Expired(ended, len(documents))
 
-    def _reserve(
+    def reserve(
         self,
         connection: BaseDatabaseWrapper,
         name: SessionName,
         user_id: str | None,
         count: int,
+        tokens: int,
         time: Time,
-    ) -> tuple[int, int, str]:
-        """Make room for ``count`` items; return the key, the position after them, the metadata."""
+    ) -> Row:
+        """Make room for ``count`` items.
+
+        Return the key, the position after them, how many items there are, and the metadata.
+        """
         sql = (
             "INSERT INTO parlant_store_session (namespace, session_id, full_names, user_id,"
-            " metadata, state, next_position, item_count, created_at, updated_at, expires_at)"
-            " VALUES (%s, %s, %s, %s, '{}', '{}', %s, %s, %s, %s, %s)"
+            " metadata, state, next_position, item_count, tokens,"
+            " created_at, updated_at, expires_at)"
+            " VALUES (%s, %s, %s, %s, '{}', '{}', %s, %s, %s, %s, %s, %s)"
             " ON CONFLICT (namespace, session_id) DO UPDATE SET"
             " next_position = next_position + excluded.next_position,"
             " item_count = item_count + excluded.item_count,"
+            " tokens = tokens + excluded.tokens,"
             " full_names = CASE WHEN user_id IS NULL THEN excluded.full_names ELSE full_names END,"
             " user_id = COALESCE(user_id, excluded.user_id),"
             " updated_at = excluded.updated_at,"
             " expires_at = COALESCE(excluded.expires_at, expires_at)"
-            f" WHERE {LIVE} RETURNING key, next_position, metadata"
+            f" WHERE {LIVE} RETURNING key, next_position, item_count, metadata"
         )
         params = (
             *columns(name),
@@ -169,13 +234,14 @@ class SQLiteSessions(Sessions):
             None if user_id is None else codec.to_column(user_id),
             count,
             count,
+            tokens,
             time.now,
             *time,
             time.now,
         )
         rows = fetch(connection, sql, params)
         if not rows:
-            self.delete_session(connection, name, time)
+            self.remove(connection, name, time)
             rows = fetch(connection, sql, params)
         return rows[0]
 

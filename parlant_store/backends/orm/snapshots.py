@@ -1,0 +1,76 @@
+"""Sessions as a whole: loading, saving what changed, branching."""
+
+import json
+import logging
+from abc import ABC, abstractmethod
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from parlant_store import codec
+from parlant_store.backends.arguments import SessionName
+from parlant_store.backends.orm.connection import fetch
+from parlant_store.backends.orm.sessions import LIVE, Time, columns, decode_all
+from parlant_store.backends.sessions import Splice
+from parlant_store.items import Batch
+from parlant_store.types import JSONObject, Revision, Snapshot
+
+logger = logging.getLogger("parlant_store")
+
+# The session's own row comes first, then its items.
+_LOAD = f"""
+WITH found AS (
+    SELECT key, next_position, item_count, state FROM parlant_store_session
+    WHERE namespace = %s AND session_id = %s AND {LIVE}
+)
+SELECT -1 AS place, CAST(state AS text), key, next_position, item_count FROM found
+UNION ALL
+SELECT position, data, NULL, NULL, NULL FROM parlant_store_session_item
+WHERE session_key = (SELECT key FROM found)
+ORDER BY place
+"""
+
+
+class Snapshots(ABC):
+    """What the contract asks of whole sessions, on a connection of one kind of database."""
+
+    def load(
+        self, connection: BaseDatabaseWrapper, name: SessionName, time: Time
+    ) -> Snapshot | None:
+        rows = fetch(connection, _LOAD, (*columns(name), time.now))
+        if not rows:
+            return None
+        _, state, *revision = rows[0]
+        key, next_position, item_count = revision
+        return Snapshot(
+            items=decode_all([row[1] for row in rows[1:]], name),
+            state=_state(state, name),
+            revision=Revision(key=key, next_position=next_position, item_count=item_count),
+        )
+
+    @abstractmethod
+    def save(
+        self,
+        connection: BaseDatabaseWrapper,
+        name: SessionName,
+        batch: Batch,
+        state: str,
+        user_id: str | None,
+        time: Time,
+        splice: Splice | None,
+    ) -> Revision | None: ...
+
+    @abstractmethod
+    def branch(
+        self, connection: BaseDatabaseWrapper, source: SessionName, target: SessionName, time: Time
+    ) -> int | None: ...
+
+
+def _state(text: str, name: SessionName) -> JSONObject:
+    try:
+        state = codec.decode_document(text)
+    except json.JSONDecodeError:
+        state = None
+    if isinstance(state, dict):
+        return state
+    logger.warning("Skipped the damaged state of %r", name)
+    return {}

@@ -1,0 +1,126 @@
+"""Whole sessions on SQLite."""
+
+import json
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from parlant_store import codec
+from parlant_store.backends.arguments import SessionName
+from parlant_store.backends.orm.connection import fetch, write
+from parlant_store.backends.orm.sessions import LIVE, Time, columns, full_names
+from parlant_store.backends.orm.snapshots import Snapshots
+from parlant_store.backends.orm.sqlite.sessions import SQLiteSessions, insert_items
+from parlant_store.backends.sessions import Splice
+from parlant_store.items import Batch
+from parlant_store.types import Revision
+
+_PLACES = "SELECT position FROM parlant_store_session_item WHERE session_key = %s ORDER BY position"
+
+
+class SQLiteSnapshots(Snapshots):
+    sessions = SQLiteSessions()
+
+    def save(
+        self,
+        connection: BaseDatabaseWrapper,
+        name: SessionName,
+        batch: Batch,
+        state: str,
+        user_id: str | None,
+        time: Time,
+        splice: Splice | None,
+    ) -> Revision | None:
+        with write(connection):
+            if splice is None:
+                self.sessions.put_items(connection, name, batch, user_id, time, replace=True)
+            elif not self._splice(connection, name, batch, user_id, time, splice):
+                return None
+            ((key, next_position, item_count),) = fetch(
+                connection,
+                "UPDATE parlant_store_session SET state = %s"
+                " WHERE namespace = %s AND session_id = %s"
+                " RETURNING key, next_position, item_count",
+                (state, *columns(name)),
+            )
+        return Revision(key=key, next_position=next_position, item_count=item_count)
+
+    def branch(
+        self, connection: BaseDatabaseWrapper, source: SessionName, target: SessionName, time: Time
+    ) -> int | None:
+        with write(connection):
+            found = fetch(
+                connection,
+                "SELECT key, full_names, item_count FROM parlant_store_session"
+                f" WHERE namespace = %s AND session_id = %s AND {LIVE}",
+                (*columns(source), time.now),
+            )
+            if not found:
+                return None
+            ((key, full, count),) = found
+            if source == target:
+                return count  # type: ignore[no-any-return]
+            self.sessions.remove(connection, target, time)
+            owner = None if full is None else json.loads(full).get("user_id")
+            ((new,),) = fetch(
+                connection,
+                "INSERT INTO parlant_store_session (namespace, session_id, full_names, user_id,"
+                " metadata, state, next_position, item_count, tokens,"
+                " created_at, updated_at, expires_at)"
+                " SELECT namespace, %s, %s, user_id, metadata, state, next_position, item_count,"
+                " tokens, %s, %s, COALESCE(%s, expires_at)"
+                " FROM parlant_store_session WHERE key = %s RETURNING key",
+                (columns(target).session_id, full_names(target, owner), time.now, *time, key),
+            )
+            fetch(
+                connection,
+                "INSERT INTO parlant_store_session_item"
+                " (session_key, position, role, text, data, terms, tokens, created_at)"
+                " SELECT %s, position, role, text, data, terms, tokens, created_at"
+                " FROM parlant_store_session_item WHERE session_key = %s",
+                (new, key),
+            )
+        return count  # type: ignore[no-any-return]
+
+    def _splice(
+        self,
+        connection: BaseDatabaseWrapper,
+        name: SessionName,
+        batch: Batch,
+        user_id: str | None,
+        time: Time,
+        splice: Splice,
+    ) -> bool:
+        since, drop, keep = splice
+        count = len(batch.data)
+        updated = fetch(
+            connection,
+            "UPDATE parlant_store_session SET next_position = next_position + %s, item_count = %s,"
+            " tokens = tokens + %s,"
+            " full_names = CASE WHEN user_id IS NULL THEN %s ELSE full_names END,"
+            " user_id = COALESCE(user_id, %s),"
+            " updated_at = %s, expires_at = COALESCE(%s, expires_at)"
+            f" WHERE namespace = %s AND session_id = %s AND {LIVE}"
+            " AND key = %s AND next_position = %s AND item_count = %s RETURNING key",
+            (
+                *(count, keep + count, batch.total),
+                *(full_names(name, user_id), user_id and codec.to_column(user_id), *time),
+                *(*columns(name), time.now, since.key, since.next_position, since.item_count),
+            ),
+        )
+        if not updated:
+            return False
+        if drop + keep < since.item_count or drop:
+            removed = fetch(
+                connection,
+                "DELETE FROM parlant_store_session_item WHERE session_key = %s AND position IN ("
+                f" SELECT * FROM ({_PLACES} LIMIT %s) UNION ALL"
+                f" SELECT * FROM ({_PLACES} DESC LIMIT %s)) RETURNING COALESCE(tokens, 0)",
+                (since.key, since.key, drop, since.key, since.item_count - drop - keep),
+            )
+            fetch(
+                connection,
+                "UPDATE parlant_store_session SET tokens = tokens - %s WHERE key = %s",
+                (sum(tokens for (tokens,) in removed), since.key),
+            )
+        insert_items(connection, since.key, since.next_position, batch, time)
+        return True

@@ -1,0 +1,70 @@
+"""The full-text index on the items' terms."""
+
+from django.db import router
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations.operations.base import Operation
+from django.db.migrations.state import ProjectState
+
+SQLITE_TABLE = "parlant_store_session_item_fts"
+
+# The terms are words with spaces already: all that is no ASCII belongs to a word. The table
+# keeps an index alone, of what is in the items' column.
+_SQLITE = (
+    f"CREATE VIRTUAL TABLE {SQLITE_TABLE} USING fts5("
+    "terms, content='parlant_store_session_item', content_rowid='key',"
+    " tokenize=\"ascii tokenchars '_'\")",
+    f"CREATE TRIGGER {SQLITE_TABLE}_insert AFTER INSERT ON parlant_store_session_item"
+    " WHEN new.terms IS NOT NULL BEGIN"
+    f" INSERT INTO {SQLITE_TABLE} (rowid, terms) VALUES (new.key, new.terms); END",
+    f"CREATE TRIGGER {SQLITE_TABLE}_delete AFTER DELETE ON parlant_store_session_item"
+    " WHEN old.terms IS NOT NULL BEGIN"
+    f" INSERT INTO {SQLITE_TABLE} ({SQLITE_TABLE}, rowid, terms)"
+    " VALUES ('delete', old.key, old.terms); END",
+)
+_POSTGRESQL = (
+    "CREATE INDEX parlant_store_item_terms ON parlant_store_session_item USING gin (terms)",
+)
+_BACKWARDS = {
+    "sqlite": (
+        f"DROP TRIGGER {SQLITE_TABLE}_insert",
+        f"DROP TRIGGER {SQLITE_TABLE}_delete",
+        f"DROP TABLE {SQLITE_TABLE}",
+    ),
+    "postgresql": ("DROP INDEX parlant_store_item_terms",),
+}
+_FORWARDS = {"sqlite": _SQLITE, "postgresql": _POSTGRESQL}
+
+
+class CreateSearchIndex(Operation):
+    """FTS5 on SQLite, kept by triggers; GIN on PostgreSQL."""
+
+    reduces_to_sql = True
+    reversible = True
+    elidable = False
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        """The index is no part of the models' state."""
+
+    def database_forwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, *states: ProjectState
+    ) -> None:
+        self._execute(app_label, schema_editor, _FORWARDS)
+
+    def database_backwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, *states: ProjectState
+    ) -> None:
+        self._execute(app_label, schema_editor, _BACKWARDS)
+
+    def describe(self) -> str:
+        return "Create the full-text index on the items of sessions"
+
+    def _execute(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        statements: dict[str, tuple[str, ...]],
+    ) -> None:
+        connection = schema_editor.connection
+        if router.allow_migrate(connection.alias, app_label):
+            for statement in statements.get(connection.vendor, ()):
+                schema_editor.execute(statement, params=None)
