@@ -6,6 +6,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+# selectools needs an older openai than the OpenAI Agents SDK: it has an environment of its own.
+SELECTOOLS_VENV = $(VENV)-selectools
+SELECTOOLS_BIN = $(SELECTOOLS_VENV)/bin
+# --confcutdir: tests/conftest.py may need what is not in that environment.
+SELECTOOLS_TEST = $(SELECTOOLS_BIN)/python -m pytest --confcutdir=tests/selectools tests/selectools
 SERVE ?= yes
 
 .PHONY: demo test check bench clean
@@ -24,12 +29,19 @@ $(BIN)/bench-ready: $(BIN)/test-ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	touch $@
 
+$(SELECTOOLS_BIN)/test-ready: pyproject.toml
+	$(PYTHON) -m venv $(SELECTOOLS_VENV)
+	$(SELECTOOLS_BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test-selectools]'
+	touch $@
+
 demo: $(BIN)/demo-ready
 	$(BIN)/python -m project.demo $(if $(filter no,$(SERVE)),--no-serve)
 
-test: $(BIN)/test-ready
+test: $(BIN)/test-ready $(SELECTOOLS_BIN)/test-ready
 	env -u DATABASE_URL $(BIN)/python -m pytest
 	$(BIN)/python -m tests.servers $(BIN)/python -m pytest
+	env -u DATABASE_URL $(SELECTOOLS_TEST)
+	$(SELECTOOLS_BIN)/python -m tests.servers $(SELECTOOLS_TEST)
 
 check: $(BIN)/test-ready
 	$(BIN)/ruff check .
@@ -40,9 +52,10 @@ check: $(BIN)/test-ready
 	$(BIN)/python manage.py check --fail-level WARNING
 	$(BIN)/python -m tests.wheel
 
-bench: $(BIN)/bench-ready
+bench: $(BIN)/bench-ready $(SELECTOOLS_BIN)/test-ready
 	$(BIN)/python -m benchmarks.sessions
 	$(BIN)/python -m benchmarks.documents
+	$(SELECTOOLS_BIN)/python -m benchmarks.snapshots
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info *.sqlite3 *.sqlite3-wal *.sqlite3-shm
+	rm -rf $(VENV) $(SELECTOOLS_VENV) build dist *.egg-info *.sqlite3 *.sqlite3-wal *.sqlite3-shm
