@@ -89,11 +89,15 @@ def fill(stores: dict[str, Any], folder: Path, first: int, last: int) -> None:
         memory = plain if number % RARE_EVERY else rare
         name, kept = f"session-{number}", memory.to_dict()
         text = json.dumps(kept, ensure_ascii=False)
-        # As their save does it, but in one transaction.
+        # As their save leaves it, in one transaction and without looking for what was there.
         connection.execute(
             "INSERT INTO sessions VALUES (?, ?, ?, ?, ?)", (name, text, len(memory), now, now)
         )
-        theirs._index_session(connection, name, kept)
+        connection.executemany(
+            "INSERT INTO session_messages_fts (content, session_key) VALUES (?, ?)",
+            [(message["content"], name) for message in kept["messages"]],
+        )
+        connection.execute("INSERT INTO session_search_index VALUES (?, ?)", (name, now + 1))
         file = {"session_id": name, "namespace": None, "created_at": now, "updated_at": now}
         Path(folder, f"{name}.json").write_text(json.dumps({**file, "memory": kept}))
         for alias in ("sqlite", "postgresql"):

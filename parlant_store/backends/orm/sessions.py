@@ -143,13 +143,12 @@ class Sessions(ABC):
             ]
         where, params = self._listed(connection, time, narrowed, limit, after)
         created, updated = map(self.seconds.format, ("created_at", "updated_at"))
-        sql = (
-            f"SELECT namespace, session_id, item_count, {created}, {updated}, full_names"
-            f" FROM parlant_store_session WHERE {LIVE} AND {where}"
-        )
-        rows = fetch(connection, sql, params, prepare=None)
+        table = f"FROM parlant_store_session WHERE {LIVE} AND {where}"
+        least = f"namespace, session_id, item_count, {created}, {updated}"
+        rows = fetch(connection, f"SELECT {least} {table}", params, prepare=None)
         if codec.is_plain("".join([row[0] + row[1] for row in rows])):
-            return [SessionSummary._make(row[:5]) for row in rows]
+            return list(map(SessionSummary._make, rows))
+        rows = fetch(connection, f"SELECT {least}, full_names {table}", params, prepare=None)
         return [
             SessionSummary(*name_of(namespace, session_id, full), *counted)
             for namespace, session_id, *counted, full in rows
