@@ -48,6 +48,9 @@ class SessionInfo:
 class SessionSummary(NamedTuple):
     """The least that a listing of very many sessions says of each."""
 
+    key: int
+    """Where it is in the order in which sessions began."""
+
     namespace: str
     session_id: str
     item_count: int

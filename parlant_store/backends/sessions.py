@@ -305,15 +305,14 @@ class SessionMethods(ABC):
         updated_since: datetime | None = None,
         where: Mapping[str, Any] | None = None,
         limit: int = 10_000,
-        cursor: SessionCursor | None = None,
+        after: int = 0,
     ) -> list[SessionSummary]:
         """Return the least of what list_sessions says, for thousands of sessions at once.
 
-        At most ``limit`` of them; the name of the last is the cursor of the next page.
+        At most ``limit`` of them, in the order in which they began, after that ``key``.
         """
         narrowed = _narrowed(namespace, user_id, prefix, updated_since, where)
         most = check_limit(limit)
-        after = None if cursor is None else session_name(cursor.session_id, cursor.namespace)
         return self._list_summaries(narrowed, MAX_LIMIT if most is None else most, after)
 
     @abstractmethod
@@ -378,7 +377,7 @@ class SessionMethods(ABC):
 
     @abstractmethod
     def _list_summaries(
-        self, narrowed: Narrowed, limit: int, after: SessionName | None
+        self, narrowed: Narrowed, limit: int, after: int
     ) -> list[SessionSummary]: ...
 
     def _send(self, signal: Signal, name: SessionName, message_count: int) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.core.management import call_command
@@ -116,3 +117,11 @@ def test_migrating_back_takes_the_search_index_away(transactional_db):
     finally:
         call_command("migrate", "parlant_store", verbosity=0)
     assert "parlant_store_session_item_fts_insert" in names()
+
+
+def test_summaries_in_a_database_of_another_zone(store, monkeypatch):
+    monkeypatch.setattr(connection, "timezone", ZoneInfo("Asia/Tokyo"))
+    store.add_items("s", numbered(1))
+    (session,) = store.list_sessions().sessions
+    (summary,) = store.list_summaries()
+    assert summary.created_at == session.created_at.timestamp()

@@ -24,7 +24,7 @@ from parlant_store.adapters.selectools.remembered import Known, Remembered, over
 from parlant_store.backends.arguments import SessionName, check_ttl
 from parlant_store.exceptions import SessionNotFound
 from parlant_store.handler import stores
-from parlant_store.types import JSONObject, Revision, SessionCursor, SessionSummary
+from parlant_store.types import JSONObject, Revision, SessionSummary
 
 try:
     from selectools.memory import ConversationMemory
@@ -134,7 +134,7 @@ class SessionStore:
         updated_since: datetime | float | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> Metadata:
-        """Return what is known of each session, ordered by namespace and id.
+        """Return what is known of each session, in the order in which they began.
 
         ``namespace`` and ``user_id`` narrow it; None means any, the namespace "" none.
         ``updated_since`` is a datetime or a Unix timestamp, ``prefix`` what the id within the
@@ -175,8 +175,7 @@ class SessionStore:
         page = self._run(ask)
         yield from map(_metadata, page)
         while len(page) == PAGE:
-            last = SessionCursor(namespace=page[-1].namespace, session_id=page[-1].session_id)
-            page = self._run(partial(ask, cursor=last))
+            page = self._run(partial(ask, after=page[-1].key))
             yield from map(_metadata, page)
 
     def list_sessions(self) -> Texts:
@@ -351,7 +350,7 @@ class SessionStore:
 
 
 def _metadata(session: SessionSummary) -> SessionMetadata:
-    namespace, session_id, message_count, created_at, updated_at = session
+    _, namespace, session_id, message_count, created_at, updated_at = session
     # A text without a colon says itself which session it is of.
     plain = not namespace and ":" not in session_id
     key = session_id if plain else Key(session_id, namespace)

@@ -178,9 +178,7 @@ class OrmBackend(BaseBackend):
             tables, connection, time = self._begin()
             return tables.sessions.list_sessions(connection, time, narrowed, limit, after)
 
-    def _list_summaries(
-        self, narrowed: Narrowed, limit: int, after: SessionName | None
-    ) -> list[SessionSummary]:
+    def _list_summaries(self, narrowed: Narrowed, limit: int, after: int) -> list[SessionSummary]:
         with errors:
             tables, connection, time = self._begin()
             return tables.sessions.list_summaries(connection, time, narrowed, limit, after)

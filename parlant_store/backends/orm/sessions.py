@@ -116,8 +116,12 @@ class Sessions(ABC):
         limit: int,
         after: SessionName | None,
     ) -> list[SessionInfo]:
-        where, params = self._listed(connection, time, narrowed, limit, after)
-        rows = fetch(connection, f"{_INFO} AND {where}", params, prepare=None)
+        where, params = self._narrowed(connection, narrowed)
+        if after is not None:
+            where += " AND (namespace, session_id) > (%s, %s)"
+            params += columns(after)
+        sql = f"{_INFO} AND {where} ORDER BY namespace, session_id LIMIT %s"
+        rows = fetch(connection, sql, (time.now, *params, limit), prepare=None)
         return [_info(connection, row) for row in rows]
 
     def list_summaries(
@@ -126,47 +130,36 @@ class Sessions(ABC):
         time: Time,
         narrowed: Narrowed,
         limit: int,
-        after: SessionName | None,
+        after: int,
     ) -> list[SessionSummary]:
-        if connection.vendor == "sqlite" and connection.timezone is not UTC:
-            # Its columns are in local time, which only Python can count.
-            found = self.list_sessions(connection, time, narrowed, limit, after)
-            return [
-                SessionSummary(
-                    one.namespace,
-                    one.session_id,
-                    one.item_count,
-                    one.created_at.timestamp(),
-                    one.updated_at.timestamp(),
-                )
-                for one in found
-            ]
-        where, params = self._listed(connection, time, narrowed, limit, after)
-        created, updated = map(self.seconds.format, ("created_at", "updated_at"))
-        table = f"FROM parlant_store_session WHERE {LIVE} AND {where}"
-        least = f"namespace, session_id, item_count, {created}, {updated}"
-        rows = fetch(connection, f"SELECT {least} {table}", params, prepare=None)
-        if codec.is_plain("".join([row[0] + row[1] for row in rows])):
+        where, params = self._narrowed(connection, narrowed)
+        created, updated = (self.seconds(connection, name) for name in ("created_at", "updated_at"))
+        least = f"key, namespace, session_id, item_count, {created}, {updated}"
+        # In the order of the rows, which lie side by side. A plus sign keeps SQLite from it
+        # where an index finds those that are wanted.
+        key = "key" if where == "TRUE" else "+key"
+        table = (
+            f"FROM parlant_store_session WHERE {LIVE} AND {where} AND {key} > %s"
+            f" ORDER BY {key} LIMIT %s"
+        )
+        given = (time.now, *params, after, limit)
+        rows = fetch(connection, f"SELECT {least} {table}", given, prepare=None)
+        if codec.is_plain("".join([row[1] + row[2] for row in rows])):
             return list(map(SessionSummary._make, rows))
-        rows = fetch(connection, f"SELECT {least}, full_names {table}", params, prepare=None)
+        rows = fetch(connection, f"SELECT {least}, full_names {table}", given, prepare=None)
         return [
-            SessionSummary(*name_of(namespace, session_id, full), *counted)
-            for namespace, session_id, *counted, full in rows
+            SessionSummary(key, *name_of(namespace, session_id, full), *counted)
+            for key, namespace, session_id, *counted, full in rows
         ]
 
-    seconds: str
-    """What a column of time is in seconds since 1970."""
+    @abstractmethod
+    def seconds(self, connection: BaseDatabaseWrapper, column: str) -> str:
+        """What the time in ``column`` is in seconds since 1970."""
 
-    def _listed(
-        self,
-        connection: BaseDatabaseWrapper,
-        time: Time,
-        narrowed: Narrowed,
-        limit: int,
-        after: SessionName | None,
-    ) -> Sql:
-        """The condition, order and limit of a listing; its first parameter is the time."""
-        sql, params = "TRUE", [time.now]
+    def _narrowed(self, connection: BaseDatabaseWrapper, narrowed: Narrowed) -> Sql:
+        """The condition of a listing."""
+        sql = "TRUE"
+        params: list[Any] = []
         for column, value in (("namespace", narrowed.namespace), ("user_id", narrowed.user_id)):
             if value is not None:
                 sql += f" AND {column} = %s"
@@ -182,11 +175,8 @@ class Sessions(ABC):
             condition, operands = self.metadata.where(narrowed.metadata)
             sql += f" AND {condition}"
             params += operands
-        if after is not None:
-            sql += " AND (namespace, session_id) > (%s, %s)"
-            params += columns(after)
         self.prepare(connection, sql)
-        return f"{sql} ORDER BY namespace, session_id LIMIT %s", [*params, limit]
+        return sql, params
 
     def set_expiry(
         self, connection: BaseDatabaseWrapper, name: SessionName, expires_at: Any, time: Time

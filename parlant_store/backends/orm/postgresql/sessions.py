@@ -46,7 +46,9 @@ class PostgreSQLSessions(Sessions):
     """Each write is one call of a function in sql/functions.sql."""
 
     metadata = PostgreSQLRenderer("metadata", ())
-    seconds = "EXTRACT(EPOCH FROM {})::float8"
+
+    def seconds(self, connection: BaseDatabaseWrapper, column: str) -> str:
+        return f"EXTRACT(EPOCH FROM {column})::float8"
 
     def add_items(
         self,

@@ -2,8 +2,11 @@
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
 
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils import timezone
 
 from parlant_store import codec
 from parlant_store.backends.arguments import SessionName
@@ -47,15 +50,31 @@ def insert_items(
     )
 
 
+def _seconds(connection: BaseDatabaseWrapper, text: str) -> float:
+    """The time that a column says in the database's own zone, which only Python knows."""
+    time = datetime.fromisoformat(text)
+    return (
+        timezone.make_aware(time, connection.timezone) if connection.timezone else time
+    ).timestamp()
+
+
 class SQLiteSessions(Sessions):
     """Each write is one transaction that begins by writing, so that it never waits in vain."""
 
     metadata = SQLiteRenderer("metadata", ())
-    # In whole microseconds first, as Python does it: a fraction of a day is not exact.
-    seconds = (
-        "(CAST(round((julianday(substr({0}, 1, 19)) - 2440587.5) * 86400) AS INTEGER) * 1000000"
-        " + CAST(substr({0}, 21) AS INTEGER)) / 1000000.0"
-    )
+
+    def seconds(self, connection: BaseDatabaseWrapper, column: str) -> str:
+        if connection.timezone is not UTC:
+            connection.ensure_connection()
+            connection.connection.create_function(
+                "parlant_store_seconds", 1, partial(_seconds, connection)
+            )
+            return f"parlant_store_seconds(CAST({column} AS text))"
+        # In whole microseconds first, as Python does it: a fraction of a day is not exact.
+        return (
+            f"(CAST(round((julianday(substr({column}, 1, 19)) - 2440587.5) * 86400) AS INTEGER)"
+            f" * 1000000 + CAST(substr({column}, 21) AS INTEGER)) / 1000000.0"
+        )
 
     def prepare(self, connection: BaseDatabaseWrapper, sql: str) -> None:
         prepare(connection, sql)
