@@ -1,7 +1,7 @@
 """The contract of every store: sessions."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -306,10 +306,11 @@ class SessionMethods(ABC):
         where: Mapping[str, Any] | None = None,
         limit: int = 10_000,
         after: int = 0,
-    ) -> list[SessionSummary]:
-        """Return the least of what list_sessions says, for thousands of sessions at once.
+    ) -> Iterator[SessionSummary]:
+        """Give the least of what list_sessions says, for thousands of sessions at once.
 
-        At most ``limit`` of them, in the order in which they began, after that ``key``.
+        At most ``limit`` of them, in the order in which they began, after that ``key``. They
+        are read at once, and made one by one.
         """
         narrowed = _narrowed(namespace, user_id, prefix, updated_since, where)
         most = check_limit(limit)
@@ -378,7 +379,7 @@ class SessionMethods(ABC):
     @abstractmethod
     def _list_summaries(
         self, narrowed: Narrowed, limit: int, after: int
-    ) -> list[SessionSummary]: ...
+    ) -> Iterator[SessionSummary]: ...
 
     def _send(self, signal: Signal, name: SessionName, message_count: int) -> None:
         send(signal, self.alias, name.namespace, name.session_id, message_count)

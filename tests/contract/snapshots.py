@@ -335,10 +335,11 @@ class SnapshotContract:
             )
             for session in sessions
         ]
-        first = store.list_summaries(limit=2, prefix="")
-        assert first + store.list_summaries(after=first[-1].key) == store.list_summaries()
-        assert first == store.list_summaries(limit=2, namespace="n")
-        assert store.list_summaries(namespace="none") == store.list_summaries(limit=0) == []
+        first = list(store.list_summaries(limit=2, prefix=""))
+        rest = list(store.list_summaries(after=first[-1].key))
+        assert first + rest == list(store.list_summaries())
+        assert first == list(store.list_summaries(limit=2, namespace="n"))
+        assert [*store.list_summaries(namespace="none"), *store.list_summaries(limit=0)] == []
 
     def test_listing_what_was_written_since(self, store, clock):
         store.add_items("a", numbered(1))

@@ -172,11 +172,13 @@ class SessionStore:
             where=metadata,
             limit=PAGE,
         )
-        page = self._run(ask)
-        yield from map(_metadata, page)
-        while len(page) == PAGE:
-            page = self._run(partial(ask, after=page[-1].key))
-            yield from map(_metadata, page)
+        after: int | None = 0
+        while after is not None:
+            page, after = self._run(partial(ask, after=after)), None
+            for number, session in enumerate(page, 1):
+                yield _metadata(session)
+                if number == PAGE:
+                    after = session.key
 
     def list_sessions(self) -> Texts:
         """Return the full key of each session, as ``list`` does."""

@@ -1,6 +1,6 @@
 """The store in a database of this Django project: SQLite or PostgreSQL."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
@@ -178,7 +178,9 @@ class OrmBackend(BaseBackend):
             tables, connection, time = self._begin()
             return tables.sessions.list_sessions(connection, time, narrowed, limit, after)
 
-    def _list_summaries(self, narrowed: Narrowed, limit: int, after: int) -> list[SessionSummary]:
+    def _list_summaries(
+        self, narrowed: Narrowed, limit: int, after: int
+    ) -> Iterator[SessionSummary]:
         with errors:
             tables, connection, time = self._begin()
             return tables.sessions.list_summaries(connection, time, narrowed, limit, after)

@@ -3,7 +3,7 @@
 import json
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -131,7 +131,7 @@ class Sessions(ABC):
         narrowed: Narrowed,
         limit: int,
         after: int,
-    ) -> list[SessionSummary]:
+    ) -> Iterator[SessionSummary]:
         where, params = self._narrowed(connection, narrowed)
         created, updated = (self.seconds(connection, name) for name in ("created_at", "updated_at"))
         least = f"key, namespace, session_id, item_count, {created}, {updated}"
@@ -145,12 +145,12 @@ class Sessions(ABC):
         given = (time.now, *params, after, limit)
         rows = fetch(connection, f"SELECT {least} {table}", given, prepare=None)
         if codec.is_plain("".join([row[1] + row[2] for row in rows])):
-            return list(map(SessionSummary._make, rows))
+            return map(SessionSummary._make, rows)
         rows = fetch(connection, f"SELECT {least}, full_names {table}", given, prepare=None)
-        return [
+        return (
             SessionSummary(key, *name_of(namespace, session_id, full), *counted)
             for key, namespace, session_id, *counted, full in rows
-        ]
+        )
 
     @abstractmethod
     def seconds(self, connection: BaseDatabaseWrapper, column: str) -> str:
