@@ -28,7 +28,7 @@ def test_namespaces_keep_sessions_apart(sessions):
         assert texts(sessions.load(session_id, namespace)) == [f"{namespace}"]
     assert sessions.list_sessions() == ["a:b:c"] * 3
     assert sessions.delete("c", "a:b")
-    assert [texts(sessions.load(key)) for key in sessions.list_sessions()] == [["None"], ["a"]]
+    assert [texts(sessions.load(key)) for key in sessions.list_sessions()] == [["a"], ["None"]]
 
 
 def test_listed_keys_work_whatever_they_hold(sessions, store):
