@@ -129,6 +129,16 @@ def test_one_that_is_refused_fails_alone(store):
     assert sorted(item["n"] for item in store.get_items("s")) == [0, 1, 2]
 
 
+def test_adding_nothing_begins_no_session(store):
+    with Held(store) as held:
+        futures = [held.add("none"), held.add("s", 1), held.add("none")]
+    assert results(futures) == [None] * 3
+    with Held(store) as held:
+        futures = [held.add("none"), held.add("none")]
+    assert results(futures) == [None] * 2
+    assert [session.session_id for session in store.list_sessions().sessions] == ["s"]
+
+
 def test_a_session_that_somebody_holds_does_not_hold_up_the_others(store):
     for name in ("s", "t"):
         store.add_items(name, numbered(0))

@@ -291,14 +291,14 @@ class OrmBackend(BaseBackend):
             additions = [self._addition(*call.args, **call.keywords) for call in calls]
         except (InvalidInput, TypeError):
             return None
+        additions = [addition for addition in additions if addition.batch.data]
         with errors:
             tables, connection, time = self._begin(write=True)
-            counts = tables.sessions.add_all(connection, additions, time)
+            counts = tables.sessions.add_all(connection, additions, time) if additions else []
         if counts is None:
             return None
         for addition, count in zip(additions, counts, strict=True):
-            if addition.batch.data:
-                self._send(session_saved, addition.name, count)
+            self._send(session_saved, addition.name, count)
         return [None] * len(calls)
 
     def _get_together(self, calls: Sequence[Any]) -> Sequence[list[JSONObject]] | None:
