@@ -16,13 +16,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import django
-from django.conf import settings
 from selectools.memory import ConversationMemory
 from selectools.sessions import JsonFileSessionStore, SQLiteSessionStore
 from selectools.types import Message, Role
 
-from parlant_store.standalone import database
+from benchmarks.sessions import configure
 from tests.servers import postgresql
 
 SIDES = ("SQLiteSessionStore", "JsonFileSessionStore", "ours, SQLite", "ours, PostgreSQL")
@@ -113,27 +111,6 @@ def analyze() -> None:
     for alias, sql in (("default", "ANALYZE"), ("postgresql", "VACUUM ANALYZE")):
         with connections[alias].cursor() as cursor:
             cursor.execute(sql)
-
-
-def configure(folder: Path, uri: str) -> None:
-    databases = {
-        "default": database(f"sqlite:///{folder / 'ours.db'}"),
-        "postgresql": database(uri),
-    }
-    settings.configure(
-        DATABASES=databases,
-        INSTALLED_APPS=["parlant_store"],
-        USE_TZ=True,
-        PARLANT_STORES={
-            "sqlite": {"OPTIONS": {"using": "default"}},
-            "postgresql": {"OPTIONS": {"using": "postgresql"}},
-        },
-    )
-    django.setup()
-    from django.core.management import call_command
-
-    for alias in databases:
-        call_command("migrate", database=alias, verbosity=0)
 
 
 def show(what: str, size: int, times: dict[str, float]) -> None:
