@@ -9,8 +9,7 @@ BIN = $(VENV)/bin
 # selectools needs an older openai than the OpenAI Agents SDK: it has an environment of its own.
 SELECTOOLS_VENV = $(VENV)-selectools
 SELECTOOLS_BIN = $(SELECTOOLS_VENV)/bin
-# --confcutdir: tests/conftest.py may need what is not in that environment.
-SELECTOOLS_TEST = $(SELECTOOLS_BIN)/python -m pytest --confcutdir=tests/selectools tests/selectools
+SELECTOOLS_TEST = $(SELECTOOLS_BIN)/python -m pytest tests/selectools
 SERVE ?= yes
 
 .PHONY: demo test check bench clean

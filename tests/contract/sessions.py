@@ -87,8 +87,8 @@ def numbered(*numbers: int) -> list[dict[str, Any]]:
     return [{"n": number} for number in numbers]
 
 
-class SessionContract:
-    """Tests of sessions; a subclass gives the fixture ``make_store``."""
+class Timed:
+    """Stores whose time passes when it is told to; a subclass gives ``make_store``."""
 
     @pytest.fixture
     def make_store(self) -> MakeStore:
@@ -106,6 +106,10 @@ class SessionContract:
     def ttl_store(self, make_store: MakeStore, clock: Clock) -> BaseBackend:
         """A store whose sessions live for ten seconds."""
         return make_store(clock=clock, ttl_seconds=10)
+
+
+class SessionContract(Timed):
+    """Tests of sessions; a subclass gives the fixture ``make_store``."""
 
     def test_items_come_back_in_order(self, store):
         store.add_items("s", numbered(1, 2))

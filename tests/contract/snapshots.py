@@ -8,7 +8,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from parlant_store import signals
-from parlant_store.backends.base import BaseBackend
 from parlant_store.exceptions import (
     InvalidFilter,
     InvalidInput,
@@ -18,8 +17,7 @@ from parlant_store.exceptions import (
     SessionNotFound,
 )
 from parlant_store.types import Revision
-from tests.contract.clock import Clock
-from tests.contract.sessions import IDS, NASTY, MakeStore, in_threads, numbered
+from tests.contract.sessions import IDS, NASTY, Timed, in_threads, numbered
 
 
 def said(*texts: str, role: str = "user", **fields: Any) -> list[dict[str, Any]]:
@@ -34,25 +32,8 @@ def found(store, query: str, **options: Any) -> list[str]:
     return [hit.session_id for hit in store.search(query, **options)]
 
 
-class SnapshotContract:
+class SnapshotContract(Timed):
     """Tests of whole sessions; a subclass gives the fixture ``make_store``."""
-
-    @pytest.fixture
-    def make_store(self) -> MakeStore:
-        raise NotImplementedError
-
-    @pytest.fixture
-    def clock(self) -> Clock:
-        return Clock()
-
-    @pytest.fixture
-    def store(self, make_store: MakeStore, clock: Clock) -> BaseBackend:
-        return make_store(clock=clock)
-
-    @pytest.fixture
-    def ttl_store(self, make_store: MakeStore, clock: Clock) -> BaseBackend:
-        """A store whose sessions live for ten seconds."""
-        return make_store(clock=clock, ttl_seconds=10)
 
     def test_what_is_saved_is_loaded(self, store):
         state = {"summary": "\0 \ud800", "max": 20, "nested": {"a": [1.0]}}

@@ -1,35 +1,10 @@
-"""Tests with the real selectools, in an environment of its own (make test).
-
-tests/conftest.py is not read there: what it imports may need what only the other has.
-"""
-
-from collections.abc import Iterator
+"""Tests with the real selectools, in an environment of its own (make test)."""
 
 import pytest
-from django.conf import settings
 
-from parlant_store import stores
 from parlant_store.adapters.selectools import SessionStore
 from parlant_store.backends.base import BaseBackend
 from tests.contract.clock import Clock
-
-VENDOR = settings.DATABASES["default"]["ENGINE"].rpartition(".")[2]
-
-
-def pytest_report_header() -> str:
-    return f"database: {VENDOR}"
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _threads_end_before_the_database(django_db_setup: None) -> Iterator[None]:
-    yield
-    stores.close_all()
-
-
-@pytest.fixture
-def store(transactional_db: None) -> BaseBackend:
-    """The default store, on empty tables that every thread sees."""
-    return stores["default"]
 
 
 @pytest.fixture
