@@ -3,10 +3,10 @@
 from importlib import resources
 from typing import Any
 
-from django.db import router
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
-from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
+
+from parlant_store.sql.operations import OutsideModels
 
 
 def functions_sql(schema: str) -> str:
@@ -15,24 +15,17 @@ def functions_sql(schema: str) -> str:
     return text.replace("{schema}", schema)
 
 
-class CreateFunctions(Operation):
+class CreateFunctions(OutsideModels):
     """Creates the functions of functions.sql, or replaces them; only on PostgreSQL.
 
     A migration that runs it is due whenever functions.sql changes.
     """
 
-    reduces_to_sql = True
-    reversible = True
-    elidable = False
-
-    def state_forwards(self, app_label: str, state: ProjectState) -> None:
-        """Functions are no part of the models' state."""
-
     def database_forwards(
         self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, *states: ProjectState
     ) -> None:
         connection = schema_editor.connection
-        if connection.vendor != "postgresql" or not self._allowed(app_label, connection.alias):
+        if connection.vendor != "postgresql" or not self.is_allowed(app_label, connection):
             return
         schema_editor.execute(functions_sql(_current_schema(connection)), params=None)
 
@@ -40,7 +33,7 @@ class CreateFunctions(Operation):
         self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, *states: ProjectState
     ) -> None:
         connection = schema_editor.connection
-        if connection.vendor != "postgresql" or not self._allowed(app_label, connection.alias):
+        if connection.vendor != "postgresql" or not self.is_allowed(app_label, connection):
             return
         with connection.cursor() as cursor:
             cursor.execute(
@@ -54,9 +47,6 @@ class CreateFunctions(Operation):
 
     def describe(self) -> str:
         return "Create the functions of parlant_store on PostgreSQL"
-
-    def _allowed(self, app_label: str, alias: str) -> bool:
-        return router.allow_migrate(alias, app_label)
 
 
 def _current_schema(connection: Any) -> str:

@@ -66,8 +66,9 @@ begin
 end $$;
 
 -- Adds to several sessions what the arrays say side by side, of which the last five hold
--- arrays as text; returns how many items each of them has then. It waits for nobody longer than a moment, less than it takes PostgreSQL to
--- look for a deadlock: whoever holds one of the sessions must not hold up the others.
+-- arrays as text; returns how many items each of them has then. It waits for nobody longer
+-- than a moment, less than it takes PostgreSQL to look for a deadlock: whoever holds one of
+-- the sessions must not hold up the others.
 create or replace function {schema}.parlant_store_add_all(
     p_namespaces text[], p_session_ids text[], p_names text[], p_user_ids text[],
     p_data text[], p_roles text[], p_texts text[], p_terms text[], p_tokens text[],

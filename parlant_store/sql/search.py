@@ -1,9 +1,9 @@
 """The full-text index on the items' terms."""
 
-from django.db import router
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
-from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
+
+from parlant_store.sql.operations import OutsideModels
 
 SQLITE_TABLE = "parlant_store_session_item_fts"
 
@@ -35,15 +35,8 @@ _BACKWARDS = {
 _FORWARDS = {"sqlite": _SQLITE, "postgresql": _POSTGRESQL}
 
 
-class CreateSearchIndex(Operation):
+class CreateSearchIndex(OutsideModels):
     """FTS5 on SQLite, kept by triggers; GIN on PostgreSQL."""
-
-    reduces_to_sql = True
-    reversible = True
-    elidable = False
-
-    def state_forwards(self, app_label: str, state: ProjectState) -> None:
-        """The index is no part of the models' state."""
 
     def database_forwards(
         self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, *states: ProjectState
@@ -65,6 +58,6 @@ class CreateSearchIndex(Operation):
         statements: dict[str, tuple[str, ...]],
     ) -> None:
         connection = schema_editor.connection
-        if router.allow_migrate(connection.alias, app_label):
+        if self.is_allowed(app_label, connection):
             for statement in statements.get(connection.vendor, ()):
                 schema_editor.execute(statement, params=None)
