@@ -23,8 +23,8 @@ from parlant.core.persistence.document_database import (
 )
 
 from parlant_store.adapters.waiting import run
+from parlant_store.backends.base import BaseBackend
 from parlant_store.exceptions import BackendError, DuplicateDocument
-from parlant_store.handler import stores
 from parlant_store.types import Direction, DocumentCursor, JSONObject
 from parlant_store.types import UpdateResult as StoreUpdateResult
 
@@ -46,18 +46,19 @@ class DocumentCollection(protocol.DocumentCollection[TDocument]):
         name: str,
         schema: type[TDocument],
         *,
-        store: str,
+        store: BaseBackend,
         logger: Logger,
         on_duplicate: OnDuplicate,
         max_count: int | None,
     ) -> None:
         self.name = name
         self._schema = schema
-        self._store = stores[store]
+        self._store = store
         self._logger = logger
         self._on_duplicate = on_duplicate
         self._count: int | bool = True if max_count is None else max_count
-        self._numbered = {"session_id", "offset"} <= get_type_hints(schema).keys()
+        self._fields = get_type_hints(schema).keys()
+        self._numbered = {"session_id", "offset"} <= self._fields
 
     def __repr__(self) -> str:
         return f"<DocumentCollection {self.name!r} in {self._store.alias!r}>"
@@ -127,7 +128,8 @@ class DocumentCollection(protocol.DocumentCollection[TDocument]):
         In a collection of events, an ``offset`` that another event of the session has
         already becomes the next free one.
         """
-        ensure_is_total(document, self._schema)
+        if not self._is_total(document):
+            ensure_is_total(document, self._schema)
         try:
             await self._insert(cast(JSONObject, document))
         except DuplicateDocument:
@@ -147,7 +149,7 @@ class DocumentCollection(protocol.DocumentCollection[TDocument]):
         one id at times, so ``upsert`` is no error then, unless ``on_duplicate`` is: the
         document that matches keeps its id, and a new one gets another.
         """
-        is_total = upsert and get_type_hints(self._schema).keys() <= params.keys()
+        is_total = upsert and self._is_total(params)
         where, changes = cast("Mapping[str, Any]", filters), cast(JSONObject, params)
         try:
             result = await self._update(where, changes, upsert=is_total)
@@ -174,6 +176,10 @@ class DocumentCollection(protocol.DocumentCollection[TDocument]):
             deleted_document=cast("TDocument | None", document),
         )
 
+    def _is_total(self, document: TDocument) -> bool:
+        """What ensure_is_total looks at, without reading the schema anew at each write."""
+        return self._fields <= document.keys()
+
     async def _update(
         self, where: Mapping[str, Any], changes: JSONObject, *, upsert: bool
     ) -> StoreUpdateResult:
@@ -192,8 +198,8 @@ class DocumentCollection(protocol.DocumentCollection[TDocument]):
         return await self._update(where, {**changes, "id": uuid4().hex}, upsert=True)
 
     async def _insert(self, document: JSONObject) -> None:
-        offset = document.get("offset")
-        if not (self._numbered and type(offset) is int and _is_text(document.get("session_id"))):
+        offset, session_id = document.get("offset"), document.get("session_id")
+        if not (self._numbered and type(offset) is int and isinstance(session_id, str)):
             await run(self._store, self._store.insert_one, self.name, document)
             return
         stored = await run(
@@ -213,10 +219,6 @@ class DocumentCollection(protocol.DocumentCollection[TDocument]):
     async def _has_id(self, document: TDocument) -> bool:
         where = {"id": {"$eq": document.get("id")}}
         return await run(self._store, self._store.find_one, self.name, where) is not None
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
 
 
 def _direction(direction: SortDirection | None) -> Direction:

@@ -106,7 +106,7 @@ class DocumentDatabase(protocol.DocumentDatabase):
         return DocumentCollection(
             self._prefix + name,
             schema,
-            store=self._store.alias,
+            store=self._store,
             logger=self._logger,
             on_duplicate=self._on_duplicate,
             max_count=self._max_count,

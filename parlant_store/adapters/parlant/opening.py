@@ -3,17 +3,14 @@
 import copy
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from parlant_store import query
+from parlant_store.adapters.parlant.collection import Logger
 from parlant_store.adapters.waiting import run
 from parlant_store.backends.base import BaseBackend
 from parlant_store.exceptions import DuplicateDocument, InvalidInput
 from parlant_store.types import PROMOTED, JSONObject, Replacement, StoredDocument
-
-if TYPE_CHECKING:
-    from parlant_store.adapters.parlant.collection import Logger
 
 Loader = Callable[[JSONObject], Awaitable[JSONObject | None]]
 
@@ -27,7 +24,7 @@ MAX_PASSES = 5
 
 
 async def open_collection(
-    store: BaseBackend, collection: str, loader: Loader, logger: "Logger"
+    store: BaseBackend, collection: str, loader: Loader, logger: Logger
 ) -> None:
     """Have ``loader`` convert the documents of ``collection`` that are of an old version.
 
@@ -59,7 +56,7 @@ class _Migration:
         store: BaseBackend,
         collection: str,
         loader: Loader,
-        logger: "Logger",
+        logger: Logger,
         version: str | None,
     ) -> None:
         self._store = store
