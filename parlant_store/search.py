@@ -8,7 +8,6 @@ Chinese characters find each other in this order.
 
 import re
 import unicodedata
-from typing import NamedTuple
 
 MAX_WORDS = 10_000
 """How many words of one text can be found; the rest of a longer text cannot."""
@@ -33,13 +32,6 @@ _MARKS = (
 )
 _WORDS = re.compile(f"[{_ALONE}]|(?:(?![{_ALONE}])[\\w{_MARKS}]){{1,{MAX_WORD}}}")
 _ASCII_WORDS = re.compile(f"\\w{{1,{MAX_WORD}}}", re.ASCII)
-
-
-class Hit(NamedTuple):
-    """A text that a query found, and how well."""
-
-    score: float
-    text: str
 
 
 def words(text: str) -> list[str]:

@@ -101,10 +101,9 @@ class SessionMethods(ABC):
         ttl_seconds: float | None = None,
     ) -> None:
         """Put ``items`` in place of all items of the session."""
-        name = session_name(session_id, namespace)
-        encoded, owner = batch(items), check_owner(user_id)
-        count = self._replace_items(name, encoded, owner, check_ttl(ttl_seconds))
-        self._send(session_saved, name, count)
+        addition = self._addition(session_id, items, namespace=namespace, user_id=user_id)
+        count = self._replace_items(*addition, check_ttl(ttl_seconds))
+        self._send(session_saved, addition.name, count)
 
     def get_items(
         self,

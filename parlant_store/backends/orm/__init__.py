@@ -14,8 +14,9 @@ from parlant_store.backends.arguments import SessionName
 from parlant_store.backends.base import BaseBackend, Expired
 from parlant_store.backends.orm.connection import begins_by_locking, errors, refresh
 from parlant_store.backends.orm.documents import Documents
-from parlant_store.backends.orm.indexes import Indexes, PostgreSQLIndexes, SQLiteIndexes
+from parlant_store.backends.orm.indexes import Indexes
 from parlant_store.backends.orm.postgresql.documents import PostgreSQLDocuments
+from parlant_store.backends.orm.postgresql.indexes import PostgreSQLIndexes
 from parlant_store.backends.orm.postgresql.sessions import PostgreSQLSessions
 from parlant_store.backends.orm.postgresql.snapshots import PostgreSQLSnapshots
 from parlant_store.backends.orm.postgresql.versions import PostgreSQLVersions
@@ -23,6 +24,7 @@ from parlant_store.backends.orm.searching import search
 from parlant_store.backends.orm.sessions import Sessions, Time, time_for
 from parlant_store.backends.orm.snapshots import Snapshots
 from parlant_store.backends.orm.sqlite.documents import SQLiteDocuments
+from parlant_store.backends.orm.sqlite.indexes import SQLiteIndexes
 from parlant_store.backends.orm.sqlite.sessions import SQLiteSessions
 from parlant_store.backends.orm.sqlite.snapshots import SQLiteSnapshots
 from parlant_store.backends.orm.sqlite.versions import SQLiteVersions
@@ -138,8 +140,7 @@ class OrmBackend(BaseBackend):
     def _set_expiry(self, name: SessionName, expires_at: datetime | None) -> bool:
         with errors:
             tables, connection, time = self._begin(write=True)
-            end = time_for(connection, self.clock(), expires_at).expires_at
-            return tables.sessions.set_expiry(connection, name, end, time)
+            return tables.sessions.set_expiry(connection, name, expires_at, time)
 
     def _load_snapshot(self, name: SessionName) -> Snapshot | None:
         with errors:

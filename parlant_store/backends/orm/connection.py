@@ -133,7 +133,7 @@ def fetch_alone(
     connection.validate_no_broken_transaction()
     if connection.queries_logged or connection.execute_wrappers:
         with transaction.atomic(using=connection.alias):
-            fetch(connection, _WAIT, (name,))
+            wait_turn(connection, name)
             return fetch(connection, sql, params)
     raw = connection.connection
     with connection.wrap_database_errors, _prepared_statements(connection):
@@ -147,6 +147,14 @@ def fetch_alone(
 
 
 _WAIT = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
+
+
+def wait_turn(connection: BaseDatabaseWrapper, name: str) -> None:
+    """Keep others that wait for a turn of this ``name`` from theirs until the transaction ends.
+
+    Only on PostgreSQL.
+    """
+    fetch(connection, _WAIT, (name,))
 
 
 def _fetch_postgresql(
@@ -186,8 +194,13 @@ def write(connection: BaseDatabaseWrapper) -> Iterator[None]:
     """A transaction on SQLite that holds the write lock from its first statement on."""
     with transaction.atomic(using=connection.alias):
         if not begins_by_locking(connection):
-            fetch(connection, "UPDATE parlant_store_session SET key = key WHERE 0")
+            lock_writes(connection)
         yield
+
+
+def lock_writes(connection: BaseDatabaseWrapper) -> None:
+    """Take SQLite's write lock, which the transaction keeps until it ends."""
+    fetch(connection, "UPDATE parlant_store_session SET key = key WHERE 0")
 
 
 def begins_by_locking(connection: BaseDatabaseWrapper) -> bool:

@@ -8,7 +8,6 @@ from django.db import IntegrityError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store import codec
-from parlant_store.backends.orm.connection import fetch
 from parlant_store.backends.orm.filters import is_plain
 from parlant_store.exceptions import DuplicateDocument, InvalidFilter
 from parlant_store.sql.expressions import NUMBER_FIELDS, indexed_number, indexed_text
@@ -110,45 +109,6 @@ class Indexes(ABC):
             return field
         indexed = indexed_number if field in NUMBER_FIELDS else indexed_text
         return indexed(self.vendor, "data", field)
-
-
-class PostgreSQLIndexes(Indexes):
-    vendor = "postgresql"
-
-    def exists(self, connection: BaseDatabaseWrapper, name: str) -> bool:
-        # A look at the catalog; to_regclass would answer from before the wait for others.
-        sql = "SELECT 1 FROM pg_class WHERE relname = %s AND pg_table_is_visible(oid)"
-        return bool(fetch(connection, sql, (name,)))
-
-    def wait_for_others(self, connection: BaseDatabaseWrapper) -> None:
-        # Beside the lock of the table, for which two could wait that hold a weaker one.
-        fetch(connection, "SELECT pg_advisory_xact_lock(hashtextextended('parlant_store_doc', 0))")
-
-    def unique_expressions(self, field: str) -> list[str]:
-        value = f"(data -> '{field}')"
-        number = f"trim_scale((data ->> '{field}')::numeric)::text"
-        return [
-            f"(CASE jsonb_typeof({value}) WHEN 'null' THEN NULL"
-            f" WHEN 'number' THEN md5({number}) ELSE md5({value}::text) END)"
-        ]
-
-
-class SQLiteIndexes(Indexes):
-    vendor = "sqlite"
-
-    def exists(self, connection: BaseDatabaseWrapper, name: str) -> bool:
-        sql = "SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = %s"
-        return bool(fetch(connection, sql, (name,)))
-
-    def wait_for_others(self, connection: BaseDatabaseWrapper) -> None:
-        fetch(connection, "UPDATE parlant_store_session SET key = key WHERE 0")
-
-    def unique_expressions(self, field: str) -> list[str]:
-        type_ = f"json_type(data, '$.{field}')"
-        return [
-            f"(CASE WHEN {type_} <> 'null' THEN json_extract(data, '$.{field}') END)",
-            f"(CASE {type_} WHEN 'real' THEN 'integer' WHEN 'false' THEN 'true' ELSE {type_} END)",
-        ]
 
 
 def is_in_the_models(fields: Fields, unique: bool) -> bool:

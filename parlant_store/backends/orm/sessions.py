@@ -179,10 +179,15 @@ class Sessions(ABC):
         return sql, params
 
     def set_expiry(
-        self, connection: BaseDatabaseWrapper, name: SessionName, expires_at: Any, time: Time
+        self,
+        connection: BaseDatabaseWrapper,
+        name: SessionName,
+        expires_at: datetime | None,
+        time: Time,
     ) -> bool:
+        end = expires_at and connection.ops.adapt_datetimefield_value(expires_at)
         sql = f"UPDATE parlant_store_session SET expires_at = %s WHERE key = {KEY} RETURNING key"
-        return bool(fetch(connection, sql, (expires_at, *columns(name), time.now)))
+        return bool(fetch(connection, sql, (end, *columns(name), time.now)))
 
     def pop_item(
         self, connection: BaseDatabaseWrapper, name: SessionName, time: Time

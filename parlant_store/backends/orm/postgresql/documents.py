@@ -11,6 +11,9 @@ from parlant_store.backends.orm.sessions import Time
 from parlant_store.query import AllOf, Filter, In
 from parlant_store.types import PROMOTED, JSONObject, UpdateResult
 
+_COLUMNS = ", ".join(["%s::text"] * (1 + len(PROMOTED)))
+"""The collection and the promoted fields, as parameters."""
+
 
 class PostgreSQLDocuments(Documents):
     renderer = PostgreSQLRenderer()
@@ -33,9 +36,8 @@ class PostgreSQLDocuments(Documents):
             "floor((data ->> %s::text)::numeric)", collection, group, ((number, "desc"),), time
         )
         given = self._inserted(collection, document, time)
-        texts = ", ".join(["%s::text"] * (1 + len(PROMOTED)))
         sql = self._insert(
-            f"SELECT {texts}, %s::jsonb || CASE WHEN EXISTS ("
+            f"SELECT {_COLUMNS}, {self.json} || CASE WHEN EXISTS ("
             f"SELECT FROM parlant_store_document WHERE {taken})"
             f" THEN jsonb_build_object(%s::text, ({highest}) + 1) ELSE '{{}}' END,"
             " %s::timestamptz"
@@ -112,5 +114,4 @@ class PostgreSQLDocuments(Documents):
 
     @property
     def _typed_values(self) -> str:
-        texts = ", ".join(["%s::text"] * (1 + len(PROMOTED)))
-        return f"{texts}, {self.json}, %s::timestamptz"
+        return f"{_COLUMNS}, {self.json}, %s::timestamptz"

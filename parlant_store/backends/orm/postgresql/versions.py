@@ -35,7 +35,7 @@ class PostgreSQLVersions(Versions):
         self, connection: BaseDatabaseWrapper, replacements: Sequence[Replacement], time: Time
     ) -> list[bool]:
         keys = [replacement.stored.key for replacement in replacements]
-        numbers = "{" + ",".join(map(str, keys)) + "}"
+        numbers = array(map(str, keys))
         old = array(replacement.stored.text for replacement in replacements)
         new = map(array, zip(*map(columns, replacements), strict=True))
         try:

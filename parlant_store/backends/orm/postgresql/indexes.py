@@ -1,0 +1,27 @@
+"""Indexes on documents, on PostgreSQL."""
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from parlant_store.backends.orm.connection import fetch, wait_turn
+from parlant_store.backends.orm.indexes import Indexes
+
+
+class PostgreSQLIndexes(Indexes):
+    vendor = "postgresql"
+
+    def exists(self, connection: BaseDatabaseWrapper, name: str) -> bool:
+        # A look at the catalog; to_regclass would answer from before the wait for others.
+        sql = "SELECT 1 FROM pg_class WHERE relname = %s AND pg_table_is_visible(oid)"
+        return bool(fetch(connection, sql, (name,)))
+
+    def wait_for_others(self, connection: BaseDatabaseWrapper) -> None:
+        # Beside the lock of the table, for which two could wait that hold a weaker one.
+        wait_turn(connection, "parlant_store_doc")
+
+    def unique_expressions(self, field: str) -> list[str]:
+        value = f"(data -> '{field}')"
+        number = f"trim_scale((data ->> '{field}')::numeric)::text"
+        return [
+            f"(CASE jsonb_typeof({value}) WHEN 'null' THEN NULL"
+            f" WHEN 'number' THEN md5({number}) ELSE md5({value}::text) END)"
+        ]
