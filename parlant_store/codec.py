@@ -177,13 +177,19 @@ def unescape(text: str) -> str:
     return _ESCAPED.sub(lambda match: _UNESCAPES[match[0]], text)
 
 
-_STRING_OR_EXPONENT = re.compile(r'"(?:[^"\\]|\\.)*"|(-?\d+(?:\.\d+)?e[+-]?\d+)')
-_EXPONENT = re.compile(r"\de[+-]?\d")
+# Python never writes 0.00, which jsonb keeps as it is and takes for equal to 0.
+_NEGATIVE_ZERO, _KEPT_ZERO = "-0.0", "0.00"
+_STRING = r'"(?:[^"\\]|\\.)*"'
+_STRING_OR_FLOAT = re.compile(_STRING + r"|(-?\d+(?:\.\d+)?e[+-]?\d+|-0\.0(?!\d))")
+_STRING_OR_KEPT_ZERO = re.compile(_STRING + r"|((?<![\d.-])0\.00(?!\d))")
+_FLOAT = re.compile(r"\de[+-]?\d|-0\.0")
 
 
 def _write_out(match: re.Match[str]) -> str:
     if match[1] is None:
         return match[0]
+    if match[1] == _NEGATIVE_ZERO:
+        return _KEPT_ZERO
     digits = format(Decimal(match[1]), "f")
     return digits if "." in digits else digits + ".0"
 
@@ -193,9 +199,9 @@ def encode_value(value: object, name: str) -> str:
     text = _write(value, name)
     if _JSON_SPECIAL.search(text):
         text = _JSON_SPECIAL.sub(lambda match: _JSON_ESCAPES.get(match[0], match[0]), text)
-    if _EXPONENT.search(text):
+    if _FLOAT.search(text):
         # jsonb would turn 1e23 into an integer that is another number.
-        text = _STRING_OR_EXPONENT.sub(_write_out, text)
+        text = _STRING_OR_FLOAT.sub(_write_out, text)
     return text
 
 
@@ -208,6 +214,10 @@ def decode_document(text: str) -> Any:
     """What ``encode_document`` or ``encode_value`` was given."""
     if "\\u0001" in text or "\ud7ff" in text:
         text = _JSON_ESCAPED.sub(lambda match: _JSON_UNESCAPES.get(match[0], match[0]), text)
+    if _KEPT_ZERO in text:
+        text = _STRING_OR_KEPT_ZERO.sub(
+            lambda match: _NEGATIVE_ZERO if match[1] else match[0], text
+        )
     return json.loads(text)
 
 

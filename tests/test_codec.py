@@ -44,6 +44,13 @@ def test_large_floats_keep_their_point():
     assert all(type(value) is float for value in codec.decode_document(text)["b"])
 
 
+@given(st.dictionaries(text, st.floats(allow_nan=False, allow_infinity=False) | text, max_size=4))
+@example({"a": -0.0, "b": "-0.0 0.00", "-0.0": 0.0, "c": -0.05, "d": -1e-300, "e": 0.001})
+def test_documents_come_back(document):
+    encoded = codec.encode_document(document, "document")
+    assert repr(codec.decode_document(encoded)) == repr(document)
+
+
 def test_readable_text_stays_readable():
     assert codec.encode({"a": "é漢😀"}, "item") == '{"a":"é漢😀"}'
     assert json.loads(codec.encode({"a": "é\ud800"}, "item")) == {"a": "é\ud800"}

@@ -4,7 +4,7 @@ import json
 import logging
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from selectools.memory import ConversationMemory
 from selectools.types import ContentPart, Message, Role, ToolCall, image_message
@@ -113,6 +113,7 @@ def test_a_dict_is_loaded_as_it_was_saved(sessions, other, data):
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.lists(st.tuples(json_objects, st.lists(json_objects, max_size=4)), max_size=4))
+@example([({"zero": [0.0, -0.0]}, [])])
 def test_any_dicts_one_after_the_other(sessions, other, saves):
     for rest, messages in saves:
         data = {**rest, "messages": messages}
