@@ -1,10 +1,11 @@
-"""The tables: documents, sessions and the items of sessions.
+"""The tables: documents, sessions, the items of sessions, and requests over HTTP.
 
 They are written by the stores; writing them through these models skips the rules that
 a store keeps (positions, counters, promoted columns).
 """
 
 import json
+import uuid
 from typing import Any, ClassVar
 
 from django.db import models
@@ -163,3 +164,20 @@ class SessionItem(models.Model):
     def item(self) -> Any:
         """The item itself; raises json.JSONDecodeError where the row is damaged."""
         return json.loads(self.data)
+
+
+class Request(models.Model):
+    """A write that came over HTTP, with what it answered: sent again, it is not done again."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    user_id = CodePointField(_("owner"), null=True)
+    answer = models.TextField(null=True, help_text=_("JSON text."))
+    created_at = models.DateTimeField(_("created"), db_default=Now())
+
+    class Meta:
+        verbose_name = _("request")
+        verbose_name_plural = _("requests")
+        indexes: ClassVar = [models.Index(fields=["created_at"], name="parlant_store_request_age")]
+
+    def __str__(self) -> str:
+        return str(self.id)
