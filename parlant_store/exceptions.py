@@ -8,6 +8,7 @@
     │   └── InvalidLimit        a limit or cursor that selects nothing sensible
     ├── DuplicateDocument       a document with this id is in the collection already
     ├── SessionNotFound         there is no such session
+    ├── AccessDenied            the key, the token or the role may not do this
     ├── NotSupported            this medium has no such feature
     ├── StoreUnavailable        the medium cannot be reached; the call may be repeated later
     └── BackendError            the medium refused the call for another reason
@@ -49,6 +50,10 @@ class DuplicateDocument(StoreError):
 
 class SessionNotFound(StoreError):
     """There is no such session, or it has expired."""
+
+
+class AccessDenied(StoreError):
+    """The key or token was refused, or may not do this."""
 
 
 class NotSupported(StoreError):

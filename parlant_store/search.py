@@ -48,6 +48,17 @@ def terms(query: str) -> list[list[str]]:
     return [term for term in split if term]
 
 
+def tsvector(words: list[str]) -> str:
+    """``words`` as PostgreSQL writes a tsvector; none of them holds what would need a quote."""
+    return " ".join([f"{word}:{place}" for place, word in enumerate(words, 1)])
+
+
+def tsquery(terms: list[list[str]]) -> str:
+    """Any of ``terms`` as a tsquery of PostgreSQL, each a phrase whose last word may go on."""
+    phrases = [" <-> ".join(f"'{word}'" for word in words) for words in terms]
+    return " | ".join(f"({phrase}:*)" for phrase in phrases)
+
+
 def snippet(text: str, query: list[list[str]]) -> str:
     """``text`` around the first place that a term is at, SNIPPET characters at most."""
     if len(text) <= SNIPPET:

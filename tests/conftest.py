@@ -12,10 +12,10 @@ from parlant_store.backends.base import BaseBackend
 from parlant_store.models import Document
 
 VENDOR = settings.DATABASES["default"]["ENGINE"].rpartition(".")[2]
-OTHER = {"sqlite3": "postgresql", "postgresql": "sqlite"}[VENDOR]
+OTHERS = {"sqlite3": ["postgresql", "supabase"], "postgresql": ["sqlite"]}[VENDOR]
 
 # Tests of the other database's own ways belong to the other run.
-collect_ignore = [str(Path(__file__).parent / OTHER)]
+collect_ignore = [str(Path(__file__).parent / other) for other in OTHERS]
 
 
 def pytest_report_header() -> str:

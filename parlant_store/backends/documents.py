@@ -10,7 +10,13 @@ from parlant_store.backends.arguments import (
     check_document,
     check_limit,
 )
-from parlant_store.exceptions import InvalidFilter, InvalidItem, NotSupported
+from parlant_store.backends.indexes import UNIQUE_PREFIX
+from parlant_store.exceptions import (
+    DuplicateDocument,
+    InvalidFilter,
+    InvalidItem,
+    NotSupported,
+)
 from parlant_store.types import (
     Direction,
     DocumentCursor,
@@ -262,6 +268,18 @@ class DocumentMethods:
                 f"the store {self.alias!r} keeps sessions only: "
                 f"{type(self).__name__} has no documents"
             )
+
+
+def duplicate(collection: str, document: JSONObject, said: str = "") -> DuplicateDocument:
+    """The error of a document that is not alone; ``said`` is what the database said."""
+    if UNIQUE_PREFIX in said:
+        return DuplicateDocument(
+            f"another document of the collection {collection!r} has the values that a unique "
+            f"index allows once; this one has the id {document.get('id')!r}"
+        )
+    return DuplicateDocument(
+        f"the collection {collection!r} has another document with the id {document.get('id')!r}"
+    )
 
 
 def _cursor(document: JSONObject) -> DocumentCursor:

@@ -1,1 +1,1 @@
-"""SQL that the ORM cannot say: the functions of functions.sql, and index expressions."""
+"""SQL that the ORM cannot say: functions, and index expressions."""

@@ -29,6 +29,11 @@ _POSTGRESQL_NUMBER = (
     " ELSE '-9223372036854775808'::bigint END)"
 )
 _POSTGRESQL_TEXT = f"left({{data}} ->> '{{field}}', {PREFIX})"
+_POSTGRESQL_UNIQUE = (
+    "(CASE jsonb_typeof({data} -> '{field}') WHEN 'null' THEN NULL"
+    " WHEN 'number' THEN md5(trim_scale(({data} ->> '{field}')::numeric)::text)"
+    " ELSE md5(({data} -> '{field}')::text) END)"
+)
 _SQLITE_TEXT = "json_extract({data}, '$.{field}')"
 _SQLITE_NUMBER = (
     "(CASE WHEN json_type({data}, '$.{field}') IN ('integer', 'real') THEN "
@@ -46,6 +51,11 @@ def indexed_text(vendor: str, data: str, field: str) -> str:
     """The text in ``field`` of the column ``data`` as the indexes keep it."""
     template = _POSTGRESQL_TEXT if vendor == "postgresql" else _SQLITE_TEXT
     return template.format(data=data, field=field)
+
+
+def unique_value(data: str, field: str) -> str:
+    """On PostgreSQL, what is equal where the values of ``field`` are; null where there is none."""
+    return _POSTGRESQL_UNIQUE.format(data=data, field=field)
 
 
 class IndexedField(Func):

@@ -103,7 +103,10 @@ class DocumentContract:
     @settings(
         max_examples=50,
         deadline=None,
-        suppress_health_check=[HealthCheck.function_scoped_fixture],
+        suppress_health_check=[
+            HealthCheck.function_scoped_fixture,
+            HealthCheck.differing_executors,
+        ],
     )
     @given(document=json_objects)
     def test_whatever_json_can_say_comes_back(self, store, document):
@@ -290,7 +293,10 @@ class DocumentContract:
     @settings(
         max_examples=200,
         deadline=None,
-        suppress_health_check=[HealthCheck.function_scoped_fixture],
+        suppress_health_check=[
+            HealthCheck.function_scoped_fixture,
+            HealthCheck.differing_executors,
+        ],
     )
     @given(where=filters)
     def test_filters_answer_as_the_grammar_says(self, store, where):

@@ -251,7 +251,10 @@ class SessionContract(Timed):
     @settings(
         max_examples=50,
         deadline=None,
-        suppress_health_check=[HealthCheck.function_scoped_fixture],
+        suppress_health_check=[
+            HealthCheck.function_scoped_fixture,
+            HealthCheck.differing_executors,
+        ],
     )
     @given(items=st.lists(json_objects, min_size=1, max_size=4))
     def test_whatever_json_can_say_comes_back(self, store, items):

@@ -8,11 +8,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store import codec
 from parlant_store.backends.arguments import MAX_LIMIT
+from parlant_store.backends.documents import duplicate
 from parlant_store.backends.orm.connection import Row, fetch
 from parlant_store.backends.orm.filters import Renderer, Sql
-from parlant_store.backends.orm.indexes import UNIQUE_PREFIX
 from parlant_store.backends.orm.sessions import LIVE, Time
-from parlant_store.exceptions import DuplicateDocument
+from parlant_store.backends.rows import promoted
 from parlant_store.query import Filter
 from parlant_store.types import PROMOTED, Direction, DocumentCursor, JSONObject, UpdateResult
 
@@ -20,15 +20,6 @@ _COLUMNS = ", ".join(PROMOTED)
 _REPLACE = ", ".join(
     f"{column} = excluded.{column}" for column in (*PROMOTED, "data", "updated_at", "expires_at")
 )
-
-
-def promoted(document: JSONObject) -> dict[str, str | None]:
-    """The columns that repeat fields of ``document``, for the fields that it has."""
-    return {
-        field: codec.to_column(value) if isinstance(value := document[field], str) else None
-        for field in PROMOTED
-        if field in document
-    }
 
 
 class Documents(ABC):
@@ -47,7 +38,7 @@ class Documents(ABC):
         try:
             rows = fetch(connection, sql, self._inserted(collection, document, time))
         except IntegrityError as exc:
-            raise duplicate(collection, document, exc) from exc
+            raise duplicate(collection, document, str(exc)) from exc
         if not rows:
             raise duplicate(collection, document)
 
@@ -195,16 +186,3 @@ def result(rows: list[Row]) -> UpdateResult:
         return UpdateResult(matched=False, document=None)
     ((matched, text),) = rows
     return UpdateResult(matched=matched, document=codec.decode_document(text))
-
-
-def duplicate(
-    collection: str, document: JSONObject, error: IntegrityError | None = None
-) -> DuplicateDocument:
-    if UNIQUE_PREFIX in str(error):
-        return DuplicateDocument(
-            f"another document of the collection {collection!r} has the values that a unique "
-            f"index allows once; this one has the id {document.get('id')!r}"
-        )
-    return DuplicateDocument(
-        f"the collection {collection!r} has another document with the id {document.get('id')!r}"
-    )

@@ -1,6 +1,5 @@
 """Filters and sorts as SQL, for SQLite and PostgreSQL."""
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -18,14 +17,6 @@ ID = "COALESCE(id, '')"
 AFTER = {"asc": ">", "desc": "<"}
 NULLS = {"asc": "NULLS FIRST", "desc": "NULLS LAST"}
 SIGNS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
-
-
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
-
-
-def is_plain(field: str) -> bool:
-    """Whether the field's name can stand in SQL text as it is."""
-    return _PLAIN.fullmatch(field) is not None
 
 
 def joined(parts: Iterable[Sql], operator: str, empty: str) -> Sql:

@@ -1,37 +1,14 @@
-"""Indexes on documents that a framework asks for, beside those of the models."""
+"""Indexes on documents that a framework asks for."""
 
-import hashlib
-import json
 from abc import ABC, abstractmethod
 
 from django.db import IntegrityError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store import codec
-from parlant_store.backends.orm.filters import is_plain
-from parlant_store.exceptions import DuplicateDocument, InvalidFilter
+from parlant_store.backends.indexes import Fields, not_unique, wanted
 from parlant_store.sql.expressions import NUMBER_FIELDS, indexed_number, indexed_text
-from parlant_store.types import PROMOTED, Direction
-
-Fields = tuple[tuple[str, Direction], ...]
-
-UNIQUE_PREFIX = "parlant_store_doc_u_"
-
-MAX_FIELDS = 4
-"""How many fields an index keeps: with long values in more, PostgreSQL would refuse the row."""
-
-_IN_THE_MODELS = (
-    ("id",),
-    ("creation_utc", "id"),
-    *((owner, "creation_utc", "id") for owner in ("session_id", "customer_id", "agent_id")),
-    ("version",),
-    ("session_id", "offset"),
-    ("variable_id", "key"),
-    ("tag_id",),
-    ("source",),
-    ("target",),
-)
-_REVERSED: dict[Direction, Direction] = {"asc": "desc", "desc": "asc"}
+from parlant_store.types import PROMOTED
 
 
 class Indexes(ABC):
@@ -40,27 +17,17 @@ class Indexes(ABC):
     def ensure_index(
         self, connection: BaseDatabaseWrapper, collection: str, fields: Fields, unique: bool
     ) -> bool:
-        for field, _ in fields:
-            if not is_plain(field):
-                raise InvalidFilter(
-                    f"{field!r} cannot be indexed: an index needs names of letters, digits and _"
-                )
-        if is_in_the_models(fields, unique):
+        index = wanted(collection, fields, unique)
+        if index is None:
             return False
         if unique:
-            name = UNIQUE_PREFIX + _digest([collection, sorted({field for field, _ in fields})])
-            sql = self._create_unique(name, collection, fields)
+            sql = self._create_unique(index.name, collection, index.fields)
         else:
-            fields = _normalized(fields)[:MAX_FIELDS]
-            name = f"parlant_store_doc_x_{_digest(fields)}"
-            sql = self._create(name, fields)
+            sql = self._create(index.name, index.fields)
         try:
-            return self._ensure(connection, name, sql)
+            return self._ensure(connection, index.name, sql)
         except IntegrityError as exc:
-            raise DuplicateDocument(
-                f"documents of the collection {collection!r} share their "
-                f"{', '.join(field for field, _ in fields)}: no unique index can be made"
-            ) from exc
+            raise not_unique(collection, fields) from exc
 
     vendor: str
 
@@ -100,7 +67,8 @@ class Indexes(ABC):
         columns = [part for field, _ in fields for part in self.unique_expressions(field)]
         literal = codec.to_column(collection).replace("'", "''")
         return (
-            f"CREATE UNIQUE INDEX {name} ON parlant_store_document ({', '.join(columns)})"
+            f"CREATE UNIQUE INDEX {name} ON parlant_store_document"
+            f" (collection, {', '.join(columns)})"
             f" WHERE collection = '{literal}'"
         )
 
@@ -109,23 +77,3 @@ class Indexes(ABC):
             return field
         indexed = indexed_number if field in NUMBER_FIELDS else indexed_text
         return indexed(self.vendor, "data", field)
-
-
-def is_in_the_models(fields: Fields, unique: bool) -> bool:
-    """Whether an index of the models does what one on ``fields`` would."""
-    names = tuple(field for field, _ in fields)
-    if unique:
-        return names == ("id",)
-    one_way = len({direction for _, direction in fields}) == 1
-    return one_way and any(names == index[: len(names)] for index in _IN_THE_MODELS)
-
-
-def _normalized(fields: Fields) -> Fields:
-    """``fields`` from "asc" on: an index is read from either end."""
-    if fields[0][1] == "asc":
-        return fields
-    return tuple((field, _REVERSED[direction]) for field, direction in fields)
-
-
-def _digest(value: object) -> str:
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]

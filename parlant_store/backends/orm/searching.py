@@ -1,19 +1,17 @@
 """Searching the items of sessions."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store import codec
 from parlant_store.backends.orm.connection import fetch
-from parlant_store.backends.orm.sessions import LIVE, Time, name_of
-from parlant_store.search import snippet
+from parlant_store.backends.orm.sessions import LIVE, Time
+from parlant_store.backends.rows import MAX_SNIPPETS, hits
+from parlant_store.search import tsquery
 from parlant_store.sql.search import SQLITE_TABLE
 from parlant_store.types import SearchHit
-
-MAX_SNIPPETS = 5
-"""How many items of a session are shown."""
 
 # The sessions that match best, each with the items that do. What matches is found once, and
 # all else is looked up from there, whatever the planner thinks of how much it is.
@@ -58,23 +56,7 @@ def search(
     sql = _SEARCH.format(hits=dialect.hits, session=dialect.session, condition=condition)
     queries = [dialect.query(terms)] * dialect.hits.count("%s")
     rows = fetch(connection, sql, (*queries, *params, limit, MAX_SNIPPETS), prepare=None)
-    texts: dict[Any, list[str]] = {}
-    for *found, text in rows:
-        texts.setdefault(tuple(found), []).append(text)
-    return [
-        SearchHit(
-            **name_of(*names)._asdict(),
-            score=float(score),
-            snippets=tuple(snippet(text, terms) for text in of_one),
-        )
-        for (*names, score), of_one in texts.items()
-    ]
-
-
-def _tsquery(terms: list[list[str]]) -> str:
-    """Any of ``terms``, each a phrase whose last word may go on."""
-    phrases = [" <-> ".join(f"'{word}'" for word in words) for words in terms]
-    return " | ".join(f"({phrase}:*)" for phrase in phrases)
+    return hits(rows, terms)
 
 
 def _fts5(terms: list[list[str]]) -> str:
@@ -87,7 +69,7 @@ _DIALECTS = {
         " FROM parlant_store_session_item WHERE terms @@ %s::tsquery",
         "LATERAL (SELECT namespace, session_id, full_names, expires_at"
         " FROM parlant_store_session WHERE key = best.session_key LIMIT 1) s WHERE TRUE",
-        _tsquery,
+        tsquery,
     ),
     # bm25 is the lower the better, and may come out as nothing for a word of every text.
     "sqlite": _Dialect(

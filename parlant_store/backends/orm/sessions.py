@@ -15,6 +15,14 @@ from parlant_store.backends.arguments import SessionName
 from parlant_store.backends.base import Expired
 from parlant_store.backends.orm.connection import Row, fetch
 from parlant_store.backends.orm.filters import Renderer, Sql
+from parlant_store.backends.rows import (
+    Columns,
+    columns,
+    decode_all,
+    name_of,
+    owner_of,
+    prefix_of,
+)
 from parlant_store.backends.sessions import Addition, Latest, Narrowed
 from parlant_store.items import Batch
 from parlant_store.types import JSONObject, SessionInfo, SessionSummary
@@ -45,35 +53,6 @@ def time_for(connection: BaseDatabaseWrapper, now: datetime, expires_at: datetim
     """``now`` and ``expires_at`` as parameters of a statement on ``connection``."""
     adapt = connection.ops.adapt_datetimefield_value
     return Time(adapt(now), None if expires_at is None else adapt(expires_at))
-
-
-class Columns(NamedTuple):
-    """The names of a session as its columns keep them."""
-
-    namespace: str
-    session_id: str
-
-
-def columns(name: SessionName) -> Columns:
-    return Columns(codec.to_column(name.namespace), codec.to_column(name.session_id))
-
-
-def full_names(name: SessionName, user_id: str | None = None) -> str | None:
-    """What the columns had to shorten, as JSON text; None when they keep everything."""
-    names = {"namespace": name.namespace, "session_id": name.session_id, "user_id": user_id}
-    long = {what: text for what, text in names.items() if text and codec.is_long(text)}
-    return json.dumps(long) if long else None
-
-
-def name_of(namespace: str, session_id: str, full: str | None) -> SessionName:
-    """The name that a session's columns keep: the reverse of ``columns`` and ``full_names``."""
-    if full is None:
-        return SessionName(codec.unescape(namespace), codec.unescape(session_id))
-    names = json.loads(full)
-    return SessionName(
-        names.get("namespace", codec.unescape(namespace)),
-        names.get("session_id", codec.unescape(session_id)),
-    )
 
 
 class Sessions(ABC):
@@ -165,7 +144,7 @@ class Sessions(ABC):
                 sql += f" AND {column} = %s"
                 params.append(codec.to_column(value))
         if narrowed.prefix:
-            first = codec.escape(narrowed.prefix)[: codec.MAX_COLUMN_BYTES // 8]
+            first = prefix_of(narrowed.prefix)
             sql += " AND session_id >= %s AND substr(session_id, 1, %s) = %s"
             params += [first, len(first), first]
         if narrowed.updated_since is not None:
@@ -258,40 +237,14 @@ def _decode(rows: list[Row], name: SessionName) -> list[JSONObject]:
     return decode_all([text for (text,) in rows], name)
 
 
-def decode_all(texts: Sequence[str], name: SessionName) -> list[JSONObject]:
-    """The items that ``texts`` are, without the damaged ones."""
-    items = decode(texts)
-    return _decode_damaged(texts, name) if items is None else items
-
-
-def decode(texts: Sequence[str]) -> list[JSONObject] | None:
-    """The items that ``texts`` are; None when one of them is damaged."""
-    try:
-        items: list[JSONObject] = json.loads(f"[{','.join(texts)}]")
-    except ValueError:
-        return None
-    return items if len(items) == len(texts) else None
-
-
-def _decode_damaged(texts: Sequence[str], name: SessionName) -> list[JSONObject]:
-    items = []
-    for text in texts:
-        try:
-            items.append(json.loads(text))
-        except ValueError:
-            logger.warning("Skipped a damaged item of %r", name)
-    return items
-
-
 def _info(connection: BaseDatabaseWrapper, row: Row) -> SessionInfo:
     namespace, session_id, full, user_id, item_count, tokens, metadata, *times = row
     name = name_of(namespace, session_id, full)
-    names = {} if full is None else json.loads(full)
     created_at, updated_at, expires_at = (_aware(connection, time) for time in times)
     return SessionInfo(
         namespace=name.namespace,
         session_id=name.session_id,
-        user_id=names.get("user_id", user_id and codec.unescape(user_id)),
+        user_id=owner_of(user_id, full),
         item_count=item_count,
         tokens=tokens,
         metadata=codec.decode_document(metadata),

@@ -1,20 +1,16 @@
 """Sessions as a whole: loading, saving what changed, branching."""
 
-import json
-import logging
 from abc import ABC, abstractmethod
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store import codec
 from parlant_store.backends.arguments import SessionName
 from parlant_store.backends.orm.connection import fetch
-from parlant_store.backends.orm.sessions import LIVE, Time, columns, decode_all
+from parlant_store.backends.orm.sessions import LIVE, Time
+from parlant_store.backends.rows import columns, decode_all, decode_state
 from parlant_store.backends.sessions import Splice
 from parlant_store.items import Batch
-from parlant_store.types import JSONObject, Revision, Snapshot
-
-logger = logging.getLogger("parlant_store")
+from parlant_store.types import Revision, Snapshot
 
 # The session's own row comes first, then its items.
 _LOAD = f"""
@@ -43,7 +39,7 @@ class Snapshots(ABC):
         key, next_position, item_count = revision
         return Snapshot(
             items=decode_all([row[1] for row in rows[1:]], name),
-            state=_state(state, name),
+            state=decode_state(state, name),
             revision=Revision(key=key, next_position=next_position, item_count=item_count),
         )
 
@@ -63,14 +59,3 @@ class Snapshots(ABC):
     def branch(
         self, connection: BaseDatabaseWrapper, source: SessionName, target: SessionName, time: Time
     ) -> int | None: ...
-
-
-def _state(text: str, name: SessionName) -> JSONObject:
-    try:
-        state = codec.decode_document(text)
-    except json.JSONDecodeError:
-        state = None
-    if isinstance(state, dict):
-        return state
-    logger.warning("Skipped the damaged state of %r", name)
-    return {}

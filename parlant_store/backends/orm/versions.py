@@ -7,10 +7,10 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store import codec
-from parlant_store.backends.orm.connection import Row, fetch
-from parlant_store.backends.orm.documents import promoted
+from parlant_store.backends.orm.connection import fetch
 from parlant_store.backends.orm.sessions import LIVE, Time
-from parlant_store.types import PROMOTED, Replacement, StoredDocument
+from parlant_store.backends.rows import stored
+from parlant_store.types import Replacement, StoredDocument
 
 # Always the next in the order of the index on versions: asked for one version in the order of
 # keys, PostgreSQL would rather walk the table's primary key, through everybody's documents.
@@ -40,7 +40,7 @@ class Versions(ABC):
         self, connection: BaseDatabaseWrapper, collection: str, time: Time
     ) -> list[StoredDocument]:
         name = codec.to_column(collection)
-        return _stored(fetch(connection, _VERSIONS, (name, time.now) * 3))
+        return stored(fetch(connection, _VERSIONS, (name, time.now) * 3))
 
     def read_version(
         self,
@@ -62,27 +62,9 @@ class Versions(ABC):
             f" AND {LIVE} ORDER BY version, key LIMIT %s"
         )
         params = [codec.to_column(collection), *params, time.now, limit]
-        return _stored(fetch(connection, sql, params, prepare=None))
+        return stored(fetch(connection, sql, params, prepare=None))
 
     @abstractmethod
     def replace(
         self, connection: BaseDatabaseWrapper, replacements: Sequence[Replacement], time: Time
     ) -> list[bool]: ...
-
-
-def columns(replacement: Replacement) -> list[str | None]:
-    """The collection, the promoted fields and the data of the document to come."""
-    fields = promoted(replacement.document)
-    return [
-        codec.to_column(replacement.collection),
-        *(fields.get(field) for field in PROMOTED),
-        codec.encode_document(replacement.document, "document"),
-    ]
-
-
-def _stored(rows: list[Row]) -> list[StoredDocument]:
-    documents = codec.decode_documents([text for _, text in rows])
-    return [
-        StoredDocument(key=key, text=text, document=document)
-        for (key, text), document in zip(rows, documents, strict=True)
-    ]

@@ -4,10 +4,12 @@ from django.db import IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store import codec
+from parlant_store.backends.documents import duplicate
 from parlant_store.backends.orm.connection import fetch, fetch_alone
-from parlant_store.backends.orm.documents import Documents, duplicate, promoted, result
+from parlant_store.backends.orm.documents import Documents, result
 from parlant_store.backends.orm.postgresql.filters import PostgreSQLRenderer
 from parlant_store.backends.orm.sessions import Time
+from parlant_store.backends.rows import number_turn, promoted, upsert_turn
 from parlant_store.query import AllOf, Filter, In
 from parlant_store.types import PROMOTED, JSONObject, UpdateResult
 
@@ -44,11 +46,11 @@ class PostgreSQLDocuments(Documents):
         )
         field = codec.escape(number)
         params = [*given[:-2], *taken_params, field, field, *highest_params, *given[-2:]]
-        name = codec.escape(f"number {collection} {document[within]}")
+        name = number_turn(collection, document[within])
         try:
             rows = fetch_alone(connection, name, f"{sql} RETURNING data", params)
         except IntegrityError as exc:
-            raise duplicate(collection, document, exc) from exc
+            raise duplicate(collection, document, str(exc)) from exc
         if not rows:
             raise duplicate(collection, document)
         return codec.decode_document(rows[0][0])  # type: ignore[no-any-return]
@@ -82,12 +84,12 @@ class PostgreSQLDocuments(Documents):
         try:
             if upsert:
                 # Two that find nothing at once would both insert.
-                name = f"upsert {collection} {filter_}"
-                found = fetch_alone(connection, codec.escape(name), sql, all_params)
+                turn = upsert_turn(collection, filter_)
+                found = fetch_alone(connection, turn, sql, all_params)
             else:
                 found = self._fetch(connection, sql, all_params)
         except IntegrityError as exc:
-            raise duplicate(collection, params, exc) from exc
+            raise duplicate(collection, params, str(exc)) from exc
         if upsert and not found:
             raise duplicate(collection, params)
         return result(found)

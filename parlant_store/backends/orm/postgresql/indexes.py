@@ -4,6 +4,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store.backends.orm.connection import fetch, wait_turn
 from parlant_store.backends.orm.indexes import Indexes
+from parlant_store.sql.expressions import unique_value
 
 
 class PostgreSQLIndexes(Indexes):
@@ -19,9 +20,4 @@ class PostgreSQLIndexes(Indexes):
         wait_turn(connection, "parlant_store_doc")
 
     def unique_expressions(self, field: str) -> list[str]:
-        value = f"(data -> '{field}')"
-        number = f"trim_scale((data ->> '{field}')::numeric)::text"
-        return [
-            f"(CASE jsonb_typeof({value}) WHEN 'null' THEN NULL"
-            f" WHEN 'number' THEN md5({number}) ELSE md5({value}::text) END)"
-        ]
+        return [unique_value("data", field)]

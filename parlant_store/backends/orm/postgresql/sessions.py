@@ -12,18 +12,11 @@ from parlant_store.backends.base import Expired
 from parlant_store.backends.orm.connection import fetch, was_undone
 from parlant_store.backends.orm.postgresql.arrays import array
 from parlant_store.backends.orm.postgresql.filters import PostgreSQLRenderer
-from parlant_store.backends.orm.sessions import (
-    LIVE,
-    Columns,
-    Sessions,
-    Time,
-    columns,
-    decode,
-    full_names,
-    name_of,
-)
+from parlant_store.backends.orm.sessions import LIVE, Sessions, Time
+from parlant_store.backends.rows import Columns, columns, decode, full_names, name_of
 from parlant_store.backends.sessions import Addition, Latest
 from parlant_store.items import Batch
+from parlant_store.search import tsvector
 from parlant_store.types import JSONObject
 
 _LATEST_OF_ALL = f"""
@@ -43,7 +36,7 @@ ORDER BY asked.number, item.position
 
 
 class PostgreSQLSessions(Sessions):
-    """Each write is one call of a function in sql/functions.sql."""
+    """Each write is one call of a function in sql/sessions.sql."""
 
     metadata = PostgreSQLRenderer("metadata", ())
 
@@ -123,7 +116,7 @@ class PostgreSQLSessions(Sessions):
         merge: bool,
     ) -> JSONObject:
         sql = (
-            "SELECT parlant_store_set_metadata(%s::text, %s::text, %s::text, %s::jsonb,"
+            "SELECT parlant_store_set_metadata(%s::text, %s::text, %s::text, %s::text,"
             " %s::timestamptz, %s::timestamptz, %s::boolean)"
         )
         params = (*columns(name), full_names(name), metadata, *time, merge)
@@ -153,8 +146,3 @@ def arrays(batch: Batch) -> list[str]:
         array(None if tokens is None else str(tokens) for tokens in batch.tokens),
         str(batch.total),
     ]
-
-
-def tsvector(words: Sequence[str]) -> str:
-    """``words`` as PostgreSQL writes a tsvector; none of them holds what would need a quote."""
-    return " ".join([f"{word}:{place}" for place, word in enumerate(words, 1)])

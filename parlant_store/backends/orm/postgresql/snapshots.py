@@ -5,14 +5,15 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from parlant_store.backends.arguments import SessionName
 from parlant_store.backends.orm.connection import fetch
 from parlant_store.backends.orm.postgresql.sessions import arrays, named
-from parlant_store.backends.orm.sessions import Time, columns, full_names
+from parlant_store.backends.orm.sessions import Time
 from parlant_store.backends.orm.snapshots import Snapshots
+from parlant_store.backends.rows import columns, full_names
 from parlant_store.backends.sessions import Splice
 from parlant_store.items import Batch
 from parlant_store.types import Revision
 
 _SAVE = (
-    "SELECT * FROM parlant_store_save(%s::text, %s::text, %s::text, %s::text, %s::jsonb,"
+    "SELECT * FROM parlant_store_save(%s::text, %s::text, %s::text, %s::text, %s::text,"
     " %s::bigint, %s::bigint, %s::bigint, %s::bigint, %s::bigint,"
     " %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint,"
     " %s::timestamptz, %s::timestamptz)"

@@ -8,7 +8,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from parlant_store.backends.orm.connection import fetch
 from parlant_store.backends.orm.postgresql.arrays import array
 from parlant_store.backends.orm.sessions import Time
-from parlant_store.backends.orm.versions import Versions, columns
+from parlant_store.backends.orm.versions import Versions
+from parlant_store.backends.rows import replaced
 from parlant_store.exceptions import DuplicateDocument
 from parlant_store.types import PROMOTED, Replacement
 
@@ -37,7 +38,7 @@ class PostgreSQLVersions(Versions):
         keys = [replacement.stored.key for replacement in replacements]
         numbers = array(map(str, keys))
         old = array(replacement.stored.text for replacement in replacements)
-        new = map(array, zip(*map(columns, replacements), strict=True))
+        new = map(array, zip(*(replaced(each).values() for each in replacements), strict=True))
         try:
             rows = fetch(connection, _REPLACE, (numbers, time.now, numbers, old, *new))
         except IntegrityError as exc:

@@ -7,10 +7,12 @@ from django.db import IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store import codec
+from parlant_store.backends.documents import duplicate
 from parlant_store.backends.orm.connection import Row, fetch, write
-from parlant_store.backends.orm.documents import Documents, duplicate, promoted, result
+from parlant_store.backends.orm.documents import Documents, result
 from parlant_store.backends.orm.sessions import Time
 from parlant_store.backends.orm.sqlite.filters import SQLiteRenderer, prepare
+from parlant_store.backends.rows import promoted
 from parlant_store.query import AllOf, Filter, In
 from parlant_store.types import JSONObject, UpdateResult
 
@@ -68,7 +70,7 @@ class SQLiteDocuments(Documents):
             try:
                 fetch(connection, sql, (merged, time.now, *columns.values(), key), prepare=None)
             except IntegrityError as exc:
-                raise duplicate(collection, params, exc) from exc
+                raise duplicate(collection, params, str(exc)) from exc
             return result([(True, merged)])
 
     def delete_one(

@@ -7,6 +7,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store import codec
+from parlant_store.backends.indexes import is_plain
 from parlant_store.backends.orm.filters import (
     AFTER,
     CREATED,
@@ -15,7 +16,6 @@ from parlant_store.backends.orm.filters import (
     SIGNS,
     Renderer,
     Sql,
-    is_plain,
     joined,
 )
 from parlant_store.query import AllOf, AnyOf, Compare, Filter, In, kind_of, matches

@@ -12,17 +12,9 @@ from parlant_store import codec
 from parlant_store.backends.arguments import SessionName
 from parlant_store.backends.base import Expired
 from parlant_store.backends.orm.connection import Row, execute_many, fetch, write
-from parlant_store.backends.orm.sessions import (
-    KEY,
-    LIVE,
-    Columns,
-    Sessions,
-    Time,
-    columns,
-    full_names,
-    name_of,
-)
+from parlant_store.backends.orm.sessions import KEY, LIVE, Sessions, Time
 from parlant_store.backends.orm.sqlite.filters import SQLiteRenderer, prepare
+from parlant_store.backends.rows import Columns, columns, full_names, name_of
 from parlant_store.items import Batch
 from parlant_store.types import JSONObject
 

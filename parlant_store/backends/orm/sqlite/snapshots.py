@@ -7,9 +7,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from parlant_store import codec
 from parlant_store.backends.arguments import SessionName
 from parlant_store.backends.orm.connection import fetch, write
-from parlant_store.backends.orm.sessions import LIVE, Time, columns, full_names
+from parlant_store.backends.orm.sessions import LIVE, Time
 from parlant_store.backends.orm.snapshots import Snapshots
 from parlant_store.backends.orm.sqlite.sessions import SQLiteSessions, insert_items
+from parlant_store.backends.rows import columns, full_names
 from parlant_store.backends.sessions import Splice
 from parlant_store.items import Batch
 from parlant_store.types import Revision

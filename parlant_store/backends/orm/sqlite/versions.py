@@ -7,7 +7,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store.backends.orm.connection import fetch, write
 from parlant_store.backends.orm.sessions import Time
-from parlant_store.backends.orm.versions import Versions, columns
+from parlant_store.backends.orm.versions import Versions
+from parlant_store.backends.rows import replaced
 from parlant_store.exceptions import DuplicateDocument
 from parlant_store.types import PROMOTED, Replacement
 
@@ -29,7 +30,7 @@ class SQLiteVersions(Versions):
                         fetch(
                             connection,
                             _REPLACE,
-                            (*columns(new), time.now, new.stored.key, new.stored.text),
+                            (*replaced(new).values(), time.now, new.stored.key, new.stored.text),
                         )
                     )
                     for new in replacements

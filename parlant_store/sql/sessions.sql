@@ -1,15 +1,18 @@
--- Operations that must be one round trip and cannot be said in one plain statement.
--- Each statement inside a plpgsql function sees what was committed before it began, so
--- that a writer which waited for a session's row continues from what the other left.
--- {schema} is the schema of the tables.
+-- Writing to sessions. Each statement inside a plpgsql function sees what was committed before
+-- it began, so that a writer which waited for a session's row continues from what the other
+-- left.
 
--- Ends the session if its time has come, so that its id can begin a new life.
+-- Ends the session if its time has come, so that its id can begin a new life. Row level
+-- security may hide it: then p_tries, how often this was tried for nothing, ends the trying.
 create or replace function {schema}.parlant_store_bury(
-    p_namespace text, p_session_id text, p_now timestamptz
+    p_namespace text, p_session_id text, p_now timestamptz, p_tries bigint
 ) returns void language plpgsql set search_path to {schema}, pg_temp as $$
 declare
     v_key bigint;
 begin
+    if p_tries > 100 then
+        raise insufficient_privilege using message = 'the session belongs to somebody else';
+    end if;
     select key into v_key from parlant_store_session
         where namespace = p_namespace and session_id = p_session_id and expires_at <= p_now
         for update;
@@ -31,7 +34,7 @@ declare
     v_first bigint;
     v_items bigint;
 begin
-    loop
+    for v_tries in 1 .. 1000 loop
         insert into parlant_store_session as s (
             namespace, session_id, full_names, user_id, metadata, state,
             next_position, item_count, tokens, created_at, updated_at, expires_at
@@ -52,7 +55,7 @@ begin
         where s.expires_at is null or s.expires_at > p_now
         returning s.key, s.next_position - v_count, s.item_count into v_key, v_first, v_items;
         exit when found;
-        perform parlant_store_bury(p_namespace, p_session_id, p_now);
+        perform parlant_store_bury(p_namespace, p_session_id, p_now, v_tries);
     end loop;
     if p_replace then
         delete from parlant_store_session_item where session_key = v_key;
@@ -96,7 +99,7 @@ end $$;
 -- items go, the p_keep after them stay, those after these go, and the given ones are added;
 -- if it has changed, nothing is done. Returns what the session is then, or nulls.
 create or replace function {schema}.parlant_store_save(
-    p_namespace text, p_session_id text, p_names text, p_user_id text, p_state jsonb,
+    p_namespace text, p_session_id text, p_names text, p_user_id text, p_state text,
     p_key bigint, p_next bigint, p_count bigint, p_drop bigint, p_keep bigint,
     p_data text[], p_roles text[], p_texts text[], p_terms text[], p_tokens bigint[],
     p_total bigint, p_now timestamptz, p_expires_at timestamptz,
@@ -113,7 +116,7 @@ begin
             p_namespace, p_session_id, p_names, p_user_id,
             p_data, p_roles, p_texts, p_terms, p_tokens, p_total, p_now, p_expires_at, true
         );
-        update parlant_store_session set state = p_state
+        update parlant_store_session set state = p_state::jsonb
             where namespace = p_namespace and session_id = p_session_id
             returning key, next_position, item_count into v_key, v_next, v_items;
         return;
@@ -148,7 +151,7 @@ begin
     ) select coalesce(sum(tokens), 0) into v_gone
         from (select * from before union all select * from after) gone;
     update parlant_store_session s set
-        state = p_state,
+        state = p_state::jsonb,
         next_position = s.next_position + v_count,
         item_count = p_keep + v_count,
         tokens = s.tokens - v_gone + p_total,
@@ -238,10 +241,10 @@ begin
     return v_data;
 end $$;
 
--- Takes every item of a session away; the session stays.
+-- Takes every item of a session away, which stays itself; false when there is no session.
 create or replace function {schema}.parlant_store_clear(
     p_namespace text, p_session_id text, p_now timestamptz, p_expires_at timestamptz
-) returns void language plpgsql set search_path to {schema}, pg_temp as $$
+) returns boolean language plpgsql set search_path to {schema}, pg_temp as $$
 declare
     v_key bigint;
 begin
@@ -254,6 +257,18 @@ begin
         and (expires_at is null or expires_at > p_now)
     returning key into v_key;
     delete from parlant_store_session_item where session_key = v_key;
+    return v_key is not null;
+end $$;
+
+-- Lets a session end at p_expires_at, or never; false when there is no session.
+create or replace function {schema}.parlant_store_set_expiry(
+    p_namespace text, p_session_id text, p_expires_at timestamptz, p_now timestamptz
+) returns boolean language plpgsql set search_path to {schema}, pg_temp as $$
+begin
+    update parlant_store_session set expires_at = p_expires_at
+        where namespace = p_namespace and session_id = p_session_id
+            and (expires_at is null or expires_at > p_now);
+    return found;
 end $$;
 
 -- Ends a session and says how many items it had; null when it was not alive.
@@ -274,30 +289,33 @@ begin
     return v_items;
 end $$;
 
--- Sets a session's metadata, or merges into it, and returns it; begins it if need be.
+-- Sets a session's metadata, or merges into it, and returns its text; begins the session if
+-- need be.
 create or replace function {schema}.parlant_store_set_metadata(
-    p_namespace text, p_session_id text, p_names text, p_metadata jsonb,
+    p_namespace text, p_session_id text, p_names text, p_metadata text,
     p_now timestamptz, p_expires_at timestamptz, p_merge boolean
-) returns jsonb language plpgsql set search_path to {schema}, pg_temp as $$
+) returns text language plpgsql set search_path to {schema}, pg_temp as $$
 declare
-    v_metadata jsonb;
+    v_metadata text;
 begin
-    loop
+    for v_tries in 1 .. 1000 loop
         insert into parlant_store_session as s (
             namespace, session_id, full_names, metadata, state,
             next_position, item_count, tokens, created_at, updated_at, expires_at
         ) values (
-            p_namespace, p_session_id, p_names, p_metadata, '{}',
+            p_namespace, p_session_id, p_names, p_metadata::jsonb, '{}',
             0, 0, 0, p_now, p_now, p_expires_at
         )
         on conflict (namespace, session_id) do update set
-            metadata = case when p_merge then s.metadata || p_metadata else p_metadata end,
+            metadata = case
+                when p_merge then s.metadata || p_metadata::jsonb else p_metadata::jsonb
+            end,
             updated_at = p_now,
             expires_at = coalesce(p_expires_at, s.expires_at)
         where s.expires_at is null or s.expires_at > p_now
         returning s.metadata into v_metadata;
         exit when found;
-        perform parlant_store_bury(p_namespace, p_session_id, p_now);
+        perform parlant_store_bury(p_namespace, p_session_id, p_now, v_tries);
     end loop;
     return v_metadata;
 end $$;
@@ -328,4 +346,5 @@ begin
         order by expires_at limit p_limit for update skip locked
     );
     get diagnostics v_documents = row_count;
+    perform parlant_store_forget_requests(p_limit);
 end $$;

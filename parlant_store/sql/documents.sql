@@ -1,0 +1,304 @@
+-- Documents. A filter is as parlant_store_where takes it; p_columns is an object of the columns
+-- that repeat fields of the document, for those that it has.
+
+-- Stores a document, in place of one whose time has come; false when its id is taken.
+create or replace function {schema}.parlant_store_insert_one(
+    p_collection text, p_document text, p_columns jsonb, p_now timestamptz
+) returns boolean language plpgsql set search_path to {schema}, pg_temp as $$
+begin
+    insert into parlant_store_document as d (
+        collection, id, version, creation_utc, session_id, customer_id, agent_id, data, updated_at
+    ) values (
+        p_collection, p_columns ->> 'id', p_columns ->> 'version', p_columns ->> 'creation_utc',
+        p_columns ->> 'session_id', p_columns ->> 'customer_id', p_columns ->> 'agent_id',
+        p_document::jsonb, p_now
+    )
+    on conflict (collection, id) do update set
+        version = excluded.version, creation_utc = excluded.creation_utc,
+        session_id = excluded.session_id, customer_id = excluded.customer_id,
+        agent_id = excluded.agent_id, data = excluded.data,
+        updated_at = excluded.updated_at, expires_at = excluded.expires_at
+    where d.expires_at <= p_now;
+    return found;
+end $$;
+
+-- Stores a document and returns its text; if one that p_group finds has its number already
+-- (p_taken), with the next after the highest of these. Null when its id is taken. Whoever
+-- has the same p_turn waits.
+create or replace function {schema}.parlant_store_insert_numbered(
+    p_collection text, p_document text, p_columns jsonb, p_number text,
+    p_group jsonb, p_taken jsonb, p_turn text, p_now timestamptz
+) returns text language plpgsql set search_path to {schema}, pg_temp as $$
+declare
+    v_data jsonb := p_document;
+    v_taken boolean;
+    v_next numeric;
+begin
+    perform pg_advisory_xact_lock(hashtextextended(p_turn, 0));
+    execute format(
+        'select exists (select from parlant_store_document where %s)',
+        parlant_store_matching(p_collection, p_taken, p_now)
+    ) into v_taken;
+    if v_taken then
+        execute format(
+            'select floor((data ->> %L)::numeric) + 1 from parlant_store_document'
+            ' where %s order by %s limit 1',
+            p_number, parlant_store_matching(p_collection, p_group, p_now),
+            parlant_store_order(jsonb_build_array(jsonb_build_array(p_number, 'desc')))
+        ) into v_next;
+        v_data := v_data || jsonb_build_object(p_number, v_next);
+    end if;
+    if parlant_store_insert_one(p_collection, v_data::text, p_columns, p_now) then
+        return v_data;
+    end if;
+    return null;
+end $$;
+
+-- Returns {"documents": texts, "total": how many match, up to p_count_to} from the place
+-- (p_created, p_id) on, unless that is null; no total with a null p_count_to.
+create or replace function {schema}.parlant_store_find(
+    p_collection text, p_filter jsonb, p_limit bigint, p_created text, p_id text,
+    p_direction text, p_count_to bigint, p_now timestamptz
+) returns json language plpgsql stable set search_path to {schema}, pg_temp as $$
+declare
+    v_where text := parlant_store_matching(p_collection, p_filter, p_now);
+    v_order text;
+    v_documents json;
+    v_total bigint;
+begin
+    if p_direction not in ('asc', 'desc') then
+        raise invalid_parameter_value using message = format('%L is no direction', p_direction);
+    end if;
+    if p_created is not null then
+        v_where := v_where || format(
+            ' and (coalesce(creation_utc, ''''), coalesce(id, '''')) %s (%L, %L)',
+            case p_direction when 'asc' then '>' else '<' end, p_created, p_id
+        );
+    end if;
+    v_order := format(
+        'coalesce(creation_utc, '''') %1$s, coalesce(id, '''') %1$s', p_direction
+    );
+    execute format(
+        'select coalesce(json_agg(data::text), ''[]'') from ('
+        'select data from parlant_store_document where %s order by %s limit %L) page',
+        v_where, v_order, p_limit
+    ) into v_documents;
+    if p_count_to is not null then
+        -- In order, so that counting a few walks an index and not the table.
+        execute format(
+            'select count(*) from ('
+            'select from parlant_store_document where %s order by %s limit %L) counted',
+            v_where, v_order, p_count_to
+        ) into v_total;
+    end if;
+    return json_build_object('documents', v_documents, 'total', v_total);
+end $$;
+
+-- Returns the text of the first document that p_filter finds, sorted as parlant_store_order
+-- says; null for none.
+create or replace function {schema}.parlant_store_find_one(
+    p_collection text, p_filter jsonb, p_sort jsonb, p_now timestamptz
+) returns text language plpgsql stable set search_path to {schema}, pg_temp as $$
+declare
+    v_document text;
+begin
+    execute format(
+        'select data from parlant_store_document where %s order by %s limit 1',
+        parlant_store_matching(p_collection, p_filter, p_now), parlant_store_order(p_sort)
+    ) into v_document;
+    return v_document;
+end $$;
+
+-- Locks the first document that p_filter finds and returns its key; null for none.
+create or replace function {schema}.parlant_store_lock_one(
+    p_collection text, p_filter jsonb, p_now timestamptz
+) returns bigint language plpgsql set search_path to {schema}, pg_temp as $$
+declare
+    v_key bigint;
+begin
+    execute format(
+        'select key from parlant_store_document where %s order by %s limit 1 for update',
+        parlant_store_matching(p_collection, p_filter, p_now), parlant_store_order('[]')
+    ) into v_key;
+    return v_key;
+end $$;
+
+-- Merges p_document into the first that p_filter finds; with p_upsert, inserts it when there
+-- is none, while whoever has the same p_turn waits. Returns {"matched", "document": text},
+-- the document null when its id is taken; null when nothing was to be done.
+create or replace function {schema}.parlant_store_update_one(
+    p_collection text, p_filter jsonb, p_document text, p_columns jsonb,
+    p_upsert boolean, p_turn text, p_now timestamptz
+) returns json language plpgsql set search_path to {schema}, pg_temp as $$
+declare
+    v_key bigint;
+    v_document text;
+begin
+    if p_upsert then
+        perform pg_advisory_xact_lock(hashtextextended(p_turn, 0));
+    end if;
+    v_key := parlant_store_lock_one(p_collection, p_filter, p_now);
+    if v_key is not null then
+        update parlant_store_document d set
+            data = d.data || p_document::jsonb,
+            updated_at = p_now,
+            id = case when p_columns ? 'id' then p_columns ->> 'id' else d.id end,
+            version = case
+                when p_columns ? 'version' then p_columns ->> 'version' else d.version
+            end,
+            creation_utc = case
+                when p_columns ? 'creation_utc' then p_columns ->> 'creation_utc'
+                else d.creation_utc
+            end,
+            session_id = case
+                when p_columns ? 'session_id' then p_columns ->> 'session_id' else d.session_id
+            end,
+            customer_id = case
+                when p_columns ? 'customer_id' then p_columns ->> 'customer_id'
+                else d.customer_id
+            end,
+            agent_id = case
+                when p_columns ? 'agent_id' then p_columns ->> 'agent_id' else d.agent_id
+            end
+        where collection = p_collection and key = v_key
+        returning data into v_document;
+        return json_build_object('matched', true, 'document', v_document);
+    elsif p_upsert then
+        if parlant_store_insert_one(p_collection, p_document, p_columns, p_now) then
+            v_document := p_document::jsonb;
+        end if;
+        return json_build_object('matched', false, 'document', v_document);
+    end if;
+    return null;
+end $$;
+
+-- Removes the first document that p_filter finds and returns its text; null for none.
+create or replace function {schema}.parlant_store_delete_one(
+    p_collection text, p_filter jsonb, p_now timestamptz
+) returns text language plpgsql set search_path to {schema}, pg_temp as $$
+declare
+    v_key bigint := parlant_store_lock_one(p_collection, p_filter, p_now);
+    v_document text;
+begin
+    delete from parlant_store_document where collection = p_collection and key = v_key
+        returning data into v_document;
+    return v_document;
+end $$;
+
+-- Returns the collections that hold documents, one step into the index for each.
+create or replace function {schema}.parlant_store_list_collections(p_now timestamptz)
+returns json language sql stable set search_path to {schema}, pg_temp as $$
+    with recursive names (name) as (
+        select min(collection) from parlant_store_document
+        union all
+        select (select min(collection) from parlant_store_document where collection > name)
+        from names where name is not null
+    )
+    select coalesce(json_agg(name order by name), '[]') from names where exists (
+        select from parlant_store_document
+        where collection = name and (expires_at is null or expires_at > p_now)
+    )
+$$;
+
+-- Removes every document of the collection and returns how many there were.
+create or replace function {schema}.parlant_store_drop_collection(p_collection text)
+returns bigint language plpgsql set search_path to {schema}, pg_temp as $$
+declare
+    v_documents bigint;
+begin
+    delete from parlant_store_document where collection = p_collection;
+    get diagnostics v_documents = row_count;
+    return v_documents;
+end $$;
+
+-- Returns [key, text] of one document of each version, those without a version as one. It
+-- goes from each to the next in the order of the index on versions, at whatever number.
+create or replace function {schema}.parlant_store_list_versions(
+    p_collection text, p_now timestamptz
+) returns json language sql stable set search_path to {schema}, pg_temp as $$
+    with recursive firsts (key) as (
+        select (
+            select d.key from parlant_store_document d
+            where d.collection = p_collection and d.version is not null
+                and (d.expires_at is null or d.expires_at > p_now)
+            order by d.version, d.key limit 1
+        )
+        union all
+        select (
+            select d.key from parlant_store_document d
+            where d.collection = p_collection
+                and d.version > (
+                    select version from parlant_store_document
+                    where collection = p_collection and key = firsts.key
+                )
+                and (d.expires_at is null or d.expires_at > p_now)
+            order by d.version, d.key limit 1
+        )
+        from firsts where key is not null
+    )
+    select coalesce(json_agg(json_build_array(key, data::text) order by key), '[]')
+    from parlant_store_document where collection = p_collection and key in (
+        select key from firsts where key is not null
+        union all
+        select (
+            select d.key from parlant_store_document d
+            where d.collection = p_collection and d.version is null
+                and (d.expires_at is null or d.expires_at > p_now)
+            order by d.version, d.key limit 1
+        )
+    )
+$$;
+
+-- Returns [key, text] of documents of one version, or of those without, after key p_after.
+create or replace function {schema}.parlant_store_read_version(
+    p_collection text, p_version text, p_after bigint, p_limit bigint, p_now timestamptz
+) returns json language plpgsql stable set search_path to {schema}, pg_temp as $$
+declare
+    v_page json;
+begin
+    execute format(
+        'select coalesce(json_agg(json_build_array(key, data::text)), ''[]'') from ('
+        'select key, data from parlant_store_document'
+        ' where collection = %L and %s and (expires_at is null or expires_at > %L)'
+        ' order by version, key limit %L) page',
+        p_collection,
+        case
+            when p_version is null then format('version is null and key > %L', p_after)
+            else format(
+                '(version, key) > (%1$L, %2$L) and version <= %1$L', p_version, p_after
+            )
+        end,
+        p_now, p_limit
+    ) into v_page;
+    return v_page;
+end $$;
+
+-- Puts documents in place of those that are still as they were read: p_documents is an array
+-- of objects of the row's columns with its key and its old text. Returns the keys of those
+-- that were replaced. Rows are locked in one order, whatever order others lock them in.
+create or replace function {schema}.parlant_store_replace(p_documents jsonb, p_now timestamptz)
+returns json language plpgsql set search_path to {schema}, pg_temp as $$
+declare
+    v_keys json;
+begin
+    with new as (
+        select * from jsonb_to_recordset(p_documents) as new (
+            key bigint, old text, collection text, id text, version text, creation_utc text,
+            session_id text, customer_id text, agent_id text, data text
+        )
+    ), locked as (
+        select key from parlant_store_document where key in (select key from new)
+        order by key for update
+    ), replaced as (
+        update parlant_store_document d set
+            collection = new.collection, id = new.id, version = new.version,
+            creation_utc = new.creation_utc, session_id = new.session_id,
+            customer_id = new.customer_id, agent_id = new.agent_id,
+            data = new.data::jsonb, updated_at = p_now
+        from locked join new using (key)
+        where d.key = locked.key and d.data::text = new.old
+        returning d.key
+    )
+    select coalesce(json_agg(key), '[]') into v_keys from replaced;
+    return v_keys;
+end $$;

@@ -1,0 +1,149 @@
+-- Reading sessions, each in one answer that no limit on rows cuts.
+
+-- Returns the latest p_limit items as an array of their texts, oldest first; all when null.
+create or replace function {schema}.parlant_store_get_items(
+    p_namespace text, p_session_id text, p_limit bigint, p_now timestamptz
+) returns json language sql stable set search_path to {schema}, pg_temp as $$
+    select coalesce(json_agg(data order by position), '[]') from (
+        select position, data from parlant_store_session_item
+        where session_key = (
+            select key from parlant_store_session
+            where namespace = p_namespace and session_id = p_session_id
+                and (expires_at is null or expires_at > p_now)
+        )
+        order by position desc limit p_limit
+    ) latest
+$$;
+
+-- What a listing says of a session.
+create or replace function {schema}.parlant_store_describe(p_session parlant_store_session)
+returns json language sql stable set search_path to {schema}, pg_temp as $$
+    select json_build_object(
+        'namespace', p_session.namespace, 'session_id', p_session.session_id,
+        'full_names', p_session.full_names, 'user_id', p_session.user_id,
+        'item_count', p_session.item_count, 'tokens', p_session.tokens,
+        'metadata', p_session.metadata::text, 'created_at', p_session.created_at,
+        'updated_at', p_session.updated_at, 'expires_at', p_session.expires_at
+    )
+$$;
+
+-- Returns what a listing says of the session; null when there is none.
+create or replace function {schema}.parlant_store_get_session(
+    p_namespace text, p_session_id text, p_now timestamptz
+) returns json language sql stable set search_path to {schema}, pg_temp as $$
+    select parlant_store_describe(s) from parlant_store_session s
+    where namespace = p_namespace and session_id = p_session_id
+        and (expires_at is null or expires_at > p_now)
+$$;
+
+-- Returns a session's state and the texts of its items; null when there is no session.
+create or replace function {schema}.parlant_store_load(
+    p_namespace text, p_session_id text, p_now timestamptz
+) returns json language sql stable set search_path to {schema}, pg_temp as $$
+    select json_build_object(
+        'key', key, 'next_position', next_position, 'item_count', item_count,
+        'state', state::text, 'items', (
+            select coalesce(json_agg(data order by position), '[]')
+            from parlant_store_session_item where session_key = s.key
+        )
+    ) from parlant_store_session s
+    where namespace = p_namespace and session_id = p_session_id
+        and (expires_at is null or expires_at > p_now)
+$$;
+
+-- The condition that narrows a listing; what is null does not. p_prefix is what session_id
+-- begins with, p_filter a filter on the metadata (parlant_store_where).
+create or replace function {schema}.parlant_store_narrowed(
+    p_namespace text, p_user_id text, p_prefix text, p_since timestamptz, p_filter jsonb,
+    p_now timestamptz
+) returns text language sql stable set search_path to {schema}, pg_temp as $$
+    select concat_ws(' and ',
+        format('(expires_at is null or expires_at > %L)', p_now),
+        case when p_namespace is not null then format('namespace = %L', p_namespace) end,
+        case when p_user_id is not null then format('user_id = %L', p_user_id) end,
+        case when p_prefix <> '' then
+            format('session_id >= %1$L and starts_with(session_id, %1$L)', p_prefix)
+        end,
+        case when p_since is not null then format('updated_at >= %L', p_since) end,
+        case when p_filter is not null then parlant_store_where(p_filter, 'metadata') end
+    )
+$$;
+
+-- Returns sessions by namespace and session_id, after those of p_after_namespace and
+-- p_after_session_id unless these are null.
+create or replace function {schema}.parlant_store_list_sessions(
+    p_namespace text, p_user_id text, p_prefix text, p_since timestamptz, p_filter jsonb,
+    p_limit bigint, p_after_namespace text, p_after_session_id text, p_now timestamptz
+) returns json language plpgsql stable set search_path to {schema}, pg_temp as $$
+declare
+    v_where text := parlant_store_narrowed(
+        p_namespace, p_user_id, p_prefix, p_since, p_filter, p_now
+    );
+    v_page json;
+begin
+    if p_after_session_id is not null then
+        v_where := v_where || format(
+            ' and (namespace, session_id) > (%L, %L)', p_after_namespace, p_after_session_id
+        );
+    end if;
+    execute format(
+        'select coalesce(json_agg(parlant_store_describe(s)), ''[]'') from ('
+        'select * from parlant_store_session where %s'
+        ' order by namespace, session_id limit %L) s',
+        v_where, p_limit
+    ) into v_page;
+    return v_page;
+end $$;
+
+-- Returns the least of sessions in the order in which they began, after the one of key
+-- p_after: an array for each.
+create or replace function {schema}.parlant_store_list_summaries(
+    p_namespace text, p_user_id text, p_prefix text, p_since timestamptz, p_filter jsonb,
+    p_limit bigint, p_after bigint, p_now timestamptz
+) returns json language plpgsql stable set search_path to {schema}, pg_temp as $$
+declare
+    v_page json;
+begin
+    execute format(
+        'select coalesce(json_agg(json_build_array('
+        'key, namespace, session_id, item_count, extract(epoch from created_at)::float8,'
+        ' extract(epoch from updated_at)::float8, full_names)), ''[]'') from ('
+        'select * from parlant_store_session where %s and key > %L order by key limit %L) s',
+        parlant_store_narrowed(p_namespace, p_user_id, p_prefix, p_since, p_filter, p_now),
+        p_after, p_limit
+    ) into v_page;
+    return v_page;
+end $$;
+
+-- Returns the sessions that match p_query, a tsquery, the best first: an array of namespace,
+-- session_id, full_names, score and text for each of at most p_texts items that match best.
+create or replace function {schema}.parlant_store_search(
+    p_query text, p_namespace text, p_limit bigint, p_texts bigint, p_now timestamptz
+) returns json language sql stable set search_path to {schema}, pg_temp as $$
+    with hits as materialized (
+        select session_key, position, text, ts_rank(terms, p_query::tsquery) as score
+        from parlant_store_session_item where terms @@ p_query::tsquery
+    ), best as (
+        select session_key, sum(score) as score from hits group by session_key
+    ), first as (
+        select best.session_key, best.score, s.namespace, s.session_id, s.full_names
+        from best cross join lateral (
+            select namespace, session_id, full_names, expires_at
+            from parlant_store_session where key = best.session_key limit 1
+        ) s
+        where (s.expires_at is null or s.expires_at > p_now)
+            and (p_namespace is null or s.namespace = p_namespace)
+        order by best.score desc, s.session_id, s.namespace limit p_limit
+    ), shown as (
+        select session_key, text, row_number() over (
+            partition by session_key order by score desc, position
+        ) as number
+        from hits where session_key in (select session_key from first)
+    )
+    select coalesce(json_agg(
+        json_build_array(
+            first.namespace, first.session_id, first.full_names, first.score, shown.text
+        ) order by first.score desc, first.session_id, first.namespace, shown.number
+    ), '[]')
+    from first join shown on shown.session_key = first.session_key and shown.number <= p_texts
+$$;
