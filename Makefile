@@ -10,6 +10,9 @@ BIN = $(VENV)/bin
 SELECTOOLS_VENV = $(VENV)-selectools
 SELECTOOLS_BIN = $(SELECTOOLS_VENV)/bin
 SELECTOOLS_TEST = $(SELECTOOLS_BIN)/python -m pytest tests/selectools
+# What the frameworks' adapters do, on a store that is reached over HTTP.
+OVER_HTTP = tests/test_openai_agents.py tests/test_parlant.py tests/test_parlant_opening.py \
+	tests/test_parlant_stores.py
 # What the tests of Supabase start; POSTGREST may name another executable of PostgREST 12.
 export POSTGREST ?= $(abspath $(VENV))/npm/postgrest
 SERVE ?= yes
@@ -49,6 +52,8 @@ test: $(BIN)/test-ready $(SELECTOOLS_BIN)/test-ready $(POSTGREST)
 	$(BIN)/python -m tests.servers $(BIN)/python -m pytest
 	env -u DATABASE_URL $(SELECTOOLS_TEST)
 	$(SELECTOOLS_BIN)/python -m tests.servers $(SELECTOOLS_TEST)
+	STORE=supabase $(BIN)/python -m tests.servers $(BIN)/python -m pytest -m 'not orm' $(OVER_HTTP)
+	STORE=supabase $(SELECTOOLS_BIN)/python -m tests.servers $(SELECTOOLS_TEST) -m 'not orm'
 
 check: $(BIN)/test-ready
 	$(BIN)/ruff check .

@@ -1,5 +1,9 @@
-"""One run is on one database: SQLite, or the PostgreSQL that DATABASE_URL names."""
+"""One run is on one database: SQLite, or the PostgreSQL that DATABASE_URL names.
 
+With STORE=supabase the default store of a run on PostgreSQL is reached over HTTP.
+"""
+
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +15,12 @@ from parlant_store import stores
 from parlant_store.backends.base import BaseBackend
 from parlant_store.models import Document
 
+OVER_HTTP = os.environ.get("STORE") == "supabase"
+
+if OVER_HTTP:
+    from tests.supabase.conftest import project as project
+    from tests.supabase.conftest import stack as stack
+
 VENDOR = settings.DATABASES["default"]["ENGINE"].rpartition(".")[2]
 OTHERS = {"sqlite3": ["postgresql", "supabase"], "postgresql": ["sqlite"]}[VENDOR]
 
@@ -19,11 +29,22 @@ collect_ignore = [str(Path(__file__).parent / other) for other in OTHERS]
 
 
 def pytest_report_header() -> str:
-    return f"database: {VENDOR}"
+    return f"database: {VENDOR}, over {'HTTP' if OVER_HTTP else 'its driver'}"
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _threads_end_before_the_database(django_db_setup: None) -> Iterator[None]:
+def _threads_end_before_the_database(
+    django_db_setup: None, request: pytest.FixtureRequest
+) -> Iterator[None]:
+    if OVER_HTTP:
+        stack = request.getfixturevalue("project")
+        settings.PARLANT_STORES = {
+            "default": {
+                "BACKEND": "parlant_store.backends.supabase.SupabaseBackend",
+                "OPTIONS": {"url": stack.url, "key": stack.service_key},
+            }
+        }
+        stores.forget()
     yield
     stores.close_all()
 

@@ -1,11 +1,17 @@
 """What Parlant asks most reads about as much as it returns, however much is stored."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.db import connection
+from parlant.core.sessions import SessionDocumentStore
 
+from parlant_store.adapters.parlant import DocumentDatabase
+from parlant_store.adapters.waiting import run
+from parlant_store.backends.orm.connection import fetch
+from parlant_store.models import Document
 from parlant_store.types import DocumentCursor
 from tests.conftest import VENDOR
 from tests.work import work_of
@@ -202,3 +208,37 @@ def test_hot_queries_read_what_they_return(store):
             assert too_much(store, "plans for any value") == {}
         finally:
             connection.close()
+
+
+def test_reopening_a_large_store_reads_next_to_nothing(store):
+    sql = (
+        "INSERT INTO parlant_store_document"
+        " (collection, id, version, creation_utc, agent_id, customer_id, data, updated_at)"
+        " SELECT 'p_sessions', 's' || n, '0.9.0', '2030', 'a', 'c', {}, CURRENT_TIMESTAMP FROM {}"
+    )
+    if VENDOR == "postgresql":
+        data = "jsonb_build_object('id', 's' || n, 'version', '0.9.0')"
+        sql = sql.format(data, "generate_series(1, 100000) n")
+    else:
+        numbers = "WITH RECURSIVE t (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t LIMIT 100000) "
+        sql = numbers + sql.format("json_object('id', 's' || n, 'version', '0.9.0')", "t")
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        cursor.execute("ANALYZE")
+    assert Document.objects.count() == 100_000
+    statements: list[tuple[str, Any]] = []
+
+    def record(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        statements.append((sql, params))
+        return execute(sql, params, many, context)
+
+    async def open_store() -> None:
+        # The thread that rested last works next: one thread makes all calls of one task.
+        await run(store, lambda: connection.execute_wrappers.append(record))
+        await SessionDocumentStore(DocumentDatabase(table_prefix="p_")).__aenter__()
+        await run(store, lambda: connection.execute_wrappers.clear())
+
+    asyncio.run(open_store())
+    reads = [each for each in statements if each[0].lstrip().startswith(("SELECT", "WITH"))]
+    assert len(reads) > 5
+    assert work_of(lambda: [fetch(connection, *read) for read in reads]) < 100

@@ -22,6 +22,7 @@ from parlant_store.adapters.waiting import run
 from parlant_store.exceptions import DuplicateDocument
 from parlant_store.models import Document
 from parlant_store.types import PROMOTED
+from tests.conftest import OVER_HTTP
 from tests.parlant_life import LIVES, Tale, open_store
 from tests.test_processes import database_url as database_url
 from tests.test_processes import finish
@@ -298,7 +299,7 @@ class Work:
 async def cancel_some(tasks: list[asyncio.Task[None]], chance: random.Random) -> None:
     while pending := [task for task in tasks if not task.done()]:
         for _ in range(chance.randint(1, 40)):
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.0001 if OVER_HTTP else 0)
         if chance.random() < 0.25:
             chance.choice(pending).cancel()
 

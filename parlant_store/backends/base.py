@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
 from django.utils import timezone
 
 from parlant_store.backends.arguments import SessionName, check_ttl
@@ -118,7 +119,12 @@ class BaseBackend(SessionMethods, DocumentMethods):
         return threads
 
     def release_thread(self) -> None:
-        """Let go what the calling thread of ``submit`` holds; it is about to end."""
+        """Let go what the calling thread of ``submit`` holds; it is about to end.
+
+        Receivers of signals may have used Django's connections there, whatever the medium.
+        """
+        for connection in connections.all(initialized_only=True):
+            connection.close()
 
     def check(self) -> list[CheckMessage]:
         """What ``manage.py check`` should say about this store."""

@@ -16,7 +16,7 @@ create or replace function {schema}.parlant_store_get_items(
 $$;
 
 -- What a listing says of a session.
-create or replace function {schema}.parlant_store_describe(p_session parlant_store_session)
+create or replace function {schema}.parlant_store_describe(p_session {schema}.parlant_store_session)
 returns json language sql stable set search_path to {schema}, pg_temp as $$
     select json_build_object(
         'namespace', p_session.namespace, 'session_id', p_session.session_id,

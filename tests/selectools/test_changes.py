@@ -139,6 +139,7 @@ def test_a_memory_that_was_cleared(sessions):
     assert saved(sessions, kept) == (2, 0)
 
 
+@pytest.mark.orm
 @pytest.mark.parametrize("length", [40, 1_000])
 @pytest.mark.parametrize("session_id", ["s", "with:colons:too"])
 def test_saving_and_loading_are_one_statement_each(sessions, other, session_id, length):
@@ -193,6 +194,7 @@ def test_what_others_write_meanwhile_is_noticed(sessions, other, store, meanwhil
     assert saved(sessions, kept)[0] == 6
 
 
+@pytest.mark.orm
 def test_what_was_rolled_back_is_forgotten(sessions, store):
     kept = memory(*turns(1))
     saved(sessions, kept)
@@ -225,6 +227,7 @@ def test_what_was_rolled_back_to_a_savepoint_is_forgotten(sessions, store):
     assert saved(sessions, kept) == (2, 0)
 
 
+@pytest.mark.orm
 def test_saving_belongs_to_the_callers_transaction(sessions):
     with pytest.raises(ZeroDivisionError), transaction.atomic():
         sessions.save("s", memory(*turns(1)))

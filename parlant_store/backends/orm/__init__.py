@@ -318,10 +318,6 @@ class OrmBackend(BaseBackend):
         # Threads of one process only fight for SQLite's single write lock.
         return 1 if self._connection(write=True).vendor == "sqlite" else threads
 
-    def release_thread(self) -> None:
-        for connection in connections.all(initialized_only=True):
-            connection.close()
-
     def check(self) -> list[CheckMessage]:
         connection = self._connection(write=True)
         where = f"the store {self.alias!r}"

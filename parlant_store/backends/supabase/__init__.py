@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SupabaseBackend"]
 
-TIMEOUT = 20.0
+TIMEOUT = 30.0
 """Seconds that a call may take, its repeats included, unless the option says otherwise."""
 
 

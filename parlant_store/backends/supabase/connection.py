@@ -57,7 +57,8 @@ class Connection:
         """
         self._make = make
         self._token = token
-        self._patience = timeout / 2
+        self._patience = timeout / 3
+        self._last_start = timeout - self._patience
         self._lock = threading.Lock()
         self._client: Client | None = None
         self._process = 0
@@ -86,7 +87,7 @@ class Connection:
         from httpx import TransportError
         from postgrest.exceptions import APIError
 
-        last = time.monotonic() + self._patience
+        last = time.monotonic() + self._last_start
         pause = _FIRST_PAUSE
         while True:
             try:

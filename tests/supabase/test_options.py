@@ -1,0 +1,133 @@
+"""Keys, tokens, clients and schemas; what is wrong with them is said without telling them."""
+
+import logging
+
+import httpx
+import psycopg
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from supabase import ClientOptions, create_client
+
+from parlant_store.backends.supabase import SupabaseBackend
+from parlant_store.conf import build
+from parlant_store.exceptions import AccessDenied, BackendError
+from parlant_store.sql.functions import functions_sql
+from tests.contract.sessions import numbered
+
+URL = "https://project.supabase.co"
+
+
+@pytest.mark.parametrize("which", ["service_key", "secret_key"])
+def test_keys_of_both_kinds(make_store, project, which):
+    store = make_store(key=getattr(project, which))
+    store.add_items("s", numbered(1))
+    assert store.get_items("s") == numbered(1)
+
+
+@pytest.mark.parametrize("which", ["anon_key", "publishable_key"])
+def test_keys_for_the_public_reach_nothing(make_store, project, which):
+    store = make_store(key=getattr(project, which))
+    for call in (
+        lambda: store.get_items("s"),
+        lambda: store.add_items("s", numbered(1)),
+        lambda: store.find("c"),
+        lambda: store.insert_one("c", {"id": "a"}),
+    ):
+        with pytest.raises(AccessDenied, match="supabase_sql"):
+            call()
+
+
+def test_a_token_is_asked_for_at_each_call(make_store, project):
+    tokens = [project.service_key, project.anon_key]
+    given = iter(tokens)
+    store = make_store(key=project.anon_key, access_token=lambda: next(given))
+    assert store.get_items("s") == []
+    with pytest.raises(AccessDenied):
+        store.get_items("s")
+    make_store(key=project.anon_key, access_token=project.service_key).get_items("s")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"expires_in": -60}, "expired"), ({"secret": "x" * 40}, "refused"), ({}, "refuses")],
+    ids=["expired", "forged", "a user"],
+)
+def test_tokens_that_are_refused(make_store, project, change, said):
+    secret = change.pop("secret", None)
+    token = project.user_token("ada", **change)
+    if secret:
+        token = project.sign({"role": "service_role"}, secret)
+    store = make_store(key=project.publishable_key, access_token=token)
+    with pytest.raises(AccessDenied, match=said) as caught:
+        store.get_items("s")
+    assert token not in str(caught.value)
+
+
+def test_a_client_that_the_caller_made(make_store, project):
+    with httpx.Client(timeout=5) as http:
+        options = ClientOptions(httpx_client=http)
+        client = create_client(project.url, project.service_key, options)
+        store = make_store(url=None, key=None, client=client)
+        store.add_items("s", numbered(1))
+        store.close()
+        assert store.get_items("s") == numbered(1)
+        client.postgrest.from_("parlant_store_session").select("*").execute()
+
+
+def test_a_schema_that_is_not_exposed(make_store):
+    with pytest.raises(BackendError, match="expose the schema"):
+        make_store(schema="elsewhere").get_items("s")
+
+
+def test_functions_that_are_missing(make_store, project):
+    with psycopg.connect(project.dsn, autocommit=True) as session:
+        session.execute("drop function parlant_store_get_items")
+        project.reload()
+        try:
+            with pytest.raises(BackendError, match="supabase_sql"):
+                make_store(timeout=2).get_items("s")
+        finally:
+            session.execute(functions_sql("public"))
+            session.execute("revoke execute on function parlant_store_get_items from public")
+            session.execute("grant execute on function parlant_store_get_items to service_role")
+            project.reload()
+    assert make_store().get_items("s") == []
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, "needs a url like https"),
+        ({"url": "project.supabase.co", "key": "k"}, "needs a url like https"),
+        ({"url": "", "key": "k"}, "SUPABASE_URL"),
+        ({"url": URL}, "SUPABASE_KEY"),
+        ({"url": URL, "key": " "}, "SUPABASE_KEY"),
+        ({"url": URL, "key": "k", "timeout": 0}, "timeout"),
+        ({"url": URL, "key": "k", "timeout": True}, "timeout"),
+        ({"url": URL, "key": "k", "access_token": ""}, "access_token"),
+        ({"url": URL, "key": "k", "client": object()}, "leave out"),
+        ({"url": URL, "key": "k", "ttl_seconds": -1}, "ttl_seconds"),
+        ({"url": URL, "key": "k", "using": "default"}, "using"),
+    ],
+    ids=str,
+)
+def test_options_that_are_wrong(options, said):
+    with pytest.raises(ImproperlyConfigured, match=said):
+        build(
+            "s",
+            {"BACKEND": "parlant_store.backends.supabase.SupabaseBackend", "OPTIONS": options},
+        )
+
+
+def test_secrets_are_never_said(make_store, project, caplog):
+    store = make_store(key="sb_secret_wrong", access_token="a.very.secret")
+    with caplog.at_level(logging.DEBUG), pytest.raises(AccessDenied) as caught:
+        store.get_items("s")
+    said = f"{caught.value!r} {caught.value.__cause__!r} {store!r} {caplog.text}"
+    assert "secret" not in said
+
+
+def test_the_package_is_needed(monkeypatch):
+    monkeypatch.setattr("parlant_store.backends.supabase.find_spec", lambda name: None)
+    with pytest.raises(ImproperlyConfigured, match=r"django-parlant-store\[supabase\]"):
+        SupabaseBackend("s", url=URL, key="k")
