@@ -46,3 +46,6 @@ begin
     end;
     return true;
 end $$;
+
+revoke all on function {schema}.parlant_store_ensure_index(text, text, jsonb, boolean)
+    from public;

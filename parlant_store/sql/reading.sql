@@ -117,33 +117,46 @@ end $$;
 
 -- Returns the sessions that match p_query, a tsquery, the best first: an array of namespace,
 -- session_id, full_names, score and text for each of at most p_texts items that match best.
+-- Under row level security the index on terms cannot serve: there, the items of the sessions
+-- that the role sees are looked through, and nobody else's.
 create or replace function {schema}.parlant_store_search(
     p_query text, p_namespace text, p_limit bigint, p_texts bigint, p_now timestamptz
-) returns json language sql stable set search_path to {schema}, pg_temp as $$
-    with hits as materialized (
-        select session_key, position, text, ts_rank(terms, p_query::tsquery) as score
-        from parlant_store_session_item where terms @@ p_query::tsquery
-    ), best as (
-        select session_key, sum(score) as score from hits group by session_key
-    ), first as (
-        select best.session_key, best.score, s.namespace, s.session_id, s.full_names
-        from best cross join lateral (
-            select namespace, session_id, full_names, expires_at
-            from parlant_store_session where key = best.session_key limit 1
-        ) s
-        where (s.expires_at is null or s.expires_at > p_now)
-            and (p_namespace is null or s.namespace = p_namespace)
-        order by best.score desc, s.session_id, s.namespace limit p_limit
-    ), shown as (
-        select session_key, text, row_number() over (
-            partition by session_key order by score desc, position
-        ) as number
-        from hits where session_key in (select session_key from first)
-    )
-    select coalesce(json_agg(
-        json_build_array(
-            first.namespace, first.session_id, first.full_names, first.score, shown.text
-        ) order by first.score desc, first.session_id, first.namespace, shown.number
-    ), '[]')
-    from first join shown on shown.session_key = first.session_key and shown.number <= p_texts
-$$;
+) returns json language plpgsql stable set search_path to {schema}, pg_temp as $$
+declare
+    v_rows json;
+begin
+    execute format(
+        $sql$
+        with hits as materialized (
+            select session_key, position, text, ts_rank(terms, $1::tsquery) as score
+            from parlant_store_session_item where terms @@ $1::tsquery %s
+        ), best as (
+            select session_key, sum(score) as score from hits group by session_key
+        ), first as (
+            select best.session_key, best.score, s.namespace, s.session_id, s.full_names
+            from best cross join lateral (
+                select namespace, session_id, full_names, expires_at
+                from parlant_store_session where key = best.session_key limit 1
+            ) s
+            where (s.expires_at is null or s.expires_at > $5)
+                and ($2 is null or s.namespace = $2)
+            order by best.score desc, s.session_id, s.namespace limit $3
+        ), shown as (
+            select session_key, text, row_number() over (
+                partition by session_key order by score desc, position
+            ) as number
+            from hits where session_key in (select session_key from first)
+        )
+        select coalesce(json_agg(
+            json_build_array(
+                first.namespace, first.session_id, first.full_names, first.score, shown.text
+            ) order by first.score desc, first.session_id, first.namespace, shown.number
+        ), '[]')
+        from first join shown on shown.session_key = first.session_key and shown.number <= $4
+        $sql$,
+        case when row_security_active('parlant_store_session_item') then
+            'and session_key = any (array(select key from parlant_store_session))'
+        end
+    ) into v_rows using p_query, p_namespace, p_limit, p_texts, p_now;
+    return v_rows;
+end $$;

@@ -7,6 +7,12 @@ from parlant_store.sql.operations import OutsideModels
 
 SQLITE_TABLE = "parlant_store_session_item_fts"
 
+
+def terms_index(table: str) -> str:
+    """The statement that makes the index on PostgreSQL; ``table`` is a quoted name."""
+    return f"CREATE INDEX IF NOT EXISTS parlant_store_item_terms ON {table} USING gin (terms)"
+
+
 # The terms are words with spaces already: all that is no ASCII belongs to a word. The table
 # keeps an index alone, of what is in the items' column.
 _SQLITE = (
@@ -21,9 +27,6 @@ _SQLITE = (
     f" INSERT INTO {SQLITE_TABLE} ({SQLITE_TABLE}, rowid, terms)"
     " VALUES ('delete', old.key, old.terms); END",
 )
-_POSTGRESQL = (
-    "CREATE INDEX parlant_store_item_terms ON parlant_store_session_item USING gin (terms)",
-)
 _BACKWARDS = {
     "sqlite": (
         f"DROP TRIGGER {SQLITE_TABLE}_insert",
@@ -32,7 +35,7 @@ _BACKWARDS = {
     ),
     "postgresql": ("DROP INDEX parlant_store_item_terms",),
 }
-_FORWARDS = {"sqlite": _SQLITE, "postgresql": _POSTGRESQL}
+_FORWARDS = {"sqlite": _SQLITE, "postgresql": (terms_index("parlant_store_session_item"),)}
 
 
 class CreateSearchIndex(OutsideModels):

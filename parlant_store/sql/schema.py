@@ -1,0 +1,96 @@
+"""The models' tables as SQL for PostgreSQL, rendered with no server."""
+
+from typing import Any
+
+from django.apps import apps
+from django.db.backends.postgresql.schema import DatabaseSchemaEditor
+from django.db.migrations.loader import MigrationLoader
+from django.db.models import Model
+from django.db.utils import ConnectionHandler
+from psycopg import sql
+
+from parlant_store.sql.search import terms_index
+
+_APP = "parlant_store"
+_SCHEMA = "{schema}"
+_OLDEST = 150000
+"""The oldest PostgreSQL that Supabase runs, as it tells its version."""
+
+
+def tables_sql(schema: str) -> str:
+    """The statements that make the tables in ``schema``, a plain name, as ``migrate`` does.
+
+    What is there already, by its name, is left as it is.
+    """
+    with _Editor(_models()) as editor:
+        for model in editor.models:
+            editor.create_model(model)
+    item = editor.quote_name(apps.get_model(_APP, "SessionItem")._meta.db_table)
+    statements = [*editor.collected_sql, terms_index(item)]
+    named = [statement.replace(_SCHEMA, identifier(schema)) for statement in statements]
+    return "\n".join(f"{_repeatable(statement)};" for statement in named) + "\n"
+
+
+def identifier(name: str) -> str:
+    """``name`` as SQL writes it: in double quotes."""
+    return sql.Identifier(name).as_string(None)
+
+
+def literal(value: Any) -> str:
+    """``value`` as SQL writes it: a text in quotes."""
+    return sql.Literal(value).as_string(None)
+
+
+def do_block(body: str) -> str:
+    """A DO statement, without its semicolon, that runs ``body`` in PL/pgSQL."""
+    quote = "$$"
+    while quote in body:
+        quote = f"{quote[:-1]}q$"
+    return f"do {quote}\n{body.rstrip()}\n{quote}"
+
+
+class _Editor(DatabaseSchemaEditor):
+    """Collects statements on a connection that is never opened."""
+
+    sql_create_table = "CREATE TABLE IF NOT EXISTS %(table)s (%(definition)s)"
+    sql_create_index = DatabaseSchemaEditor.sql_create_index.replace(
+        "INDEX", "INDEX IF NOT EXISTS", 1
+    )
+    sql_create_unique_index = DatabaseSchemaEditor.sql_create_unique_index.replace(
+        "INDEX", "INDEX IF NOT EXISTS", 1
+    )
+
+    def __init__(self, models: list[type[Model]]) -> None:
+        settings = {"ENGINE": "django.db.backends.postgresql", "NAME": _APP}
+        connection: Any = ConnectionHandler({"default": settings})["default"]
+        connection.pg_version = _OLDEST
+        super().__init__(connection, collect_sql=True, atomic=False)
+        self.models = [model for model in models if model._meta.can_migrate(connection)]
+        self._tables = {model._meta.db_table for model in self.models}
+
+    def quote_name(self, name: str) -> str:
+        """The quoted name; that of a table stands in the schema to come."""
+        return f"{_SCHEMA}.{identifier(name)}" if name in self._tables else identifier(name)
+
+    def quote_value(self, value: Any) -> str:
+        return literal(value)
+
+    def execute(self, sql: Any, params: Any = ()) -> None:
+        text = str(sql)
+        self.collected_sql.append(text % tuple(map(literal, params)) if params else text)
+
+
+def _models() -> list[type[Model]]:
+    """The models as the migrations know them: with their columns in the order of the tables."""
+    state = MigrationLoader(None).project_state()
+    return list(state.apps.get_app_config(_APP).get_models())
+
+
+def _repeatable(statement: str) -> str:
+    """The statement; one that has no IF NOT EXISTS does nothing when it was done before."""
+    if not statement.startswith("ALTER TABLE"):
+        return statement
+    return do_block(
+        f"begin\n    {statement};\nexception when duplicate_object or duplicate_table then null;\n"
+        "end"
+    )

@@ -1,0 +1,107 @@
+"""The script that makes a Supabase project ready for the stores."""
+
+import shlex
+from importlib.metadata import version
+
+from django.apps import apps
+
+from parlant_store.sql.cron import cron_sql
+from parlant_store.sql.functions import functions_sql
+from parlant_store.sql.policies import policies_sql
+from parlant_store.sql.schema import do_block, identifier, literal, tables_sql
+
+PUBLICATION = "supabase_realtime"
+
+_PUBLISHED = ("Document", "Session", "SessionItem")
+_NAME_BYTES = 63
+
+
+def supabase_sql(
+    *,
+    schema: str = "public",
+    policy: str = "service",
+    owner_claim: str | None = None,
+    realtime: bool = False,
+    cron: str | None = None,
+    transaction: bool = True,
+) -> str:
+    """Everything that the tables in ``schema`` need; run again, it changes nothing.
+
+    ``policy`` and ``owner_claim`` are those of ``policies_sql``. ``realtime`` publishes the
+    changes of documents, sessions and items. ``cron`` is a schedule of pg_cron, by which what
+    has expired is removed. With ``transaction`` all of the script is done or none of it.
+    The same arguments give the same text. Raises ValueError when one of them is wrong.
+    """
+    _check_schema(schema)
+    parts = [
+        f"create schema if not exists {identifier(schema)};",
+        tables_sql(schema),
+        functions_sql(identifier(schema)),
+        policies_sql(schema=schema, policy=policy, owner_claim=owner_claim),
+    ]
+    if realtime:
+        parts.append(_realtime_sql(schema))
+    if cron is not None:
+        parts.append(cron_sql(schema, cron))
+    # It reaches PostgREST when all is committed.
+    parts.append("notify pgrst, 'reload schema';")
+    if transaction:
+        parts = ["begin;", *parts, "commit;"]
+    header = _header(schema, policy, owner_claim, realtime, cron)
+    return "\n\n".join(part.strip() for part in [header, *parts]) + "\n"
+
+
+def without_header(script: str) -> str:
+    """What a script of ``supabase_sql`` does, without what it says of itself."""
+    return script.partition("\n\n")[2]
+
+
+def _header(
+    schema: str, policy: str, owner_claim: str | None, realtime: bool, cron: str | None
+) -> str:
+    options = ["--schema", schema, "--policy", policy]
+    if owner_claim is not None:
+        options += ["--owner-claim", owner_claim]
+    if realtime:
+        options += ["--realtime"]
+    if cron is not None:
+        options += ["--cron", cron]
+    return (
+        f"-- The tables and functions of django-parlant-store {version('django-parlant-store')}"
+        f" on Supabase. Made by\n--     python manage.py supabase_sql {shlex.join(options)}\n"
+        "-- Run again, it changes nothing."
+    )
+
+
+def _check_schema(schema: str) -> None:
+    """PostgreSQL would cut a longer name; a new line would end the header's comment."""
+    size = len(schema.encode(errors="replace"))
+    if not 0 < size <= _NAME_BYTES:
+        raise ValueError(f"The schema {schema!r} has {size} bytes; 1 to {_NAME_BYTES} are allowed")
+    if not schema.isprintable():
+        raise ValueError(f"The schema {schema!r} has characters that cannot be printed")
+
+
+def _realtime_sql(schema: str) -> str:
+    """Adds the tables to the publication; an error says so where there is none."""
+    tables = (apps.get_model("parlant_store", model)._meta.db_table for model in _PUBLISHED)
+    names = (literal(f"{identifier(schema)}.{identifier(table)}") for table in tables)
+    body = f"""declare
+    v_publication pg_publication;
+    v_table regclass;
+begin
+    select * into v_publication from pg_publication where pubname = '{PUBLICATION}';
+    if not found then
+        raise exception 'the publication {PUBLICATION} is not there'
+            using hint = 'Turn Realtime on, or: create publication {PUBLICATION};';
+    end if;
+    foreach v_table in array array[{", ".join(names)}]::regclass[] loop
+        if not v_publication.puballtables and not exists (
+            select from pg_publication_rel
+            where prpubid = v_publication.oid and prrelid = v_table
+        ) then
+            execute format('alter publication {PUBLICATION} add table %s', v_table);
+        end if;
+    end loop;
+end"""
+    return f"-- Changes of these tables go to Supabase Realtime.\n{do_block(body)};"

@@ -1,0 +1,587 @@
+"""What manage.py supabase_sql emits, run by PostgreSQL."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import StringIO
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection, connections
+from psycopg import Connection, sql
+from psycopg.conninfo import make_conninfo
+
+from parlant_store.sql.cron import job_name
+from parlant_store.sql.policies import POLICIES
+from parlant_store.sql.schema import identifier, literal, tables_sql
+from tests.supabase.stack import roles_sql
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+ODD = 'Ten\'ant "x" 100% $$ {schema} -- \\'
+NUMBERS = count()
+
+Database = Connection[Any]
+
+# Each lists what the schema %(schema)s has, save what Django notes of its migrations.
+STRUCTURE = {
+    "columns": """
+        select relname, relkind, relpersistence, reloptions, attnum, attname, attnotnull,
+            format_type(atttypid, atttypmod), attidentity, attgenerated, attstorage,
+            attcompression, collname, pg_get_expr(adbin, adrelid), col_description(c.oid, attnum)
+        from pg_class c join pg_attribute a on attrelid = c.oid
+        left join pg_attrdef d on adrelid = c.oid and adnum = attnum
+        left join pg_collation l on l.oid = attcollation
+        where relnamespace = to_regnamespace(quote_ident(%(schema)s)) and attnum > 0
+            and relkind <> 'i' and not attisdropped and relname not like 'django%%'""",
+    "sequences": """
+        select sequencename, data_type, start_value, min_value, max_value, increment_by, cycle,
+            cache_size
+        from pg_sequences where schemaname = %(schema)s and sequencename not like 'django%%'""",
+    "indexes": """
+        select indexdef, indisprimary, indisunique, indisvalid
+        from pg_indexes join pg_index on indexrelid = format('%%I.%%I', schemaname, indexname)
+            ::regclass where schemaname = %(schema)s and tablename not like 'django%%'""",
+    "constraints": """
+        select conrelid::regclass::text, conname, contype, pg_get_constraintdef(oid)
+        from pg_constraint where connamespace = to_regnamespace(quote_ident(%(schema)s))
+            and conrelid::regclass::text not like '%%django%%'""",
+    "functions": """
+        select pg_get_functiondef(oid) from pg_proc
+        where pronamespace = to_regnamespace(quote_ident(%(schema)s))""",
+    "triggers": """
+        select pg_get_triggerdef(t.oid) from pg_trigger t join pg_class c on c.oid = tgrelid
+        where relnamespace = to_regnamespace(quote_ident(%(schema)s)) and not tgisinternal""",
+    "types": """
+        select typname, typtype from pg_type
+        where typnamespace = to_regnamespace(quote_ident(%(schema)s))
+            and typname not like '%%django%%'""",
+}
+SECURITY = {
+    "relations": """
+        select relname, relacl::text, relrowsecurity, relforcerowsecurity, relreplident
+        from pg_class
+        where relnamespace = to_regnamespace(quote_ident(%(schema)s))
+            and relname not like 'django%%'""",
+    "functions": """
+        select oid::regprocedure::text, proacl::text, prosecdef from pg_proc
+        where pronamespace = to_regnamespace(quote_ident(%(schema)s))""",
+    "policies": "select p.* from pg_policies p where schemaname = %(schema)s",
+    "published": "select t.* from pg_publication_tables t where schemaname = %(schema)s",
+    "defaults": "select defaclrole, defaclnamespace, defaclacl::text from pg_default_acl",
+    "schemas": """
+        select nspname, nspacl::text from pg_namespace where nspname not like 'pg\\_%%'""",
+    "extensions": "select extname from pg_extension",
+    "functions everywhere": """
+        select pg_get_functiondef(oid), proacl::text from pg_proc
+        where prokind = 'f' and pronamespace not in (
+            'pg_catalog'::regnamespace, 'information_schema'::regnamespace)""",
+}
+
+
+def catalog(
+    database: Database, schema: str = "public", queries: dict[str, str] = STRUCTURE
+) -> dict[str, list[str]]:
+    """What the queries find, sorted."""
+    return {
+        name: sorted(map(repr, database.execute(query, {"schema": schema}).fetchall()))
+        for name, query in queries.items()
+    }
+
+
+def differences(one: dict[str, list[str]], other: dict[str, list[str]]) -> list[str]:
+    """What only one of the catalogs has."""
+    return sorted(f"{kind} {row}" for kind in one for row in set(one[kind]) ^ set(other[kind]))
+
+
+def everything(database: Database, schema: str = "public") -> dict[str, list[str]]:
+    return catalog(database, schema) | catalog(
+        database, schema, {f"security: {name}": query for name, query in SECURITY.items()}
+    )
+
+
+def emitted(*arguments: str, **options: Any) -> str:
+    """What the command prints; it must complain of nothing."""
+    out, err = StringIO(), StringIO()
+    call_command("supabase_sql", *arguments, stdout=out, stderr=err, **options)
+    assert err.getvalue() == "" or "open" in (*arguments, options.get("policy"))
+    return out.getvalue()
+
+
+@contextmanager
+def new_database(template: str) -> Iterator[str]:
+    """The name of a database that is a copy of ``template``; it is gone afterwards."""
+    name = f"parlant_store_sql_{os.getpid()}_{next(NUMBERS)}"
+    with connected(connection.settings_dict["NAME"]) as server:
+        names = map(sql.Identifier, (name, template))
+        server.execute(sql.SQL("create database {} template {}").format(*names))
+    try:
+        yield name
+    finally:
+        with connected(connection.settings_dict["NAME"]) as server:
+            drop = sql.SQL("drop database {} with (force)")
+            server.execute(drop.format(sql.Identifier(name)))
+
+
+def connected(name: str) -> Database:
+    given = connection.get_connection_params()
+    kept = ("user", "password", "host", "port", "sslmode")
+    known = {key: given[key] for key in kept if given.get(key)}
+    return psycopg.connect(make_conninfo(dbname=name, **known), autocommit=True)
+
+
+@pytest.fixture
+def migrate(django_db_blocker: Any) -> Callable[..., None]:
+    """Runs Django's migrations of the app on a database."""
+
+    def run(database: Database, **options: Any) -> None:
+        alias = database.info.dbname
+        connections.databases[alias] = connection.settings_dict | {"NAME": alias}
+        try:
+            with django_db_blocker.unblock():
+                call_command("migrate", "parlant_store", database=alias, verbosity=0, **options)
+        finally:
+            connections[alias].close()
+            del connections[alias], connections.databases[alias]
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def project() -> Iterator[str]:
+    """A database as every project of Supabase begins."""
+    with new_database("template1") as name:
+        with connected(name) as database:
+            database.execute(roles_sql())
+        yield name
+
+
+@pytest.fixture
+def empty(project: str) -> Iterator[Database]:
+    with new_database(project) as name, connected(name) as database:
+        yield database
+
+
+@pytest.fixture
+def migrated(project: str, migrate: Callable[..., None]) -> Iterator[Database]:
+    with new_database(project) as name, connected(name) as database:
+        migrate(database)
+        yield database
+
+
+def use(database: Database, schema: str) -> None:
+    """Lets all who connect from now on work in the schema."""
+    database.execute(f"create schema if not exists {identifier(schema)}")
+    name = identifier(database.info.dbname)
+    database.execute(f"alter database {name} set search_path to {identifier(schema)}")
+
+
+def test_the_tables_and_functions_are_those_of_migrate(empty, migrated):
+    empty.execute(emitted())
+    made = catalog(migrated)
+    assert all(made[kind] for kind in ("columns", "sequences", "indexes", "functions", "types"))
+    assert differences(catalog(empty), made) == [], "sql/schema.py must render what migrate makes"
+
+
+def test_in_another_schema_they_are_those_of_migrate_too(project, empty, migrate):
+    empty.execute(emitted(schema=ODD))
+    with new_database(project) as name, connected(name) as other:
+        use(other, ODD)
+        migrate(other)
+        made = catalog(other, ODD)
+        assert made["columns"]
+        assert differences(catalog(empty, ODD), made) == []
+    assert not any(catalog(empty, "public").values())
+
+
+@pytest.mark.parametrize("schema", ["public", ODD])
+@pytest.mark.parametrize("policy", POLICIES)
+def test_the_second_run_changes_nothing(empty, policy, schema):
+    empty.execute("create publication supabase_realtime")
+    script = emitted(schema=schema, policy=policy, realtime=True)
+    empty.execute(script)
+    before = everything(empty, schema)
+    assert before["columns"]
+    assert before["security: policies"]
+    empty.execute(script)
+    assert differences(everything(empty, schema), before) == []
+
+
+def fill(database: Database) -> list[Any]:
+    """A row in each table."""
+    database.execute("""
+        insert into parlant_store_document (collection, id, data) values ('c', 'd', '{"id": "d"}');
+        insert into parlant_store_session (
+            namespace, session_id, metadata, state, next_position, item_count, tokens
+        ) values ('', 's', '{}', '{}', 1, 1, 0);
+        insert into parlant_store_session_item (session_key, position, data)
+            select key, 0, '{}' from parlant_store_session;
+        insert into parlant_store_request (id) values (gen_random_uuid());
+    """)
+    return rows(database)
+
+
+def rows(database: Database) -> list[Any]:
+    tables = ("document", "session", "session_item", "request")
+    queries = [f"select '{table}', t.* from parlant_store_{table} t" for table in tables]
+    return [row for query in queries for row in database.execute(query)]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_the_owner_of_the_database_may_run_it(empty, policy):
+    role, name = map(identifier, (f"{empty.info.dbname}_owner", empty.info.dbname))
+    empty.execute(f"create role {role}; alter database {name} owner to {role}")
+    empty.execute(f"grant usage on schema auth to {role}; set role {role}")
+    try:
+        empty.execute("create publication supabase_realtime")
+        for _ in range(2):
+            empty.execute(emitted(policy=policy, realtime=True))
+        owners = empty.execute(
+            "select distinct tableowner from pg_tables where schemaname = 'public'"
+        )
+        assert owners.fetchall() == [(f"{empty.info.dbname}_owner",)]
+    finally:
+        empty.execute(f"rollback; reset role; reassign owned by {role} to current_user")
+        empty.execute(f"drop owned by {role}; drop role {role}")
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_tables_that_migrate_made_keep_their_rows_and_become_the_same(empty, migrated, policy):
+    kept = fill(migrated)
+    assert len(kept) == 4
+    script = emitted(policy=policy)
+    migrated.execute(script)
+    assert rows(migrated) == kept
+    empty.execute(script)
+    assert differences(everything(migrated), everything(empty)) == []
+
+
+def test_the_app_may_come_to_django_after_the_script(empty, migrate):
+    empty.execute(emitted(policy="owner"))
+    kept, before = fill(empty), everything(empty)
+    migrate(empty, fake_initial=True)
+    assert differences(everything(empty), before) == []
+    assert rows(empty) == kept
+    applied = empty.execute("select app, name from django_migrations").fetchall()
+    assert ("parlant_store", "0001_initial") in applied
+
+
+def test_nothing_connects(monkeypatch):
+    script = emitted()
+
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise AssertionError("a connection was asked for")
+
+    monkeypatch.setattr(Connection, "connect", refuse)
+    assert emitted() == script
+
+
+@pytest.mark.parametrize("url", ["postgresql://x@127.0.0.1:9/none", "sqlite:////none/none"])
+def test_another_process_without_database_or_client_prints_the_same(url):
+    arguments = ["--policy", "owner", "--owner-claim", "org_id", "--cron", "5 seconds"]
+    code = (
+        "import sys; sys.modules['supabase'] = None; sys.argv = ['manage.py', *sys.argv[1:]]\n"
+        "from django.core.management import execute_from_command_line as run; run(sys.argv)"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", code, "supabase_sql", *arguments],
+        env=os.environ | {"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "project.settings"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert (process.returncode, process.stderr) == (0, "")
+    assert process.stdout == emitted(*arguments)
+
+
+def test_the_header_says_how_it_was_made(empty):
+    script = emitted(schema=ODD, policy="owner", cron="*/15 * * * *", realtime=True)
+    (command,) = re.findall(r"^--     python manage.py supabase_sql (.*)$", script, re.MULTILINE)
+    shell = subprocess.run(["sh", "-c", f"printf '%s\\n' {command}"], stdout=subprocess.PIPE)
+    assert shell.stdout.decode().splitlines() == [
+        *("--schema", ODD, "--policy", "owner", "--realtime", "--cron", "*/15 * * * *")
+    ]
+
+
+def test_a_failing_script_leaves_nothing_behind(empty):
+    with pytest.raises(psycopg.Error, match="publication supabase_realtime is not there"):
+        empty.execute(emitted(realtime=True))
+    empty.execute("rollback")
+    assert not any(catalog(empty).values())
+
+
+def published(database: Database) -> set[tuple[str, str]]:
+    found = database.execute("select schemaname, tablename from pg_publication_tables")
+    return set(found.fetchall())
+
+
+def test_realtime_publishes_sessions_items_and_documents(empty):
+    empty.execute("create table other (key int)")
+    empty.execute("create publication supabase_realtime for table other")
+    empty.execute(emitted(schema=ODD, realtime=True))
+    tables = ("document", "session", "session_item")
+    own = {(ODD, f"parlant_store_{table}") for table in tables}
+    assert published(empty) == {("public", "other"), *own}
+
+
+def test_realtime_takes_a_publication_of_all_tables(empty):
+    empty.execute("create publication supabase_realtime for all tables")
+    empty.execute(emitted(realtime=True))
+    assert ("public", "parlant_store_session") in published(empty)
+
+
+def test_postgrest_is_told(empty):
+    with connected(empty.info.dbname) as listener:
+        listener.execute("listen pgrst")
+        empty.execute(emitted())
+        (told,) = listener.notifies(timeout=10, stop_after=1)
+    assert told.payload == "reload schema"
+
+
+GOOD = """
+*/15 * * * *|0 3 * * *|0,30 8-18/2 1-7 jan-mar,12 MON-fri|59 23 31 12 7|0 12 $ * *|* * * * sun
+1 seconds|59 seconds|1 second|00 00 01 01 00
+""".strip().replace("\n", "|")
+BAD = (
+    """
+||* * * *|* * * * * *|60 * * * *|* 24 * * *|* * 0 * *|* * 32 * *|* * * 13 *|* * * * 8
+5/10 * * * *|30-10 * * * *|*/0 * * * *|1, * * * *|-1 * * * *|a * * * *|* jan * * *|1-2-3 * * * *
+$ * * * *|0 seconds|60 seconds|5 minutes|@daily|*  * * * *|* * * *\t*|* * * * *\x00|1_0 * * * *
+*/15 * * * *'|* * * * foo|fri-mon * * * *|* * * * fri-mon|² * * * *
+""".replace("\n", "|")
+    .removeprefix("|")
+    .removesuffix("|")
+)
+
+
+@pytest.mark.parametrize("schedule", GOOD.split("|"))
+def test_a_schedule_of_pg_cron_is_taken(schedule):
+    script = emitted(cron=schedule)
+    assert script.count(f"'{schedule}'") == 2  # in the header, for the shell, and in the SQL
+
+
+@pytest.mark.parametrize("schedule", BAD.split("|"))
+def test_another_schedule_is_refused_by_name(schedule):
+    with pytest.raises(CommandError, match=re.escape(f"The schedule {schedule!r} ")):
+        emitted(cron=schedule)
+
+
+# As pg_cron declares it.
+CRON = """
+    create schema cron;
+    create table cron.calls (job_name text, schedule text, command text);
+    create function cron.schedule(job_name text, schedule text, command text) returns bigint
+    begin atomic
+        insert into cron.calls values (job_name, schedule, command) returning 1::bigint;
+    end
+"""
+
+
+def cron_statement(script: str) -> str:
+    before, statement = script.split("create extension if not exists pg_cron with schema")
+    assert before.endswith("\n")
+    place, _, call = statement.partition(";\n")
+    assert place == " pg_catalog"
+    return call.partition("\n")[0]
+
+
+@pytest.mark.parametrize("schema", ["public", ODD])
+def test_the_job_removes_what_has_expired(empty, schema):
+    """In place of pg_cron, a table notes the call; the command is run as pg_cron would."""
+    empty.execute(emitted(schema=schema))
+    empty.execute(CRON)
+    empty.execute(cron_statement(emitted(schema=schema, cron="*/15 * * * *")))
+    name, schedule, command = empty.execute("select * from cron.calls").fetchone()
+    assert (name, schedule) == (job_name(schema), "*/15 * * * *")
+    table = f"{identifier(schema)}.parlant_store_document"
+    empty.execute(f"""
+        insert into {table} (collection, id, data, expires_at)
+        values ('c', 'gone', '{{}}', now()), ('c', 'alive', '{{}}', now() + interval '1 day')
+    """)
+    empty.execute(command)
+    assert empty.execute(f"select id from {table}").fetchall() == [("alive",)]
+
+
+def test_each_schema_has_a_job_of_its_own():
+    assert job_name("public") == "parlant_store_expire"
+    assert job_name("tenant") != job_name("public")
+
+
+@pytest.fixture
+def cron_database() -> Iterator[Database]:
+    """The one database of the server whose jobs pg_cron runs."""
+    with connected(connection.settings_dict["NAME"]) as server:
+        (name,) = server.execute("select current_setting('cron.database_name', true)").fetchone()
+    if name is None:
+        pytest.skip("this PostgreSQL has no pg_cron among its shared_preload_libraries")
+    with connected(name) as database:
+        database.execute(roles_sql())
+        yield database
+        database.execute("drop schema of_cron cascade")
+        database.execute("select cron.unschedule(%s)", [job_name("of_cron")])
+
+
+def test_pg_cron_takes_the_job_and_replaces_it(cron_database):
+    for schedule in ("*/15 * * * *", "0,30 8-18/2 1-7 jan-mar,12 MON-fri"):
+        cron_database.execute(emitted(schema="of_cron", cron=schedule))
+        jobs = cron_database.execute(
+            "select schedule from cron.job where jobname = %s", [job_name("of_cron")]
+        )
+        assert jobs.fetchall() == [(schedule,)]
+
+
+def test_open_is_warned_of():
+    out, err = StringIO(), StringIO()
+    call_command("supabase_sql", policy="open", stdout=out, stderr=err)
+    assert "anyone who has the project's public key reads and changes everything" in err.getvalue()
+    assert "anyone who has" not in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"schema": ""}, "The schema '' has 0 bytes"),
+        ({"schema": "é" * 32}, "has 64 bytes"),
+        ({"schema": "a\n;drop table x"}, "cannot be printed"),
+        ({"schema": "a\0"}, "cannot be printed"),
+        ({"schema": "\udc80"}, "cannot be printed"),
+        ({"owner_claim": "sub"}, "goes with the policy owner"),
+        ({"owner_claim": "a\nb", "policy": "owner"}, "a.+b"),
+        ({"policy": "closed"}, "closed"),
+        ({"output": "x.sql", "migration": "x"}, "exclude each other"),
+        ({"migration": "../x"}, "'../x' is no name for a migration"),
+        ({"migration": ""}, "'' is no name for a migration"),
+    ],
+)
+def test_a_wrong_option_is_refused(options, message):
+    with pytest.raises(CommandError, match=message):
+        emitted(**options)
+
+
+def test_a_schema_of_63_bytes_is_whole(empty):
+    schema = "s" * 63
+    empty.execute(emitted(schema=schema))
+    assert catalog(empty, schema)["columns"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_output_is_a_file(folder):
+    assert emitted(output="x.sql") == "x.sql\n"
+    assert Path("x.sql").read_bytes() == emitted().encode()
+    assert emitted("--policy", "owner", "--output", "x.sql") == "x.sql\n"
+    assert Path("x.sql").read_text() == emitted(policy="owner")
+    assert [path.name for path in folder.iterdir()] == ["x.sql"]
+
+
+def test_output_follows_a_link(folder):
+    (folder / "real.sql").touch()
+    (folder / "link.sql").symlink_to("real.sql")
+    emitted(output="link.sql")
+    assert (folder / "link.sql").is_symlink()
+    assert (folder / "real.sql").read_text() == emitted()
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("none/x.sql", "there is no folder .*none"),
+        ("/dev/null", "it is no file"),
+        (".", "it is no file"),
+        (f"{'x' * 300}.sql", "cannot be written"),
+    ],
+)
+def test_output_that_cannot_be_written(folder, output, message):
+    with pytest.raises(CommandError, match=message):
+        emitted(output=output)
+    assert list(folder.iterdir()) == []
+
+
+def test_output_keeps_what_was_there_when_writing_fails(folder, monkeypatch):
+    Path("x.sql").write_text("before")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(CommandError, match=r"x\.sql cannot be written: No space left"):
+        emitted(output="x.sql")
+    assert [path.name for path in folder.iterdir()] == ["x.sql"]
+    assert Path("x.sql").read_text() == "before"
+
+
+def test_a_migration_needs_a_project(folder):
+    with pytest.raises(CommandError, match=r"run `supabase init` first, or use --output"):
+        emitted("--migration")
+    assert list(folder.iterdir()) == []
+
+
+def migrations() -> list[str]:
+    return sorted(path.name for path in Path("supabase/migrations").iterdir())
+
+
+def test_a_migration_is_written_once(folder):
+    Path("supabase").mkdir()
+    printed = emitted("--migration")
+    assert re.fullmatch(r"supabase/migrations/2\d{13}_parlant_store\.sql\n", printed)
+    out, err = StringIO(), StringIO()
+    call_command("supabase_sql", "--migration", stdout=out, stderr=err)
+    assert out.getvalue() == printed
+    assert "the newest migration does the same" in err.getvalue()
+    assert migrations() == [Path(printed.strip()).name]
+
+
+def test_another_migration_is_written_when_something_changed(folder):
+    Path("supabase").mkdir()
+    printed = [emitted("--migration", "--policy", policy) for policy in ("service", "owner")]
+    # The newest is compared, not any.
+    printed += [emitted("--migration"), emitted("--migration", "of-other_name")]
+    assert sorted(set(printed)) == printed
+    assert migrations() == [Path(path.strip()).name for path in printed]
+
+
+def test_what_the_header_says_is_no_change(folder):
+    Path("supabase").mkdir()
+    path = Path(emitted("--migration").strip())
+    path.write_text(re.sub(r"store [\d.]+ on", "store 0.0.1 on", path.read_text(), count=1))
+    assert "store 0.0.1 on" in path.read_text()
+    call_command("supabase_sql", "--migration", stdout=StringIO(), stderr=StringIO())
+    assert migrations() == [path.name]
+
+
+def test_a_migration_that_cannot_be_read_is_named(folder):
+    Path("supabase/migrations").mkdir(parents=True)
+    Path("supabase/migrations/20200101000000_x.sql").write_bytes(b"\xff")
+    with pytest.raises(CommandError, match=r"20200101000000_x\.sql cannot be read"):
+        emitted("--migration", "x")
+
+
+def test_a_migration_does_the_same_in_a_transaction_of_the_cli(folder, project, empty):
+    Path("supabase").mkdir()
+    path = Path(emitted("--migration", "--policy", "owner").strip())
+    with empty.transaction():
+        empty.execute(path.read_text())
+        assert empty.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS
+    with new_database(project) as name, connected(name) as other:
+        other.execute(emitted(policy="owner"))
+        assert differences(everything(empty), everything(other)) == []
+
+
+def test_parts_of_a_do_block_are_quoted(empty):
+    """The quotes of a DO block never occur in the schema's name."""
+    schema = "$$ $q$ $qq$"
+    empty.execute(f"create schema {identifier(schema)}")
+    empty.execute(tables_sql(schema))
+    assert catalog(empty, schema)["constraints"]
+    assert literal("a'b\\") == " E'a''b\\\\'"
