@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import CancelledError
+from contextvars import ContextVar
 from functools import partial
 
 import pytest
@@ -168,3 +169,12 @@ def test_a_call_that_waits_for_nobody_is_made_by_itself(held):
     groups = []
     assert held.submit(partial(number, 1), None, all_at_once(groups)).result() == 1
     assert groups == []
+
+
+def test_calls_see_the_context_variables_of_their_callers(threads):
+    user: ContextVar[str] = ContextVar("user")
+    found = []
+    for name in ("ada", "bob", "cleo"):
+        user.set(name)
+        found.append(threads.submit(user.get))
+    assert [each.result(5) for each in found] == ["ada", "bob", "cleo"]

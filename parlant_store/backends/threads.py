@@ -5,6 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
+from contextvars import Context, copy_context
 from time import monotonic
 from typing import Any, NamedTuple, TypeVar
 
@@ -34,6 +35,7 @@ class _Job(NamedTuple):
     call: Callable[[], Any]
     wake: Callable[[], None] | None
     together: Together | None
+    context: Context
 
     def begin(self) -> bool:
         """Whether the call is to be made: nobody has cancelled it."""
@@ -41,7 +43,7 @@ class _Job(NamedTuple):
 
     def run(self) -> None:
         try:
-            result = self.call()
+            result = self.context.run(self.call)
         except BaseException as exc:
             self.future.set_exception(exc)
         else:
@@ -87,7 +89,7 @@ class Threads:
         wake: Callable[[], None] | None = None,
         together: Together | None = None,
     ) -> Future[T]:
-        """Run ``call`` on one of the threads.
+        """Run ``call`` on one of the threads, with the caller's context variables.
 
         ``wake`` is called on that thread after the future is done, once for several
         futures that come with an equal ``wake``. Calls that wait for a thread and come with
@@ -95,7 +97,7 @@ class Threads:
         """
         if self._pid != os.getpid():
             self._start_anew()
-        job = _Job(Future(), call, wake, together)
+        job = _Job(Future(), call, wake, together, copy_context())
         with self._lock:
             if self._crew is None:
                 self._crew = _Crew(self.name, self.count, self._release)
