@@ -1,14 +1,36 @@
-"""What ``manage.py check`` says about PARLANT_STORES."""
+"""What ``manage.py check`` says about PARLANT_STORES and the databases behind it."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from django.apps import AppConfig
-from django.core.checks import CheckMessage, Error, register
+from django.apps import AppConfig, apps
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
+from django.db.migrations.recorder import MigrationRecorder
 
 from parlant_store import conf
 from parlant_store.handler import stores
+
+# An exposed schema is one that Supabase's public roles may use.
+_OPEN_TABLES = """
+    SELECT c.oid::regclass::text FROM pg_class c
+    WHERE c.relkind IN ('r', 'p') AND NOT c.relrowsecurity
+        AND (
+            c.relname = ANY (%(names)s) AND pg_table_is_visible(c.oid)
+            OR c.relispartition AND EXISTS (
+                SELECT FROM pg_partition_ancestors(c.oid) a (oid) JOIN pg_class p USING (oid)
+                WHERE p.relname = ANY (%(names)s) AND pg_table_is_visible(p.oid)
+            )
+        )
+        AND EXISTS (
+            SELECT FROM pg_roles r
+            WHERE r.rolname IN ('anon', 'authenticated')
+                AND has_schema_privilege(r.oid, c.relnamespace, 'usage')
+                AND has_any_column_privilege(r.oid, c.oid, 'select')
+        )
+    ORDER BY c.relname
+"""
 
 
 @register
@@ -25,3 +47,31 @@ def check_stores(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list
         except ImproperlyConfigured as exc:
             found.append(Error(str(exc), id="parlant_store.E001"))
     return found
+
+
+@register(Tags.database)
+def check_exposed_tables(
+    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """On Supabase, the tables of the installed apps are not open to its public roles."""
+    return [
+        Warning(
+            f"Whoever has the Supabase project's public key, or any of its users, can read "
+            f"{', '.join(names)} in the database {alias!r}: row level security is off.",
+            hint="Run what manage.py supabase_rls --lock-django prints, in the SQL editor.",
+            id="parlant_store.W004",
+        )
+        for alias in databases or ()
+        if (names := _open_tables(alias))
+    ]
+
+
+def _open_tables(alias: str) -> list[str]:
+    connection = connections[alias]
+    if connection.vendor != "postgresql":
+        return []
+    tables = {model._meta.db_table for model in apps.get_models(include_auto_created=True)}
+    tables.add(MigrationRecorder.Migration._meta.db_table)
+    with connection.cursor() as cursor:
+        cursor.execute(_OPEN_TABLES, {"names": sorted(tables)})
+        return [str(name) for (name,) in cursor.fetchall()]

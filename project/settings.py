@@ -4,9 +4,15 @@ DATABASE_URL          where the tables live; an SQLite file beside manage.py by 
 DJANGO_SECRET_KEY     needed as soon as DJANGO_DEBUG is off
 DJANGO_DEBUG          on by default: this is a demo
 DJANGO_ALLOWED_HOSTS  comma-separated; loopback by default
+SUPABASE_URL          a Supabase project, for a store "supabase"; no such store without it
+SUPABASE_KEY          its secret key, sb_secret_...
+SUPABASE_SCHEMA       where its tables are; public by default
+
+manage.py supabase_check also reads SUPABASE_ANON_KEY and SUPABASE_USER_TOKEN.
 """
 
 from pathlib import Path
+from typing import Any
 
 import environ
 
@@ -26,12 +32,21 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL",
     }
 
-PARLANT_STORES = {
+PARLANT_STORES: dict[str, Any] = {
     "default": {
         "BACKEND": "parlant_store.backends.orm.OrmBackend",
         "OPTIONS": {"using": "default", "ttl_seconds": None},
     }
 }
+if SUPABASE_URL := env("SUPABASE_URL", default=""):
+    PARLANT_STORES["supabase"] = {
+        "BACKEND": "parlant_store.backends.supabase.SupabaseBackend",
+        "OPTIONS": {
+            "url": SUPABASE_URL,
+            "key": env("SUPABASE_KEY", default=""),
+            "schema": env("SUPABASE_SCHEMA", default="public"),
+        },
+    }
 
 INSTALLED_APPS = [
     "django.contrib.admin",

@@ -1,7 +1,12 @@
 """PARLANT_STORES: what it may say, and what is said about what it may not."""
 
+import json
+import os
 import re
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 from django.core.checks import run_checks
@@ -103,6 +108,94 @@ def test_an_sqlite_database_that_loses_is_complained_of(name, value, id_, monkey
     monkeypatch.setitem(connections["other"].settings_dict, name, value)
     with configured(using="other"):
         assert id_ in [message.id for message in run_checks()]
+
+
+@pytest.fixture
+def pooled(monkeypatch):
+    """Settings of a PostgreSQL behind a pooler; it is never connected to."""
+    settings = connections.settings["other"] | {
+        "ENGINE": "django.db.backends.postgresql",
+        "HOST": "db.example.com",
+        "PORT": 6543,
+        "DISABLE_SERVER_SIDE_CURSORS": True,
+        "OPTIONS": {},
+    }
+    monkeypatch.setitem(connections.settings, "pooled", settings)
+    yield settings
+    del connections["pooled"]
+
+
+@pytest.mark.parametrize(
+    ("given", "ids"),
+    [
+        ({}, []),
+        ({"DISABLE_SERVER_SIDE_CURSORS": False}, ["parlant_store.W002"]),
+        ({"PORT": "6543", "DISABLE_SERVER_SIDE_CURSORS": False}, ["parlant_store.W002"]),
+        ({"PORT": 5432, "DISABLE_SERVER_SIDE_CURSORS": False}, []),
+        ({"PORT": "", "DISABLE_SERVER_SIDE_CURSORS": False}, []),
+        ({"OPTIONS": {"prepare_threshold": 5}}, ["parlant_store.W003"]),
+        ({"OPTIONS": {"prepare_threshold": 0}}, ["parlant_store.W003"]),
+        ({"OPTIONS": {"prepare_threshold": None}}, []),
+        ({"PORT": 5432, "OPTIONS": {"prepare_threshold": 5}}, []),
+    ],
+)
+def test_a_transaction_pooler_is_warned_of(pooled, given, ids):
+    pooled.update(given)
+    with configured(using="pooled"):
+        messages = stores["default"].check()
+    assert [message.id for message in messages] == ids
+    assert all('DATABASES["pooled"]' in message.hint for message in messages)
+
+
+@pytest.mark.parametrize(
+    ("url", "ids"),
+    [
+        ("http://db.example.com", ["parlant_store.W005"]),
+        ("http://10.0.0.1:8000", ["parlant_store.W005"]),
+        ("https://db.example.com", []),
+        ("http://localhost:54321", []),
+        ("http://api.localhost", []),
+        ("http://127.0.0.1:54321", []),
+        ("http://[::1]:54321", []),
+    ],
+)
+def test_a_key_over_plain_http_is_warned_of(url, ids):
+    supabase = "parlant_store.backends.supabase.SupabaseBackend"
+    options = {"url": url, "key": "sb_secret_hidden"}
+    with override_settings(PARLANT_STORES={"s": {"BACKEND": supabase, "OPTIONS": options}}):
+        found = [each for each in run_checks() if each.id.startswith("parlant_store")]
+    assert [message.id for message in found] == ids
+    assert "hidden" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, None),
+        (
+            {"SUPABASE_URL": "https://x.supabase.co", "SUPABASE_KEY": "k"},
+            {"url": "https://x.supabase.co", "key": "k", "schema": "public"},
+        ),
+        (
+            {"SUPABASE_URL": "https://x.y", "SUPABASE_KEY": "k", "SUPABASE_SCHEMA": "agents"},
+            {"url": "https://x.y", "key": "k", "schema": "agents"},
+        ),
+    ],
+)
+def test_the_demo_has_a_store_in_supabase_when_the_environment_names_one(environment, expected):
+    program = "import json, project.settings as s; print(json.dumps(s.PARLANT_STORES))"
+    others = {name: text for name, text in os.environ.items() if not name.startswith("SUPABASE_")}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=Path(__file__).resolve().parent.parent,
+        env=others | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(done.stdout)
+    assert "default" in found
+    assert found.get("supabase", {}).get("OPTIONS") == expected
 
 
 @pytest.mark.django_db(databases=["default", "other"], transaction=True)

@@ -22,8 +22,11 @@ from parlant_store.backends.orm import OrmBackend
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 PAGES = [README, *sorted(ROOT.glob("docs/*.md"))]
-ELSEWHERE = "selectools.md"
-"""Its code needs another environment: tests/selectools/test_docs.py runs it."""
+ELSEWHERE = {
+    "selectools.md": "tests/selectools/test_docs.py",
+    "supabase.md": "tests/supabase/test_docs.py",
+}
+"""Pages whose code needs more than a database, and what runs it."""
 BASE = """
 from pathlib import Path
 
@@ -51,11 +54,13 @@ class Block(NamedTuple):
 
 
 def blocks() -> list[Block]:
+    return [block for page in PAGES if page.name not in ELSEWHERE for block in blocks_of(page)]
+
+
+def blocks_of(page: Path) -> list[Block]:
+    text = page.read_text("utf-8")
     return [
         Block(f"{page.name}:{text[: match.start()].count(chr(10)) + 1}", match[1], match[2])
-        for page in PAGES
-        if page.name != ELSEWHERE
-        for text in [page.read_text("utf-8")]
         for match in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     ]
 
@@ -107,6 +112,12 @@ def write_project(folder: Path, told: list[str]) -> Path:
     Path(folder, "settings.py").write_text("\n".join([BASE, *told]))
     shutil.copy(ROOT / "manage.py", folder)
     return folder
+
+
+@pytest.mark.parametrize("page", ELSEWHERE)
+def test_pages_that_are_followed_elsewhere(page):
+    assert Path(ROOT, "docs", page) in PAGES
+    assert page in Path(ROOT, ELSEWHERE[page]).read_text("utf-8")
 
 
 def test_every_block_is_run_by_a_test():

@@ -30,7 +30,7 @@ begin
             string_agg(format('%1$I => a.%1$I', name), ', ' order by place)
         into strict v_types, v_arguments
     from pg_proc, unnest(proargnames, proargtypes::oid[]) with ordinality as a (name, type, place)
-    where pronamespace = current_schema()::regnamespace
+    where pronamespace = (select oid from pg_namespace where nspname = current_schema())
         and proname = 'parlant_store_' || p_function and type is not null
         and p_function in (
             'add_items', 'pop_item', 'clear', 'delete_session', 'set_metadata', 'set_expiry',
@@ -52,6 +52,6 @@ end $$;
 
 -- Says which functions these are, to those who ask over HTTP.
 create or replace function {schema}.parlant_store_version()
-returns text language sql immutable set search_path to {schema}, pg_temp as $$
+returns text language sql stable set search_path to {schema}, pg_temp as $$
     select '{version}'
 $$;

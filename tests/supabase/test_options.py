@@ -12,6 +12,7 @@ from parlant_store.backends.supabase import SupabaseBackend
 from parlant_store.conf import build
 from parlant_store.exceptions import AccessDenied, BackendError
 from parlant_store.sql.functions import functions_sql
+from parlant_store.sql.policies import policies_sql
 from tests.contract.sessions import numbered
 
 URL = "https://project.supabase.co"
@@ -88,8 +89,7 @@ def test_functions_that_are_missing(make_store, project):
                 make_store(timeout=2).get_items("s")
         finally:
             session.execute(functions_sql("public"))
-            session.execute("revoke execute on function parlant_store_get_items from public")
-            session.execute("grant execute on function parlant_store_get_items to service_role")
+            session.execute(policies_sql(schema="public", policy="service"))
             project.reload()
     assert make_store().get_items("s") == []
 
@@ -102,6 +102,9 @@ def test_functions_that_are_missing(make_store, project):
         ({"url": "", "key": "k"}, "SUPABASE_URL"),
         ({"url": URL}, "SUPABASE_KEY"),
         ({"url": URL, "key": " "}, "SUPABASE_KEY"),
+        ({"url": URL, "key": "sb_secret_ü"}, "characters that no key has"),
+        ({"url": URL, "key": "sb_secret\nx"}, "characters that no key has"),
+        ({"url": "http://host:99999", "key": "k"}, "needs a url like https"),
         ({"url": URL, "key": "k", "timeout": 0}, "timeout"),
         ({"url": URL, "key": "k", "timeout": True}, "timeout"),
         ({"url": URL, "key": "k", "access_token": ""}, "access_token"),
@@ -125,6 +128,27 @@ def test_secrets_are_never_said(make_store, project, caplog):
         store.get_items("s")
     said = f"{caught.value!r} {caught.value.__cause__!r} {store!r} {caplog.text}"
     assert "secret" not in said
+
+
+def test_a_key_from_a_file_may_end_in_a_line(make_store, project):
+    assert make_store(key=f"{project.secret_key}\n", url=f" {project.url}\n").get_items("s") == []
+
+
+def test_a_token_that_no_header_may_have_is_not_said(make_store):
+    with pytest.raises(AccessDenied, match="no HTTP header") as caught:
+        make_store(access_token="very.secret\n").get_items("s")
+    assert "secret" not in f"{caught.value!r} {caught.value.__cause__!r}"
+
+
+def test_times_without_zones_where_django_has_none(make_store, settings):
+    store = make_store(ttl_seconds=60)
+    store.add_items("aware", numbered(1))
+    settings.USE_TZ = False
+    store.add_items("naive", numbered(1))
+    aware, naive = (store.get_session(name) for name in ("aware", "naive"))
+    assert naive.created_at.tzinfo is aware.expires_at.tzinfo is None
+    assert abs(naive.created_at - aware.created_at).total_seconds() < 10
+    assert store.exists("aware")
 
 
 def test_the_package_is_needed(monkeypatch):

@@ -52,6 +52,9 @@ from parlant_store.types import (
 SHORT = 1_000
 """How many items a read may ask for that is made together with others."""
 
+TRANSACTION_POOLER = "6543"
+"""The port on which Supabase pools transactions."""
+
 
 class Tables(NamedTuple):
     sessions: Sessions
@@ -332,7 +335,7 @@ class OrmBackend(BaseBackend):
             ]
         if connection.vendor == "sqlite":
             return _check_sqlite(connection, where)
-        return []
+        return _check_pooler(connection, where)
 
     def _connection(self, *, write: bool = False) -> BaseDatabaseWrapper:
         alias = self.using
@@ -387,6 +390,35 @@ def _check_sqlite(connection: BaseDatabaseWrapper, where: str) -> list[CheckMess
                     "and writers wait for each other instead of failing."
                 ),
                 id="parlant_store.W001",
+            )
+        )
+    return found
+
+
+def _check_pooler(connection: BaseDatabaseWrapper, where: str) -> list[CheckMessage]:
+    """Supabase's transaction pooler gives each transaction another connection of the server."""
+    settings, alias = connection.settings_dict, connection.alias
+    if str(settings.get("PORT")) != TRANSACTION_POOLER:
+        return []
+    found: list[CheckMessage] = []
+    port = f"port {TRANSACTION_POOLER} of the database {alias!r}, a transaction pooler,"
+    if settings.get("DISABLE_SERVER_SIDE_CURSORS") is not True:
+        found.append(
+            Warning(
+                f"{where} uses {port} with server-side cursors, which end with each transaction.",
+                hint=(
+                    f'Set DATABASES["{alias}"]["DISABLE_SERVER_SIDE_CURSORS"] = True, or use '
+                    "the session pooler, on port 5432."
+                ),
+                id="parlant_store.W002",
+            )
+        )
+    if settings.get("OPTIONS", {}).get("prepare_threshold") is not None:
+        found.append(
+            Warning(
+                f"{where} uses {port} with prepared statements, which other clients do not find.",
+                hint=f'Remove prepare_threshold from DATABASES["{alias}"]["OPTIONS"].',
+                id="parlant_store.W003",
             )
         )
     return found

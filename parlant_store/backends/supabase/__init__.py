@@ -5,9 +5,11 @@ functions that this calls, and the row level security that holds inside them.
 """
 
 from importlib.util import find_spec
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from django.core.checks import CheckMessage, Warning
 from django.core.exceptions import ImproperlyConfigured
 
 from parlant_store.backends.supabase.connection import Connection, Token
@@ -60,9 +62,8 @@ class SupabaseBackend(SupabaseSessions, SupabaseDocuments):
                 f"{where} needs the package supabase: pip install 'django-parlant-store[supabase]'"
             )
         if client is None:
-            _check_url(url, where)
-            if not isinstance(key, str) or not key.strip():
-                raise ImproperlyConfigured(f"{where} has no key; set it, as from SUPABASE_KEY")
+            url = _check_url(url, where)
+            key = _check_key(key, where)
         elif url is not None or key is not None:
             raise ImproperlyConfigured(f"{where} has a client: leave out its url and key")
         if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or timeout <= 0:
@@ -84,6 +85,18 @@ class SupabaseBackend(SupabaseSessions, SupabaseDocuments):
         if self._given is None:
             self.connection.close()
 
+    def check(self) -> list[CheckMessage]:
+        parts = urlsplit(self.url or "")
+        if parts.scheme != "http" or _is_loopback(str(parts.hostname)):
+            return []
+        return [
+            Warning(
+                f"the store {self.alias!r} sends its key over plain http, for all to read.",
+                hint="Give its url as https://...",
+                id="parlant_store.W005",
+            )
+        ]
+
     def _make(self, timeout: float) -> "Client":
         if self._given is not None:
             return self._given
@@ -104,10 +117,36 @@ class SupabaseBackend(SupabaseSessions, SupabaseDocuments):
         return create_client(str(self.url), str(self._key), options)
 
 
-def _check_url(url: str | None, where: str) -> None:
-    parts = urlsplit(url.strip()) if isinstance(url, str) else None
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+def _check_key(key: str | None, where: str) -> str:
+    if not isinstance(key, str) or not key.strip():
+        raise ImproperlyConfigured(f"{where} has no key; set it, as from SUPABASE_KEY")
+    key = key.strip()
+    if not key.isascii() or not key.isprintable() or " " in key:
         raise ImproperlyConfigured(
-            f"{where} needs a url like https://name.supabase.co, as from SUPABASE_URL; "
-            f"it has {url!r}"
+            f"the key of {where} has characters that no key has; copy it anew from the API keys "
+            "of the project"
         )
+    return key
+
+
+def _check_url(url: str | None, where: str) -> str:
+    if isinstance(url, str) and _is_http(url.strip()):
+        return url.strip()
+    raise ImproperlyConfigured(
+        f"{where} needs a url like https://name.supabase.co, as from SUPABASE_URL; it has {url!r}"
+    )
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

@@ -34,6 +34,8 @@ _PASSING = (
 )
 """What the codes of errors begin with that may be gone at the next try."""
 
+_NO_HEADER = "the key or token has characters that no HTTP header may have, as a line's end"
+
 _MISSING = ("PGRST202", "PGRST205", "42883", "42P01")
 
 
@@ -84,7 +86,7 @@ class Connection:
             client.postgrest.session.close()
 
     def _call(self, function: str, parameters: dict[str, Any]) -> Any:
-        from httpx import TransportError
+        from httpx import LocalProtocolError, TransportError
         from postgrest.exceptions import APIError
 
         last = time.monotonic() + self._last_start
@@ -92,6 +94,9 @@ class Connection:
         while True:
             try:
                 return self._send(function, parameters)
+            except LocalProtocolError:
+                # What it says holds the header, and who knows where that ends up.
+                raise AccessDenied(_NO_HEADER) from None
             except TransportError as exc:
                 error: Exception = exc
             except APIError as exc:
@@ -105,14 +110,18 @@ class Connection:
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _send(self, function: str, parameters: dict[str, Any]) -> Any:
-        call = self._connect().postgrest.rpc(f"parlant_store_{function}", parameters)
-        if self._token is not None:
-            token = self._token() if callable(self._token) else self._token
+        call = self.client().postgrest.rpc(f"parlant_store_{function}", parameters)
+        token = self.token()
+        if token is not None:
             call.request.headers["Authorization"] = f"Bearer {token}"
         return call.execute().data
 
-    def _connect(self) -> "Client":
-        # A child must not speak on its parent's sockets.
+    def token(self) -> str | None:
+        """The user's JWT for the next call; None: the key speaks for itself."""
+        return self._token() if callable(self._token) else self._token
+
+    def client(self) -> "Client":
+        """The client of this process: a child must not speak on its parent's sockets."""
         client, process = self._client, os.getpid()
         if client is None or self._process != process:
             with self._lock:
@@ -124,9 +133,14 @@ class Connection:
 
 def _parameters(arguments: dict[str, Any]) -> dict[str, Any]:
     return {
-        f"p_{name}": value.isoformat() if isinstance(value, datetime) else value
+        f"p_{name}": _moment(value) if isinstance(value, datetime) else value
         for name, value in arguments.items()
     }
+
+
+def _moment(time: datetime) -> str:
+    # With USE_TZ = False Django's times are those of this process, and say nothing of a zone.
+    return (time if time.tzinfo else time.astimezone()).isoformat()
 
 
 def _said(error: Exception) -> str:
