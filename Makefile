@@ -1,5 +1,6 @@
 # make demo    an agent that remembers, and its session in the admin
 # make test    the whole suite, on SQLite and on PostgreSQL
+# make test-cron   what pg_cron does with the job for Supabase
 # make check   everything that needs no database
 # make bench   the frameworks' own stores and ours, side by side
 
@@ -17,7 +18,7 @@ OVER_HTTP = tests/test_openai_agents.py tests/test_parlant.py tests/test_parlant
 export POSTGREST ?= $(abspath $(VENV))/npm/postgrest
 SERVE ?= yes
 
-.PHONY: demo test check bench clean
+.PHONY: demo test test-cron check bench clean
 
 # One environment for users of the demo and one for developers: a demo needs no test tools.
 $(BIN)/demo-ready: pyproject.toml requirements.txt
@@ -54,6 +55,12 @@ test: $(BIN)/test-ready $(SELECTOOLS_BIN)/test-ready $(POSTGREST)
 	$(SELECTOOLS_BIN)/python -m tests.servers $(SELECTOOLS_TEST)
 	STORE=supabase $(BIN)/python -m tests.servers $(BIN)/python -m pytest -m 'not orm' $(OVER_HTTP)
 	STORE=supabase $(SELECTOOLS_BIN)/python -m tests.servers $(SELECTOOLS_TEST) -m 'not orm'
+
+# Jobs of pg_cron, which only a system's own PostgreSQL has; this takes Debian and root.
+test-cron: $(BIN)/test-ready
+	test -e /usr/lib/postgresql/15/lib/pg_cron.so || \
+	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql-15-cron; }
+	$(BIN)/python -m tests.cron $(BIN)/python -m pytest -m cron tests/supabase/test_sql.py
 
 check: $(BIN)/test-ready
 	$(BIN)/ruff check .

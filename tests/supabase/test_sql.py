@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import StringIO
@@ -417,9 +418,7 @@ def test_each_schema_has_a_job_of_its_own():
 def cron_database() -> Iterator[Database]:
     """The one database of the server whose jobs pg_cron runs."""
     with connected(connection.settings_dict["NAME"]) as server:
-        (name,) = server.execute("select current_setting('cron.database_name', true)").fetchone()
-    if name is None:
-        pytest.skip("this PostgreSQL has no pg_cron among its shared_preload_libraries")
+        (name,) = server.execute("select current_setting('cron.database_name')").fetchone()
     with connected(name) as database:
         database.execute(roles_sql())
         yield database
@@ -427,6 +426,7 @@ def cron_database() -> Iterator[Database]:
         database.execute("select cron.unschedule(%s)", [job_name("of_cron")])
 
 
+@pytest.mark.cron
 def test_pg_cron_takes_the_job_and_replaces_it(cron_database):
     for schedule in ("*/15 * * * *", "0,30 8-18/2 1-7 jan-mar,12 MON-fri"):
         cron_database.execute(emitted(schema="of_cron", cron=schedule))
@@ -434,6 +434,21 @@ def test_pg_cron_takes_the_job_and_replaces_it(cron_database):
             "select schedule from cron.job where jobname = %s", [job_name("of_cron")]
         )
         assert jobs.fetchall() == [(schedule,)]
+
+
+@pytest.mark.cron
+def test_pg_cron_removes_what_has_expired(cron_database):
+    cron_database.execute(emitted(schema="of_cron", cron="* * * * *"))
+    cron_database.execute(
+        "insert into of_cron.parlant_store_document (collection, id, data, expires_at)"
+        " values ('c', 'gone', '{}', now()), ('c', 'alive', '{}', now() + interval '1 day')"
+    )
+    left = [("gone",), ("alive",)]
+    last = time.monotonic() + 90
+    while len(left) > 1 and time.monotonic() < last:
+        time.sleep(0.5)
+        left = cron_database.execute("select id from of_cron.parlant_store_document").fetchall()
+    assert left == [("alive",)]
 
 
 def test_open_is_warned_of():
