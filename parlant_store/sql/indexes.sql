@@ -10,6 +10,7 @@ declare
     v_columns text[] := '{}';
     v_field text;
     v_way text;
+    v_index regclass;
 begin
     if p_name !~ '^parlant_store_doc_[ux]_[0-9a-f]{16}$' then
         raise invalid_parameter_value using message = format('%L names no index', p_name);
@@ -44,6 +45,10 @@ begin
             regexp_replace(v_columns[1], ' (asc|desc)$', '')
         )
     end;
+    -- An error names the index of a partition, which is to be told by its name as well.
+    for v_index in select inhrelid from pg_inherits where inhparent = p_name::regclass loop
+        execute format('alter index %s rename to %I', v_index, p_name || '_' || v_index::oid);
+    end loop;
     return true;
 end $$;
 

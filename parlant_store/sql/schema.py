@@ -43,10 +43,16 @@ def literal(value: Any) -> str:
 
 def do_block(body: str) -> str:
     """A DO statement, without its semicolon, that runs ``body`` in PL/pgSQL."""
+    quote = dollars(body)
+    return f"do {quote}\n{body.rstrip()}\n{quote}"
+
+
+def dollars(body: str) -> str:
+    """The dollar quote to put around ``body``, which does not have it."""
     quote = "$$"
     while quote in body:
         quote = f"{quote[:-1]}q$"
-    return f"do {quote}\n{body.rstrip()}\n{quote}"
+    return quote
 
 
 class _Editor(DatabaseSchemaEditor):

@@ -1,13 +1,16 @@
 """The script that makes a Supabase project ready for the stores."""
 
 import shlex
+from collections.abc import Sequence
 from importlib.metadata import version
+from typing import Any
 
 from django.apps import apps
 
 from parlant_store.sql.cron import cron_sql
 from parlant_store.sql.functions import functions_sql
-from parlant_store.sql.policies import policies_sql
+from parlant_store.sql.partitions import partition_policies_sql, partitions_sql
+from parlant_store.sql.policies import SESSIONS_COLLECTION, policies_sql
 from parlant_store.sql.schema import do_block, identifier, literal, tables_sql
 
 PUBLICATION = "supabase_realtime"
@@ -21,23 +24,38 @@ def supabase_sql(
     schema: str = "public",
     policy: str = "service",
     owner_claim: str | None = None,
+    sessions_collection: str = SESSIONS_COLLECTION,
+    collections: Sequence[str] = (),
+    adopt: bool = False,
     realtime: bool = False,
     cron: str | None = None,
     transaction: bool = True,
 ) -> str:
     """Everything that the tables in ``schema`` need; run again, it changes nothing.
 
-    ``policy`` and ``owner_claim`` are those of ``policies_sql``. ``realtime`` publishes the
-    changes of documents, sessions and items. ``cron`` is a schedule of pg_cron, by which what
-    has expired is removed. With ``transaction`` all of the script is done or none of it.
-    The same arguments give the same text. Raises ValueError when one of them is wrong.
+    ``policy``, ``owner_claim`` and ``sessions_collection`` are those of ``policies_sql``,
+    ``collections`` and ``adopt`` those of ``partitions_sql``; with no collections nothing is
+    partitioned. ``realtime`` publishes the changes of documents, sessions and items. ``cron``
+    is a schedule of pg_cron, by which what has expired is removed. With ``transaction`` all of
+    the script is done or none of it. The same arguments give the same text. Raises ValueError
+    when one of them is wrong.
     """
     _check_schema(schema)
-    parts = [
-        f"create schema if not exists {identifier(schema)};",
-        tables_sql(schema),
+    access: Any = {
+        "schema": schema,
+        "policy": policy,
+        "owner_claim": owner_claim,
+        "sessions_collection": sessions_collection,
+    }
+    parts = [f"create schema if not exists {identifier(schema)};", tables_sql(schema)]
+    if collections:
+        parts.append(partitions_sql(schema, collections, adopt=adopt))
+    elif adopt:
+        raise ValueError("Tables to adopt are those of collections: name these")
+    parts += [
         functions_sql(identifier(schema)),
-        policies_sql(schema=schema, policy=policy, owner_claim=owner_claim),
+        policies_sql(**access),
+        partition_policies_sql(**access),
     ]
     if realtime:
         parts.append(_realtime_sql(schema))
@@ -47,7 +65,8 @@ def supabase_sql(
     parts.append("notify pgrst, 'reload schema';")
     if transaction:
         parts = ["begin;", *parts, "commit;"]
-    header = _header(schema, policy, owner_claim, realtime, cron)
+    given = access | {"collections": ",".join(collections), "adopt": adopt}
+    header = _header(given | {"realtime": realtime, "cron": cron})
     return "\n\n".join(part.strip() for part in [header, *parts]) + "\n"
 
 
@@ -56,16 +75,12 @@ def without_header(script: str) -> str:
     return script.partition("\n\n")[2]
 
 
-def _header(
-    schema: str, policy: str, owner_claim: str | None, realtime: bool, cron: str | None
-) -> str:
-    options = ["--schema", schema, "--policy", policy]
-    if owner_claim is not None:
-        options += ["--owner-claim", owner_claim]
-    if realtime:
-        options += ["--realtime"]
-    if cron is not None:
-        options += ["--cron", cron]
+def _header(arguments: dict[str, Any]) -> str:
+    """How the script was made: the command with the options that say something."""
+    options: list[str] = []
+    for name, value in arguments.items():
+        if value and (name, value) != ("sessions_collection", SESSIONS_COLLECTION):
+            options += [f"--{name.replace('_', '-')}", *([] if value is True else [value])]
     return (
         f"-- The tables and functions of django-parlant-store {version('django-parlant-store')}"
         f" on Supabase. Made by\n--     python manage.py supabase_sql {shlex.join(options)}\n"

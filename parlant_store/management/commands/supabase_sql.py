@@ -1,42 +1,38 @@
 """Prints the SQL that makes a Supabase project ready, or keeps it in a file."""
 
-import os
 import re
-import secrets
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
-from parlant_store.sql.policies import POLICIES
+from parlant_store.management.scripts import ScriptCommand, written
 from parlant_store.sql.supabase import supabase_sql, without_header
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
-class Command(BaseCommand):
+class Command(ScriptCommand):
     help = (
         "Prints the SQL that a Supabase project needs, rendered from the models: tables, "
         "indexes, functions, grants, row level security and policies. No database is reached. "
         "The SQL may run again, and on tables that migrate made; it changes nothing then."
     )
-    requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--schema", default="public", help="The schema of the tables (public).")
+        super().add_arguments(parser)
         parser.add_argument(
-            "--policy",
-            choices=POLICIES,
-            default="service",
-            help="Who reads and writes: the service role alone (service); each signed-in user "
-            "what is theirs (owner); everyone with the public key (open).",
+            "--collections",
+            metavar="NAME,...",
+            help="Make each of these collections of documents a table of its name, a partition "
+            "of the one that keeps them all, as parlant_sessions_events.",
         )
         parser.add_argument(
-            "--owner-claim",
-            metavar="CLAIM",
-            help="With --policy owner: the claim of the user's token that names the owner, "
-            "in place of auth.uid().",
+            "--adopt",
+            action="store_true",
+            help="With --collections: a table of such a name that is there already keeps its "
+            "rows and becomes the partition.",
         )
         parser.add_argument(
             "--realtime", action="store_true", help="Send changes to Supabase Realtime."
@@ -46,7 +42,6 @@ class Command(BaseCommand):
             metavar="SCHEDULE",
             help="Remove what has expired by a job of pg_cron, as --cron '*/15 * * * *'.",
         )
-        parser.add_argument("--output", metavar="FILE", help="Write to FILE and print its path.")
         parser.add_argument(
             "--migration",
             nargs="?",
@@ -56,24 +51,22 @@ class Command(BaseCommand):
             "path; nothing is written when the newest of this NAME does the same.",
         )
 
-    def handle(
-        self, *args: Any, policy: str, output: str | None, migration: str | None, **options: Any
-    ) -> str:
-        names = ("schema", "owner_claim", "realtime", "cron")
-        arguments = {name: options[name] for name in names}
+    def handle(self, *args: Any, output: str | None, migration: str | None, **options: Any) -> str:
         _check_target(output, migration)
         try:
-            # Supabase's CLI runs a migration in a transaction of its own.
-            script = supabase_sql(policy=policy, transaction=migration is None, **arguments)
+            script = supabase_sql(
+                **self.access(options),
+                collections=_names(options["collections"]),
+                adopt=options["adopt"],
+                realtime=options["realtime"],
+                cron=options["cron"],
+                # Supabase's CLI runs a migration in a transaction of its own.
+                transaction=migration is None,
+            )
         except ValueError as exc:
             raise CommandError(str(exc)) from exc
-        if policy == "open":
-            self.stderr.write(
-                "With --policy open, anyone who has the project's public key reads and changes "
-                "everything in these tables."
-            )
         if output is not None:
-            return _written(Path(output), script)
+            return written(Path(output), script)
         return script if migration is None else self._migration(migration, script)
 
     def _migration(self, name: str, script: str) -> str:
@@ -86,7 +79,11 @@ class Command(BaseCommand):
                 "Nothing is written: the newest migration does the same.", self.style.NOTICE
             )
             return str(found[-1])
-        return _written(folder / f"{_free_time(folder)}_{name}.sql", script)
+        return written(folder / f"{_free_time(folder)}_{name}.sql", script)
+
+
+def _names(text: str | None) -> list[str]:
+    return [] if text is None else [name.strip() for name in text.split(",")]
 
 
 def _check_target(output: str | None, migration: str | None) -> None:
@@ -126,28 +123,3 @@ def _read(path: Path) -> str:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as exc:
         raise CommandError(f"{path} cannot be read: {exc}") from exc
-
-
-def _written(path: Path, script: str) -> str:
-    """The path, of a file that holds the whole script; until then it is as it was."""
-    try:
-        _write(path.resolve(), script)
-    except OSError as exc:
-        raise CommandError(f"{path} cannot be written: {exc.strerror or exc}") from exc
-    return str(path)
-
-
-def _write(path: Path, script: str) -> None:
-    if not path.parent.is_dir():
-        raise NotADirectoryError(f"there is no folder {path.parent}")
-    if path.exists() and not path.is_file():
-        raise OSError("it is no file")
-    unfinished = path.with_name(f".parlant_store.{secrets.token_hex(8)}")
-    try:
-        with unfinished.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(script)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)

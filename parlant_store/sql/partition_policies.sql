@@ -1,0 +1,47 @@
+-- Row level security, policies and grants of each partition of documents. Reached by its name, a
+-- partition has its own alone; reached through the table of all documents, that table's. The
+-- views are of no one's own: whoever asks one asks the partition.
+do {quote}
+declare
+    v_document regclass := {document_text};
+    v_sequence text := pg_get_serial_sequence({document_text}, 'key');
+    v_partition regclass;
+    v_view regclass;
+    v_statement text;
+    v_roles text := (
+        select string_agg(role::text, ', ') from unnest(array[{roles}]::regrole[]) role
+        where has_any_column_privilege(role, v_document, 'insert')
+    );
+begin
+    if (select relkind from pg_class where oid = v_document) <> 'p' then
+        return;
+    end if;
+    for v_partition in
+        select inhrelid from pg_inherits where inhparent = v_document order by inhrelid
+    loop
+        execute replace({policies}, {default_text}, v_partition::text);
+        for v_statement in
+            select format('grant %s on %s to %s', privilege, v_partition, grantee)
+            from ({grants}) given where grantee::text in ({roles})
+        loop
+            execute v_statement;
+        end loop;
+    end loop;
+    for v_view in
+        select v.oid from pg_inherits join pg_class c on c.oid = inhrelid
+        join pg_class v on v.relname = c.relname and v.relkind = 'v'
+        where inhparent = v_document
+            and c.relnamespace = (select oid from pg_namespace where nspname = {partitions_text})
+            and v.relnamespace = (select oid from pg_namespace where nspname = {schema_text})
+        order by v.oid
+    loop
+        execute format('revoke all on table %s from public, {role_names}', v_view);
+        execute format('grant select, insert, update, delete on table %s to %s', v_view, v_roles);
+    end loop;
+    execute format('revoke all on schema %I from public, {role_names}', {partitions_text});
+    execute format('grant usage on schema %I to %s', {partitions_text}, v_roles);
+    -- A default, unlike an identity, takes the next number as whoever inserts.
+    execute format('revoke all on sequence %s from public, {role_names}', v_sequence);
+    execute format('grant usage on sequence %s to %s', v_sequence, v_roles);
+end
+{quote};
