@@ -17,6 +17,7 @@ import pytest
 from django.conf import settings
 
 from parlant_store import codec, conf, exceptions, query
+from parlant_store.backends import arguments
 from parlant_store.backends.orm import OrmBackend
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -293,6 +294,7 @@ def test_the_operators_are_named():
     [
         (codec.MAX_NAME, "{:,} characters"),
         (codec.MAX_COLUMN_BYTES, "{} bytes in UTF-8"),
+        (arguments.MAX_PREFIX_BYTES, "{} bytes in UTF-8"),
         (codec.MAX_DEPTH, "{} levels"),
         (query.MAX_NESTING, "{} levels"),
         (sys.int_info.default_max_str_digits, "{:,} digits"),

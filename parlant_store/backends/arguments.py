@@ -10,6 +10,9 @@ from parlant_store.types import JSONObject
 
 MAX_LIMIT = 2**63 - 1
 
+MAX_PREFIX_BYTES = codec.MAX_COLUMN_BYTES - 72
+"""How much of a name that is too long for its column the column keeps, or less."""
+
 MAX_TTL_SECONDS = 100 * 366 * 24 * 3600
 """A hundred years: what lives longer lives for ever, and later times may have no datetime."""
 
@@ -29,6 +32,13 @@ def session_name(session_id: str, namespace: str) -> SessionName:
 
 def check_owner(user_id: str | None) -> str | None:
     return None if user_id is None else codec.check_name(user_id, "user_id")
+
+
+def check_prefix(prefix: str) -> str:
+    codec.check_name(prefix, "prefix", empty=True)
+    if len(codec.escape(prefix).encode()) > MAX_PREFIX_BYTES:
+        raise InvalidName(f"prefix has more than {MAX_PREFIX_BYTES} bytes in UTF-8")
+    return prefix
 
 
 def check_ttl(ttl_seconds: float | None) -> timedelta | None:

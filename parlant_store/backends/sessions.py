@@ -13,6 +13,7 @@ from parlant_store.backends.arguments import (
     SessionName,
     check_limit,
     check_owner,
+    check_prefix,
     check_time,
     check_ttl,
     session_name,
@@ -418,7 +419,7 @@ def _narrowed(
     return Narrowed(
         namespace,
         check_owner(user_id),
-        codec.check_name(prefix, "prefix", empty=True),
+        check_prefix(prefix),
         check_time(updated_since, "updated_since"),
         None if where is None else query.parse(where),
     )

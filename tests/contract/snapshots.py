@@ -325,6 +325,16 @@ class SnapshotContract(Timed):
         assert first == list(store.list_summaries(limit=2, namespace="n"))
         assert [*store.list_summaries(namespace="none"), *store.list_summaries(limit=0)] == []
 
+    def test_long_prefixes_are_exact(self, store):
+        names = ["x" * 100, "x" * 100 + "a", "x" * 600 + "b", "x" * 80 + "c", "é" * 300]
+        for name in names:
+            store.add_items(name, numbered(1))
+        for prefix in ("x" * 99, "x" * 101, "x" * 440, "x" * 80 + "c", "é" * 220):
+            found = [session.session_id for session in store.list_sessions(prefix=prefix).sessions]
+            assert found == [name for name in sorted(names) if name.startswith(prefix)]
+        with pytest.raises(InvalidName, match="prefix has more than 440 bytes"):
+            store.list_sessions(prefix="x" * 441)
+
     def test_listing_what_was_written_since(self, store, clock):
         store.add_items("a", numbered(1))
         clock.pass_(5)
