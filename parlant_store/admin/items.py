@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from parlant_store.admin.lists import StoreAdmin, alive
+from parlant_store.admin.lists import StoreAdmin
 from parlant_store.admin.search import keys, sessions_named
 from parlant_store.admin.sessions import SessionAdmin
 from parlant_store.admin.text import NAME, NOTHING, cut, pre, pretty_text, session_name
@@ -33,9 +33,8 @@ class SessionItemAdmin(StoreAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[SessionItem]:
-        items = super().get_queryset(request).filter(alive("session__"))
         beside = [f"session__{column}" for column in SessionAdmin.unread]
-        return items.select_related("session").defer("text", *beside)
+        return super().get_queryset(request).select_related("session").defer("text", *beside)
 
     def rows(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
         text = Coalesce(NullIf(F("text"), Value("")), F("data"))

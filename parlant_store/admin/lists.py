@@ -5,9 +5,8 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 from django.utils.functional import cached_property
 
 from parlant_store.admin.search import COUNTED
@@ -15,7 +14,10 @@ from parlant_store.admin.text import column_name, cut
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]
-    """Counts no further than ``limit``, because a full count reads the whole table."""
+    """Counts no further than ``limit``, because a full count reads the whole table.
+
+    It counts in the list's order, because that is the one that an index has.
+    """
 
     object_list: QuerySet[Any]
     limit = COUNTED
@@ -27,7 +29,7 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
     @cached_property
     def counted(self) -> int:
         """How many rows there are, or one above ``limit`` when there are more."""
-        return self.object_list.order_by().values("pk")[: self.limit + 1].count()
+        return self.object_list.values("pk")[: self.limit + 1].count()
 
     @property
     def is_bounded(self) -> bool:
@@ -38,6 +40,10 @@ class Rows(ChangeList):
     """A list that reads only the columns it shows."""
 
     model_admin: "StoreAdmin"
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
+        """The one order that an index has, whatever the address says."""
+        return list(self.model_admin.get_ordering(request))
 
     def get_queryset(self, *args: Any, **kwargs: Any) -> QuerySet[Any]:
         return self.model_admin.rows(super().get_queryset(*args, **kwargs))
@@ -51,6 +57,7 @@ class StoreAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     sortable_by = ()
     paginator = BoundedPaginator
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     unread: tuple[str, ...] = ()
     """Columns that lists leave in the database."""
 
@@ -96,8 +103,3 @@ class StoreAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return site.is_registered(model) and site.get_model_admin(model).has_view_permission(
             request
         )
-
-
-def alive(prefix: str = "") -> Q:
-    expires_at = f"{prefix}expires_at"
-    return Q((expires_at, None)) | Q((f"{expires_at}__gt", timezone.now()))

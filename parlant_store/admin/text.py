@@ -40,19 +40,22 @@ def cut(text: str | None) -> str | None:
     return codec.printable(text[: NAME - 1]) + "…"
 
 
-def pretty(value: object) -> str:
-    """Indented JSON; lone surrogates stand in it as the escapes that JSON has for them."""
-    text = _indented(value) or json.dumps(value, ensure_ascii=False)
+def pretty(value: object, limit: int = PRETTY) -> str:
+    """Indented JSON, unless that is longer than ``limit``.
+
+    Lone surrogates stand in it as the escapes that JSON has for them.
+    """
+    text = _indented(value, limit) or json.dumps(value, ensure_ascii=False)
     return text.encode(errors="backslashreplace").decode()
 
 
-def _indented(value: object) -> str | None:
+def _indented(value: object, limit: int) -> str | None:
     parts, length = [], 0
     try:
         for part in json.JSONEncoder(ensure_ascii=False, indent=2).iterencode(value):
             parts.append(part)
             length += len(part)
-            if length > PRETTY:
+            if length > limit:
                 return None
     except RecursionError:
         return None

@@ -1,115 +1,120 @@
-"""A session's items in order, a page at a time."""
+"""What ``transcript.html`` shows: a page of entries, whatever they were stored as.
 
-import json
+A view puts a Transcript into its context as ``transcript`` and includes the template, which
+escapes every text. Nothing here knows a model.
+"""
+
+from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from django.db.models import Case, Q, QuerySet, When
-from django.db.models.functions import Left
-from django.http import QueryDict
+from django.utils.functional import Promise
 
 from parlant_store import codec
-from parlant_store.admin.text import NAME, cut, pretty_text
-from parlant_store.models import Session, SessionItem
 
-PAGE = 100
-"""How many items the page of a session shows."""
+OPEN = 1_200
+"""How many characters of a text stand open; the rest of a longer one is folded."""
 
-SHOWN = 2_000
-"""How many characters of an item it shows."""
+FOLDED = 10_000
+"""How many characters of a text the page holds, folded ones included."""
 
-READ = 10 * SHOWN
-"""How many characters of an item's JSON it reads to find them."""
+Text = str | Promise
+"""A text of this package's own, which is translated when it is shown."""
+
+
+class Part(NamedTuple):
+    """A piece of what an entry says; ``text_part`` and ``code_part`` make and bound one."""
+
+    text: Text
+    kind: Literal["text", "code", "image", "reasoning", "note"] = "text"
+    """Prose, what is indented, what stands for an image, what is folded, or the page's word."""
+
+    rest: str = ""
+    """What follows ``text``, folded."""
+
+    is_cut: bool = False
+    """Whether there is more than the page holds; the template then links to the raw entry."""
+
+
+class Call(NamedTuple):
+    """A call of a tool, with what it gave."""
+
+    name: str | None
+    parts: tuple[Part, ...] = ()
+    """The arguments."""
+
+    outputs: "tuple[Entry, ...]" = ()
+    id: str | None = None
+    """What outputs name it by, "" when that is unknown; None when it waits for none."""
+
+    note: Text = ""
+    """What stands in the place of an output: "No output."."""
 
 
 class Entry(NamedTuple):
-    """An item on the page of its session."""
+    """One thing that was said or done."""
 
-    key: int
-    position: int
-    created_at: datetime
-    role: str | None
-    name: str | None
-    """The function that a call calls."""
-    text: str
-    is_code: bool
-    is_cut: bool
+    heading: Text
+    """Who or what: user, assistant, tool call."""
+
+    kind: Literal["user", "assistant", "system", "tool", "reasoning", "other"] = "other"
+    """How it looks."""
+
+    name: str | None = None
+    """The function, beside the heading."""
+
+    parts: tuple[Part, ...] = ()
+    calls: tuple[Call, ...] = ()
+    at: datetime | None = None
+    anchor: str = ""
+    """The id of its element: "item-5"; none for an output that is no entry of its own."""
+
+    label: Text = ""
+    """The text of the link to the raw entry: "item 5"."""
+
+    url: str = ""
+    """Where the raw entry is; no link without it."""
+
+    tokens: int | None = None
+    is_cut: bool = False
+    """Whether something of the entry is not on the page at all."""
 
 
 class Transcript(NamedTuple):
-    """A page of a session's items, and the positions that the pages beside it begin from."""
+    """A page of entries, and what leads to the pages beside it."""
 
-    entries: list[Entry]
-    before: int | None
-    after: int | None
+    entries: Sequence[Entry]
+    before: int | None = None
+    """The parameter ``before`` of the page before this one; None on the first."""
 
+    after: int | None = None
+    """The parameter ``after`` of the page after this one; None on the last."""
 
-_ENTRY = (
-    "key",
-    "position",
-    "created_at",
-    Left("role", NAME + 1),
-    Left("text", SHOWN + 1),
-    Case(When(Q(text=None) | Q(text=""), then=Left("data", READ + 1))),
-)
+    latest: int | None = None
+    """The parameter ``before`` of the last page."""
 
-
-def transcript_of(session: Session, params: QueryDict) -> Transcript:
-    before, after = _position(params.get("before")), _position(params.get("after"))
-    items = SessionItem.objects.filter(session=session)
-    if before is None:
-        after = -1 if after is None else after
-        entries, more = _entries(items.filter(position__gt=after).order_by("position"))
-        earlier, later = after >= 0 and items.filter(position__lte=after).exists(), more
-    else:
-        entries, more = _entries(items.filter(position__lt=before).order_by("-position"))
-        entries.reverse()
-        earlier, later = more, items.filter(position__gte=before).exists()
-        after = before - 1
-    first = entries[0].position if entries else after + 1
-    last = entries[-1].position if entries else after
-    return Transcript(entries, first if earlier else None, last if later else None)
+    heading: Text = ""
+    """Of the section: "Items"."""
 
 
-def _entries(items: QuerySet[SessionItem]) -> tuple[list[Entry], bool]:
-    rows = list(items.values_list(*_ENTRY)[: PAGE + 1])
-    return [_entry(*row) for row in rows[:PAGE]], len(rows) > PAGE
+def text_part(text: str) -> Part:
+    """``text`` as prose, folded where it is long."""
+    return _part(text, "text")
 
 
-def _entry(
-    key: int, position: int, created_at: datetime, role: str | None, text: str, data: str | None
-) -> Entry:
-    name = None
-    if data is not None:
-        name, text = _read(data)
-    return Entry(
-        key=key,
-        position=position,
-        created_at=created_at,
-        role=cut(role),
-        name=cut(name),
-        text=codec.printable(text[:SHOWN]),
-        is_code=data is not None,
-        is_cut=len(text) > SHOWN,
-    )
+def code_part(text: str) -> Part:
+    """``text`` as it is written, in columns: JSON, arguments."""
+    return _part(text, "code")
 
 
-def _read(data: str) -> tuple[str | None, str]:
-    """The name and the text of an item that is no message, as far as ``data`` goes."""
-    try:
-        item = json.loads(data)
-    except (ValueError, RecursionError):
-        return None, data
-    match item:
-        case {"type": "function_call", "name": str(name), "arguments": str(arguments)}:
-            return name, pretty_text(arguments)
-        case {"type": "function_call_output", "output": str(output)}:
-            return None, output
-    return None, pretty_text(data)
+def _part(text: str, kind: Literal["text", "code"]) -> Part:
+    shown = codec.printable(text[:FOLDED])
+    end = _end(shown)
+    return Part(shown[:end], kind, rest=shown[end:], is_cut=len(text) > FOLDED)
 
 
-def _position(text: str | None) -> int | None:
-    try:
-        return None if text is None else int(text)
-    except ValueError:
-        return None
+def _end(text: str) -> int:
+    """Where to fold ``text``: behind OPEN characters, or at a space a little before."""
+    if len(text) <= OPEN * 5 // 4:
+        return len(text)
+    return max(text.rfind(" ", 0, OPEN), text.rfind("\n", 0, OPEN), OPEN * 3 // 4)
