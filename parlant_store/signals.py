@@ -19,7 +19,7 @@ session_loaded = Signal()
 """A session was loaded as a whole, or items of it were read."""
 
 session_expired = Signal()
-"""A session was removed because its time had come; sent by ``expire``."""
+"""A session was removed because its time had come, or by a rule; sent by ``expire_batches``."""
 
 session_deleted = Signal()
 """A session was deleted."""

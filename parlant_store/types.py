@@ -1,7 +1,7 @@
 """The values that stores take and return. All are frozen and keyword-only."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 JSONObject = dict[str, Any]
@@ -9,6 +9,9 @@ JSONObject = dict[str, Any]
 
 PROMOTED = ("id", "version", "creation_utc", "session_id", "customer_id", "agent_id")
 """Fields of a document that are columns too; a column is null unless its field is text."""
+
+FAILED = "_failed_migrations"
+"""What the name of a collection ends with that holds what could not be migrated."""
 
 Direction = Literal["asc", "desc"]
 
@@ -187,3 +190,49 @@ class ExpireResult:
 
     sessions: int
     documents: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Retention:
+    """A rule that says which sessions and documents are kept no longer.
+
+    It needs ``older_than`` or ``idle``; with both, both must be true. It is about sessions
+    alone with a ``namespace``, about documents alone with a ``collection``, else about both.
+    """
+
+    older_than: timedelta | None = None
+    """How long ago it began, at least."""
+
+    idle: timedelta | None = None
+    """How long ago it was last written to, at least."""
+
+    namespace: str | None = None
+    """The one that the sessions are in."""
+
+    collection: str | None = None
+    """The one that the documents are in."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExpiredSession:
+    """A session that would be removed."""
+
+    key: int
+    """Which row it is."""
+
+    namespace: str
+    session_id: str
+    item_count: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExpiredDocument:
+    """A document that would be removed."""
+
+    key: int
+    """Which row it is."""
+
+    collection: str
+
+    id: str | None
+    """None when it has none, or one that is no text."""

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from parlant_store import store as default_store
 from parlant_store import stores
 from parlant_store.backends.orm import OrmBackend
 from parlant_store.exceptions import InvalidStoreError
+from parlant_store.types import Retention
 from tests.contract.sessions import numbered
 
 ORM = "parlant_store.backends.orm.OrmBackend"
@@ -86,6 +88,62 @@ def test_a_bad_setting_is_named_with_its_mend(setting, said):
             stores["default"]
         (error,) = [message for message in run_checks() if message.id == "parlant_store.E001"]
         assert re.search(said, error.msg)
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ({"older_than": "90d"}, r'must be a list of rules, as \[{"older_than": "90d"}\]'),
+        ("90d", "must be a list of rules"),
+        (["90d"], ", '90d': a rule must be a dict, as"),
+        (
+            [{"idle": "1d"}, {"age": 5}],
+            "rule 2 of .* it has age; a rule takes older_than, idle, na",
+        ),
+        ([{}], "rule 1 of .*, {}: it needs older_than or idle"),
+        (
+            [{"older_than": "90 days"}],
+            'older_than must be text as "90d", with s, m, h, d or w, a n',
+        ),
+        ([{"older_than": "90"}], "older_than must be text"),
+        ([{"idle": True}], "idle must be text"),
+        ([{"idle": 0}], "idle must be above 0"),
+        ([{"idle": float("nan")}], "idle must be above 0"),
+        ([{"idle": "9000w"}], "idle must be above 0 and at most a hundred years"),
+        ([{"idle": "1d", "namespace": 5}], "namespace must be text, not int"),
+        ([{"idle": "1d", "collection": ""}], "collection must not be empty"),
+        ([{"idle": 1, "namespace": "n", "collection": "c"}], "it has a namespace, .* two rules"),
+    ],
+)
+def test_a_bad_rule_of_retention_is_named_with_its_mend(rules, said):
+    with configured(retention=rules):
+        with pytest.raises(ImproperlyConfigured, match=said) as caught:
+            stores["default"]
+        assert "retention of the store 'default'" in str(caught.value)
+        (error,) = [message for message in run_checks() if message.id == "parlant_store.E001"]
+        assert re.search(said, error.msg)
+
+
+def test_rules_of_retention_are_parsed_once():
+    rules = [
+        {"older_than": "90d", "namespace": ""},
+        {"idle": 1.5, "collection": "c"},
+        {"older_than": timedelta(hours=1), "idle": "30m", "namespace": None},
+        {"idle": " 2w "},
+        {"idle": "45s"},
+        {"older_than": "12h"},
+    ]
+    with configured(retention=rules):
+        assert stores["default"].retention == (
+            Retention(older_than=timedelta(days=90), namespace=""),
+            Retention(idle=timedelta(seconds=1.5), collection="c"),
+            Retention(older_than=timedelta(hours=1), idle=timedelta(minutes=30)),
+            Retention(idle=timedelta(weeks=2)),
+            Retention(idle=timedelta(seconds=45)),
+            Retention(older_than=timedelta(hours=12)),
+        )
+    with configured():
+        assert stores["default"].retention == ()
 
 
 def test_an_unknown_alias_names_the_known_ones():

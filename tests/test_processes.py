@@ -7,22 +7,16 @@ import sys
 import time
 from collections import Counter
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-from django.db import connection
 
-from tests.conftest import VENDOR
+from tests import commands
 from tests.contract.sessions import numbered
 
 
 @pytest.fixture
 def database_url(store) -> str:
-    """Names the tests' own database to another process."""
-    name = connection.settings_dict["NAME"]
-    if VENDOR == "sqlite3":
-        return f"sqlite:///{name}"
-    return urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}").geturl()
+    return commands.database_url()
 
 
 def start(url: str, *command: str) -> subprocess.Popen[str]:

@@ -11,38 +11,28 @@ Any method may raise InvalidInput before it has written anything, StoreUnavailab
 BackendError (parlant_store.exceptions).
 """
 
-from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.utils import timezone
 
-from parlant_store.backends.arguments import SessionName, check_ttl
+from parlant_store.backends.arguments import check_ttl
 from parlant_store.backends.documents import DocumentMethods
+from parlant_store.backends.expiry import ExpiryMethods
+from parlant_store.backends.retention import parse_rules
 from parlant_store.backends.sessions import SessionMethods
 from parlant_store.backends.threads import Threads, Together
 from parlant_store.exceptions import InvalidLimit
-from parlant_store.signals import session_expired
-from parlant_store.types import ExpireResult
 
 T = TypeVar("T")
 
 
-class Expired(NamedTuple):
-    """What one batch of ``expire`` removed."""
-
-    sessions: list[tuple[SessionName, int]]
-    """Which sessions, and how many items each had."""
-
-    documents: int
-
-
-class BaseBackend(SessionMethods, DocumentMethods):
+class BaseBackend(SessionMethods, DocumentMethods, ExpiryMethods):
     """A store: documents and sessions in one medium, under one alias."""
 
     def __init__(
@@ -50,12 +40,15 @@ class BaseBackend(SessionMethods, DocumentMethods):
         alias: str,
         *,
         ttl_seconds: float | None = None,
+        retention: Sequence[Mapping[str, Any]] | None = None,
         threads: int = 8,
         clock: Callable[[], datetime] = timezone.now,
     ) -> None:
         """``alias`` is the store's name in PARLANT_STORES; the rest are its OPTIONS.
 
         ttl_seconds: how long a session lives after its last write; None: for ever.
+        retention: rules of what is kept no longer, each a dict of what Retention has, with
+        durations as text ("90d"), as seconds or as a timedelta; manage.py expire obeys them.
         threads: how many calls of ``submit`` run at once.
         clock: gives the time that decides what has expired.
 
@@ -75,28 +68,19 @@ class BaseBackend(SessionMethods, DocumentMethods):
                 f"not {clock!r}"
             )
         self.alias = alias
+        self.retention = parse_rules(retention, alias)
         self.clock = clock
         self.threads = Threads(f"store-{alias}", self.thread_count(threads), self.release_thread)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.alias!r}>"
 
-    def expire(self, *, batch_size: int = 1_000) -> ExpireResult:
-        """Remove what has expired, in batches of ``batch_size``; return how much it was."""
-        if batch_size < 1:
-            raise InvalidLimit("batch_size must be 1 or more")
-        sessions = documents = 0
-        while True:
-            ended, removed = self._expire(batch_size)
-            for name, message_count in ended:
-                self._send(session_expired, name, message_count)
-            sessions += len(ended)
-            documents += removed
-            if max(len(ended), removed) < batch_size:
-                return ExpireResult(sessions=sessions, documents=documents)
+    keeps_answers = False
+    """Does the medium keep what writes answered, deleted documents among it, for an hour?"""
 
-    @abstractmethod
-    def _expire(self, batch_size: int) -> Expired: ...
+    def forget_requests(self, user_id: str) -> int:
+        """Remove what is kept of the user's own writes over HTTP; return how many there were."""
+        return 0
 
     def submit(self, call: Callable[[], T], wake: Callable[[], None] | None = None) -> Future[T]:
         """Run ``call`` on one of the store's own threads, for callers that must not block.

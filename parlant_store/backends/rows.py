@@ -9,7 +9,15 @@ from parlant_store import codec
 from parlant_store.backends.arguments import SessionName
 from parlant_store.query import Filter
 from parlant_store.search import snippet
-from parlant_store.types import PROMOTED, JSONObject, Replacement, SearchHit, StoredDocument
+from parlant_store.types import (
+    PROMOTED,
+    ExpiredDocument,
+    ExpiredSession,
+    JSONObject,
+    Replacement,
+    SearchHit,
+    StoredDocument,
+)
 
 logger = logging.getLogger("parlant_store")
 
@@ -51,11 +59,6 @@ def owner_of(user_id: str | None, full: str | None) -> str | None:
     names = {} if full is None else json.loads(full)
     owner: str | None = names.get("user_id", user_id and codec.unescape(user_id))
     return owner
-
-
-def prefix_of(prefix: str) -> str:
-    """What the column of a session_id that begins with ``prefix`` begins with."""
-    return codec.escape(prefix)[: codec.MAX_COLUMN_BYTES // 8]
 
 
 def promoted(document: JSONObject) -> dict[str, str | None]:
@@ -111,6 +114,23 @@ def hits(rows: Iterable[Sequence[Any]], terms: list[list[str]]) -> list[SearchHi
     ]
 
 
+def due(documents: bool, rows: Iterable[Sequence[Any]]) -> list[ExpiredSession | ExpiredDocument]:
+    """What would go, from rows of sessions or of documents (sql/retention.sql)."""
+    if documents:
+        return [
+            ExpiredDocument(
+                key=key,
+                collection=codec.unescape(collection),
+                id=None if id_ is None else codec.unescape(id_),
+            )
+            for key, collection, id_ in rows
+        ]
+    return [
+        ExpiredSession(key=key, item_count=count, **name_of(*names)._asdict())
+        for key, *names, count in rows
+    ]
+
+
 def decode_all(texts: Sequence[str], name: SessionName) -> list[JSONObject]:
     """The items that ``texts`` are, without the damaged ones."""
     items = decode(texts)
@@ -121,7 +141,7 @@ def decode(texts: Sequence[str]) -> list[JSONObject] | None:
     """The items that ``texts`` are; None when one of them is damaged."""
     try:
         items: list[JSONObject] = json.loads(f"[{','.join(texts)}]")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return items if len(items) == len(texts) else None
 
@@ -131,7 +151,7 @@ def _decode_damaged(texts: Sequence[str], name: SessionName) -> list[JSONObject]
     for text in texts:
         try:
             items.append(json.loads(text))
-        except ValueError:
+        except (ValueError, RecursionError):
             logger.warning("Skipped a damaged item of %r", name)
     return items
 
@@ -140,7 +160,7 @@ def decode_state(text: str, name: SessionName) -> JSONObject:
     """The state that ``text`` is; an empty one when it is damaged."""
     try:
         state = codec.decode_document(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         state = None
     if isinstance(state, dict):
         return state

@@ -18,7 +18,16 @@ from parlant_store.sql.expressions import (
 from parlant_store.sql.operations import OutsideModels
 from parlant_store.types import PROMOTED
 
-FILES = ("requests", "filters", "sessions", "reading", "documents", "indexes", "status")
+FILES = (
+    "requests",
+    "filters",
+    "sessions",
+    "reading",
+    "documents",
+    "retention",
+    "indexes",
+    "status",
+)
 """The .sql files beside this one, in an order in which each finds the types it names."""
 
 

@@ -59,16 +59,32 @@ language sql immutable set search_path = '' as {quote}
 create or replace function {private}.names_agree(p_full text, p_columns jsonb) returns boolean
 language sql immutable set search_path = '' as {quote}
     select not exists (
-        select from jsonb_each_text(p_full::jsonb) as names (name, text)
+        -- Each of a name's values, of which jsonb would keep the last alone.
+        select from json_each(p_full::json) as names (name, value)
         cross join lateral (
-            select p_columns ->> name,
-                replace(replace(text, chr(1), chr(1) || chr(2)), chr(55295), chr(55295) || chr(1))
+            select p_columns ->> name, replace(
+                replace(value #>> array[]::text[], chr(1), chr(1) || chr(2)),
+                chr(55295), chr(55295) || chr(1)
+            )
         ) as columns (kept, escaped)
         where not coalesce(
-            right(kept, 66) = {mark} || encode(sha256(convert_to(escaped, 'UTF8')), 'hex')
+            json_typeof(value) = 'string'
+            and right(kept, 66) = {mark} || encode(sha256(convert_to(escaped, 'UTF8')), 'hex')
             and starts_with(escaped, left(kept, -66)), false
         )
     )
+{quote};
+
+-- Whether it is an object that Python reads: what one user wrote must not stop a reader of
+-- everybody's.
+create or replace function {private}.is_readable(p_data jsonb) returns boolean
+language sql immutable set search_path = '' as {quote}
+    select jsonb_typeof(p_data) = 'object'
+        and not jsonb_path_exists(p_data, 'strict $.**{{{too_deep}}}')
+        and not jsonb_path_exists(
+            p_data,
+            'strict $.** ? (@.type() == "number" && (@ >= {too_long} || @ <= -{too_long}))'
+        )
 {quote};
 
 -- What a user begins without saying whose it is belongs to that user.
@@ -84,7 +100,8 @@ revoke all on schema {private} from public, anon, authenticated, service_role;
 revoke all on all functions in schema {private} from public, anon, authenticated, service_role;
 grant execute on function
     {private}.own_sessions(), {private}.is_unused(text), {private}.is_open(text),
-    {private}.agrees(jsonb, jsonb), {private}.names_agree(text, jsonb)
+    {private}.agrees(jsonb, jsonb), {private}.names_agree(text, jsonb),
+    {private}.is_readable(jsonb)
 to authenticated;
 
 create or replace trigger parlant_store_own before insert on {session} for each row

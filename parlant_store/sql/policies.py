@@ -22,7 +22,17 @@ POLICIES = ("service", "owner", "open")
 SESSIONS_COLLECTION = "parlant_sessions_sessions"
 """The collection of Parlant's sessions, as ``configure_container`` names it."""
 
-SERVICE_ONLY = ("parlant_store_expire", "parlant_store_ensure_index")
+SERVICE_ONLY = (
+    "parlant_store_due",
+    "parlant_store_ensure_index",
+    "parlant_store_expire",
+    "parlant_store_is_old",
+    "parlant_store_is_whole",
+    "parlant_store_list_due",
+    "parlant_store_names",
+    "parlant_store_parts",
+    "parlant_store_retire",
+)
 """Functions that no user may call."""
 
 _APP = "parlant_store"
@@ -201,6 +211,11 @@ class _Access:
             "mark": _MARK,
             "columns": _object(PROMOTED),
             "names": _object(("namespace", "session_id", "user_id")),
+            "too_deep": str(codec.MAX_DEPTH + 1),
+            # What Python cannot count: years, and digits of integers.
+            "first_day": "'0001-01-02 UTC'",
+            "last_day": "'9999-12-31 UTC'",
+            "too_long": "1e4300",
             **{model: self.table(name) for model, name in _TABLES.items()},
         }
         return terms | {"quote": _dollars(terms.values())}
@@ -244,6 +259,9 @@ _DOCUMENT = """for all to authenticated using (
         else {private}.is_open(collection)
     end
     and {private}.agrees(data, {columns})
+    and {private}.is_readable(data)
+    and greatest(updated_at, expires_at) < {last_day}
+    and least(updated_at, expires_at) > {first_day}
 )"""
 _REMOVAL = """as restrictive for delete to authenticated using (
     case when collection in ({sessions}, {events}) then true
@@ -254,13 +272,18 @@ _SESSION = """for all to authenticated using (
 ) with check (
     user_id = {owner}
     and (full_names is null or {private}.names_agree(full_names, {names}))
+    and {private}.is_readable(metadata) and {private}.is_readable(state)
+    and greatest(created_at, updated_at, expires_at) < {last_day}
+    and least(created_at, updated_at, expires_at) > {first_day}
 )"""
 _OWN_SESSIONS = (
     "exists (\n        select from {session} s"
     " where s.key = {item}.session_key and s.user_id = {owner}\n    )"
 )
 _ITEM = (
-    f"for all to authenticated using (\n    {_OWN_SESSIONS}\n) with check (\n    {_OWN_SESSIONS}\n)"
+    f"for all to authenticated using (\n    {_OWN_SESSIONS}\n) with check (\n    {_OWN_SESSIONS}\n"
+    "    and (terms is null or text is not null)\n"
+    "    and created_at > {first_day} and created_at < {last_day}\n)"
 )
 _REQUEST = """for all to authenticated using (
     user_id = {owner}

@@ -34,7 +34,7 @@ begin
         and proname = 'parlant_store_' || p_function and type is not null
         and p_function in (
             'add_items', 'pop_item', 'clear', 'delete_session', 'set_metadata', 'set_expiry',
-            'save', 'branch', 'expire', 'insert_one', 'insert_numbered', 'update_one',
+            'save', 'branch', 'expire', 'retire', 'insert_one', 'insert_numbered', 'update_one',
             'delete_one', 'drop_collection', 'replace', 'ensure_index'
         );
     if v_types is null then

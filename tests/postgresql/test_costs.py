@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from psycopg.pq import Trace
 
-from parlant_store.types import Replacement, Revision, StoredDocument
+from parlant_store.types import Replacement, Retention, Revision, StoredDocument
 from tests.contract.documents import made
 from tests.contract.sessions import numbered
 from tests.work import rows_read
@@ -17,6 +18,7 @@ from tests.work import rows_read
 WHERE = {"session_id": {"$eq": "s1"}, "offset": {"$gte": 3}}
 
 REVISION = Revision(key=1, next_position=30, item_count=30)
+RULE = Retention(idle=timedelta(days=1), namespace="")
 
 OPERATIONS: dict[str, Callable[[Any], Any]] = {
     "add_items": lambda store: store.add_items("s", numbered(1, 2)),
@@ -68,6 +70,8 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
     "list_collections": lambda store: store.list_collections(),
     "drop_collection": lambda store: store.drop_collection("c"),
     "expire": lambda store: store.expire(),
+    "expire_batches": lambda store: [*store.expire_batches(rule=RULE)],
+    "list_expired": lambda store: [*store.list_expired(rule=RULE)],
 }
 
 

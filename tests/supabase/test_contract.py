@@ -3,8 +3,10 @@
 import pytest
 
 from tests.contract.documents import DocumentContract
+from tests.contract.retention import RetentionContract
 from tests.contract.sessions import SessionContract
 from tests.contract.snapshots import SnapshotContract
+from tests.test_orm_retention import bulk as bulk
 
 
 class TestSupabaseSessions(SessionContract):
@@ -14,6 +16,12 @@ class TestSupabaseSessions(SessionContract):
 
 
 class TestSupabaseSnapshots(SnapshotContract):
+    @pytest.fixture
+    def make_store(self, make_store):
+        return make_store
+
+
+class TestSupabaseRetention(RetentionContract):
     @pytest.fixture
     def make_store(self, make_store):
         return make_store

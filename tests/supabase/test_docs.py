@@ -72,5 +72,5 @@ def test_a_store_for_the_user_of_a_request(environment, project, make_store, mon
 
 
 def test_the_table_of_options_is_complete():
-    every = {"ttl_seconds", "threads", "clock"}
+    every = {"ttl_seconds", "retention", "threads", "clock"}
     assert table("option", PAGE) == _options(SupabaseBackend) - every

@@ -26,6 +26,7 @@ from parlant_store.backends.rows import full_names, promoted
 from parlant_store.sql.functions import functions_sql
 from parlant_store.sql.policies import (
     POLICIES,
+    SERVICE_ONLY,
     document_policies_sql,
     lock_django_sql,
     policies_sql,
@@ -825,8 +826,8 @@ def test_the_functions_find_nothing_of_others(owned):
 
 def test_users_have_no_administrative_functions(owned):
     every = {name for _, name in owned.server.execute(FUNCTIONS)}
-    administrative = every & {"parlant_store_expire", "parlant_store_ensure_index"}
-    assert every - callable_by(owned, "authenticated") == administrative
+    assert set(SERVICE_ONLY) >= {"parlant_store_expire", "parlant_store_retire"}
+    assert every - callable_by(owned, "authenticated") == set(SERVICE_ONLY)
     with pytest.raises(InsufficientPrivilege):
         owned.ask(A, "select parlant_store_expire(now(), 1)")
     with pytest.raises(InsufficientPrivilege):

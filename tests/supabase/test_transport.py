@@ -1,14 +1,16 @@
 """What goes over the wire, and what the other transport makes of it."""
 
 import multiprocessing
+from datetime import timedelta
 
 import pytest
 
 from parlant_store.backends.orm import OrmBackend
-from parlant_store.types import Replacement
+from parlant_store.types import Replacement, Retention
 from tests.contract.sessions import IDS, NASTY, numbered
 
 NOW = "2030-01-01T00:00:00"
+RULE = Retention(idle=timedelta(days=1), namespace="")
 
 
 @pytest.fixture
@@ -69,6 +71,8 @@ OPERATIONS = {
     "read_version": lambda store: store.read_version("c", "1"),
     "ensure_index": lambda store: store.ensure_index("c", [("id", "asc")]),
     "expire": lambda store: store.expire(),
+    "expire_batches": lambda store: [*store.expire_batches(rule=RULE)],
+    "list_expired": lambda store: [*store.list_expired(rule=RULE)],
 }
 
 

@@ -10,12 +10,9 @@ from parlant_store.adapters.parlant.collection import Logger
 from parlant_store.adapters.waiting import run
 from parlant_store.backends.base import BaseBackend
 from parlant_store.exceptions import DuplicateDocument, InvalidInput
-from parlant_store.types import PROMOTED, JSONObject, Replacement, StoredDocument
+from parlant_store.types import FAILED, PROMOTED, JSONObject, Replacement, StoredDocument
 
 Loader = Callable[[JSONObject], Awaitable[JSONObject | None]]
-
-FAILED = "_failed_migrations"
-"""What the name of a collection ends with that holds what could not be migrated."""
 
 BATCH = 200
 

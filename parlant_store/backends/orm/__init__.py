@@ -10,25 +10,31 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from parlant_store import codec
 from parlant_store.backends.arguments import SessionName
-from parlant_store.backends.base import BaseBackend, Expired
-from parlant_store.backends.orm.connection import begins_by_locking, errors, refresh
+from parlant_store.backends.base import BaseBackend
+from parlant_store.backends.expiry import Expired
+from parlant_store.backends.orm.connection import begins_by_locking, errors, fetch, refresh
 from parlant_store.backends.orm.documents import Documents
 from parlant_store.backends.orm.indexes import Indexes
 from parlant_store.backends.orm.postgresql.documents import PostgreSQLDocuments
 from parlant_store.backends.orm.postgresql.indexes import PostgreSQLIndexes
+from parlant_store.backends.orm.postgresql.retention import PostgreSQLRetention
 from parlant_store.backends.orm.postgresql.sessions import PostgreSQLSessions
 from parlant_store.backends.orm.postgresql.snapshots import PostgreSQLSnapshots
 from parlant_store.backends.orm.postgresql.versions import PostgreSQLVersions
+from parlant_store.backends.orm.retention import RetentionRules
 from parlant_store.backends.orm.searching import search
 from parlant_store.backends.orm.sessions import Sessions, Time, time_for
 from parlant_store.backends.orm.snapshots import Snapshots
 from parlant_store.backends.orm.sqlite.documents import SQLiteDocuments
 from parlant_store.backends.orm.sqlite.indexes import SQLiteIndexes
+from parlant_store.backends.orm.sqlite.retention import SQLiteRetention
 from parlant_store.backends.orm.sqlite.sessions import SQLiteSessions
 from parlant_store.backends.orm.sqlite.snapshots import SQLiteSnapshots
 from parlant_store.backends.orm.sqlite.versions import SQLiteVersions
 from parlant_store.backends.orm.versions import Versions
+from parlant_store.backends.retention import Place, Sweep
 from parlant_store.backends.sessions import Narrowed, Splice
 from parlant_store.backends.threads import Together
 from parlant_store.exceptions import InvalidInput
@@ -38,6 +44,8 @@ from parlant_store.signals import session_loaded, session_saved
 from parlant_store.types import (
     Direction,
     DocumentCursor,
+    ExpiredDocument,
+    ExpiredSession,
     JSONObject,
     Replacement,
     Revision,
@@ -62,6 +70,7 @@ class Tables(NamedTuple):
     snapshots: Snapshots
     versions: Versions
     indexes: Indexes
+    retention: RetentionRules
 
 
 TABLES = {
@@ -71,9 +80,15 @@ TABLES = {
         PostgreSQLSnapshots(),
         PostgreSQLVersions(),
         PostgreSQLIndexes(),
+        PostgreSQLRetention(),
     ),
     "sqlite": Tables(
-        SQLiteSessions(), SQLiteDocuments(), SQLiteSnapshots(), SQLiteVersions(), SQLiteIndexes()
+        SQLiteSessions(),
+        SQLiteDocuments(),
+        SQLiteSnapshots(),
+        SQLiteVersions(),
+        SQLiteIndexes(),
+        SQLiteRetention(),
     ),
 }
 
@@ -277,6 +292,24 @@ class OrmBackend(BaseBackend):
         with errors:
             tables, connection, time = self._begin(write=True)
             return tables.sessions.expire(connection, time, batch_size)
+
+    def _retire(self, sweep: Sweep, after: Place) -> tuple[Expired, Place]:
+        with errors:
+            tables, connection, _ = self._begin(write=True)
+            return tables.retention.retire(connection, sweep, after)
+
+    def _list_expired(
+        self, sweep: Sweep, after: Place
+    ) -> tuple[list[ExpiredSession | ExpiredDocument], Place]:
+        with errors:
+            tables, connection, _ = self._begin()
+            return tables.retention.list_expired(connection, sweep, after)
+
+    def forget_requests(self, user_id: str) -> int:
+        sql = "DELETE FROM parlant_store_request WHERE user_id = %s RETURNING id"
+        with errors:
+            _, connection, _ = self._begin(write=True)
+            return len(fetch(connection, sql, (codec.to_column(user_id),)))
 
     def together(self, call: Callable[[], Any]) -> Together | None:
         if not self._groups or not isinstance(call, partial):

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from parlant_store import codec
 from parlant_store.backends.arguments import SessionName
-from parlant_store.backends.base import Expired
+from parlant_store.backends.expiry import Expired
 from parlant_store.backends.orm.connection import Row, fetch
 from parlant_store.backends.orm.filters import Renderer, Sql
 from parlant_store.backends.rows import (
@@ -21,7 +21,6 @@ from parlant_store.backends.rows import (
     decode_all,
     name_of,
     owner_of,
-    prefix_of,
 )
 from parlant_store.backends.sessions import Addition, Latest, Narrowed
 from parlant_store.items import Batch
@@ -144,7 +143,7 @@ class Sessions(ABC):
                 sql += f" AND {column} = %s"
                 params.append(codec.to_column(value))
         if narrowed.prefix:
-            first = prefix_of(narrowed.prefix)
+            first = codec.escape(narrowed.prefix)
             sql += " AND session_id >= %s AND substr(session_id, 1, %s) = %s"
             params += [first, len(first), first]
         if narrowed.updated_since is not None:

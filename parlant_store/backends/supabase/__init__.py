@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from parlant_store.backends.supabase.connection import Connection, Token
 from parlant_store.backends.supabase.documents import SupabaseDocuments
+from parlant_store.backends.supabase.expiry import SupabaseExpiry
 from parlant_store.backends.supabase.sessions import SupabaseSessions
 
 if TYPE_CHECKING:
@@ -25,13 +26,15 @@ TIMEOUT = 30.0
 """Seconds that a call may take, its repeats included, unless the option says otherwise."""
 
 
-class SupabaseBackend(SupabaseSessions, SupabaseDocuments):
+class SupabaseBackend(SupabaseSessions, SupabaseDocuments, SupabaseExpiry):
     """Documents and sessions in a Supabase project.
 
     Every operation is one HTTP request and one transaction of the database, as the role of
     the key or of the user whose JWT is given: row level security decides what it may do, and
     AccessDenied is raised for what it may not.
     """
+
+    keeps_answers = True
 
     def __init__(
         self,

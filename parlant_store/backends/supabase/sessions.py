@@ -11,7 +11,7 @@ from django.utils.timezone import make_naive
 
 from parlant_store import codec
 from parlant_store.backends.arguments import SessionName
-from parlant_store.backends.base import BaseBackend, Expired
+from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.rows import (
     MAX_SNIPPETS,
     columns,
@@ -21,7 +21,6 @@ from parlant_store.backends.rows import (
     hits,
     name_of,
     owner_of,
-    prefix_of,
 )
 from parlant_store.backends.sessions import Narrowed, Splice
 from parlant_store.backends.supabase.connection import Conflict, Connection
@@ -226,13 +225,6 @@ class SupabaseSessions(BaseBackend):
             for key, namespace, session_id, count, created, updated, full in rows
         )
 
-    def _expire(self, batch_size: int) -> Expired:
-        found = self.connection.write("expire", now=self.clock(), limit=batch_size)
-        names = (found["v_namespaces"], found["v_session_ids"], found["v_names"])
-        rows = zip(*(column or () for column in (*names, found["v_items"])), strict=True)
-        ended = [(name_of(*names), items) for *names, items in rows]
-        return Expired(ended, found["v_documents"])
-
     def _times(self, ttl: timedelta | None = None) -> JSONObject:
         now = self.clock()
         return {"now": now, "expires_at": self._expires_at(now, ttl)}
@@ -244,7 +236,7 @@ class SupabaseSessions(BaseBackend):
                 what: None if name is None else codec.to_column(name)
                 for what, name in names.items()
             },
-            "prefix": prefix_of(narrowed.prefix),
+            "prefix": codec.escape(narrowed.prefix),
             "since": narrowed.updated_since,
             "filter": None if narrowed.metadata is None else tree(narrowed.metadata, ()),
             "now": self.clock(),

@@ -8,7 +8,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store import codec
 from parlant_store.backends.arguments import SessionName
-from parlant_store.backends.base import Expired
+from parlant_store.backends.expiry import Expired
 from parlant_store.backends.orm.connection import fetch, was_undone
 from parlant_store.backends.orm.postgresql.arrays import array
 from parlant_store.backends.orm.postgresql.filters import PostgreSQLRenderer

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from parlant_store import codec
 from parlant_store.backends.arguments import SessionName
-from parlant_store.backends.base import Expired
+from parlant_store.backends.expiry import Expired
 from parlant_store.backends.orm.connection import Row, execute_many, fetch, write
 from parlant_store.backends.orm.sessions import KEY, LIVE, Sessions, Time
 from parlant_store.backends.orm.sqlite.filters import SQLiteRenderer, prepare

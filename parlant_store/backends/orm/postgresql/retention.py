@@ -1,0 +1,44 @@
+"""Expiry by rules on PostgreSQL."""
+
+import json
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from parlant_store.backends.expiry import Expired
+from parlant_store.backends.orm.connection import fetch
+from parlant_store.backends.orm.retention import RetentionRules
+from parlant_store.backends.retention import Place, Sweep
+from parlant_store.backends.rows import due, name_of
+from parlant_store.types import ExpiredDocument, ExpiredSession
+
+_PARAMETERS = "%s::jsonb, %s::jsonb, %s::bigint, %s::bigint"
+_RETIRE = (
+    "SELECT v_namespaces, v_session_ids, v_names, v_items, v_documents, v_after::text"
+    f" FROM parlant_store_retire({_PARAMETERS})"
+)
+_LIST = f"SELECT parlant_store_list_due({_PARAMETERS})::text"
+
+
+class PostgreSQLRetention(RetentionRules):
+    """Each step is one call of a function in sql/retention.sql."""
+
+    def retire(
+        self, connection: BaseDatabaseWrapper, sweep: Sweep, after: Place
+    ) -> tuple[Expired, Place]:
+        ((*sessions, documents, place),) = fetch(connection, _RETIRE, _given(sweep, after))
+        rows = zip(*(column or () for column in sessions), strict=True)
+        ended = [(name_of(*names), items) for *names, items in rows]
+        return Expired(ended, documents), None if place is None else json.loads(place)
+
+    def list_expired(
+        self, connection: BaseDatabaseWrapper, sweep: Sweep, after: Place
+    ) -> tuple[list[ExpiredSession | ExpiredDocument], Place]:
+        ((text,),) = fetch(connection, _LIST, _given(sweep, after))
+        found = json.loads(text)
+        return due(sweep.documents, found["found"]), found["after"]
+
+
+def _given(sweep: Sweep, after: Place) -> list[Any]:
+    place = None if after is None else json.dumps(after)
+    return [json.dumps(sweep.as_json()), place, sweep.limit, sweep.examined]

@@ -1,0 +1,206 @@
+"""Expiry by rules on SQLite."""
+
+import json
+from typing import Any, NamedTuple
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from parlant_store.backends.expiry import Expired
+from parlant_store.backends.orm.connection import Row, fetch, write
+from parlant_store.backends.orm.filters import Sql
+from parlant_store.backends.orm.retention import RetentionRules
+from parlant_store.backends.orm.sessions import LIVE
+from parlant_store.backends.retention import Place, Sweep
+from parlant_store.backends.rows import due, name_of
+from parlant_store.types import ExpiredDocument, ExpiredSession
+
+_NAMES = (
+    "WITH RECURSIVE names (name) AS (SELECT min(collection) FROM parlant_store_document"
+    " UNION ALL SELECT (SELECT min(collection) FROM parlant_store_document"
+    " WHERE collection > name) FROM names WHERE name IS NOT NULL)"
+    " SELECT name FROM names WHERE name IS NOT NULL"
+)
+_IS_OF_SESSIONS = "substr({}, -8) = 'sessions'"
+# Whether the collection {0} begins as {1}, a collection of sessions, does before "sessions".
+_IS_BESIDE = "substr({0}, 1, length({1}) - 8) = substr({1}, 1, length({1}) - 8)"
+# The documents that belong to the Parlant session d, and the session that d belongs to.
+_PARTS = (
+    "json_each(%s) name CROSS JOIN parlant_store_document part"
+    " ON part.collection = name.value AND part.session_id = d.id AND part.key <> d.key"
+    f" AND {_IS_BESIDE.format('name.value', 'd.collection')}"
+)
+_WHOLE = (
+    "json_each(%s) name CROSS JOIN parlant_store_document s"
+    " ON s.collection = name.value AND s.id = d.session_id AND s.key <> d.key"
+    f" AND {_IS_OF_SESSIONS.format('name.value')}"
+    f" AND {_IS_BESIDE.format('d.collection', 'name.value')}"
+)
+_IN_KEYS = "IN (SELECT value FROM json_each(%s))"
+
+
+class _Page(NamedTuple):
+    """Which rows a step looks at."""
+
+    source: str
+    order: str
+    """Columns that say the place of each."""
+
+    where: str
+    params: list[Any]
+
+
+class SQLiteRetention(RetentionRules):
+    """Each step that removes something is one transaction, in which nobody else writes."""
+
+    def retire(
+        self, connection: BaseDatabaseWrapper, sweep: Sweep, after: Place
+    ) -> tuple[Expired, Place]:
+        with write(connection):
+            keys, place = _step(connection, sweep, after)
+            if sweep.documents:
+                keys += _parts(connection, keys)
+                _delete(connection, "parlant_store_document", "key", keys)
+                return Expired([], len(keys)), place
+            rows = _sessions(connection, keys)
+            _delete(connection, "parlant_store_session_item", "session_key", keys)
+            _delete(connection, "parlant_store_session", "key", keys)
+        return Expired([(name_of(*names), items) for _, *names, items in rows], 0), place
+
+    def list_expired(
+        self, connection: BaseDatabaseWrapper, sweep: Sweep, after: Place
+    ) -> tuple[list[ExpiredSession | ExpiredDocument], Place]:
+        keys, place = _step(connection, sweep, after)
+        if not sweep.documents:
+            return due(sweep.documents, _sessions(connection, keys)), place
+        if sweep.rule is not None:
+            keys += _parts(connection, keys)
+        sql = (
+            "SELECT key, collection, CASE WHEN instr(id, char(1) || char(3)) > 0"
+            " THEN json_extract(data, '$.id') ELSE id END"
+            f" FROM parlant_store_document WHERE key {_IN_KEYS}"
+        )
+        return due(sweep.documents, fetch(connection, sql, (json.dumps(keys),))), place
+
+
+def _step(connection: BaseDatabaseWrapper, sweep: Sweep, after: Place) -> tuple[list[int], Place]:
+    """The keys of what a step finds, and where the next begins."""
+    page = _page(connection, sweep, after)
+    condition, operands = _condition(connection, sweep)
+    # As text: the driver would make a time of it.
+    place_of = page.order.replace("expires_at", "CAST(expires_at AS text)")
+    # Rows come as they are read, until enough are found or the last one has come.
+    sql = (
+        f"SELECT key, due, n, {place_of} FROM ("
+        f"SELECT *, {condition} AS due, row_number() OVER () AS n"
+        f" FROM (SELECT * FROM {page.source} WHERE {page.where} ORDER BY {page.order} LIMIT %s) d"
+        ") WHERE due OR n = %s LIMIT %s"
+    )
+    params = (*operands, *page.params, sweep.examined, sweep.examined, sweep.limit)
+    rows = fetch(connection, sql, params, prepare=None)
+    place: Place = None
+    if rows and (len(rows) == sweep.limit or rows[-1][2] == sweep.examined):
+        place = rows[-1][3:]
+    elif page.order == "version, key" and _is_versioned(after):
+        place = (None, 0)
+    return [key for key, is_due, *_ in rows if is_due], place
+
+
+def _page(connection: BaseDatabaseWrapper, sweep: Sweep, after: Place) -> _Page:
+    table = "parlant_store_document" if sweep.documents else "parlant_store_session"
+    if sweep.rule is None:
+        now = connection.ops.adapt_datetimefield_value(sweep.now)
+        where, params = "expires_at <= %s", [now]
+        if after is not None:
+            where, params = f"{where} AND (expires_at, key) > (%s, %s)", [now, *after]
+        return _Page(table, "expires_at, key", where, params)
+    if sweep.namespace is not None:
+        where = "namespace = %s AND session_id > %s"
+        return _Page(table, "session_id", where, [sweep.namespace, *(after or ("",))])
+    if sweep.collection is None:
+        return _Page(table, "key", "key > %s", [*(after or (0,))])
+    # Those without a version come last: on PostgreSQL, the index has them there.
+    if _is_versioned(after):
+        where, params = "(version, key) > (%s, %s)", [*(after or ("", 0))]
+    else:
+        where, params = "version IS NULL AND key > %s", [after[1]]
+    # Without a version, SQLite would rather walk everybody's documents by key.
+    table = f"{table} INDEXED BY parlant_store_doc_version"
+    return _Page(table, "version, key", f"collection = %s AND {where}", [sweep.collection, *params])
+
+
+def _is_versioned(after: Place) -> bool:
+    """Whether a pass over a collection is at documents that have a version."""
+    return after is None or after[0] is not None
+
+
+def _condition(connection: BaseDatabaseWrapper, sweep: Sweep) -> Sql:
+    """What the rule says of the row ``d``."""
+    if sweep.rule is None:
+        return "TRUE", []
+    adapt = connection.ops.adapt_datetimefield_value
+    parts, params = [LIVE], [adapt(sweep.now)]
+    if sweep.began is not None:
+        if sweep.documents:
+            parts.append(
+                "CASE WHEN creation_utc GLOB '[0-9][0-9][0-9][0-9]-*' THEN creation_utc <= %s"
+                " ELSE updated_at <= %s END"
+            )
+            params += [sweep.began_text, adapt(sweep.began)]
+        else:
+            parts.append("created_at <= %s")
+            params.append(adapt(sweep.began))
+    if sweep.written is not None:
+        parts.append("updated_at <= %s")
+        params.append(adapt(sweep.written))
+    if sweep.documents:
+        whole, whole_params = _is_whole(connection, sweep)
+        parts += whole
+        params += whole_params
+    return " AND ".join(parts), params
+
+
+def _is_whole(connection: BaseDatabaseWrapper, sweep: Sweep) -> tuple[list[str], list[Any]]:
+    """What keeps the documents of a Parlant session together."""
+    names = _names(connection)
+    parts: list[str] = []
+    params: list[Any] = []
+    if sweep.written is not None:
+        parts.append(
+            f"NOT ({_IS_OF_SESSIONS.format('d.collection')}"
+            f" AND EXISTS (SELECT 1 FROM {_PARTS} WHERE part.updated_at > %s))"
+        )
+        params += [names, connection.ops.adapt_datetimefield_value(sweep.written)]
+    if sweep.collection is None:
+        parts += [
+            "substr(d.collection, -8) <> 'metadata'",
+            f"NOT EXISTS (SELECT 1 FROM {_WHOLE})",
+        ]
+        params.append(names)
+    return parts, params
+
+
+def _names(connection: BaseDatabaseWrapper) -> str:
+    return json.dumps([name for (name,) in fetch(connection, _NAMES)])
+
+
+def _parts(connection: BaseDatabaseWrapper, keys: list[int]) -> list[int]:
+    """The documents that belong to the Parlant sessions among those of ``keys``."""
+    sql = (
+        f"SELECT DISTINCT part.key FROM parlant_store_document d CROSS JOIN {_PARTS}"
+        f" WHERE d.key {_IN_KEYS} AND {_IS_OF_SESSIONS.format('d.collection')}"
+    )
+    found = fetch(connection, sql, (_names(connection), json.dumps(keys)))
+    already = set(keys)
+    return [key for (key,) in found if key not in already]
+
+
+def _sessions(connection: BaseDatabaseWrapper, keys: list[int]) -> list[Row]:
+    sql = (
+        "SELECT key, namespace, session_id, full_names, item_count"
+        f" FROM parlant_store_session WHERE key {_IN_KEYS}"
+    )
+    return fetch(connection, sql, (json.dumps(keys),))
+
+
+def _delete(connection: BaseDatabaseWrapper, table: str, column: str, keys: list[int]) -> None:
+    fetch(connection, f"DELETE FROM {table} WHERE {column} {_IN_KEYS}", (json.dumps(keys),))

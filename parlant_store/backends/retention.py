@@ -1,0 +1,171 @@
+"""Rules of retention: how a setting says them, and what they ask of one pass over a table."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from django.core.exceptions import ImproperlyConfigured
+from django.utils import timezone
+
+from parlant_store import codec
+from parlant_store.backends.arguments import MAX_TTL_SECONDS, check_collection
+from parlant_store.exceptions import InvalidInput, InvalidLimit
+from parlant_store.query import kind_of
+from parlant_store.types import JSONObject, Retention
+
+Place = Any
+"""Where a step of a pass ended, in a form of the store's own that JSON can say."""
+
+EXAMINED = 20
+"""How many rows a step looks at for each that it may remove."""
+
+_DURATION = re.compile(r"([0-9]+)([smhdw])")
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_NAMES = tuple(field.name for field in fields(Retention))
+_HOW_LONG = 'must be text as "90d", with s, m, h, d or w, a number of seconds, or a timedelta'
+
+
+class Sweep(NamedTuple):
+    """One pass over the sessions or the documents."""
+
+    documents: bool
+    rule: Retention | None
+    """None: what has expired is meant."""
+
+    now: datetime
+    limit: int
+    """How many a step finds at most."""
+
+    @property
+    def examined(self) -> int:
+        """How many rows a step looks at, at most."""
+        return self.limit * EXAMINED
+
+    @property
+    def began(self) -> datetime | None:
+        """What is meant began at this time or before."""
+        return self._before("older_than")
+
+    @property
+    def written(self) -> datetime | None:
+        """What is meant was last written to at this time or before."""
+        return self._before("idle")
+
+    @property
+    def began_text(self) -> str | None:
+        """``began`` as a document's creation_utc says it."""
+        return None if self.began is None else _in_utc(self.began)
+
+    @property
+    def namespace(self) -> str | None:
+        """That of the rule, as its column keeps it."""
+        name = None if self.rule is None else self.rule.namespace
+        return None if name is None else codec.to_column(name)
+
+    @property
+    def collection(self) -> str | None:
+        """That of the rule, as its column keeps it."""
+        name = None if self.rule is None else self.rule.collection
+        return None if name is None else codec.to_column(name)
+
+    def as_json(self) -> JSONObject:
+        """The sweep as sql/retention.sql takes it."""
+        times = {"began": self.began, "written": self.written, "now": self.now}
+        return {
+            "documents": self.documents,
+            "namespace": self.namespace,
+            "collection": self.collection,
+            "began_text": self.began_text,
+            **{name: None if time is None else _in_utc(time) for name, time in times.items()},
+        }
+
+    def _before(self, name: str) -> datetime | None:
+        duration = None if self.rule is None else getattr(self.rule, name)
+        return None if duration is None else self.now - duration
+
+
+def _in_utc(time: datetime) -> str:
+    """The time, which is that of the project's zone when it names none."""
+    aware = timezone.make_aware(time) if time.tzinfo is None else time
+    return aware.astimezone(UTC).isoformat()
+
+
+def check_rule(rule: Retention) -> Retention:
+    """Return ``rule``; raise InvalidInput when it says too little or too much."""
+    if not isinstance(rule, Retention):
+        raise InvalidInput(f"a rule must be a Retention, not {type(rule).__name__}")
+    if rule.older_than is rule.idle is None:
+        raise InvalidInput("it needs older_than or idle")
+    if rule.namespace is not None and rule.collection is not None:
+        raise InvalidInput(
+            "it has a namespace, which sessions have, and a collection, which documents have: "
+            "give one of them, or make two rules"
+        )
+    for name in ("older_than", "idle"):
+        _check_duration(getattr(rule, name), name)
+    if rule.namespace is not None:
+        codec.check_name(rule.namespace, "namespace", empty=True)
+    if rule.collection is not None:
+        check_collection(rule.collection)
+    return rule
+
+
+def _check_duration(duration: timedelta | None, what: str) -> None:
+    if duration is None:
+        return
+    if not isinstance(duration, timedelta):
+        raise InvalidLimit(f"{what} must be a timedelta, not {duration!r}")
+    parse_duration(duration, what)
+
+
+def parse_duration(value: object, what: str) -> timedelta:
+    """What ``value`` says: "90d", "12h", "30m", "45s", "2w", seconds, or a timedelta.
+
+    ``what`` stands for it in errors. Raises InvalidLimit, also for none at all and for more
+    than a hundred years.
+    """
+    if isinstance(value, timedelta):
+        seconds = value.total_seconds()
+    elif isinstance(value, (int, float)) and kind_of(value) == "number":
+        seconds = value
+    elif isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
+        # So many digits are too long a time, whatever the unit.
+        seconds = int(match[1][:20]) * _UNITS[match[2]]
+    else:
+        raise InvalidLimit(f"{what} {_HOW_LONG}, not {value!r}")
+    if not 0 < seconds <= MAX_TTL_SECONDS:
+        raise InvalidLimit(f"{what} must be above 0 and at most a hundred years, not {value!r}")
+    return timedelta(seconds=seconds)
+
+
+def parse_rules(option: object, alias: str) -> tuple[Retention, ...]:
+    """The rules that the option ``retention`` of the store says; raises ImproperlyConfigured."""
+    where = f"retention of the store {alias!r}"
+    if option is None:
+        return ()
+    if not isinstance(option, (list, tuple)):
+        raise ImproperlyConfigured(
+            f'{where} must be a list of rules, as [{{"older_than": "90d"}}], not {option!r}'
+        )
+    rules = []
+    for number, said in enumerate(option, 1):
+        try:
+            rules.append(_parse_rule(said))
+        except InvalidInput as exc:
+            raise ImproperlyConfigured(f"rule {number} of {where}, {said!r}: {exc}") from None
+    return tuple(rules)
+
+
+def _parse_rule(said: object) -> Retention:
+    if not isinstance(said, Mapping):
+        raise InvalidInput('a rule must be a dict, as {"older_than": "90d"}')
+    if unknown := sorted(map(str, said.keys() - set(_NAMES))):
+        raise InvalidInput(f"it has {', '.join(unknown)}; a rule takes {', '.join(_NAMES)}")
+    durations: dict[str, Any] = {
+        name: parse_duration(said[name], name)
+        for name in ("older_than", "idle")
+        if said.get(name) is not None
+    }
+    return check_rule(Retention(**{**said, **durations}))

@@ -1,0 +1,91 @@
+"""Prints everything of one person, in every store."""
+
+import json
+from collections import Counter
+from contextlib import nullcontext
+from hashlib import sha256
+from typing import Any, TextIO
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from parlant_store.exceptions import InvalidInput
+from parlant_store.management.choosing import Attempt, add_store_argument, chosen
+from parlant_store.management.files import private_file
+from parlant_store.people import Person
+from parlant_store.types import JSONObject
+
+
+class Command(BaseCommand):
+    help = (
+        "Prints everything of one person, in every store, as JSON Lines: an object for each "
+        "session with its items and for each document, and a receipt at the end. The exit code "
+        "is 1 when a store fails; the others are exported all the same."
+    )
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--user", required=True, metavar="ID", help="The person's id.")
+        add_store_argument(parser)
+        parser.add_argument(
+            "--output", metavar="FILE", help="Write to FILE, which only its owner may read."
+        )
+
+    def handle(self, *args: Any, user: str, output: str | None, **options: Any) -> None:
+        aliases = chosen(options)
+        target = nullcontext(self.stdout) if output is None else private_file(output)
+        with target as file:
+            lines = Lines(file)
+            failed = [alias for alias in aliases if not self._export(alias, user, lines)]
+            lines.end(user, aliases, failed)
+        if output is not None:
+            self.stdout.write(output)
+        if failed:
+            raise CommandError(f"{len(failed)} of {len(aliases)} stores failed")
+
+    def _export(self, alias: str, user: str, lines: "Lines") -> bool:
+        """Write what the store has of the person; False when it fails."""
+        with Attempt(alias) as attempt:
+            try:
+                for found in Person(attempt.store, user).exported():
+                    lines.write({"store": alias, **found})
+            except InvalidInput as exc:
+                raise CommandError(str(exc)) from exc
+        if attempt.error is not None:
+            self.stderr.write(f"{alias}: {attempt.error}")
+        return attempt.error is None
+
+
+class Lines:
+    """JSON Lines, the last of which says what the others are."""
+
+    def __init__(self, file: Any) -> None:
+        self._file: TextIO = file
+        self._digest = sha256()
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    def write(self, record: JSONObject) -> None:
+        line = json.dumps(record) + "\n"
+        self._digest.update(line.encode())
+        self._counts[record["store"], record["kind"]] += 1
+        self._file.write(line)
+
+    def end(self, user: str, aliases: list[str], failed: list[str]) -> None:
+        """Write the receipt; ``sha256`` is that of all lines before it."""
+        counts = [
+            {
+                "store": alias,
+                "sessions": self._counts[alias, "session"],
+                "documents": self._counts[alias, "document"],
+                "complete": alias not in failed,
+            }
+            for alias in aliases
+        ]
+        receipt = {
+            "kind": "receipt",
+            "user": user,
+            "time": timezone.now().isoformat(),
+            "stores": counts,
+            "sha256": self._digest.hexdigest(),
+        }
+        self._file.write(json.dumps(receipt) + "\n")
