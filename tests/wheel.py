@@ -22,7 +22,7 @@ from parlant_store import store
 store.add_items("s", [{"role": "user", "content": "hello"}])
 assert store.get_items("s") == [{"role": "user", "content": "hello"}]
 assert "site-packages" in parlant_store.__file__, parlant_store.__file__
-assert files("parlant_store.sql").joinpath("sessions.sql").is_file()
+assert files("parlant_store.sql.functions").joinpath("sessions.sql").is_file()
 try:
     import parlant_store.adapters.openai_agents
 except Exception as error:

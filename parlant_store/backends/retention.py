@@ -71,7 +71,7 @@ class Sweep(NamedTuple):
         return None if name is None else codec.to_column(name)
 
     def as_json(self) -> JSONObject:
-        """The sweep as sql/retention.sql takes it."""
+        """The sweep as sql/functions/retention.sql takes it."""
         times = {"began": self.began, "written": self.written, "now": self.now}
         return {
             "documents": self.documents,

@@ -115,7 +115,7 @@ def hits(rows: Iterable[Sequence[Any]], terms: list[list[str]]) -> list[SearchHi
 
 
 def due(documents: bool, rows: Iterable[Sequence[Any]]) -> list[ExpiredSession | ExpiredDocument]:
-    """What would go, from rows of sessions or of documents (sql/retention.sql)."""
+    """What would go, from rows of sessions or of documents (sql/functions/retention.sql)."""
     if documents:
         return [
             ExpiredDocument(

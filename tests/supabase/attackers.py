@@ -16,7 +16,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from parlant_store.backends.supabase import SupabaseBackend
-from parlant_store.sql.supabase import supabase_sql
+from parlant_store.sql.supabase.script import supabase_sql
 from tests.supabase.conftest import django_dsn
 from tests.supabase.stack import Stack, roles_sql, supabase
 

@@ -9,7 +9,7 @@ from django.db import connection
 from psycopg.conninfo import make_conninfo
 
 from parlant_store.backends.supabase import SupabaseBackend
-from parlant_store.sql.policies import policies_sql
+from parlant_store.sql.supabase.policies import policies_sql
 from tests.contract.sessions import MakeStore
 from tests.supabase.stack import Stack, supabase
 

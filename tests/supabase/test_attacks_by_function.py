@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from parlant_store.sql.policies import SERVICE_ONLY
+from parlant_store.sql.supabase.policies import SERVICE_ONLY
 from tests.supabase.attackers import B_KEY, B_REQUEST, MARK, A, B, Target, code_of
 from tests.supabase.attackers import project as project
 from tests.supabase.attackers import served as served

@@ -19,9 +19,9 @@ from django.db import connection, connections
 from psycopg import Connection, sql
 from psycopg.conninfo import make_conninfo
 
-from parlant_store.sql.cron import job_name
-from parlant_store.sql.policies import POLICIES
-from parlant_store.sql.schema import identifier, literal, tables_sql
+from parlant_store.sql.supabase.cron import job_name
+from parlant_store.sql.supabase.policies import POLICIES
+from parlant_store.sql.supabase.schema import identifier, literal, tables_sql
 from tests.supabase.stack import roles_sql
 
 ROOT = Path(__file__).resolve().parent.parent.parent

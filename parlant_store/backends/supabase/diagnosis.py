@@ -13,7 +13,7 @@ from django.apps import apps
 from parlant_store.backends.supabase.rest import Answer, Rest
 from parlant_store.exceptions import AccessDenied, StoreError
 from parlant_store.sql.functions import functions_sql, version
-from parlant_store.sql.policies import SERVICE_ONLY
+from parlant_store.sql.supabase.policies import SERVICE_ONLY
 
 if TYPE_CHECKING:
     from parlant_store.backends.supabase import SupabaseBackend

@@ -1,4 +1,4 @@
-"""Filters as parlant_store_where takes them (sql/filters.sql)."""
+"""Filters as parlant_store_where takes them (sql/functions/filters.sql)."""
 
 from collections.abc import Sequence
 from typing import Any

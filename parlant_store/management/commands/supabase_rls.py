@@ -6,8 +6,8 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from parlant_store.management.scripts import ScriptCommand, written
-from parlant_store.sql.partitions import partition_policies_sql
-from parlant_store.sql.policies import lock_django_sql, policies_sql
+from parlant_store.sql.supabase.partitions import partition_policies_sql
+from parlant_store.sql.supabase.policies import lock_django_sql, policies_sql
 
 
 class Command(ScriptCommand):

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from parlant_store.management.scripts import ScriptCommand, written
-from parlant_store.sql.supabase import supabase_sql, without_header
+from parlant_store.sql.supabase.script import supabase_sql, without_header
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 

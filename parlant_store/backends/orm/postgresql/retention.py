@@ -21,7 +21,7 @@ _LIST = f"SELECT parlant_store_list_due({_PARAMETERS})::text"
 
 
 class PostgreSQLRetention(RetentionRules):
-    """Each step is one call of a function in sql/retention.sql."""
+    """Each step is one call of a function in sql/functions/retention.sql."""
 
     def retire(
         self, connection: BaseDatabaseWrapper, sweep: Sweep, after: Place

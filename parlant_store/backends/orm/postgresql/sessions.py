@@ -36,7 +36,7 @@ ORDER BY asked.number, item.position
 
 
 class PostgreSQLSessions(Sessions):
-    """Each write is one call of a function in sql/sessions.sql."""
+    """Each write is one call of a function in sql/functions/sessions.sql."""
 
     metadata = PostgreSQLRenderer("metadata", ())
 

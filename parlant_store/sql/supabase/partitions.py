@@ -13,8 +13,8 @@ from django.apps import apps
 from django.db.migrations.recorder import MigrationRecorder
 
 from parlant_store import codec
-from parlant_store.sql.policies import POLICIES, SESSIONS_COLLECTION, document_policies_sql
-from parlant_store.sql.schema import dollars, identifier, literal
+from parlant_store.sql.supabase.policies import POLICIES, SESSIONS_COLLECTION, document_policies_sql
+from parlant_store.sql.supabase.schema import dollars, identifier, literal
 from parlant_store.types import PROMOTED
 
 _APP = "parlant_store"
@@ -131,7 +131,7 @@ def _rendered(file: str, schema: str, terms: dict[str, str]) -> str:
     """The text of the .sql file, with what it names."""
     terms = _terms(schema) | terms
     terms["quote"] = dollars("".join(terms.values()))
-    text = resources.files("parlant_store.sql").joinpath(f"{file}.sql").read_text("utf-8")
+    text = resources.files(__package__).joinpath(f"{file}.sql").read_text("utf-8")
     return text.format_map(terms)
 
 

@@ -13,7 +13,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import AutoField, Model
 
 from parlant_store import codec
-from parlant_store.sql.schema import do_block, identifier, literal
+from parlant_store.sql.supabase.schema import do_block, identifier, literal
 from parlant_store.types import PROMOTED
 
 POLICIES = ("service", "owner", "open")
@@ -223,7 +223,7 @@ class _Access:
     def helpers(self) -> str:
         """The functions and triggers of "owner", or their end."""
         if self.policy == "owner":
-            text = resources.files("parlant_store.sql").joinpath("owner.sql").read_text("utf-8")
+            text = resources.files(__package__).joinpath("owner.sql").read_text("utf-8")
             return text.format_map(self.terms())
         triggers = (
             f"drop trigger if exists parlant_store_own on {self.table(model)};"

@@ -45,7 +45,7 @@ def version() -> str:
 
 @cache
 def _text() -> str:
-    folder = resources.files("parlant_store.sql")
+    folder = resources.files(__name__)
     text = "\n".join(folder.joinpath(f"{name}.sql").read_text("utf-8") for name in FILES)
     for name, value in _EXPRESSIONS.items():
         text = text.replace(f"{{{name}}}", value)

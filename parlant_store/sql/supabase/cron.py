@@ -2,7 +2,7 @@
 
 import re
 
-from parlant_store.sql.schema import identifier, literal
+from parlant_store.sql.supabase.schema import identifier, literal
 
 JOB = "parlant_store_expire"
 BATCH = 10_000

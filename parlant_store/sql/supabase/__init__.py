@@ -1,0 +1,1 @@
+"""SQL for a Supabase project, rendered from the models with no server."""
