@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from parlant_store.sql.supabase.policies import POLICIES, SESSIONS_COLLECTION
+from parlant_store.sql.supabase.access import POLICIES, SESSIONS_COLLECTION
 
 
 class ScriptCommand(BaseCommand):

@@ -26,7 +26,8 @@ from supabase import ClientOptions, create_client
 from parlant_store import stores
 from parlant_store.backends.supabase import SupabaseBackend
 from parlant_store.sql.functions import version
-from parlant_store.sql.supabase.policies import lock_django_sql, policies_sql
+from parlant_store.sql.supabase.locking import lock_django_sql
+from parlant_store.sql.supabase.policies import policies_sql
 from parlant_store.sql.supabase.script import supabase_sql
 from tests.supabase.conftest import django_dsn
 from tests.supabase.stack import ROLES, Stack, free_ports, supabase

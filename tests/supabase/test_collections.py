@@ -23,8 +23,8 @@ from parlant_store.backends.rows import promoted
 from parlant_store.backends.supabase import SupabaseBackend
 from parlant_store.exceptions import DuplicateDocument
 from parlant_store.models import Document
+from parlant_store.sql.supabase.access import POLICIES
 from parlant_store.sql.supabase.partitions import partitions_schema, partitions_sql
-from parlant_store.sql.supabase.policies import POLICIES
 from parlant_store.sql.supabase.schema import identifier, tables_sql
 from parlant_store.types import PROMOTED
 from tests.contract.documents import DocumentContract

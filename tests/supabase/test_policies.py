@@ -24,13 +24,9 @@ from parlant_store import codec
 from parlant_store.backends.arguments import SessionName
 from parlant_store.backends.rows import full_names, promoted
 from parlant_store.sql.functions import functions_sql
-from parlant_store.sql.supabase.policies import (
-    POLICIES,
-    SERVICE_ONLY,
-    document_policies_sql,
-    lock_django_sql,
-    policies_sql,
-)
+from parlant_store.sql.supabase.access import POLICIES
+from parlant_store.sql.supabase.locking import lock_django_sql
+from parlant_store.sql.supabase.policies import SERVICE_ONLY, document_policies_sql, policies_sql
 from parlant_store.sql.supabase.schema import identifier, tables_sql
 from tests.supabase.linter import RULES, Finding, findings
 from tests.supabase.stack import ROLES, roles_sql

@@ -19,8 +19,8 @@ from django.db import connection, connections
 from psycopg import Connection, sql
 from psycopg.conninfo import make_conninfo
 
+from parlant_store.sql.supabase.access import POLICIES
 from parlant_store.sql.supabase.cron import job_name
-from parlant_store.sql.supabase.policies import POLICIES
 from parlant_store.sql.supabase.schema import identifier, literal, tables_sql
 from tests.supabase.stack import roles_sql
 

@@ -6,8 +6,9 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from parlant_store.management.scripts import ScriptCommand, written
+from parlant_store.sql.supabase.locking import lock_django_sql
 from parlant_store.sql.supabase.partitions import partition_policies_sql
-from parlant_store.sql.supabase.policies import lock_django_sql, policies_sql
+from parlant_store.sql.supabase.policies import policies_sql
 
 
 class Command(ScriptCommand):

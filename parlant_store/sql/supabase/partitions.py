@@ -13,7 +13,8 @@ from django.apps import apps
 from django.db.migrations.recorder import MigrationRecorder
 
 from parlant_store import codec
-from parlant_store.sql.supabase.policies import POLICIES, SESSIONS_COLLECTION, document_policies_sql
+from parlant_store.sql.supabase.access import POLICIES, SESSIONS_COLLECTION
+from parlant_store.sql.supabase.policies import document_policies_sql
 from parlant_store.sql.supabase.schema import dollars, identifier, literal
 from parlant_store.types import PROMOTED
 

@@ -3,24 +3,19 @@
 Django itself connects as the owner of the tables, which no policy binds.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from hashlib import sha256
-from importlib import resources
-
 from django.apps import apps
-from django.db.migrations.recorder import MigrationRecorder
-from django.db.models import AutoField, Model
+from django.db.models import AutoField
 
-from parlant_store import codec
+from parlant_store.sql.supabase.access import (
+    APP,
+    GUESTS,
+    POLICIES,
+    SESSIONS_COLLECTION,
+    Access,
+    model_of,
+)
+from parlant_store.sql.supabase.locking import SEQUENCES
 from parlant_store.sql.supabase.schema import do_block, identifier, literal
-from parlant_store.types import PROMOTED
-
-POLICIES = ("service", "owner", "open")
-"""Who may use the tables: only the service role; users too, each what is theirs; everybody."""
-
-SESSIONS_COLLECTION = "parlant_sessions_sessions"
-"""The collection of Parlant's sessions, as ``configure_container`` names it."""
 
 SERVICE_ONLY = (
     "parlant_store_due",
@@ -36,26 +31,9 @@ SERVICE_ONLY = (
 """Functions that no user may call."""
 
 _APP = "parlant_store"
-_GUESTS = {"service": (), "owner": ("authenticated",), "open": ("anon", "authenticated")}
-_NAME_BYTES = 63
-_USERS_WRITE_IT = "user_metadata"
-_MARK = "chr(1) || chr(3)"
-"""What codec.to_column puts between the beginning of a long text and its digest."""
-
 _OPEN_TO_ALL = """\
 -- WARNING: with the policy "open" whoever has the project's public key reads, changes and
 -- removes everything in these tables. It is for trying things out on data of no worth."""
-
-_SEQUENCES = """\
-        for v_sequence in
-            select s.oid::regclass from pg_depend d join pg_class s on s.oid = d.objid
-            where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass
-                and d.refobjid = v_table and s.relkind = 'S'
-        loop
-            execute format(
-                'revoke all on sequence %s from public, anon, authenticated', v_sequence
-            );
-        end loop;"""
 
 
 def policies_sql(
@@ -72,7 +50,7 @@ def policies_sql(
     in ``sessions_collection``; the user is auth.uid(), or what ``owner_claim`` names in the
     token, dots leading into objects. Raises ValueError when an argument is wrong.
     """
-    access = _Access(
+    access = Access(
         schema=schema,
         policy=policy,
         owner_claim=owner_claim,
@@ -101,7 +79,7 @@ def document_policies_sql(
 
     It is for after ``policies_sql`` with the same arguments, whose functions it uses.
     """
-    access = _Access(
+    access = Access(
         schema=schema,
         policy=policy,
         owner_claim=owner_claim,
@@ -109,135 +87,6 @@ def document_policies_sql(
     )
     return _secured(access, access.qualified(table), "Document") + "\n"
 
-
-def lock_django_sql(schema: str) -> str:
-    """Closes every other table of the installed apps in ``schema`` to the Data API.
-
-    Tables that are not there when it runs are passed over.
-    """
-    models = [model._meta for model in apps.get_models(include_auto_created=True)]
-    names = {model.db_table for model in models if model.managed and model.app_label != _APP}
-    names.add(MigrationRecorder.Migration._meta.db_table)
-    body = f"""declare
-    v_table regclass;
-    v_sequence regclass;
-begin
-    for v_table in
-        select c.oid::regclass from pg_class c join pg_namespace n on n.oid = c.relnamespace
-        where n.nspname = {literal(schema)} and c.relkind in ('r', 'p') and c.relname in (
-            {", ".join(map(literal, sorted(names)))}
-        )
-        order by c.relname
-    loop
-        execute format('alter table %s enable row level security', v_table);
-        execute format('revoke all on table %s from public, anon, authenticated', v_table);
-        execute format('drop policy if exists parlant_store_service on %s', v_table);
-        execute format(
-            'create policy parlant_store_service on %s for all to service_role'
-            ' using (true) with check (true)', v_table
-        );
-{_SEQUENCES}
-    end loop;
-end"""
-    return (
-        "-- Django's other tables. Django connects as their owner, whom this does not bind.\n"
-        f"{do_block(body)};\n"
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Access:
-    """What the arguments mean in SQL; raises ValueError where they mean nothing."""
-
-    schema: str
-    policy: str
-    owner_claim: str | None
-    sessions_collection: str
-
-    def __post_init__(self) -> None:
-        if self.policy not in POLICIES:
-            raise ValueError(f"The policy {self.policy!r} must be one of {', '.join(POLICIES)}")
-        if self.owner_claim is not None:
-            if self.policy != "owner":
-                raise ValueError("A claim of the owner goes with the policy owner alone")
-            _check_claim(self.owner_claim)
-        codec.check_name(self.sessions_collection, "The collection of sessions")
-
-    @property
-    def roles(self) -> tuple[str, ...]:
-        return ("service_role", *_GUESTS[self.policy])
-
-    @property
-    def owner(self) -> str:
-        """The user's name, asked once per statement; null for nobody, never empty.
-
-        Supabase's linter takes auth.jwt() for slow unless it stands in a select of its own.
-        """
-        if self.owner_claim is None:
-            return "(select auth.uid())::text"
-        path = ", ".join(map(literal, self.owner_claim.split(".")))
-        return f"(select nullif((select auth.jwt()) #>> array[{path}], ''))"
-
-    @property
-    def prefix(self) -> str:
-        """What the collections of Parlant's session store begin with."""
-        before, separator, _ = self.sessions_collection.rpartition("_")
-        return before + separator
-
-    @property
-    def private(self) -> str:
-        name = f"{_APP}_private"
-        if self.schema != "public":
-            name = f"{name}_{self.schema}"
-        if len(name.encode()) > _NAME_BYTES:
-            name = f"{_APP}_private_{sha256(self.schema.encode()).hexdigest()[:16]}"
-        return identifier(name)
-
-    def qualified(self, table: str) -> str:
-        return f"{identifier(self.schema)}.{identifier(table)}"
-
-    def table(self, model: str) -> str:
-        return self.qualified(_model(model)._meta.db_table)
-
-    def terms(self) -> dict[str, str]:
-        """What the templates name."""
-        terms = {
-            "private": self.private,
-            "owner": self.owner,
-            "sessions": literal(codec.to_column(self.sessions_collection)),
-            "events": literal(codec.to_column(f"{self.prefix}events")),
-            "prefix": literal(codec.escape(self.prefix)),
-            "max_bytes": str(codec.MAX_COLUMN_BYTES),
-            "mark": _MARK,
-            "columns": _object(PROMOTED),
-            "names": _object(("namespace", "session_id", "user_id")),
-            "too_deep": str(codec.MAX_DEPTH + 1),
-            # What Python cannot count: years, and digits of integers.
-            "first_day": "'0001-01-02 UTC'",
-            "last_day": "'9999-12-31 UTC'",
-            "too_long": "1e4300",
-            **{model: self.table(name) for model, name in _TABLES.items()},
-        }
-        return terms | {"quote": _dollars(terms.values())}
-
-    def helpers(self) -> str:
-        """The functions and triggers of "owner", or their end."""
-        if self.policy == "owner":
-            text = resources.files(__package__).joinpath("owner.sql").read_text("utf-8")
-            return text.format_map(self.terms())
-        triggers = (
-            f"drop trigger if exists parlant_store_own on {self.table(model)};"
-            for model in ("Session", "Request")
-        )
-        return "\n".join([*triggers, f"drop schema if exists {self.private} cascade;"])
-
-
-_TABLES = {
-    "document": "Document",
-    "session": "Session",
-    "item": "SessionItem",
-    "request": "Request",
-}
 
 # A user's documents, and those of the user's sessions. What a user writes must not appear in
 # another's session, nor among what all users share; what Parlant's other stores say of a
@@ -299,43 +148,15 @@ _OWNERS = {
 _NAMES = (*POLICIES, "removal")
 
 
-def _model(name: str) -> type[Model]:
-    return apps.get_model(_APP, name)
-
-
 def _models() -> list[str]:
-    return [model.__name__ for model in apps.get_app_config(_APP).get_models()]
+    return [model.__name__ for model in apps.get_app_config(APP).get_models()]
 
 
-def _check_claim(claim: str) -> None:
-    if not all(claim.split(".")) or not claim.isprintable():
-        raise ValueError(f"The claim {claim!r} must be names with dots between them")
-    if _USERS_WRITE_IT in claim:
-        raise ValueError(
-            f"The claim {claim!r} cannot name the owner: users write {_USERS_WRITE_IT} themselves, "
-            "and could be anyone; app_metadata is safe from them"
-        )
-
-
-def _object(columns: Iterable[str]) -> str:
-    pairs = ", ".join(f"{literal(column)}, {identifier(column)}" for column in columns)
-    return f"jsonb_build_object({pairs})"
-
-
-def _dollars(texts: Iterable[str]) -> str:
-    """Dollars to put around a text that holds ``texts``."""
-    whole = "".join(texts)
-    quote = "$$"
-    while quote in whole:
-        quote = f"{quote[:-1]}q$"
-    return quote
-
-
-def _table(access: _Access, model: str) -> str:
+def _table(access: Access, model: str) -> str:
     table = access.table(model)
     parts = [_secured(access, table, model)]
     parts.append(f"grant select, insert, update, delete on {table} to service_role;")
-    guests = ", ".join(_GUESTS[access.policy])
+    guests = ", ".join(GUESTS[access.policy])
     if guests:
         # Not the keys that the tables give: who chose them could take those of others.
         given = ", ".join(map(identifier, _columns(model)))
@@ -346,11 +167,11 @@ def _table(access: _Access, model: str) -> str:
 
 
 def _columns(model: str) -> list[str]:
-    fields = _model(model)._meta.concrete_fields
+    fields = model_of(model)._meta.concrete_fields
     return [str(field.column) for field in fields if not isinstance(field, AutoField)]
 
 
-def _secured(access: _Access, table: str, model: str) -> str:
+def _secured(access: Access, table: str, model: str) -> str:
     """Row level security on the table, and its policies."""
     policies = {"service": "for all to service_role using (true) with check (true)"}
     if access.policy == "owner":
@@ -370,7 +191,7 @@ def _secured(access: _Access, table: str, model: str) -> str:
     )
 
 
-def _sequences(access: _Access) -> str:
+def _sequences(access: Access) -> str:
     """Nobody needs the sequences of identity columns to insert."""
     tables = ", ".join(literal(access.table(model)) for model in _models())
     body = f"""declare
@@ -378,16 +199,16 @@ def _sequences(access: _Access) -> str:
     v_sequence regclass;
 begin
     foreach v_table in array array[{tables}]::regclass[] loop
-{_SEQUENCES}
+{SEQUENCES}
     end loop;
 end"""
     return f"{do_block(body)};"
 
 
-def _functions(access: _Access) -> str:
+def _functions(access: Access) -> str:
     """Each function, whatever its parameters, for those who may call it."""
     service_only = ", ".join(map(literal, SERVICE_ONLY))
-    guests = ", ".join(_GUESTS[access.policy])
+    guests = ", ".join(GUESTS[access.policy])
     to_guests = f"""
         if v_name not in ({service_only}) then
             execute format('grant execute on routine %s to {guests}', v_routine);

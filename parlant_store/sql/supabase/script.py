@@ -8,9 +8,10 @@ from typing import Any
 from django.apps import apps
 
 from parlant_store.sql.functions import functions_sql
+from parlant_store.sql.supabase.access import SESSIONS_COLLECTION
 from parlant_store.sql.supabase.cron import cron_sql
 from parlant_store.sql.supabase.partitions import partition_policies_sql, partitions_sql
-from parlant_store.sql.supabase.policies import SESSIONS_COLLECTION, policies_sql
+from parlant_store.sql.supabase.policies import policies_sql
 from parlant_store.sql.supabase.schema import do_block, identifier, literal, tables_sql
 
 PUBLICATION = "supabase_realtime"
