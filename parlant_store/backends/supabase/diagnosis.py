@@ -3,14 +3,23 @@
 import re
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from django.apps import apps
-
+from parlant_store.backends.supabase.findings import (
+    AGAIN,
+    CLOSE,
+    KEYS,
+    Finding,
+    Outcome,
+    fail,
+    names_of,
+    ok,
+    own_tables,
+    plural,
+)
 from parlant_store.backends.supabase.rest import Answer, Rest
+from parlant_store.backends.supabase.visitors import seen_by_anon, seen_by_user
 from parlant_store.exceptions import AccessDenied, StoreError
 from parlant_store.sql.functions import functions_sql, version
 from parlant_store.sql.supabase.policies import SERVICE_ONLY
@@ -22,34 +31,9 @@ NAMESPACE = "parlant_store_check"
 """Where the session is that is written and read back."""
 
 MAX_SKEW = timedelta(seconds=5)
-MANY = 100
-"""Rows that are counted of what a user sees."""
-
 _SQL = "Run what manage.py supabase_sql prints, with your --schema and --policy, in the SQL editor"
 _RLS = "Run what manage.py supabase_rls prints, with your --schema and --policy, in the SQL editor"
-_CLOSE = "Run what manage.py supabase_rls --policy service prints, or --policy owner."
-_KEYS = "(dashboard: Project Settings > API Keys)"
-_AGAIN = "Run this again; the project's logs may say more."
 _GUESTS = ("anon", "authenticated")
-
-
-class Outcome(StrEnum):
-    OK = "OK"
-    FAIL = "FAIL"
-    SKIP = "SKIP"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """What one probe found. No key and no token stands in it."""
-
-    outcome: Outcome
-    about: str
-    """The probe, in a word or two."""
-
-    said: str
-    mend: str = ""
-    """What to do about a FAIL; empty otherwise."""
 
 
 def diagnose(
@@ -94,40 +78,28 @@ def diagnose(
         yield _row_limit(rest.call("rows"))
         if write:
             yield _writing(store)
-    yield _anon(rest, anon_key)
-    yield _user(rest, user_token, anon_key)
-
-
-def _ok(about: str, said: str) -> Finding:
-    return Finding(outcome=Outcome.OK, about=about, said=said)
-
-
-def _fail(about: str, said: str, mend: str) -> Finding:
-    return Finding(outcome=Outcome.FAIL, about=about, said=said, mend=mend)
-
-
-def _skip(about: str, said: str) -> Finding:
-    return Finding(outcome=Outcome.SKIP, about=about, said=said)
+    yield seen_by_anon(rest, anon_key)
+    yield seen_by_user(rest, user_token, anon_key)
 
 
 def _url(answer: Answer) -> Finding:
     if answer.status is None:
-        return _fail(
+        return fail(
             "URL",
             f"no answer: {answer.said}",
             "Compare the url with the project's (dashboard: Project Settings > Data API), and look "
             "whether it is paused.",
         )
     if answer.status >= 500:
-        return _fail(
+        return fail(
             "URL",
             f"answers {answer.status}: {answer.said}",
             "See the project's status in the dashboard: it may be paused, or starting.",
         )
     known = isinstance(answer.body, dict) and "version" in answer.body
     if known or answer.status in (401, 403) or answer.code:
-        return _ok("URL", "reached")
-    return _fail(
+        return ok("URL", "reached")
+    return fail(
         "URL",
         f"something answers, but not the REST API of Supabase: {answer.status} {answer.said}",
         "Give the project's url alone, as https://name.supabase.co, with no path.",
@@ -136,59 +108,59 @@ def _url(answer: Answer) -> Finding:
 
 def _refused_key(rest: Rest, answer: Answer) -> Finding:
     if rest.has_token:
-        return _fail(
+        return fail(
             "access token",
             f"refused: {answer.said}",
             "Give a token of this project that has not expired; access_token may be a function.",
         )
-    return _fail(
+    return fail(
         "key",
         f"refused: {answer.said}",
-        f"Give a key of this project {_KEYS}; older keys, which are JWTs, end in 2026.",
+        f"Give a key of this project {KEYS}; older keys, which are JWTs, end in 2026.",
     )
 
 
 def _key(rest: Rest, answer: Answer) -> Finding:
     role = answer.body["role"] if answer.good else rest.claims.get("role")
-    return _ok("key", f"accepted; the role is {role}" if role else "accepted")
+    return ok("key", f"accepted; the role is {role}" if role else "accepted")
 
 
 def _refused(rest: Rest, answer: Answer) -> Finding:
     """Why the functions give this role no answer."""
     role = rest.claims.get("role")
     if answer.code == "PGRST106":
-        return _fail(
+        return fail(
             "schema",
             f"the API does not show the schema {rest.schema!r}",
             "Expose it (dashboard: Project Settings > Data API > Exposed schemas), or correct the "
             "store's schema.",
         )
     if answer.code in ("PGRST202", "42883"):
-        return _fail(
+        return fail(
             "functions",
             f"missing in the schema {rest.schema!r}",
             f"{_SQL}. If that was done: notify pgrst, 'reload schema';",
         )
     if answer.code == "42501" and role == "anon":
-        return _fail(
+        return fail(
             "role",
             "anon may not use the store, and this is the public key",
-            f"Give the store the secret key {_KEYS}, or an access_token beside this key.",
+            f"Give the store the secret key {KEYS}, or an access_token beside this key.",
         )
     if answer.code == "42501":
-        return _fail(
+        return fail(
             "role",
             f"{role or 'it'} may not use the store: {answer.said}",
             f"{_RLS}: with --policy owner users may use it.",
         )
     said = f"the answer is {answer.status} {answer.code}: {answer.said}"
-    return _fail("functions", said, f"{_SQL}.")
+    return fail("functions", said, f"{_SQL}.")
 
 
 def _version(here: dict[str, Any]) -> Finding:
     if here["version"] == version():
-        return _ok("version", f"{version()}, as this package's")
-    return _fail(
+        return ok("version", f"{version()}, as this package's")
+    return fail(
         "version",
         f"the functions are {here['version']}, this package's are {version()}",
         f"{_SQL}; or install the package that they are of.",
@@ -199,31 +171,31 @@ def _functions(here: dict[str, Any]) -> Finding:
     found = {function["name"]: function["may"] for function in here["functions"]}
     expected = set(re.findall(r"function \w+\.(parlant_store_\w+)", functions_sql("s")))
     if missing := expected - found.keys():
-        return _fail("functions", f"missing: {_names(missing)}", f"{_SQL}.")
+        return fail("functions", f"missing: {names_of(missing)}", f"{_SQL}.")
     role = here["role"]
     allowed = set(SERVICE_ONLY) if role in _GUESTS else set()
     if refused := {name for name in expected - allowed if role not in found[name]}:
-        return _fail("functions", f"{role} may not call {_names(refused)}", f"{_RLS}.")
-    return _ok("functions", f"{len(expected)} there")
+        return fail("functions", f"{role} may not call {names_of(refused)}", f"{_RLS}.")
+    return ok("functions", f"{len(expected)} there")
 
 
 def _tables(here: dict[str, Any]) -> Finding:
     found = {table["name"]: table["may"] for table in here["tables"]}
-    if missing := set(_own_tables()) - found.keys():
-        return _fail("tables", f"missing: {_names(missing)}", f"{_SQL}.")
+    if missing := set(own_tables()) - found.keys():
+        return fail("tables", f"missing: {names_of(missing)}", f"{_SQL}.")
     verbs = ("select", "insert", "update", "delete")
-    refused = {verb for name in _own_tables() for verb in verbs if verb not in found[name]}
+    refused = {verb for name in own_tables() for verb in verbs if verb not in found[name]}
     if refused:
-        said = f"{here['role']} lacks the grants to {_names(refused)} in some of the tables"
-        return _fail("tables", said, f"{_RLS}.")
-    return _ok("tables", f"{len(found)} there; PostgreSQL {here['postgresql']}")
+        said = f"{here['role']} lacks the grants to {names_of(refused)} in some of the tables"
+        return fail("tables", said, f"{_RLS}.")
+    return ok("tables", f"{len(found)} there; PostgreSQL {here['postgresql']}")
 
 
 def _security(tables: Sequence[dict[str, Any]]) -> Finding:
     if bare := [table["name"] for table in tables if not table["secured"]]:
-        return _fail("row security", f"off for {_names(bare)}", f"{_RLS}.")
+        return fail("row security", f"off for {names_of(bare)}", f"{_RLS}.")
     names = {name.removeprefix("parlant_store_") for table in tables for name in table["policies"]}
-    return _ok("row security", f"on for all of them; policies: {_names(names) or 'none'}")
+    return ok("row security", f"on for all of them; policies: {names_of(names) or 'none'}")
 
 
 def _guests(here: dict[str, Any]) -> Finding:
@@ -231,25 +203,25 @@ def _guests(here: dict[str, Any]) -> Finding:
     seen = [table["name"] for table in here["tables"] if "anon" in table["open_to"]]
     called = [function["name"] for function in here["functions"] if "anon" in function["may"]]
     if seen or called:
-        may = [f"use {_names(seen)}"] if seen else []
-        may += [f"call {_plural(len(called), 'function')}"] if called else []
-        return _fail(
+        may = [f"use {names_of(seen)}"] if seen else []
+        may += [f"call {plural(len(called), 'function')}"] if called else []
+        return fail(
             "grants",
             f"whoever has the public key may {' and '.join(may)}",
-            _CLOSE,
+            CLOSE,
         )
-    return _ok("grants", "none for anon")
+    return ok("grants", "none for anon")
 
 
 def _others(names: Sequence[str]) -> Finding:
     if names:
-        return _fail(
+        return fail(
             "other tables",
-            f"whoever has the public key, or any user, can read {_names(names)}",
+            f"whoever has the public key, or any user, can read {names_of(names)}",
             "Run what manage.py supabase_rls --lock-django prints, with your --policy: it closes "
             "Django's tables; turn row level security on for others.",
         )
-    return _ok("other tables", "none that anon or every user may read")
+    return ok("other tables", "none that anon or every user may read")
 
 
 def _clock(server: float, before: datetime, after: datetime) -> Finding:
@@ -259,21 +231,21 @@ def _clock(server: float, before: datetime, after: datetime) -> Finding:
     seconds = skew.total_seconds()
     if abs(skew) - (after - before) / 2 > MAX_SKEW:
         direction = "ahead of" if seconds > 0 else "behind"
-        return _fail(
+        return fail(
             "clock",
             f"the store's is {abs(seconds):,.0f} s {direction} the server's: sessions expire too "
             + ("early" if seconds > 0 else "late"),
             "Let NTP set this machine's clock, as timedatectl set-ntp true does.",
         )
-    return _ok("clock", f"{abs(seconds):.1f} s from the server's")
+    return ok("clock", f"{abs(seconds):.1f} s from the server's")
 
 
 def _row_limit(answer: Answer) -> Finding:
     if not answer.good:
-        return _fail("row limit", f"answers {answer.status}: {answer.said}", f"{_RLS}.")
+        return fail("row limit", f"answers {answer.status}: {answer.said}", f"{_RLS}.")
     number = len(answer.body)
     limit = f"{number:,} rows per answer" if number <= 10_000 else "above 10,000 rows per answer"
-    return _ok("row limit", f"{limit}; the store does not depend on it")
+    return ok("row limit", f"{limit}; the store does not depend on it")
 
 
 def _writing(store: "SupabaseBackend") -> Finding:
@@ -284,114 +256,13 @@ def _writing(store: "SupabaseBackend") -> Finding:
         found = store.get_items(session_id, namespace=NAMESPACE)
         store.delete_session(session_id, namespace=NAMESPACE)
     except AccessDenied as exc:
-        return _fail("writing", str(exc), f"{_RLS}.")
+        return fail("writing", str(exc), f"{_RLS}.")
     except StoreError as exc:
-        return _fail("writing", str(exc), _AGAIN)
+        return fail("writing", str(exc), AGAIN)
     if found != [item]:
-        return _fail(
+        return fail(
             "writing",
             "a session that was written could not be read back",
             f"{_RLS}.",
         )
-    return _ok("writing", "a session was written, read back and deleted")
-
-
-def _anon(rest: Rest, key: str | None) -> Finding:
-    about = "anon"
-    if key is None:
-        return _skip(about, "needs the public key: --anon-key or SUPABASE_ANON_KEY")
-    anon = rest.seen_with(key=key)
-    role = anon.claims.get("role", "anon")
-    if role != "anon":
-        return _fail(about, f"the key given for anon is one of {role}", f"Give the other {_KEYS}.")
-    answers = _asked_of_anon(anon)
-    for answer in answers.values():
-        if answer.key_refused:
-            return _fail(
-                about,
-                f"the key was refused: {answer.said}",
-                f"Give a public key of this project {_KEYS}.",
-            )
-        if not (answer.good or answer.denied):
-            said = f"no clear answer: {answer.status or ''} {answer.said}"
-            return _fail(about, said, _AGAIN)
-    if seen := [name for name, answer in answers.items() if _shows(name, answer)]:
-        return _fail(
-            about,
-            f"whoever has the public key gets an answer from {_names(seen)}",
-            _CLOSE,
-        )
-    return _ok(about, "sees nothing, calls nothing")
-
-
-def _asked_of_anon(anon: Rest) -> dict[str, Answer]:
-    now = datetime.now(UTC).isoformat()
-    named = {"namespace": NAMESPACE, "session_id": NAMESPACE, "now": now}
-    calls: dict[str, dict[str, Any]] = {
-        "status": {},
-        "get_session": named,
-        "get_items": {**named, "limit": 1},
-        "list_collections": {"now": now},
-    }
-    return {
-        **{table: anon.rows(table, columns="*", limit=1) for table in _own_tables()},
-        **{f"parlant_store_{name}()": anon.call(name, **given) for name, given in calls.items()},
-    }
-
-
-def _shows(name: str, answer: Answer) -> bool:
-    """Whether anon got something: a row, or any answer of a function."""
-    return answer.good and (name.endswith("()") or bool(answer.body))
-
-
-def _user(rest: Rest, token: str | None, anon_key: str | None) -> Finding:
-    about = "user"
-    if token is None:
-        return _skip(about, "needs a user's JWT: --user-token or SUPABASE_USER_TOKEN")
-    user = rest.seen_with(key=anon_key, token=token)
-    if user.claims.get("role") in ("anon", "service_role"):
-        said = f"the token given is not a user's: its role is {user.claims['role']}"
-        return _fail(about, said, "Give the access token of a user who signed in.")
-    who = f"{user.claims.get('sub', 'the user')}"
-    sessions = user.rows("parlant_store_session", columns="user_id", limit=MANY + 1)
-    documents = user.rows("parlant_store_document", columns="key", limit=MANY + 1)
-    for answer in (sessions, documents):
-        if answer.key_refused:
-            said = f"the token was refused: {answer.said}"
-            return _fail(about, said, "Sign in again and give the new access token.")
-        if not (answer.good or answer.denied):
-            said = f"no clear answer: {answer.status or ''} {answer.said}"
-            return _fail(about, said, _AGAIN)
-    owners = {row["user_id"] for row in sessions.body} if sessions.good else set()
-    if len(owners) > 1:
-        return _fail(
-            about,
-            f"{who} sees sessions of {len(owners)} owners",
-            "Run what manage.py supabase_rls --policy owner prints, in the SQL editor.",
-        )
-    if sessions.denied and documents.denied:
-        return _ok(about, f"{who} sees nothing: users have no access")
-    seen = f"{_count(sessions, 'session')} and {_count(documents, 'document')}"
-    return _ok(about, f"{who} sees {seen}")
-
-
-def _count(answer: Answer, what: str) -> str:
-    number = len(answer.body) if answer.good else 0
-    return f"more than {MANY} {what}s" if number > MANY else _plural(number, what)
-
-
-def _plural(number: int, what: str) -> str:
-    return f"{number} {what}" + ("" if number == 1 else "s")
-
-
-def _own_tables() -> list[str]:
-    models = apps.get_app_config("parlant_store").get_models()
-    return sorted(model._meta.db_table for model in models)
-
-
-def _names(names: Sequence[str] | set[str]) -> str:
-    """The first few, in order."""
-    ordered = sorted(names)
-    shown = ordered if len(ordered) <= 6 else ordered[:5]
-    more = len(ordered) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")
+    return ok("writing", "a session was written, read back and deleted")

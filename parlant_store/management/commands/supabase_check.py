@@ -14,7 +14,7 @@ from parlant_store.backends.supabase import SupabaseBackend
 from parlant_store.handler import stores
 
 if TYPE_CHECKING:
-    from parlant_store.backends.supabase.diagnosis import Finding
+    from parlant_store.backends.supabase.findings import Finding
 
 NO_STORE = (
     'PARLANT_STORES has no store in Supabase. Add "supabase": {"BACKEND": '
