@@ -12,9 +12,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from parlant_store.admin import action_log
-from parlant_store.admin.confirming import heard_keys, said_keys
-from parlant_store.admin.lives import MOST
+from parlant_store.admin.actions import log as action_log
+from parlant_store.admin.actions.confirming import heard_keys, said_keys
+from parlant_store.admin.actions.lives import MOST
 from parlant_store.models import Document, Session
 from tests.admin_actions import (
     DAY,

@@ -3,7 +3,7 @@
 import pytest
 from django.contrib.admin.models import ADDITION, LogEntry
 
-from parlant_store.admin import here
+from parlant_store.admin.actions import here
 from parlant_store.models import Session
 from tests.admin_actions import DAY, ask, do, ends, hidden, session, sessions, told
 from tests.admin_pages import LONG, SCRIPT, listing, message, page, superuser

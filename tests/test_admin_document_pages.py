@@ -11,7 +11,7 @@ from parlant.core.sessions import EventKind, EventSource, SessionDocumentStore
 
 from parlant_store import codec
 from parlant_store.adapters.parlant import DocumentDatabase, opening
-from parlant_store.admin import collections, event_entries, events, folding
+from parlant_store.admin.documents import collections, event_entries, events, folding
 from parlant_store.models import Document
 from tests.admin_documents import event, links, one, shown
 from tests.admin_pages import SCRIPT, get, listing, page, superuser

@@ -9,7 +9,8 @@ from django.utils import timezone
 
 from parlant_store import stores
 from parlant_store.adapters.parlant import opening
-from parlant_store.admin import collections, document_rows
+from parlant_store.admin.documents import collections
+from parlant_store.admin.documents import rows as document_rows
 from parlant_store.models import Document
 from tests.admin_documents import bulk, documents, event, ids, links, one, owned, queries
 from tests.admin_pages import get, listing, page, rows, superuser, viewer

@@ -13,7 +13,7 @@ from django.test import AsyncClient
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from parlant_store.admin import exporting
+from parlant_store.admin.actions import exporting
 from parlant_store.models import Document, Session, SessionItem
 from tests.admin_pages import LONG, SCRIPT, UNPRINTABLE, bulk, listing, message, superuser
 

@@ -10,7 +10,7 @@ from django.contrib.auth.models import Permission, User
 from django.utils import timezone
 
 from parlant_store.adapters.parlant import opening
-from parlant_store.admin import collections, failed, retrying
+from parlant_store.admin.documents import collections, failed, retrying
 from parlant_store.backends.orm import OrmBackend
 from parlant_store.exceptions import StoreUnavailable
 from parlant_store.models import Document

@@ -6,7 +6,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.utils import timezone
 
-from parlant_store.admin import lives
+from parlant_store.admin.actions import lives
 from parlant_store.models import Document, Session, SessionItem
 from parlant_store.signals import session_deleted, session_expired
 from tests.admin_actions import (

@@ -12,8 +12,8 @@ from django.urls import reverse
 from django.utils import timezone, translation
 
 from parlant_store import stores
-from parlant_store.admin import figures, sections, written
-from parlant_store.admin.chart import Charts
+from parlant_store.admin.overview import figures, sections, written
+from parlant_store.admin.overview.chart import Charts
 from parlant_store.models import Document, Session, SessionItem
 from tests.admin_pages import SCRIPT, get, message, superuser, viewer
 from tests.work import work_of

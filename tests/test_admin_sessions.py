@@ -10,8 +10,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone, translation
 
 import parlant_store
-from parlant_store.admin import content, lists, session_filters, session_list
+from parlant_store.admin import lists
 from parlant_store.admin.expiry import ago, expiry
+from parlant_store.admin.sessions import content
+from parlant_store.admin.sessions import filters as session_filters
+from parlant_store.admin.sessions import listing as session_list
 from parlant_store.models import Session, SessionItem
 from tests.admin_pages import (
     CALL,

@@ -16,8 +16,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from parlant_store import stores
-from parlant_store.admin import asking, store_documents, store_session, store_sweep
-from parlant_store.admin import stores as store_pages
+from parlant_store.admin.stores import asking
+from parlant_store.admin.stores import documents as store_documents
+from parlant_store.admin.stores import pages as store_pages
+from parlant_store.admin.stores import session as store_session
+from parlant_store.admin.stores import sweep as store_sweep
 from parlant_store.backends.orm import OrmBackend
 from parlant_store.exceptions import StoreUnavailable
 from tests.admin_pages import CALL, OUTPUT, SCRIPT, UNPRINTABLE, entries, get, message, superuser

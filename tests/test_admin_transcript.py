@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import parlant_store
-from parlant_store.admin import reading
+from parlant_store.admin.transcripts import reading
 from parlant_store.models import Session, SessionItem
 from tests.admin_pages import (
     CALL,

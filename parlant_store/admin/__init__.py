@@ -1,19 +1,7 @@
-"""Sessions, their items and documents for people to read; stores write them."""
+"""Sessions, their items and documents for people to find, to read and to end."""
 
-from django.contrib import admin
-
-from parlant_store.admin import sessions
-from parlant_store.admin.documents import DocumentAdmin
-from parlant_store.admin.items import SessionItemAdmin
-from parlant_store.admin.overview import StorePages
-from parlant_store.models import Session
+from parlant_store.admin.documents.pages import DocumentAdmin
+from parlant_store.admin.sessions.items import SessionItemAdmin
+from parlant_store.admin.sessions.pages import SessionAdmin
 
 __all__ = ["DocumentAdmin", "SessionAdmin", "SessionItemAdmin"]
-
-
-class SessionAdmin(StorePages, sessions.SessionAdmin):
-    """With the pages of the stores beside the list."""
-
-
-admin.site.unregister(Session)
-admin.site.register(Session, SessionAdmin)

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Model
+from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -103,3 +104,13 @@ def full_name(model: type[Model], name: str) -> Any:
 
 def model_field(model: type[Model], name: str) -> Any:
     return model._meta.get_field(name)
+
+
+def grouped(number: int) -> str:
+    """``number`` as people read it: "10,000"."""
+    return number_format(number, force_grouping=True)
+
+
+def rounded(estimate: float) -> int:
+    """An estimate's first two digits: the others say nothing."""
+    return int(round(estimate, 2 - len(str(int(estimate)))))

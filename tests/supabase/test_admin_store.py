@@ -61,7 +61,7 @@ def test_the_project_answers_and_refuses_who_may_not(client, project):
 
 
 def test_sessions_are_browsed_over_http_alone(client, remote, monkeypatch):
-    monkeypatch.setattr("parlant_store.admin.stores.PAGE", 2)
+    monkeypatch.setattr("parlant_store.admin.stores.pages.PAGE", 2)
     for number in range(3):
         remote.add_items(f"s{number}", [message("a refund"), CALL, OUTPUT], user_id="ann")
     remote.add_items("t", [UNPRINTABLE], namespace="n")

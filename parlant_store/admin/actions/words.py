@@ -1,0 +1,154 @@
+"""What pages and messages say about actions, by model."""
+
+from typing import Any, NamedTuple
+
+from django.db.models import Model
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
+
+from parlant_store.admin.text import grouped
+from parlant_store.models import Document, Session
+
+Text = str | Promise
+
+
+class Words(NamedTuple):
+    """Texts that say a number take it as ``counted`` gives it."""
+
+    question: Any
+    done: Any
+
+
+def counted(text: Any, number: int, **names: Any) -> str:
+    """A text of ``_n`` about so many."""
+    return str(text % {"count": number, "number": grouped(number), **names})
+
+
+def _n(one: str, many: str) -> Any:
+    return ngettext_lazy(one, many, "count")
+
+
+WORDS: dict[tuple[type[Model], str], Words] = {
+    (Session, "expire"): Words(
+        _n(
+            "%(number)s session expires now: from then on no agent sees it, and the next sweep "
+            "removes it.",
+            "%(number)s sessions expire now: from then on no agent sees them, and the next sweep "
+            "removes them.",
+        ),
+        _n("%(number)s session has expired.", "%(number)s sessions have expired."),
+    ),
+    (Document, "expire"): Words(
+        _n(
+            "%(number)s document expires now: from then on no agent sees it, and the next sweep "
+            "removes it.",
+            "%(number)s documents expire now: from then on no agent sees them, and the next "
+            "sweep removes them.",
+        ),
+        _n("%(number)s document has expired.", "%(number)s documents have expired."),
+    ),
+    (Session, "extend"): Words(
+        _n("%(number)s session expires later.", "%(number)s sessions expire later."),
+        _n("%(number)s session expires later now.", "%(number)s sessions expire later now."),
+    ),
+    (Document, "extend"): Words(
+        _n("%(number)s document expires later.", "%(number)s documents expire later."),
+        _n("%(number)s document expires later now.", "%(number)s documents expire later now."),
+    ),
+    (Session, "keep"): Words(
+        _n(
+            "%(number)s session is kept for ever: it never expires.",
+            "%(number)s sessions are kept for ever: they never expire.",
+        ),
+        _n("%(number)s session is kept for ever.", "%(number)s sessions are kept for ever."),
+    ),
+    (Document, "keep"): Words(
+        _n(
+            "%(number)s document is kept for ever: it never expires.",
+            "%(number)s documents are kept for ever: they never expire.",
+        ),
+        _n("%(number)s document is kept for ever.", "%(number)s documents are kept for ever."),
+    ),
+    (Session, "branch"): Words(
+        _n(
+            "%(number)s session is copied, with its items, state, metadata and owner.",
+            "%(number)s sessions are copied, with their items, state, metadata and owners.",
+        ),
+        _n("The session was copied to %(name)s.", "The sessions were copied to %(name)s."),
+    ),
+    (Session, "export"): Words(
+        _n(
+            "%(number)s session is downloaded with all its items, as a line of JSON.",
+            "%(number)s sessions are downloaded with all their items, each as a line of JSON.",
+        ),
+        None,
+    ),
+    (Document, "export"): Words(
+        _n(
+            "%(number)s document is downloaded, as a line of JSON.",
+            "%(number)s documents are downloaded, each as a line of JSON.",
+        ),
+        None,
+    ),
+    (Session, "remove"): Words(
+        _n(
+            "%(number)s session is deleted with all its items. It cannot be brought back.",
+            "%(number)s sessions are deleted with all their items. They cannot be brought back.",
+        ),
+        _n("%(number)s session was deleted.", "%(number)s sessions were deleted."),
+    ),
+    (Document, "remove"): Words(
+        _n(
+            "%(number)s document is deleted. It cannot be brought back.",
+            "%(number)s documents are deleted. They cannot be brought back.",
+        ),
+        _n("%(number)s document was deleted.", "%(number)s documents were deleted."),
+    ),
+}
+
+ITEMS = _n("They have %(number)s item in all.", "They have %(number)s items in all.")
+ITEMS_OF_ONE = _n("It has %(number)s item.", "It has %(number)s items.")
+
+PARTS = _n(
+    "%(number)s document that belongs to a Parlant session goes along, as its events do.",
+    "%(number)s documents that belong to Parlant sessions go along, as their events do.",
+)
+PARTS_DONE = _n(
+    "%(number)s document of a Parlant session went along.",
+    "%(number)s documents of Parlant sessions went along.",
+)
+REVIVED = _n(
+    "%(number)s of them has expired, but was not removed yet: it comes back to life.",
+    "%(number)s of them have expired, but were not removed yet: they come back to life.",
+)
+GONE = _n(
+    "%(number)s of those you confirmed was there no more.",
+    "%(number)s of those you confirmed were there no more.",
+)
+
+MOVED: Text = _("The store moves the end of a session at each write: the next one moves it again.")
+
+LEFT = {
+    "expire": _n(
+        "%(number)s that was chosen has expired already and stays as it is.",
+        "%(number)s that were chosen have expired already and stay as they are.",
+    ),
+    "extend": _n(
+        "%(number)s that was chosen expires later anyway, or never, and stays as it is.",
+        "%(number)s that were chosen expire later anyway, or never, and stay as they are.",
+    ),
+    "keep": _n(
+        "%(number)s that was chosen never expires anyway.",
+        "%(number)s that were chosen never expire anyway.",
+    ),
+}
+"""About those that an action is not for."""
+
+NONE = {
+    "expire": _("Nothing is to be done: what was chosen has expired already."),
+    "extend": _("Nothing is to be done: what was chosen never expires."),
+    "keep": _("Nothing is to be done: what was chosen never expires anyway."),
+    "branch": _("A session that has expired cannot be branched."),
+}
+NOTHING_THERE: Text = _("What was chosen is there no more.")

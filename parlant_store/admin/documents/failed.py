@@ -1,0 +1,179 @@
+"""Failed migrations: documents set aside when their collection was opened, and put back.
+
+They are ``{"document": the original, "reason": text, "collection": name}``, as
+parlant_store.adapters.parlant.opening leaves them.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from django.db import router, transaction
+from django.db.models import Q, QuerySet, TextField
+from django.db.models.functions import Cast
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from parlant_store import codec
+from parlant_store.admin.documents.collections import FAILED, collection_names
+from parlant_store.backends.arguments import check_collection, check_document
+from parlant_store.backends.orm import OrmBackend
+from parlant_store.backends.rows import stored
+from parlant_store.exceptions import DuplicateDocument, StoreError
+from parlant_store.models import Document
+from parlant_store.types import JSONObject, Replacement, StoredDocument
+
+MOST = 10_000
+"""How many are put back at once."""
+
+BATCH = 200
+
+
+class Original(NamedTuple):
+    """What a failed migration has set aside."""
+
+    document: JSONObject
+    collection: str
+    reason: str
+
+
+class Refused(NamedTuple):
+    """A document that stays where it is."""
+
+    name: str
+    why: str
+
+
+class Retried(NamedTuple):
+    """What became of the chosen ones."""
+
+    done: list[Document]
+    refused: list[Refused]
+
+
+def is_failed(document: Document) -> bool:
+    return bool(document.collection.endswith(FAILED))
+
+
+def original_of(data: Any) -> Original | None:
+    """None when ``data`` are of another shape."""
+    match data:
+        case {"document": dict(document), "collection": str(collection), "reason": str(reason)}:
+            return Original(document, collection, reason)
+    return None
+
+
+def failed_keys(documents: QuerySet[Any]) -> list[int]:
+    """The keys of the failed migrations among ``documents``; MOST + 1 at most."""
+    names = [name for name in collection_names() if name.endswith(FAILED)]
+    failed = documents.filter(collection__in=names).order_by("collection", "document_id")
+    return list(failed.values_list("key", flat=True)[: MOST + 1])
+
+
+def retry(keys: Sequence[int]) -> Retried:
+    """Put the originals back into their collections, all in one transaction.
+
+    The next opening of a collection migrates them again. One whose id another document has
+    taken meanwhile stays set aside.
+    """
+    putting = _Putting(router.db_for_write(Document))
+    with transaction.atomic(using=putting.alias):
+        for start in range(0, len(keys), BATCH):
+            putting.put_back(keys[start : start + BATCH])
+    return putting.retried
+
+
+class _Putting:
+    def __init__(self, alias: str) -> None:
+        self.alias = alias
+        self.retried = Retried([], [])
+        self._documents = Document.objects.using(alias)
+        self._store = OrmBackend("admin", using=alias)
+
+    def put_back(self, keys: Sequence[int]) -> None:
+        chosen = self._documents.filter(key__in=keys, collection__endswith=FAILED)
+        texts = chosen.annotate(text=Cast("data", TextField())).order_by("key")
+        replacements = []
+        for failed in stored(list(texts.values_list("key", "text"))):
+            replacement = self._checked(failed)
+            if replacement is not None:
+                replacements.append(replacement)
+        self._replace(self._free(replacements))
+
+    def _checked(self, failed: StoredDocument) -> Replacement | None:
+        original = original_of(failed.document)
+        if original is None:
+            self._refuse(str(failed.key), _("it is no failed migration"))
+            return None
+        document, collection, _reason = original
+        try:
+            check_collection(collection)
+            check_document(document)
+        except StoreError as exc:
+            self._refuse(f"{collection}/{document.get('id')}", str(exc))
+            return None
+        return Replacement(stored=failed, document=document, collection=collection)
+
+    def _free(self, replacements: list[Replacement]) -> list[Replacement]:
+        """Those whose id nobody has, neither in their collection nor among themselves."""
+        taken, free = self._taken(replacements), []
+        for replacement in replacements:
+            place = _place(replacement)
+            if place in taken:
+                self._refuse(_name(replacement), _taken_reason())
+                continue
+            if place[1] is not None:
+                taken.add(place)
+            free.append(replacement)
+        return free
+
+    def _taken(self, replacements: list[Replacement]) -> set[tuple[str, str | None]]:
+        condition = Q()
+        for collection in {replacement.collection for replacement in replacements}:
+            ids = [_place(each)[1] for each in replacements if each.collection == collection]
+            condition |= Q(
+                collection=codec.to_column(collection),
+                document_id__in=[id_ for id_ in ids if id_ is not None],
+            )
+        if not condition:
+            return set()
+        there = self._documents.filter(condition)
+        # What has expired makes room, as it does for every insertion.
+        there.filter(expires_at__lte=timezone.now()).delete()
+        return set(there.values_list("collection", "document_id"))
+
+    def _replace(self, replacements: list[Replacement]) -> None:
+        try:
+            with transaction.atomic(using=self.alias):
+                done = self._store.replace(replacements)
+        except DuplicateDocument:
+            if len(replacements) > 1:
+                for replacement in replacements:
+                    self._replace([replacement])
+                return
+            self._refuse(_name(replacements[0]), _taken_reason())
+            return
+        for replacement, replaced in zip(replacements, done, strict=True):
+            if replaced:
+                collection, id_ = _place(replacement)
+                key = replacement.stored.key
+                moved = Document(key=key, collection=collection, document_id=id_)
+                self.retried.done.append(moved)
+            else:
+                self._refuse(_name(replacement), _("somebody changed it meanwhile"))
+
+    def _refuse(self, name: str, why: str) -> None:
+        self.retried.refused.append(Refused(codec.printable(name), codec.printable(why)))
+
+
+def _taken_reason() -> str:
+    return _("another document has its id")
+
+
+def _place(replacement: Replacement) -> tuple[str, str | None]:
+    """The collection and the id as columns keep them."""
+    id_ = replacement.document.get("id")
+    return codec.to_column(replacement.collection), id_ and codec.to_column(id_)
+
+
+def _name(replacement: Replacement) -> str:
+    return f"{replacement.collection}/{replacement.document.get('id')}"

@@ -1,0 +1,125 @@
+"""Documents for people to find and to read."""
+
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy
+
+from parlant_store import codec
+from parlant_store.admin.actions.base import ActionsAdmin
+from parlant_store.admin.documents.collections import FAILED, CollectionFilter, collection_of
+from parlant_store.admin.documents.events import transcript_of
+from parlant_store.admin.documents.failed import is_failed, original_of
+from parlant_store.admin.documents.folding import fold, shape_of
+from parlant_store.admin.documents.links import links_of, list_url
+from parlant_store.admin.documents.owners import (
+    AgentFilter,
+    CustomerFilter,
+    SessionFilter,
+    owned_by_any,
+)
+from parlant_store.admin.documents.retrying import ask_and_retry
+from parlant_store.admin.documents.rows import DocumentRows, StateFilter
+from parlant_store.admin.expiry import expiry
+from parlant_store.admin.search import keys, named
+from parlant_store.admin.text import column_name, cut, full_name, list_column
+from parlant_store.models import Document, Session
+
+FILTERS = (CollectionFilter, StateFilter, SessionFilter, CustomerFilter, AgentFilter)
+LOOKUPS = {filter_.parameter_name for filter_ in FILTERS}
+
+
+@admin.register(Document)
+class DocumentAdmin(ActionsAdmin):
+    list_display = (
+        list_column(Document, "collection"),
+        list_column(Document, "document_id"),
+        list_column(Document, "customer_id"),
+        list_column(Document, "agent_id"),
+        list_column(Document, "session_id"),
+        list_column(Document, "version"),
+        list_column(Document, "creation_utc"),
+        "expiry",
+    )
+    list_display_links = (list_display[1],)
+    list_filter = FILTERS
+    search_fields = ("document_id", "session_id", "customer_id", "agent_id")
+    search_help_text = gettext_lazy(
+        "A whole id: of a document, also as collection/id, or of a session, customer or agent."
+    )
+    actions = (*ActionsAdmin.actions, "retry")
+    unread = ("data",)
+    fields = readonly_fields = (
+        "whole_collection",
+        full_name(Document, "document_id"),
+        full_name(Document, "customer_id"),
+        full_name(Document, "agent_id"),
+        full_name(Document, "session_id"),
+        full_name(Document, "version"),
+        full_name(Document, "creation_utc"),
+        "updated_at",
+        "expires_at",
+    )
+
+    class Media:
+        css: ClassVar = {"all": ["parlant_store/documents.css"]}
+
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("parlant_store.change_document")
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Only what the filters ask for, which indexes serve."""
+        return lookup in LOOKUPS
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return DocumentRows
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        if not collection_of(request).endswith(FAILED):
+            return self.list_display
+        return (*self.list_display[1:2], "reason", *self.list_display[2:])
+
+    def find(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
+        found = keys(Document, named(Document, "collection", "document_id", term))
+        return queryset.filter(key__in={*found, *owned_by_any(term)})
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        document = context["original"]
+        context["is_expired"] = document.expires_at and document.expires_at <= timezone.now()
+        shape = shape_of(request.GET.get("json"))
+        context["links"] = links_of(document, sessions=self.may_view(request, Session))
+        context["transcript"] = transcript_of(document, request.GET)
+        context["json"], context["json_shape"] = fold(document.data, shape), shape
+        if is_failed(document):
+            context["failed"] = original_of(document.data)
+            context["may_retry"] = self.has_retry_permission(request)
+            context["checkbox_name"] = ACTION_CHECKBOX_NAME
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    @admin.action(
+        permissions=["retry"], description=gettext_lazy("Retry selected failed migrations")
+    )
+    def retry(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        return ask_and_retry(self, request, queryset)
+
+    @admin.display(description=gettext_lazy("collection"))
+    def whole_collection(self, document: Document) -> SafeString:
+        url = list_url(collection=document.collection)
+        return format_html('<a href="{}">{}</a>', url, column_name(document.collection))
+
+    @admin.display(description=gettext_lazy("expires"))
+    def expiry(self, document: Document) -> SafeString | str:
+        return expiry(document.expires_at)
+
+    @admin.display(description=gettext_lazy("reason"))
+    def reason(self, document: Any) -> str | None:
+        return cut(codec.unescape(document.shown_reason or ""))

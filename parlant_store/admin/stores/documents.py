@@ -1,0 +1,175 @@
+"""The documents of any store, through the contract alone."""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+from django.contrib import messages
+from django.contrib.admin.models import DELETION
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from parlant_store import codec
+from parlant_store.admin.documents.folding import fold, shape_of
+from parlant_store.admin.stores.asking import ask, heard, link, on_store, said, show
+from parlant_store.admin.stores.noting import note
+from parlant_store.admin.text import cut, grouped
+from parlant_store.backends.base import BaseBackend
+from parlant_store.models import Document
+from parlant_store.types import DocumentCursor, JSONObject
+
+PAGE = 50
+"""How many documents a page lists."""
+
+COLLECTIONS = 500
+"""How many collections a page names."""
+
+
+class Row(NamedTuple):
+    """A document in a list."""
+
+    url: str
+    """Of its page; "" for one without an id, which no address can say."""
+
+    id: str | None
+    created: str | None
+    owners: tuple[str | None, ...]
+    """Its session, customer and agent."""
+
+    json: SafeString | str
+    """What there is of one that has no page."""
+
+
+@on_store(Document)
+def list_documents(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpResponse:
+    """Of one collection; the collections, when none is named."""
+    text = request.GET.get("collection")
+    if text is None:
+        return _collections(admin, request, store)
+    (collection,) = heard(text, 1)
+    cursor = None
+    if after := request.GET.get("after"):
+        creation_utc, id_ = heard(after, 2)
+        cursor = DocumentCursor(creation_utc=creation_utc, id=id_)
+    wanted = request.GET.get("id", "")
+    find = partial(store.find, collection, direction="desc", limit=PAGE, cursor=cursor)
+    page = ask(store, partial(find, {"id": {"$eq": wanted}}) if wanted else find)
+    last = page.next_cursor
+    place = {"store": store.alias, "collection": text}
+    return show(
+        admin,
+        request,
+        "store/documents.html",
+        title=_("Documents of the store %(alias)s") % {"alias": store.alias},
+        subtitle=cut(collection),
+        store_alias=store.alias,
+        collection=codec.printable(collection),
+        name=text,
+        rows=[_row(admin, place, document) for document in page.documents],
+        wanted=wanted,
+        is_first=not after,
+        next_url=link(admin, "stores_documents", **place, after=said([last.creation_utc, last.id]))
+        if last
+        else "",
+        page_url=link(admin, "stores_documents", **place),
+        collections_url=link(admin, "stores_documents", store=store.alias),
+    )
+
+
+@on_store(Document)
+def show_document(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpResponse:
+    name = request.GET.get("document", "")
+    collection, id_ = heard(name, 2)
+    document = ask(store, partial(store.find_one, collection, {"id": {"$eq": id_}}))
+    if document is None:
+        raise Http404(_("There is no such document, or it has expired."))
+    shape = shape_of(request.GET.get("json"))
+    place = {"store": store.alias, "collection": said([collection])}
+    return show(
+        admin,
+        request,
+        "store/document.html",
+        title=_("Document of the store %(alias)s") % {"alias": store.alias},
+        subtitle=cut(id_),
+        store_alias=store.alias,
+        collection=codec.printable(collection),
+        id=codec.printable(id_),
+        name=name,
+        json=fold(document, shape),
+        json_shape=shape,
+        delete_url=link(admin, "stores_delete", store=store.alias, document=name)
+        if may_delete(request)
+        else "",
+        documents_url=link(admin, "stores_documents", **place),
+        collections_url=link(admin, "stores_documents", store=store.alias),
+    )
+
+
+@on_store(Document)
+def delete_document(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpResponse:
+    """Asks first."""
+    if not may_delete(request):
+        raise PermissionDenied
+    name = request.GET.get("document", "")
+    collection, id_ = heard(name, 2)
+    back = link(admin, "stores_documents", store=store.alias, collection=said([collection]))
+    title = f"{cut(collection)}/{cut(id_)}"
+    if request.method != "POST":
+        return show(
+            admin,
+            request,
+            "store/confirm.html",
+            title=_("Delete a document of the store %(alias)s") % {"alias": store.alias},
+            store_alias=store.alias,
+            question=_("1 document will be deleted. It cannot be brought back."),
+            names=[title],
+            fields={},
+            verb=_("Delete"),
+            is_deletion=True,
+            back_url=link(admin, "stores_document", store=store.alias, document=name),
+        )
+    deleted = ask(store, partial(store.delete_one, collection, {"id": {"$eq": id_}}))
+    if deleted is None:
+        messages.warning(request, _("It was there no more."))
+    else:
+        note(request, Document, store, title, DELETION, "Deleted.")
+        messages.success(request, _("The document %(name)s was deleted.") % {"name": title})
+    return HttpResponseRedirect(back)
+
+
+def may_delete(request: HttpRequest) -> bool:
+    return request.user.has_perm("parlant_store.delete_document")
+
+
+def _collections(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpResponse:
+    names = ask(store, store.list_collections)
+    return show(
+        admin,
+        request,
+        "store/collections.html",
+        title=_("Documents of the store %(alias)s") % {"alias": store.alias},
+        store_alias=store.alias,
+        collections=[
+            (cut(name), link(admin, "stores_documents", store=store.alias, collection=said([name])))
+            for name in names[:COLLECTIONS]
+        ],
+        more=grouped(len(names) - COLLECTIONS) if len(names) > COLLECTIONS else "",
+    )
+
+
+def _row(admin: Any, place: dict[str, str], document: JSONObject) -> Row:
+    id_ = document.get("id")
+    has_page = isinstance(id_, str)
+    name = said([*heard(place["collection"], 1), id_]) if has_page else ""
+    return Row(
+        link(admin, "stores_document", store=place["store"], document=name) if has_page else "",
+        _text(id_),
+        _text(document.get("creation_utc")),
+        tuple(_text(document.get(field)) for field in ("session_id", "customer_id", "agent_id")),
+        "" if has_page else fold(document),
+    )
+
+
+def _text(value: object) -> str | None:
+    return cut(value) if isinstance(value, str) else None

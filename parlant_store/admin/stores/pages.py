@@ -1,0 +1,205 @@
+"""The stores, and the sessions of any of them, through the contract alone."""
+
+from concurrent.futures import Future
+from functools import partial
+from time import monotonic
+from typing import Any, NamedTuple
+
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from parlant_store import codec
+from parlant_store.admin.expiry import expiry
+from parlant_store.admin.stores.actions import ACTIONS, may_act
+from parlant_store.admin.stores.asking import (
+    answer,
+    ask,
+    heard,
+    here,
+    is_here,
+    link,
+    on_store,
+    said,
+    show,
+)
+from parlant_store.admin.stores.sweep import may_sweep
+from parlant_store.admin.text import cut
+from parlant_store.backends.base import BaseBackend
+from parlant_store.exceptions import StoreError
+from parlant_store.handler import stores
+from parlant_store.models import Document, Session, SessionItem
+from parlant_store.types import SessionCursor, SessionInfo
+
+PAGE = 50
+"""How many sessions a page lists, and a search finds."""
+
+ANSWER = 3.0
+"""Seconds in which the stores must answer to count as reachable; all are asked at once."""
+
+
+class State(NamedTuple):
+    """A store, and whether it answers."""
+
+    alias: str
+    kind: str = ""
+    """The class of its backend."""
+
+    is_here: bool = False
+    error: str = ""
+    sessions_url: str = ""
+    documents_url: str = ""
+
+
+class Row(NamedTuple):
+    """A session in a list."""
+
+    name: str
+    """As forms and addresses say it."""
+
+    url: str
+    session_id: str | None
+    namespace: str | None
+    snippet: str = ""
+    owner: str | None = None
+    info: SessionInfo | None = None
+    expires: Any = None
+
+
+def list_stores(admin: Any, request: HttpRequest) -> HttpResponse:
+    seen = [model for model in (Session, Document) if admin.may_view(request, model)]
+    if not seen:
+        raise PermissionDenied
+    states = [_state(admin, alias, seen) for alias in stores]
+    return show(admin, request, "store/list.html", title=_("Stores"), states=_asked(states))
+
+
+@on_store(Session)
+def list_sessions(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpResponse:
+    given = {name: request.GET.get(name, "") for name in ("namespace", "owner", "prefix", "q")}
+    may_read = admin.may_view(request, SessionItem)
+    after = request.GET.get("after", "")
+    next_url = ""
+    if is_search := bool(given["q"] and may_read):
+        rows = _found(admin, store, given)
+    else:
+        rows, cursor = _listed(admin, store, given, after)
+        narrowed = {name: value for name, value in given.items() if value and name != "q"}
+        if cursor:
+            next_url = link(admin, "stores_sessions", store=store.alias, **narrowed, after=cursor)
+    return show(
+        admin,
+        request,
+        "store/sessions.html",
+        title=_("Sessions of the store %(alias)s") % {"alias": store.alias},
+        store_alias=store.alias,
+        rows=rows,
+        given=given,
+        may_read=may_read,
+        is_search=is_search,
+        is_first=not after,
+        has_more_hits=is_search and len(rows) == PAGE,
+        next_url=next_url,
+        actions=[action for action in ACTIONS.values() if may_act(request, action)],
+        change_url=link(admin, "stores_change", store=store.alias),
+        sweep_url=may_sweep(request, store) and link(admin, "stores_sweep", store=store.alias),
+        documents_url=_documents_url(admin, store) if admin.may_view(request, Document) else "",
+        page_url=link(admin, "stores_sessions", store=store.alias),
+    )
+
+
+def _listed(
+    admin: Any, store: BaseBackend, given: dict[str, str], after: str
+) -> tuple[list[Row], str]:
+    """The sessions of a page, and where the next one begins; "" on the last."""
+    cursor = None
+    if after:
+        namespace, session_id = heard(after, 2)
+        cursor = SessionCursor(namespace=namespace, session_id=session_id)
+    page = ask(
+        store,
+        partial(
+            store.list_sessions,
+            namespace=given["namespace"] or None,
+            user_id=given["owner"] or None,
+            prefix=given["prefix"],
+            limit=PAGE,
+            cursor=cursor,
+        ),
+    )
+    last = page.next_cursor
+    rows = [_row(admin, store, info) for info in page.sessions]
+    return rows, said([last.namespace, last.session_id]) if last else ""
+
+
+def _found(admin: Any, store: BaseBackend, given: dict[str, str]) -> list[Row]:
+    namespace = given["namespace"] or None
+    hits = ask(store, partial(store.search, given["q"], namespace=namespace, limit=PAGE))
+    return [
+        _named(admin, store, hit.namespace, hit.session_id)._replace(
+            snippet=codec.printable(" … ".join(hit.snippets))
+        )
+        for hit in hits
+    ]
+
+
+def _row(admin: Any, store: BaseBackend, info: SessionInfo) -> Row:
+    return _named(admin, store, info.namespace, info.session_id)._replace(
+        owner=cut(info.user_id), info=info, expires=expiry(here(info.expires_at))
+    )
+
+
+def _named(admin: Any, store: BaseBackend, namespace: str, session_id: str) -> Row:
+    name = said([namespace, session_id])
+    url = link(admin, "stores_session", store=store.alias, session=name)
+    return Row(name, url, cut(session_id), cut(namespace))
+
+
+def _state(admin: Any, alias: str, seen: list[Any]) -> State:
+    try:
+        store = stores[alias]
+    except ImproperlyConfigured as exc:
+        return State(alias, error=codec.printable(str(exc)))
+    sessions, documents = Session in seen, Document in seen and store.supports_documents
+    if is_local := is_here(store):
+        site = admin.admin_site.name
+        urls = [
+            reverse(f"admin:parlant_store_{name}_changelist", current_app=site)
+            for name in ("session", "document")
+        ]
+    else:
+        urls = [link(admin, "stores_sessions", store=alias), _documents_url(admin, store)]
+    return State(
+        alias,
+        type(store).__name__,
+        is_local,
+        sessions_url=urls[0] if sessions else "",
+        documents_url=urls[1] if documents else "",
+    )
+
+
+def _asked(states: list[State]) -> list[State]:
+    """``states``, with the errors of those stores that are elsewhere and do not answer well."""
+    until = monotonic() + ANSWER
+    asked = {
+        state.alias: stores[state.alias].submit(partial(stores[state.alias].list_sessions, limit=1))
+        for state in states
+        if not (state.is_here or state.error)
+    }
+    errors = {alias: _error(future, until - monotonic()) for alias, future in asked.items()}
+    return [state._replace(error=errors.get(state.alias, state.error)) for state in states]
+
+
+def _error(future: Future[Any], patience: float) -> str:
+    try:
+        answer(future, patience)
+    except (StoreError, ImproperlyConfigured) as exc:
+        return codec.printable(str(exc)) or type(exc).__name__
+    return ""
+
+
+def _documents_url(admin: Any, store: BaseBackend) -> str:
+    if not store.supports_documents:
+        return ""
+    return link(admin, "stores_documents", store=store.alias)

@@ -1,0 +1,76 @@
+"""The page of one session of any store."""
+
+from functools import partial
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+
+from parlant_store import codec
+from parlant_store.admin.expiry import expiry
+from parlant_store.admin.stores.actions import ACTIONS, may_act
+from parlant_store.admin.stores.asking import ask, heard, here, link, on_store, show
+from parlant_store.admin.text import NOTHING, cut, grouped, pre, pretty
+from parlant_store.admin.transcripts.dialects import Said, said
+from parlant_store.admin.transcripts.entries import Transcript
+from parlant_store.admin.transcripts.pairs import paired
+from parlant_store.backends.base import BaseBackend
+from parlant_store.models import Session, SessionItem
+from parlant_store.types import JSONObject
+
+FEW, MANY = 100, 1_000
+"""How many of the latest items the page shows, and how many when it is asked for more."""
+
+
+@on_store(Session)
+def show_session(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpResponse:
+    name = request.GET.get("session", "")
+    namespace, session_id = heard(name, 2)
+    info = ask(store, partial(store.get_session, session_id, namespace=namespace))
+    if info is None:
+        raise Http404(_("There is no such session, or it has expired."))
+    limit = MANY if request.GET.get("more") else FEW
+    transcript = None
+    if admin.may_view(request, SessionItem):
+        read = partial(store.get_items, session_id, namespace=namespace, limit=limit)
+        transcript = _transcript(ask(store, read), info.item_count, limit)
+    return show(
+        admin,
+        request,
+        "store/session.html",
+        title=_("Session of the store %(alias)s") % {"alias": store.alias},
+        subtitle=cut(session_id),
+        store_alias=store.alias,
+        name=name,
+        info=info,
+        session_id=codec.printable(session_id),
+        namespace=codec.printable(namespace) or NOTHING,
+        owner=codec.printable(info.user_id or "") or NOTHING,
+        expires=expiry(here(info.expires_at)),
+        metadata=pre(pretty(info.metadata)) if info.metadata else NOTHING,
+        transcript=transcript,
+        hidden=max(0, info.item_count - limit) if transcript else 0,
+        is_few=limit == FEW,
+        shown=grouped(limit),
+        many=grouped(MANY),
+        more_url=link(admin, "stores_session", store=store.alias, session=name, more="1"),
+        actions=[action for action in ACTIONS.values() if may_act(request, action)],
+        change_url=link(admin, "stores_change", store=store.alias),
+        sessions_url=link(admin, "stores_sessions", store=store.alias),
+    )
+
+
+def _transcript(items: list[JSONObject], item_count: int, limit: int) -> Transcript:
+    """The items as entries, numbered from the end of ``item_count``."""
+    first = max(1, item_count - len(items) + 1)
+    is_cut = item_count > limit
+    entries = paired(
+        (_numbered(said(item), number) for number, item in enumerate(items, first)),
+        _("No output."),
+        _("Its call is not on this page.") if is_cut else _("Its call is missing."),
+    )
+    return Transcript(entries, heading=_("Items"))
+
+
+def _numbered(one: Said, number: int) -> Said:
+    return one._replace(entry=one.entry._replace(anchor=f"item-{number}"))

@@ -1,0 +1,1 @@
+"""What an agent and its user said, for people to read."""
