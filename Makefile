@@ -12,6 +12,8 @@ BIN = $(VENV)/bin
 SELECTOOLS_VENV = $(VENV)-selectools
 SELECTOOLS_BIN = $(SELECTOOLS_VENV)/bin
 SELECTOOLS_TEST = $(SELECTOOLS_BIN)/python -m pytest tests/selectools
+# Two processes share a run, each with a database of its own.
+TOGETHER = -n 2 --dist loadgroup
 # What the frameworks' adapters do, on a store that is reached over HTTP.
 OVER_HTTP = tests/test_openai_agents.py tests/test_parlant.py tests/test_parlant_opening.py \
 	tests/test_parlant_stores.py
@@ -59,8 +61,8 @@ demo: $(BIN)/demo-ready
 	$(BIN)/python -m project.demo $(if $(filter no,$(SERVE)),--no-serve)
 
 test: $(BIN)/test-ready $(SELECTOOLS_BIN)/test-ready $(POSTGREST) chromium
-	env -u DATABASE_URL $(BIN)/python -m pytest
-	$(BIN)/python -m tests.servers $(BIN)/python -m pytest
+	env -u DATABASE_URL $(BIN)/python -m pytest $(TOGETHER)
+	$(BIN)/python -m tests.servers $(BIN)/python -m pytest $(TOGETHER)
 	env -u DATABASE_URL $(SELECTOOLS_TEST)
 	$(SELECTOOLS_BIN)/python -m tests.servers $(SELECTOOLS_TEST)
 	STORE=supabase $(BIN)/python -m tests.servers $(BIN)/python -m pytest -m 'not orm' $(OVER_HTTP)

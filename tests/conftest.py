@@ -22,10 +22,19 @@ if OVER_HTTP:
     from tests.supabase.conftest import stack as stack
 
 VENDOR = settings.DATABASES["default"]["ENGINE"].rpartition(".")[2]
-OTHERS = {"sqlite3": ["postgresql", "supabase"], "postgresql": ["sqlite"]}[VENDOR]
+OTHERS = {"sqlite3": ["postgresql", "supabase"], "postgresql": ["sqlite", "browser"]}[VENDOR]
 
-# Tests of the other database's own ways belong to the other run.
+# Tests of the other database's own ways belong to the other run. Pages are looked at in one of
+# them: they are the same on both.
 collect_ignore = [str(Path(__file__).parent / other) for other in OTHERS]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Lets processes that share a run take whole files; the roles of Supabase are the cluster's."""
+    over_http = Path(__file__).parent / "supabase"
+    for item in items:
+        group = "supabase" if item.path.is_relative_to(over_http) else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_report_header() -> str:

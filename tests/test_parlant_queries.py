@@ -179,6 +179,13 @@ def fill() -> None:
             cursor.execute(sql.replace("%", "%%"), [])
 
 
+def forget_statistics() -> None:
+    """What ANALYZE said of other rows, in SQLite."""
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE IF EXISTS sqlite_stat1")
+    connection.close()
+
+
 def too_much(store: Any, plans: str) -> dict[str, int]:
     """The queries that read more than they may."""
     found = {}
@@ -197,6 +204,7 @@ def test_hot_queries_read_what_they_return(store):
     for fields in (["session_id", "deleted", "offset"], ["customer_id", "tag_id"]):
         store.ensure_index("c", [(field, "asc") for field in fields])
     if VENDOR == "sqlite3":
+        forget_statistics()
         assert too_much(store, "without statistics") == {}
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")

@@ -108,7 +108,7 @@ def test_functions_that_are_missing(make_store, project):
         ({"url": URL, "key": "k", "timeout": 0}, "timeout"),
         ({"url": URL, "key": "k", "timeout": True}, "timeout"),
         ({"url": URL, "key": "k", "access_token": ""}, "access_token"),
-        ({"url": URL, "key": "k", "client": object()}, "leave out"),
+        ({"url": URL, "key": "k", "client": "theirs"}, "leave out"),
         ({"url": URL, "key": "k", "ttl_seconds": -1}, "ttl_seconds"),
         ({"url": URL, "key": "k", "using": "default"}, "using"),
     ],

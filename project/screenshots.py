@@ -1,0 +1,168 @@
+"""Makes the pictures in docs/: screens of the admin, on what real agents have left there.
+
+    python -m project.screenshots [FOLDER]
+
+The Parlant server of examples/ and the demo write to one database, which is thrown away; what
+they do there takes some twenty seconds. The browser is a Chromium of the system.
+"""
+
+import argparse
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+
+from project.browser import MISSING, chromium, launch, log_in
+
+ROOT = Path(__file__).resolve().parent.parent
+DESK = ViewportSize(width=1280, height=800)
+PHONE = ViewportSize(width=390, height=844)
+MARGIN = 20
+BOTTOM = "document.querySelector('#content-main, #content').getBoundingClientRect().bottom"
+
+
+class Picture(NamedTuple):
+    """A screen, the way to it from the admin's first page, and how it is taken."""
+
+    name: str
+    way: Callable[[Page], None]
+    size: ViewportSize = DESK
+    theme: Literal["light", "dark"] = "light"
+    is_whole: bool = False
+    """Whether it is as high as the page; otherwise as the window."""
+
+
+class Served(NamedTuple):
+    """The demo's admin, and what the demo says of it."""
+
+    url: str
+    password: str
+    session_id: str
+
+
+def sessions(page: Page) -> None:
+    page.goto("parlant_store/session/")
+
+
+def session(page: Page) -> None:
+    sessions(page)
+    page.get_by_role("link", name=re.compile("^demo-")).click()
+
+
+def transcript(page: Page) -> None:
+    session(page)
+    _show(page, "Items")
+
+
+def _show(page: Page, heading: str) -> None:
+    page.get_by_role("heading", name=heading, exact=True).evaluate("each => each.scrollIntoView()")
+
+
+def documents(page: Page) -> None:
+    page.goto("parlant_store/document/")
+
+
+def parlant_session(page: Page) -> None:
+    page.goto("parlant_store/document/?collection=parlant_sessions_sessions")
+    page.get_by_role("main").get_by_role("rowheader").get_by_role("link").click()
+    _show(page, "Events")
+
+
+def overview(page: Page) -> None:
+    page.goto("parlant_store/")
+    page.get_by_role("link", name="Overview").click()
+
+
+PICTURES = [
+    Picture("sessions", sessions),
+    Picture("session", session, is_whole=True),
+    Picture("session-dark", transcript, theme="dark"),
+    Picture("session-phone", transcript, size=PHONE),
+    Picture("documents", documents),
+    Picture("parlant-session", parlant_session),
+    Picture("overview", overview),
+]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m project.screenshots", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "docs")
+    folder: Path = parser.parse_args().folder
+    if chromium() is None:
+        sys.exit(MISSING)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        environment = os.environ | {"DATABASE_URL": f"sqlite:///{scratch}/demo.sqlite3"}
+        environment.pop("DJANGO_SETTINGS_MODULE", None)
+        talk_to_parlant(environment)
+        with demo(environment) as served, sync_playwright() as playwright:
+            browser = launch(playwright)
+            for picture in PICTURES:
+                take(browser, served, picture, folder / f"{picture.name}.png")
+            browser.close()
+
+
+def talk_to_parlant(environment: dict[str, str]) -> None:
+    command = [sys.executable, str(ROOT / "examples" / "parlant_server.py")]
+    command += ["--database-url", environment["DATABASE_URL"]]
+    done = subprocess.run(  # noqa: S603  (constants)
+        command, env=environment, capture_output=True, text=True
+    )
+    if done.returncode != 0:
+        sys.exit(f"The Parlant server failed:\n{done.stdout}{done.stderr}")
+
+
+@contextmanager
+def demo(environment: dict[str, str]) -> Iterator[Served]:
+    """Let the demo run and serve until the end."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "project.demo", "--port", "0"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        try:
+            yield until_served(process)
+        finally:
+            process.send_signal(signal.SIGINT)
+
+
+def until_served(process: subprocess.Popen[str]) -> Served:
+    printed = ""
+    for line in process.stdout or ():
+        printed += line
+        if "until Ctrl-C" in line:
+            patterns = (r"is at (http\S+)", r"with the password (\S+)", r"keeps session (\S+)")
+            return Served(*(re.findall(pattern, printed)[0] for pattern in patterns))
+    sys.exit(f"The demo ended before it served:\n{printed}")
+
+
+def take(browser: Browser, served: Served, picture: Picture, file: Path) -> None:
+    """Log in, go there and keep the picture."""
+    page = browser.new_page(
+        base_url=served.url, viewport=picture.size, color_scheme=picture.theme, locale="en"
+    )
+    log_in(page, served.url, "admin", served.password)
+    picture.way(page)
+    page.wait_for_load_state("networkidle")
+    if picture.is_whole:
+        height = int(page.evaluate(BOTTOM)) + MARGIN
+        page.set_viewport_size({"width": picture.size["width"], "height": height})
+    page.screenshot(path=file)
+    page.close()
+    sys.stdout.write(f"{os.path.relpath(file)}: {file.stat().st_size // 1000} kB\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Every screen in both themes, on a phone, with a screen reader and under a strict policy."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Locator, Page
+
+from tests.browser.policy import WANTED
+from tests.browser.screens import TWO_STORES, fill, screens
+from tests.browser.visitor import DESK, PHONE, overflow
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
+
+DJANGOS = {
+    # The label of its search is an image, and the help is no label.
+    "label-title-only": "#searchbar",
+    # Links in its breadcrumbs are told from the last word by their colour alone.
+    "link-in-text-block": ".breadcrumbs > a",
+}
+"""What Django's own templates do on each of its pages: a rule, and what breaks it."""
+
+
+@pytest.fixture(autouse=True)
+def _filled(store: Any, settings: Any) -> None:
+    settings.PARLANT_STORES = TWO_STORES
+    fill()
+
+
+def on_every_screen(page: Page, look: Callable[[Page], object]) -> dict[str, object]:
+    """What ``look`` finds on each of them; nothing of those where it finds nothing."""
+    found = {}
+    for name, screen in screens().items():
+        screen.open(page)
+        found[name] = look(page)
+    return {name: faults for name, faults in found.items() if faults}
+
+
+def barriers(page: Page) -> list[str]:
+    """What keeps somebody from seeing or hearing the page, as axe finds it."""
+    options = {"resultTypes": ["violations"]}
+    return [
+        f"{rule['id']}: {target}"
+        for rule in Axe().run(page, options=options).response["violations"]
+        if rule["impact"] in ("serious", "critical")
+        for node in rule["nodes"]
+        for target in node["target"]
+        if not is_djangos(page.locator(target), rule["id"])
+    ]
+
+
+def is_djangos(faulty: Locator, rule: str) -> bool:
+    matches = "(faulty, selector) => selector && faulty.matches(selector)"
+    return bool(faulty.evaluate(matches, DJANGOS.get(rule, "")))
+
+
+def in_both_themes(page: Page) -> list[str]:
+    found, grounds = [], set()
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)
+        grounds.add(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+        page.evaluate("document.getAnimations().forEach(fading => fading.finish())")
+        found += [f"{theme}: {barrier}" for barrier in barriers(page)]
+    assert len(grounds) == 2
+    return found
+
+
+def overflows(page: Page) -> list[int]:
+    """By how much the page is wider than the window of a desk and of a phone."""
+    found = []
+    for size in (DESK, PHONE):
+        page.set_viewport_size(size)
+        found.append(overflow(page))
+    return [pixels for pixels in found if pixels > 0]
+
+
+def test_nobody_is_kept_out(page):
+    assert on_every_screen(page, in_both_themes) == {}
+
+
+def test_axe_finds_what_is_wrong(page):
+    page.goto("parlant_store/")
+    page.get_by_role("main").evaluate("main => main.innerHTML += '<input>'")
+    page.get_by_role("main").evaluate("main => main.style.color = '#ccc'")
+    assert {barrier.partition(":")[0] for barrier in barriers(page)} >= {"label", "color-contrast"}
+
+
+def test_pages_are_never_wider_than_the_window_and_keep_a_strict_policy(visit):
+    page = visit(extra_http_headers={WANTED: "yes"})
+    assert on_every_screen(page, overflows) == {}
+    assert "default-src 'self'" in page.request.get(page.url).headers["content-security-policy"]

@@ -1,0 +1,68 @@
+"""Nothing that goes wrong before a visitor's eyes stays untold."""
+
+import pytest
+from django.contrib.auth.models import User
+
+from project import browser as chromium
+from tests.browser.policy import WANTED
+from tests.browser.visitor import Visitor
+
+
+@pytest.fixture
+def visitor(browser, server, store):
+    User.objects.create_superuser("root", password="secret")
+    visitor = Visitor(browser, server, {"extra_http_headers": {WANTED: "yes"}})
+    assert visitor.problems == []
+    yield visitor
+    visitor.leave()
+
+
+@pytest.mark.parametrize(
+    "markup",
+    ["<p style='color: red'>x</p>", "<img src=x onerror='window.hacked=1'>", "<svg onload=x()>"],
+)
+def test_what_is_inline(visitor, markup):
+    visitor.page.locator("main").evaluate("(main, html) => main.innerHTML += html", markup)
+    visitor.page.wait_for_timeout(200)
+    assert any("Content Security Policy" in problem for problem in visitor.problems)
+
+
+def test_a_request_elsewhere(browser, server, store):
+    User.objects.create_superuser("root", password="secret")
+    visitor = Visitor(browser, server, {})
+    with visitor.page.expect_request("http://evil.example/x.png"):
+        html = "main => main.innerHTML += '<img src=http://evil.example/x.png>'"
+        visitor.page.locator("main").evaluate(html)
+    visitor.page.wait_for_timeout(200)
+    visitor.leave()
+    assert "request: http://evil.example/x.png" in visitor.problems
+
+
+def test_a_dialog_and_an_error(visitor):
+    visitor.page.evaluate("alert('boo')")
+    visitor.page.evaluate("setTimeout(() => { throw new Error('oops') })")
+    visitor.page.wait_for_timeout(200)
+    assert "dialog: boo" in visitor.problems
+    assert any("oops" in problem for problem in visitor.problems)
+
+
+@pytest.fixture
+def no_browser(monkeypatch, tmp_path):
+    monkeypatch.delenv("CHROMIUM", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return tmp_path
+
+
+def test_a_missing_browser_is_named(no_browser):
+    assert chromium.chromium() is None
+    with pytest.raises(FileNotFoundError, match="apt-get install chromium, or set CHROMIUM"):
+        chromium.launch(None)
+
+
+def test_the_environment_names_a_browser(no_browser, monkeypatch):
+    mine = no_browser / "mine"
+    mine.touch(mode=0o755)
+    monkeypatch.setenv("CHROMIUM", str(mine))
+    assert chromium.chromium() == str(mine)
+    monkeypatch.setenv("CHROMIUM", str(no_browser / "none"))
+    assert chromium.chromium() is None
