@@ -12,8 +12,9 @@ BIN = $(VENV)/bin
 SELECTOOLS_VENV = $(VENV)-selectools
 SELECTOOLS_BIN = $(SELECTOOLS_VENV)/bin
 SELECTOOLS_TEST = $(SELECTOOLS_BIN)/python -m pytest tests/selectools
-# Two processes share a run, each with a database of its own.
-TOGETHER = -n 2 --dist loadgroup
+# Two processes share a run, each with a database of its own. The roles of Supabase are the
+# server's, for one process alone.
+TOGETHER = -n 2 --dist loadfile
 # What the frameworks' adapters do, on a store that is reached over HTTP.
 OVER_HTTP = tests/test_openai_agents.py tests/test_parlant.py tests/test_parlant_opening.py \
 	tests/test_parlant_stores.py
@@ -62,7 +63,8 @@ demo: $(BIN)/demo-ready
 
 test: $(BIN)/test-ready $(SELECTOOLS_BIN)/test-ready $(POSTGREST) chromium
 	env -u DATABASE_URL $(BIN)/python -m pytest $(TOGETHER)
-	$(BIN)/python -m tests.servers $(BIN)/python -m pytest $(TOGETHER)
+	$(BIN)/python -m tests.servers $(BIN)/python -m pytest $(TOGETHER) --ignore=tests/supabase
+	$(BIN)/python -m tests.servers $(BIN)/python -m pytest tests/supabase
 	env -u DATABASE_URL $(SELECTOOLS_TEST)
 	$(SELECTOOLS_BIN)/python -m tests.servers $(SELECTOOLS_TEST)
 	STORE=supabase $(BIN)/python -m tests.servers $(BIN)/python -m pytest -m 'not orm' $(OVER_HTTP)

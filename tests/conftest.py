@@ -29,14 +29,6 @@ OTHERS = {"sqlite3": ["postgresql", "supabase"], "postgresql": ["sqlite", "brows
 collect_ignore = [str(Path(__file__).parent / other) for other in OTHERS]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Lets processes that share a run take whole files; the roles of Supabase are the cluster's."""
-    over_http = Path(__file__).parent / "supabase"
-    for item in items:
-        group = "supabase" if item.path.is_relative_to(over_http) else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 def pytest_report_header() -> str:
     return f"database: {VENDOR}, over {'HTTP' if OVER_HTTP else 'its driver'}"
 

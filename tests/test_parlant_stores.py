@@ -309,7 +309,8 @@ async def test_cancelling_at_any_moment_leaves_everything_whole(store, seed):
     chance = random.Random(seed)
     work = Work(chance)
     await work.begin()
-    while work.number < 1_000:
+    # Over HTTP chance may have cancelled few of the first thousand.
+    while work.number < 1_000 or (work.writes.count(False) <= 50 and work.number < 5_000):
         tasks = [asyncio.create_task(work.one()) for _ in range(chance.randint(1, 8))]
         await asyncio.wait_for(cancel_some(tasks, chance), 60)
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)

@@ -55,13 +55,13 @@ def use_sessions(store: Any, value: str, name: str, owner: str | None) -> None:
     (found,) = store.list_sessions(
         namespace=name,
         user_id=owner,
-        prefix=name,
+        prefix=name[:100],
         where={value: {"$eq": value, "$gte": value}, "other": {"$nin": [value, 1]}},
     ).sessions
     assert (found.namespace, found.session_id, found.metadata) == (name, name, {value: value})
     assert found.user_id == (owner or A)
     assert store.list_sessions(where={value: {"$gt": value}}).sessions == ()
-    for prefix in (f"{name[:50]}_", f"%{name}", f"_{name}"):
+    for prefix in (f"{name[:50]}_", f"%{name[:50]}", f"_{name[:50]}"):
         assert store.list_sessions(prefix=prefix).sessions == ()
     names = [(each.namespace, each.session_id) for each in store.list_sessions().sessions]
     page = store.list_sessions(cursor=SessionCursor(namespace=name, session_id=name))
