@@ -1,13 +1,17 @@
 """selectools' own stores and ours, side by side in one process.
 
     python -m benchmarks.snapshots [--rounds 5] [--messages 100 1000 10000] [--sessions 1000 10000]
+        [--answer 560]
 
 Saving a turn is ``save`` of a memory that has grown by two messages since the last save. Each
-round runs theirs and then ours; a cell is the median over the rounds, in milliseconds. Needs
-selectools, which cannot share an environment with the OpenAI Agents SDK.
+round runs theirs and then ours; a cell is the median over the rounds, in milliseconds, with the
+garbage collector at rest, as timeit has it: a pass of it costs as much as a list, and would fall
+on either side by chance. Needs selectools, which cannot share an environment with the OpenAI
+Agents SDK.
 """
 
 import argparse
+import gc
 import json
 import tempfile
 import time
@@ -31,9 +35,11 @@ RARE_EVERY = 500
 """One of so many sessions holds the word that is searched for."""
 
 
-def memory_of(count: int, rare: bool = False) -> ConversationMemory:
+def memory_of(count: int, rare: bool = False, answer: str = "Rain.") -> ConversationMemory:
+    """Questions of some sixty characters, and answers that are ``answer``."""
     memory = ConversationMemory(max_messages=10**6)
     texts = [f"What is the weather like in town {n} today, and tomorrow?" for n in range(count)]
+    texts[1::2] = [f"{n}: {answer}" for n, _ in enumerate(texts[1::2])]
     if rare:
         texts[0] += " Zanzibar"
     roles = (Role.USER, Role.ASSISTANT)
@@ -42,10 +48,14 @@ def memory_of(count: int, rare: bool = False) -> ConversationMemory:
 
 
 def milliseconds(call: Callable[[], Any], times: int = 1) -> float:
+    gc.collect()
+    gc.disable()
     started = time.perf_counter()
     for _ in range(times):
         call()
-    return (time.perf_counter() - started) / times * 1_000
+    taken = (time.perf_counter() - started) / times * 1_000
+    gc.enable()
+    return taken
 
 
 def save_turns(stores: dict[str, Any], count: int, rounds: int) -> dict[str, float]:
@@ -75,11 +85,11 @@ def reads(
     return {side: median(times) for side, times in taken.items()}
 
 
-def fill(stores: dict[str, Any], folder: Path, first: int, last: int) -> None:
+def fill(stores: dict[str, Any], folder: Path, first: int, last: int, answer: str) -> None:
     """Give each store the sessions from ``first`` on up to ``last``, of LENGTH messages each."""
     from parlant_store import stores as ours
 
-    plain, rare = memory_of(LENGTH), memory_of(LENGTH, rare=True)
+    plain, rare = (memory_of(LENGTH, rare=is_rare, answer=answer) for is_rare in (False, True))
     theirs = stores["SQLiteSessionStore"]
     connection = theirs._conn()
     now = time.time()
@@ -127,7 +137,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--messages", type=int, nargs="+", default=[100, 1_000, 10_000])
     parser.add_argument("--sessions", type=int, nargs=2, default=[1_000, 10_000])
+    parser.add_argument("--answer", type=int, default=560, help="characters of each answer")
     args = parser.parse_args()
+    answer = ("It rains in the north, and the sun shines. " * args.answer)[: args.answer]
     with tempfile.TemporaryDirectory() as name, postgresql() as server:
         folder = Path(name)
         configure(folder, server.get_uri())
@@ -151,7 +163,7 @@ def main() -> None:
         done = 0
         searches, lists = {}, {}
         for count in args.sessions:
-            fill(stores, folder / "json", done, count)
+            fill(stores, folder / "json", done, count, answer)
             done = count
             analyze()
             lists[count] = reads(stores, args.rounds, lambda store: store.list(), count)

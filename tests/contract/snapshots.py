@@ -325,6 +325,15 @@ class SnapshotContract(Timed):
         assert first == list(store.list_summaries(limit=2, namespace="n"))
         assert [*store.list_summaries(namespace="none"), *store.list_summaries(limit=0)] == []
 
+    def test_summaries_say_times_to_the_microsecond(self, store, clock):
+        first = clock.time.replace(month=12, day=31, hour=23, minute=59, second=59)
+        edges = (0, 1, 499, 500, 999_499, 999_500, 999_501, 999_999, *range(7, 10**6, 20_011))
+        times = [first + timedelta(microseconds=microseconds) for microseconds in edges]
+        for number, clock.time in enumerate(times):
+            store.add_items(f"session-{number}", numbered(1))
+        said = [summary.created_at for summary in store.list_summaries()]
+        assert said == [time.timestamp() for time in times]
+
     def test_long_prefixes_are_exact(self, store):
         names = ["x" * 100, "x" * 100 + "a", "x" * 600 + "b", "x" * 80 + "c", "é" * 300]
         for name in names:

@@ -104,10 +104,12 @@ def fetch(
     params: Sequence[Any] = (),
     *,
     prepare: bool | None = True,
+    binary: bool = False,
 ) -> list[Row]:
     """Run one statement and return its rows; on PostgreSQL, one that has rows to return.
 
-    ``prepare``: True at once, None when it comes again and again, False never.
+    ``prepare``: True at once, None when it comes again and again, False never. ``binary``
+    has PostgreSQL send numbers as they are, which thousands of rows are read faster from.
     """
     connection.ensure_connection()
     connection.validate_no_broken_transaction()
@@ -117,7 +119,7 @@ def fetch(
             return cursor.fetchall() if cursor.description else []
     with connection.wrap_database_errors:
         if connection.vendor == "postgresql":
-            return _fetch_postgresql(connection, sql, params, prepare)
+            return _fetch_postgresql(connection, sql, params, prepare, binary)
         return connection.connection.execute(_question_marks(sql), params).fetchall()  # type: ignore[no-any-return]
 
 
@@ -158,13 +160,17 @@ def wait_turn(connection: BaseDatabaseWrapper, name: str) -> None:
 
 
 def _fetch_postgresql(
-    connection: BaseDatabaseWrapper, sql: str, params: Sequence[Any], prepare: bool | None
+    connection: BaseDatabaseWrapper,
+    sql: str,
+    params: Sequence[Any],
+    prepare: bool | None,
+    binary: bool,
 ) -> list[Row]:
     import psycopg
 
     # Django's own cursors bind on the client, which rules out prepared statements.
     with _prepared_statements(connection), psycopg.Cursor(connection.connection) as cursor:
-        return cursor.execute(sql, params, prepare=prepare).fetchall()
+        return cursor.execute(sql, params, prepare=prepare, binary=binary).fetchall()
 
 
 @contextmanager

@@ -5,6 +5,8 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -121,9 +123,9 @@ class Sessions(ABC):
             f" ORDER BY {key} LIMIT %s"
         )
         given = (time.now, *params, after, limit)
-        rows = fetch(connection, f"SELECT {least} {table}", given, prepare=None)
-        if codec.is_plain("".join([row[1] + row[2] for row in rows])):
-            return map(SessionSummary._make, rows)
+        rows = fetch(connection, f"SELECT {least} {table}", given, prepare=None, binary=True)
+        if all(codec.is_plain("".join(map(itemgetter(name), rows))) for name in (1, 2)):
+            return map(partial(tuple.__new__, SessionSummary), rows)
         rows = fetch(connection, f"SELECT {least}, full_names {table}", given, prepare=None)
         return (
             SessionSummary(key, *name_of(namespace, session_id, full), *counted)

@@ -106,8 +106,8 @@ declare
 begin
     execute format(
         'select coalesce(json_agg(json_build_array('
-        'key, namespace, session_id, item_count, extract(epoch from created_at)::float8,'
-        ' extract(epoch from updated_at)::float8, full_names)), ''[]'') from ('
+        'key, namespace, session_id, item_count, date_part(''epoch'', created_at),'
+        ' date_part(''epoch'', updated_at), full_names)), ''[]'') from ('
         'select * from parlant_store_session where %s and key > %L order by key limit %L) s',
         parlant_store_narrowed(p_namespace, p_user_id, p_prefix, p_since, p_filter, p_now),
         p_after, p_limit

@@ -41,7 +41,7 @@ class PostgreSQLSessions(Sessions):
     metadata = PostgreSQLRenderer("metadata", ())
 
     def seconds(self, connection: BaseDatabaseWrapper, column: str) -> str:
-        return f"EXTRACT(EPOCH FROM {column})::float8"
+        return f"date_part('epoch', {column})"
 
     def add_items(
         self,

@@ -18,6 +18,9 @@ from parlant_store.backends.rows import Columns, columns, full_names, name_of
 from parlant_store.items import Batch
 from parlant_store.types import JSONObject
 
+JULIAN_1970 = 210866760000
+"""The seconds that julianday counts until 1970."""
+
 
 def insert_items(
     connection: BaseDatabaseWrapper, key: int, first: int, batch: Batch, time: Time
@@ -62,11 +65,9 @@ class SQLiteSessions(Sessions):
                 "parlant_store_seconds", 1, partial(_seconds, connection)
             )
             return f"parlant_store_seconds(CAST({column} AS text))"
-        # In whole microseconds first, as Python does it: a fraction of a day is not exact.
-        return (
-            f"(CAST(round((julianday(substr({column}, 1, 19)) - 2440587.5) * 86400) AS INTEGER)"
-            f" * 1000000 + CAST(substr({column}, 21) AS INTEGER)) / 1000000.0"
-        )
+        # julianday knows milliseconds: it says the whole seconds, the text says the rest.
+        fraction = f"substr({column}, 20)"
+        return f"round(julianday({column}) * 86400 - {JULIAN_1970} - {fraction}) + {fraction}"
 
     def prepare(self, connection: BaseDatabaseWrapper, sql: str) -> None:
         prepare(connection, sql)
