@@ -149,6 +149,19 @@ class DocumentPage:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DocumentInfo:
+    """A document with what the store knows of it."""
+
+    document: JSONObject
+
+    updated_at: datetime
+    """When it was last written to."""
+
+    expires_at: datetime | None
+    """When it ends; None: never."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StoredDocument:
     """A document as it was read for a migration."""
 

@@ -76,8 +76,12 @@ def check_collection(collection: str) -> str:
     return collection
 
 
+def check_id(document_id: str) -> str:
+    return codec.check_name(document_id, "the document's id")
+
+
 def check_document(document: JSONObject) -> JSONObject:
     codec.check_object(document, "document")
     if document.get("id") is not None:
-        codec.check_name(document["id"], "the document's id")
+        check_id(document["id"])
     return document

@@ -1,6 +1,7 @@
 """The contract of every store that keeps documents."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from parlant_store import query
@@ -8,7 +9,9 @@ from parlant_store.backends.arguments import (
     MAX_LIMIT,
     check_collection,
     check_document,
+    check_id,
     check_limit,
+    check_time,
 )
 from parlant_store.backends.indexes import UNIQUE_PREFIX
 from parlant_store.exceptions import (
@@ -20,6 +23,7 @@ from parlant_store.exceptions import (
 from parlant_store.types import (
     Direction,
     DocumentCursor,
+    DocumentInfo,
     DocumentPage,
     JSONObject,
     Replacement,
@@ -121,6 +125,24 @@ class DocumentMethods:
         """
         pairs = query.parse_sort(sort)
         return self._find_one(self._collection(collection), query.parse(where), pairs)
+
+    def get_document(self, collection: str, document_id: str) -> DocumentInfo | None:
+        """Return the document of this id with its times; None when there is none."""
+        return self._get_document(self._collection(collection), check_id(document_id))
+
+    def set_document_expiry(
+        self, collection: str, document_id: str, expires_at: datetime | None
+    ) -> int:
+        """Let a document end at ``expires_at``, or never; 0 when there is none.
+
+        A Parlant session takes its documents along (parlant_store.backends.expiry). Returns how
+        many documents that were, the session among them.
+        """
+        return self._set_document_expiry(
+            self._collection(collection),
+            check_id(document_id),
+            check_time(expires_at, "expires_at"),
+        )
 
     def update_one(
         self,
@@ -226,6 +248,14 @@ class DocumentMethods:
         filter_: query.Filter,
         sort: tuple[tuple[str, Direction], ...],
     ) -> JSONObject | None:
+        raise NotImplementedError
+
+    def _get_document(self, collection: str, document_id: str) -> DocumentInfo | None:
+        raise NotImplementedError
+
+    def _set_document_expiry(
+        self, collection: str, document_id: str, expires_at: datetime | None
+    ) -> int:
         raise NotImplementedError
 
     def _update_one(

@@ -66,6 +66,8 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
             )
         ]
     ),
+    "get_document": lambda store: store.get_document("c", "d1"),
+    "set_document_expiry": lambda store: store.set_document_expiry("c", "d1", None),
     "delete_one": lambda store: store.delete_one("c", WHERE),
     "list_collections": lambda store: store.list_collections(),
     "drop_collection": lambda store: store.drop_collection("c"),

@@ -59,6 +59,7 @@ READS: dict[str, Callable[[Any], Any]] = {
     "find latest offset": lambda store: store.find_one(
         "c", {"session_id": {"$eq": "s"}}, sort=[("offset", "desc")]
     ),
+    "get_document": lambda store: store.get_document("c", "d"),
     "insert_one": lambda store: store.insert_one("c", {}),
     "delete_one": lambda store: store.delete_one("c", {"id": {"$eq": "d"}}),
 }

@@ -241,8 +241,19 @@ CALLS: dict[str, list[tuple[Arguments, Any]]] = {
         ),
     ],
     "delete_one": [(NOTES, None), (EVENT, None), (NOTES | {"p_collection": AGENTS}, None)],
+    "get_document": [
+        (NOW | {"p_collection": collection, "p_id": id_}, None)
+        for collection, id_ in (("b-notes", "b-note"), (SESSIONS, "b-talk"))
+    ],
+    "set_document_expiry": [
+        (NOW | {"p_collection": collection, "p_id": id_, "p_expires_at": end}, 0)
+        for collection, id_ in (("b-notes", "b-note"), (SESSIONS, "b-talk"), (AGENTS, "agent"))
+        for end in (None, "2001-01-01", "infinity")
+    ],
     "drop_collection": [({"p_collection": name}, 0) for name in ("b-notes", AGENTS, "")],
     "list_collections": [(NOW, ["notes", EVENTS, SESSIONS])],
+    "names": [({}, ["notes", EVENTS, SESSIONS])],
+    "parts": [({"p_keys": [*range(1, B_KEY + 6)]}, [])],
     "list_versions": [({"p_collection": "b-notes"} | NOW, [])],
     "read_version": [
         ({"p_collection": "b-notes", "p_version": None, "p_after": 0, "p_limit": 9} | NOW, [])
@@ -290,6 +301,7 @@ REPEATABLE = {
     "replace",
     "save",
     "set_expiry",
+    "set_document_expiry",
     "set_metadata",
     "update_one",
 }

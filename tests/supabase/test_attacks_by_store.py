@@ -34,7 +34,7 @@ from tests.supabase.attackers import served as served
 from tests.supabase.attackers import target as target
 
 ITEM = [{"role": "user", "content": "of A"}]
-PAST = datetime(2020, 1, 1, tzinfo=UTC)
+PAST, FUTURE = datetime(2020, 1, 1, tzinfo=UTC), datetime(2040, 1, 1, tzinfo=UTC)
 NAMES = {
     "b-session": "",
     "b-expired": "",
@@ -149,6 +149,9 @@ OF_DOCUMENTS: dict[str, tuple[Any, Any]] = {
     ),
     "give a note away": (lambda s: s.update_one("notes", {}, {"customer_id": B}), AccessDenied),
     "move an event": (lambda s: s.update_one(EVENTS, {}, {"session_id": "b-talk"}), AccessDenied),
+    "get": (lambda s: s.get_document(SESSIONS, "b-talk"), None),
+    "end a talk": (lambda s: s.set_document_expiry(SESSIONS, "b-talk", PAST), 0),
+    "end a note": (lambda s: s.set_document_expiry("b-notes", "b-note", None), 0),
     "delete": (lambda s: s.delete_one("b-notes", {}), None),
     "delete an event": (lambda s: s.delete_one(EVENTS, {"session_id": {"$eq": "b-talk"}}), None),
     "drop": (lambda s: s.drop_collection("b-notes"), 0),
@@ -220,5 +223,8 @@ def test_the_own_is_there(target):
     store.branch("a-session", "copy")
     assert store.pop_item("copy") == ITEM[0]
     store.insert_one(EVENTS, {"id": "n", "session_id": "a-talk"})
+    events = len(store.find(EVENTS, {"session_id": {"$eq": "a-talk"}}).documents)
+    assert store.set_document_expiry(SESSIONS, "a-talk", FUTURE) == 1 + events
+    assert store.get_document(EVENTS, "n").expires_at == FUTURE
     assert store.delete_one(EVENTS, {"id": {"$eq": "n"}})
     assert store.delete_session("a-session")

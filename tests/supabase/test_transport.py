@@ -64,6 +64,8 @@ OPERATIONS = {
     "find_one": lambda store: store.find_one("c", sort=[("offset", "desc")]),
     "update_one": lambda store: store.update_one("c", {}, {"a": 1}),
     "upsert": lambda store: store.update_one("c", {"x": {"$eq": 1}}, {"x": 1}, upsert=True),
+    "get_document": lambda store: store.get_document("c", "a"),
+    "set_document_expiry": lambda store: store.set_document_expiry("c", "a", None),
     "delete_one": lambda store: store.delete_one("c", {}),
     "list_collections": lambda store: store.list_collections(),
     "drop_collection": lambda store: store.drop_collection("c"),

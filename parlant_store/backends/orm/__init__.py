@@ -44,6 +44,7 @@ from parlant_store.signals import session_loaded, session_saved
 from parlant_store.types import (
     Direction,
     DocumentCursor,
+    DocumentInfo,
     ExpiredDocument,
     ExpiredSession,
     JSONObject,
@@ -239,6 +240,20 @@ class OrmBackend(BaseBackend):
         with errors:
             tables, connection, time = self._begin()
             return tables.documents.find_one(connection, collection, filter_, sort, time)
+
+    def _get_document(self, collection: str, document_id: str) -> DocumentInfo | None:
+        with errors:
+            tables, connection, time = self._begin()
+            return tables.documents.get_document(connection, collection, document_id, time)
+
+    def _set_document_expiry(
+        self, collection: str, document_id: str, expires_at: datetime | None
+    ) -> int:
+        with errors:
+            tables, connection, time = self._begin(write=True)
+            return tables.documents.set_document_expiry(
+                connection, collection, document_id, expires_at, time
+            )
 
     def _update_one(
         self, collection: str, filter_: Filter, params: JSONObject, upsert: bool

@@ -1,6 +1,7 @@
 """Documents in their table."""
 
 from abc import ABC, abstractmethod
+from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError
@@ -11,10 +12,17 @@ from parlant_store.backends.arguments import MAX_LIMIT
 from parlant_store.backends.documents import duplicate
 from parlant_store.backends.orm.connection import Row, fetch
 from parlant_store.backends.orm.filters import Renderer, Sql
-from parlant_store.backends.orm.sessions import LIVE, Time
+from parlant_store.backends.orm.sessions import LIVE, Time, aware
 from parlant_store.backends.rows import promoted
 from parlant_store.query import Filter
-from parlant_store.types import PROMOTED, Direction, DocumentCursor, JSONObject, UpdateResult
+from parlant_store.types import (
+    PROMOTED,
+    Direction,
+    DocumentCursor,
+    DocumentInfo,
+    JSONObject,
+    UpdateResult,
+)
 
 _COLUMNS = ", ".join(PROMOTED)
 _REPLACE = ", ".join(
@@ -90,6 +98,34 @@ class Documents(ABC):
         first, params = self._first("data", collection, filter_, sort, time)
         rows = self._fetch(connection, first, params)
         return codec.decode_document(rows[0][0]) if rows else None
+
+    def get_document(
+        self, connection: BaseDatabaseWrapper, collection: str, document_id: str, time: Time
+    ) -> DocumentInfo | None:
+        sql = (
+            "SELECT data, updated_at, expires_at FROM parlant_store_document"
+            f" WHERE collection = %s AND id = %s AND {LIVE}"
+        )
+        given = (codec.to_column(collection), codec.to_column(document_id), time.now)
+        rows = fetch(connection, sql, given)
+        if not rows:
+            return None
+        ((text, *times),) = rows
+        updated_at, expires_at = (aware(connection, when) for when in times)
+        return DocumentInfo(
+            document=codec.decode_document(text), updated_at=updated_at, expires_at=expires_at
+        )
+
+    @abstractmethod
+    def set_document_expiry(
+        self,
+        connection: BaseDatabaseWrapper,
+        collection: str,
+        document_id: str,
+        expires_at: datetime | None,
+        time: Time,
+    ) -> int:
+        """Return how many documents end then."""
 
     @abstractmethod
     def insert_numbered(

@@ -52,8 +52,12 @@ class Time(NamedTuple):
 
 def time_for(connection: BaseDatabaseWrapper, now: datetime, expires_at: datetime | None) -> Time:
     """``now`` and ``expires_at`` as parameters of a statement on ``connection``."""
-    adapt = connection.ops.adapt_datetimefield_value
-    return Time(adapt(now), None if expires_at is None else adapt(expires_at))
+    return Time(adapted(connection, now), adapted(connection, expires_at))
+
+
+def adapted(connection: BaseDatabaseWrapper, time: datetime | None) -> Any:
+    """``time`` as a parameter of a statement on ``connection``."""
+    return time and connection.ops.adapt_datetimefield_value(time)
 
 
 class Sessions(ABC):
@@ -150,7 +154,7 @@ class Sessions(ABC):
             params += [first, len(first), first]
         if narrowed.updated_since is not None:
             sql += " AND updated_at >= %s"
-            params.append(connection.ops.adapt_datetimefield_value(narrowed.updated_since))
+            params.append(adapted(connection, narrowed.updated_since))
         if narrowed.metadata is not None:
             condition, operands = self.metadata.where(narrowed.metadata)
             sql += f" AND {condition}"
@@ -165,7 +169,7 @@ class Sessions(ABC):
         expires_at: datetime | None,
         time: Time,
     ) -> bool:
-        end = expires_at and connection.ops.adapt_datetimefield_value(expires_at)
+        end = adapted(connection, expires_at)
         sql = f"UPDATE parlant_store_session SET expires_at = %s WHERE key = {KEY} RETURNING key"
         return bool(fetch(connection, sql, (end, *columns(name), time.now)))
 
@@ -241,7 +245,7 @@ def _decode(rows: list[Row], name: SessionName) -> list[JSONObject]:
 def _info(connection: BaseDatabaseWrapper, row: Row) -> SessionInfo:
     namespace, session_id, full, user_id, item_count, tokens, metadata, *times = row
     name = name_of(namespace, session_id, full)
-    created_at, updated_at, expires_at = (_aware(connection, time) for time in times)
+    created_at, updated_at, expires_at = (aware(connection, time) for time in times)
     return SessionInfo(
         namespace=name.namespace,
         session_id=name.session_id,
@@ -255,7 +259,8 @@ def _info(connection: BaseDatabaseWrapper, row: Row) -> SessionInfo:
     )
 
 
-def _aware(connection: BaseDatabaseWrapper, time: Any) -> Any:
+def aware(connection: BaseDatabaseWrapper, time: Any) -> Any:
+    """``time`` as Django gives the times of this connection."""
     if time is None or connection.timezone is None or time.tzinfo is not None:
         return time
     if connection.timezone is UTC:

@@ -9,6 +9,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
+from django.utils.timezone import make_naive
+
 from parlant_store.exceptions import AccessDenied, BackendError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -146,6 +149,14 @@ def _moment(time: datetime) -> str:
 def _said(error: Exception) -> str:
     message, code = getattr(error, "message", None) or str(error), getattr(error, "code", None)
     return f"{message or type(error).__name__}" + (f" ({code})" if code else "")
+
+
+def time_of(text: str | None) -> Any:
+    """A time that was answered, as Django's databases give it: naive if USE_TZ is off."""
+    if text is None:
+        return None
+    time = datetime.fromisoformat(text)
+    return time if settings.USE_TZ else make_naive(time)
 
 
 def _code(error: "APIError") -> str:

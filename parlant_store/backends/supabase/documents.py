@@ -1,6 +1,7 @@
 """Documents over Supabase."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from parlant_store import codec
 from parlant_store.backends.base import BaseBackend
@@ -13,13 +14,14 @@ from parlant_store.backends.rows import (
     stored,
     upsert_turn,
 )
-from parlant_store.backends.supabase.connection import Conflict, Connection
+from parlant_store.backends.supabase.connection import Conflict, Connection, time_of
 from parlant_store.backends.supabase.filters import tree
 from parlant_store.exceptions import DuplicateDocument
 from parlant_store.query import AllOf, Filter, In
 from parlant_store.types import (
     Direction,
     DocumentCursor,
+    DocumentInfo,
     JSONObject,
     Replacement,
     StoredDocument,
@@ -94,6 +96,27 @@ class SupabaseDocuments(BaseBackend):
             sort=[[codec.escape(field), direction] for field, direction in sort],
         )
         return None if text is None else codec.decode_document(text)
+
+    def _get_document(self, collection: str, document_id: str) -> DocumentInfo | None:
+        found = self.connection.read(
+            "get_document", **self._in(collection), id=codec.to_column(document_id)
+        )
+        return found and DocumentInfo(
+            document=codec.decode_document(found["document"]),
+            updated_at=time_of(found["updated_at"]),
+            expires_at=time_of(found["expires_at"]),
+        )
+
+    def _set_document_expiry(
+        self, collection: str, document_id: str, expires_at: datetime | None
+    ) -> int:
+        count: int = self.connection.write(
+            "set_document_expiry",
+            **self._in(collection),
+            id=codec.to_column(document_id),
+            expires_at=expires_at,
+        )
+        return count
 
     def _update_one(
         self, collection: str, filter_: Filter, params: JSONObject, upsert: bool

@@ -6,9 +6,6 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings
-from django.utils.timezone import make_naive
-
 from parlant_store import codec
 from parlant_store.backends.arguments import SessionName
 from parlant_store.backends.base import BaseBackend
@@ -23,7 +20,7 @@ from parlant_store.backends.rows import (
     owner_of,
 )
 from parlant_store.backends.sessions import Narrowed, Splice
-from parlant_store.backends.supabase.connection import Conflict, Connection
+from parlant_store.backends.supabase.connection import Conflict, Connection, time_of
 from parlant_store.backends.supabase.filters import tree
 from parlant_store.exceptions import AccessDenied
 from parlant_store.items import Batch
@@ -265,7 +262,7 @@ def _items(batch: Batch) -> JSONObject:
 
 def _info(found: dict[str, Any]) -> SessionInfo:
     name = name_of(found["namespace"], found["session_id"], found["full_names"])
-    times = {when: _time(found[when]) for when in ("created_at", "updated_at", "expires_at")}
+    times = {when: time_of(found[when]) for when in ("created_at", "updated_at", "expires_at")}
     return SessionInfo(
         namespace=name.namespace,
         session_id=name.session_id,
@@ -275,11 +272,3 @@ def _info(found: dict[str, Any]) -> SessionInfo:
         metadata=codec.decode_document(found["metadata"]),
         **times,
     )
-
-
-def _time(text: str | None) -> Any:
-    """The time as Django's databases give it: without a zone if USE_TZ is off."""
-    if text is None:
-        return None
-    time = datetime.fromisoformat(text)
-    return time if settings.USE_TZ else make_naive(time)

@@ -23,6 +23,7 @@ FILES = (
     "filters",
     "sessions",
     "reading",
+    "belonging",
     "documents",
     "retention",
     "indexes",

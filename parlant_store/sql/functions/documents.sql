@@ -172,6 +172,17 @@ begin
     return null;
 end $$;
 
+-- Returns a document's text with its times; null when there is none.
+create or replace function {schema}.parlant_store_get_document(
+    p_collection text, p_id text, p_now timestamptz
+) returns json language sql stable set search_path to {schema}, pg_temp as $$
+    select json_build_object(
+        'document', data::text, 'updated_at', updated_at, 'expires_at', expires_at
+    ) from parlant_store_document
+    where collection = p_collection and id = p_id
+        and (expires_at is null or expires_at > p_now)
+$$;
+
 -- Removes the first document that p_filter finds and returns its text; null for none.
 create or replace function {schema}.parlant_store_delete_one(
     p_collection text, p_filter jsonb, p_now timestamptz
@@ -185,16 +196,11 @@ begin
     return v_document;
 end $$;
 
--- Returns the collections that hold documents, one step into the index for each.
+-- Returns the collections that hold documents which have not expired.
 create or replace function {schema}.parlant_store_list_collections(p_now timestamptz)
 returns json language sql stable set search_path to {schema}, pg_temp as $$
-    with recursive names (name) as (
-        select min(collection) from parlant_store_document
-        union all
-        select (select min(collection) from parlant_store_document where collection > name)
-        from names where name is not null
-    )
-    select coalesce(json_agg(name order by name), '[]') from names where exists (
+    select coalesce(json_agg(name order by name), '[]')
+    from unnest(parlant_store_names()) as name where exists (
         select from parlant_store_document
         where collection = name and (expires_at is null or expires_at > p_now)
     )

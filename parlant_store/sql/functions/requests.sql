@@ -35,7 +35,7 @@ begin
         and p_function in (
             'add_items', 'pop_item', 'clear', 'delete_session', 'set_metadata', 'set_expiry',
             'save', 'branch', 'expire', 'retire', 'insert_one', 'insert_numbered', 'update_one',
-            'delete_one', 'drop_collection', 'replace', 'ensure_index'
+            'delete_one', 'drop_collection', 'replace', 'ensure_index', 'set_document_expiry'
         );
     if v_types is null then
         raise invalid_parameter_value using message = format('there is no %L to call', p_function);

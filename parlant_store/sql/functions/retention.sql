@@ -5,33 +5,6 @@
 -- null. With neither, what has expired by "now" is meant, else what has not. A step begins
 -- after the place p_after, looks at p_examine rows at most and finds p_limit of them at most.
 
--- Returns the names of all collections, one step into the index for each.
-create or replace function {schema}.parlant_store_names()
-returns text[] language sql stable set search_path to {schema}, pg_temp as $$
-    with recursive names (name) as (
-        select min(collection) from parlant_store_document
-        union all
-        select (select min(collection) from parlant_store_document where collection > name)
-        from names where name is not null
-    )
-    select array(select name from names where name is not null)
-$$;
-
--- Returns the documents that belong to the Parlant sessions among those of p_keys: they have
--- the id of one, in a collection whose name begins as that of the session before "sessions".
-create or replace function {schema}.parlant_store_parts(p_keys bigint[])
-returns table (session bigint, part bigint)
-language sql stable set search_path to {schema}, pg_temp as $$
-    select s.key, d.key
-    from (
-        select key, id, left(collection, -8) as prefix from parlant_store_document
-        where key = any (p_keys) and collection like '%sessions' and id is not null
-    ) s
-    join unnest(parlant_store_names()) as name on starts_with(name, prefix)
-    join parlant_store_document d on d.collection = name and d.session_id = s.id
-    where d.key <> s.key
-$$;
-
 -- The condition on a row's own columns that p_rule is; true when what has expired is meant.
 create or replace function {schema}.parlant_store_is_old(p_rule jsonb)
 returns text language sql immutable set search_path to {schema}, pg_temp as $$

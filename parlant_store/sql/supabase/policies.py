@@ -24,8 +24,6 @@ SERVICE_ONLY = (
     "parlant_store_is_old",
     "parlant_store_is_whole",
     "parlant_store_list_due",
-    "parlant_store_names",
-    "parlant_store_parts",
     "parlant_store_retire",
 )
 """Functions that no user may call."""

@@ -1,5 +1,7 @@
 """Documents on PostgreSQL."""
 
+from datetime import datetime
+
 from django.db import IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -8,13 +10,17 @@ from parlant_store.backends.documents import duplicate
 from parlant_store.backends.orm.connection import fetch, fetch_alone
 from parlant_store.backends.orm.documents import Documents, result
 from parlant_store.backends.orm.postgresql.filters import PostgreSQLRenderer
-from parlant_store.backends.orm.sessions import Time
+from parlant_store.backends.orm.sessions import Time, adapted
 from parlant_store.backends.rows import number_turn, promoted, upsert_turn
 from parlant_store.query import AllOf, Filter, In
 from parlant_store.types import PROMOTED, JSONObject, UpdateResult
 
 _COLUMNS = ", ".join(["%s::text"] * (1 + len(PROMOTED)))
 """The collection and the promoted fields, as parameters."""
+
+_SET_EXPIRY = (
+    "SELECT parlant_store_set_document_expiry(%s::text, %s::text, %s::timestamptz, %s::timestamptz)"
+)
 
 
 class PostgreSQLDocuments(Documents):
@@ -54,6 +60,19 @@ class PostgreSQLDocuments(Documents):
         if not rows:
             raise duplicate(collection, document)
         return codec.decode_document(rows[0][0])  # type: ignore[no-any-return]
+
+    def set_document_expiry(
+        self,
+        connection: BaseDatabaseWrapper,
+        collection: str,
+        document_id: str,
+        expires_at: datetime | None,
+        time: Time,
+    ) -> int:
+        names = (codec.to_column(collection), codec.to_column(document_id))
+        given = (*names, adapted(connection, expires_at), time.now)
+        ((count,),) = fetch(connection, _SET_EXPIRY, given)
+        return count  # type: ignore[no-any-return]
 
     def update_one(
         self,

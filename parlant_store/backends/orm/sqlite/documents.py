@@ -1,5 +1,7 @@
 """Documents on SQLite."""
 
+import json
+from datetime import datetime
 from math import floor
 from typing import Any
 
@@ -10,7 +12,8 @@ from parlant_store import codec
 from parlant_store.backends.documents import duplicate
 from parlant_store.backends.orm.connection import Row, fetch, write
 from parlant_store.backends.orm.documents import Documents, result
-from parlant_store.backends.orm.sessions import Time
+from parlant_store.backends.orm.sessions import LIVE, Time, adapted
+from parlant_store.backends.orm.sqlite.belonging import IN_KEYS, parts_of
 from parlant_store.backends.orm.sqlite.filters import SQLiteRenderer, prepare
 from parlant_store.backends.rows import promoted
 from parlant_store.query import AllOf, Filter, In
@@ -41,6 +44,28 @@ class SQLiteDocuments(Documents):
                 document = {**document, number: floor(highest) + 1}
             self.insert_one(connection, collection, document, time)
         return document
+
+    def set_document_expiry(
+        self,
+        connection: BaseDatabaseWrapper,
+        collection: str,
+        document_id: str,
+        expires_at: datetime | None,
+        time: Time,
+    ) -> int:
+        find = (
+            f"SELECT key FROM parlant_store_document WHERE collection = %s AND id = %s AND {LIVE}"
+        )
+        given = (codec.to_column(collection), codec.to_column(document_id), time.now)
+        update = (
+            "UPDATE parlant_store_document SET expires_at = %s"
+            f" WHERE key {IN_KEYS} AND {LIVE} RETURNING key"
+        )
+        with write(connection):
+            keys = [key for (key,) in fetch(connection, find, given)]
+            keys += parts_of(connection, keys)
+            ends = (adapted(connection, expires_at), json.dumps(keys), time.now)
+            return len(fetch(connection, update, ends))
 
     def update_one(
         self,

@@ -10,32 +10,17 @@ from parlant_store.backends.orm.connection import Row, fetch, write
 from parlant_store.backends.orm.filters import Sql
 from parlant_store.backends.orm.retention import RetentionRules
 from parlant_store.backends.orm.sessions import LIVE
+from parlant_store.backends.orm.sqlite.belonging import (
+    IN_KEYS,
+    IS_OF_SESSIONS,
+    PARTS,
+    WHOLE,
+    names_of,
+    parts_of,
+)
 from parlant_store.backends.retention import Place, Sweep
 from parlant_store.backends.rows import due, name_of
 from parlant_store.types import ExpiredDocument, ExpiredSession
-
-_NAMES = (
-    "WITH RECURSIVE names (name) AS (SELECT min(collection) FROM parlant_store_document"
-    " UNION ALL SELECT (SELECT min(collection) FROM parlant_store_document"
-    " WHERE collection > name) FROM names WHERE name IS NOT NULL)"
-    " SELECT name FROM names WHERE name IS NOT NULL"
-)
-_IS_OF_SESSIONS = "substr({}, -8) = 'sessions'"
-# Whether the collection {0} begins as {1}, a collection of sessions, does before "sessions".
-_IS_BESIDE = "substr({0}, 1, length({1}) - 8) = substr({1}, 1, length({1}) - 8)"
-# The documents that belong to the Parlant session d, and the session that d belongs to.
-_PARTS = (
-    "json_each(%s) name CROSS JOIN parlant_store_document part"
-    " ON part.collection = name.value AND part.session_id = d.id AND part.key <> d.key"
-    f" AND {_IS_BESIDE.format('name.value', 'd.collection')}"
-)
-_WHOLE = (
-    "json_each(%s) name CROSS JOIN parlant_store_document s"
-    " ON s.collection = name.value AND s.id = d.session_id AND s.key <> d.key"
-    f" AND {_IS_OF_SESSIONS.format('name.value')}"
-    f" AND {_IS_BESIDE.format('d.collection', 'name.value')}"
-)
-_IN_KEYS = "IN (SELECT value FROM json_each(%s))"
 
 
 class _Page(NamedTuple):
@@ -58,7 +43,7 @@ class SQLiteRetention(RetentionRules):
         with write(connection):
             keys, place = _step(connection, sweep, after)
             if sweep.documents:
-                keys += _parts(connection, keys)
+                keys += parts_of(connection, keys)
                 _delete(connection, "parlant_store_document", "key", keys)
                 return Expired([], len(keys)), place
             rows = _sessions(connection, keys)
@@ -73,11 +58,11 @@ class SQLiteRetention(RetentionRules):
         if not sweep.documents:
             return due(sweep.documents, _sessions(connection, keys)), place
         if sweep.rule is not None:
-            keys += _parts(connection, keys)
+            keys += parts_of(connection, keys)
         sql = (
             "SELECT key, collection, CASE WHEN instr(id, char(1) || char(3)) > 0"
             " THEN json_extract(data, '$.id') ELSE id END"
-            f" FROM parlant_store_document WHERE key {_IN_KEYS}"
+            f" FROM parlant_store_document WHERE key {IN_KEYS}"
         )
         return due(sweep.documents, fetch(connection, sql, (json.dumps(keys),))), place
 
@@ -161,46 +146,31 @@ def _condition(connection: BaseDatabaseWrapper, sweep: Sweep) -> Sql:
 
 def _is_whole(connection: BaseDatabaseWrapper, sweep: Sweep) -> tuple[list[str], list[Any]]:
     """What keeps the documents of a Parlant session together."""
-    names = _names(connection)
+    names = names_of(connection)
     parts: list[str] = []
     params: list[Any] = []
     if sweep.written is not None:
         parts.append(
-            f"NOT ({_IS_OF_SESSIONS.format('d.collection')}"
-            f" AND EXISTS (SELECT 1 FROM {_PARTS} WHERE part.updated_at > %s))"
+            f"NOT ({IS_OF_SESSIONS.format('d.collection')}"
+            f" AND EXISTS (SELECT 1 FROM {PARTS} WHERE part.updated_at > %s))"
         )
         params += [names, connection.ops.adapt_datetimefield_value(sweep.written)]
     if sweep.collection is None:
         parts += [
             "substr(d.collection, -8) <> 'metadata'",
-            f"NOT EXISTS (SELECT 1 FROM {_WHOLE})",
+            f"NOT EXISTS (SELECT 1 FROM {WHOLE})",
         ]
         params.append(names)
     return parts, params
 
 
-def _names(connection: BaseDatabaseWrapper) -> str:
-    return json.dumps([name for (name,) in fetch(connection, _NAMES)])
-
-
-def _parts(connection: BaseDatabaseWrapper, keys: list[int]) -> list[int]:
-    """The documents that belong to the Parlant sessions among those of ``keys``."""
-    sql = (
-        f"SELECT DISTINCT part.key FROM parlant_store_document d CROSS JOIN {_PARTS}"
-        f" WHERE d.key {_IN_KEYS} AND {_IS_OF_SESSIONS.format('d.collection')}"
-    )
-    found = fetch(connection, sql, (_names(connection), json.dumps(keys)))
-    already = set(keys)
-    return [key for (key,) in found if key not in already]
-
-
 def _sessions(connection: BaseDatabaseWrapper, keys: list[int]) -> list[Row]:
     sql = (
         "SELECT key, namespace, session_id, full_names, item_count"
-        f" FROM parlant_store_session WHERE key {_IN_KEYS}"
+        f" FROM parlant_store_session WHERE key {IN_KEYS}"
     )
     return fetch(connection, sql, (json.dumps(keys),))
 
 
 def _delete(connection: BaseDatabaseWrapper, table: str, column: str, keys: list[int]) -> None:
-    fetch(connection, f"DELETE FROM {table} WHERE {column} {_IN_KEYS}", (json.dumps(keys),))
+    fetch(connection, f"DELETE FROM {table} WHERE {column} {IN_KEYS}", (json.dumps(keys),))
