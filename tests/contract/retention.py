@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from parlant_store import signals
-from parlant_store.exceptions import InvalidInput, InvalidLimit, InvalidName
+from parlant_store.exceptions import DuplicateDocument, InvalidInput, InvalidLimit, InvalidName
 from parlant_store.types import (
     DocumentInfo,
     ExpiredDocument,
@@ -121,6 +121,19 @@ class RetentionContract(Timed):
         assert store.get_document("c", "a") is None
         store.insert_one("c", {"id": "a", "anew": True})
         assert store.get_document("c", "a").expires_at is None
+
+    @pytest.mark.parametrize("upsert", [False, True])
+    def test_what_has_expired_gives_its_id_away(self, store, clock, upsert):
+        for name in ("a", "b", "c"):
+            store.insert_one("c", {"id": name, "of": name})
+        store.set_document_expiry("c", "a", clock())
+        where = {"id": {"$eq": "b"}}
+        assert store.update_one("c", where, {"id": "a"}, upsert=upsert).matched
+        assert store.get_document("c", "a").document == {"id": "a", "of": "b"}
+        with pytest.raises(DuplicateDocument):
+            store.update_one("c", {"id": {"$eq": "a"}}, {"id": "c"}, upsert=upsert)
+        assert ids_of(store, "c") == ["a", "c"]
+        assert removed(store) == (0, 0)
 
     def test_documents_end_with_their_parlant_session(self, store, clock):
         for name in ("one", "two"):

@@ -170,6 +170,12 @@ class Documents(ABC):
         )
         return [codec.unescape(name) for (name,) in fetch(connection, sql, (time.now,))]
 
+    def _make_room(self, collection: str, columns: dict[str, Any], time: Time) -> Sql:
+        """Remove the document whose time has come and which has the id that is to be taken."""
+        sql = "DELETE FROM parlant_store_document WHERE collection = %s AND id = %s"
+        params = [codec.to_column(collection), columns.get("id"), time.now]
+        return f"{sql} AND expires_at <= %s RETURNING key", params
+
     def _insert(self, source: str) -> str:
         """An insertion from ``source``; a document whose time has come makes room for it."""
         return (

@@ -139,6 +139,8 @@ begin
     end if;
     v_key := parlant_store_lock_one(p_collection, p_filter, p_now);
     if v_key is not null then
+        delete from parlant_store_document
+            where collection = p_collection and id = p_columns ->> 'id' and expires_at <= p_now;
         update parlant_store_document d set
             data = d.data || p_document::jsonb,
             updated_at = p_now,

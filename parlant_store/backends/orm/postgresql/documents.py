@@ -87,12 +87,19 @@ class PostgreSQLDocuments(Documents):
         columns = promoted(params)
         sets = "".join(f", {column} = %s" for column in columns)
         # The lock waits for other writers, so that the merge begins from what they left.
-        sql = (
-            f"WITH target AS ({target} FOR UPDATE), updated AS ("
-            f"UPDATE parlant_store_document d SET data = d.data || %s::jsonb, updated_at = %s{sets}"
-            " FROM target WHERE d.key = target.key RETURNING d.data)"
-        )
+        sql, beside = f"WITH target AS ({target} FOR UPDATE)", ""
         values = [codec.encode_document(params, "document"), time.now, *columns.values()]
+        if columns.get("id") is not None:
+            # What is counted before the update is gone before it.
+            freed, freed_params = self._make_room(collection, columns, time)
+            sql += f", freed AS ({freed})"
+            beside = " CROSS JOIN (SELECT count(*) FROM freed) AS counted"
+            values = [*freed_params, *values]
+        sql += (
+            ", updated AS (UPDATE parlant_store_document d"
+            f" SET data = d.data || %s::jsonb, updated_at = %s{sets}"
+            f" FROM target{beside} WHERE d.key = target.key RETURNING d.data)"
+        )
         rows = "SELECT TRUE, data FROM updated"
         if upsert:
             source = f"SELECT {self._typed_values} WHERE NOT EXISTS (SELECT FROM target)"

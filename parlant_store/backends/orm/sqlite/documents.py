@@ -92,6 +92,8 @@ class SQLiteDocuments(Documents):
                 f"UPDATE parlant_store_document SET data = %s, updated_at = %s{sets} WHERE key = %s"
             )
             merged = codec.encode_document(document, "document")
+            if columns.get("id") is not None:
+                fetch(connection, *self._make_room(collection, columns, time))
             try:
                 fetch(connection, sql, (merged, time.now, *columns.values(), key), prepare=None)
             except IntegrityError as exc:
