@@ -5,6 +5,7 @@ import html as markup
 import re
 from datetime import timedelta
 
+import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
@@ -36,6 +37,11 @@ def page(row, **params):
 
 
 def get(client, url):
+    """The page; names in it are whole, which may be broken on the screen."""
+    return sent(client, url).replace("<wbr>", "")
+
+
+def sent(client, url):
     response = client.get(url)
     assert response.status_code == 200, (url, response.status_code)
     return response.content.decode()
@@ -87,6 +93,12 @@ def superuser():
     client = Client()
     client.force_login(User.objects.create_superuser("root"))
     return client
+
+
+@pytest.fixture
+def client(store):
+    """That of somebody who may do everything."""
+    return superuser()
 
 
 def bulk(count, **fields):

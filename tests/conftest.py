@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.core.management.color import no_style
 from django.db import connection
+from pytest_django.plugin import DjangoDbBlocker
 
 from parlant_store import stores
 from parlant_store.backends.base import BaseBackend
@@ -27,6 +29,10 @@ OTHERS = {"sqlite3": ["postgresql", "supabase"], "postgresql": ["sqlite", "brows
 # Tests of the other database's own ways belong to the other run. Pages are looked at in one of
 # them: they are the same on both.
 collect_ignore = [str(Path(__file__).parent / other) for other in OTHERS]
+
+
+KEPT = {"django_content_type", "auth_permission"}
+"""Tables that tests leave as migrations left them."""
 
 
 def pytest_report_header() -> str:
@@ -48,6 +54,20 @@ def _threads_end_before_the_database(
         stores.forget()
     yield
     stores.close_all()
+
+
+@pytest.fixture
+def transactional_db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Tables that every thread sees, empty again afterwards.
+
+    Django's own flush makes content types and permissions anew after each test, which takes most
+    of its time; here they stay.
+    """
+    with django_db_blocker.unblock():
+        yield
+        ops = connection.ops
+        tables = set(connection.introspection.django_table_names(only_existing=True)) - KEPT
+        ops.execute_sql_flush(ops.sql_flush(no_style(), sorted(tables)))
 
 
 @pytest.fixture

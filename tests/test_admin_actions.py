@@ -13,8 +13,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from parlant_store.admin.actions import log as action_log
+from parlant_store.admin.actions.chosen import MOST
 from parlant_store.admin.actions.confirming import heard_keys, said_keys
-from parlant_store.admin.actions.lives import MOST
 from parlant_store.models import Document, Session
 from tests.admin_actions import (
     DAY,
@@ -35,6 +35,7 @@ from tests.admin_actions import (
     told,
 )
 from tests.admin_pages import LONG, SCRIPT, bulk, get, listing, message, page, superuser, viewer
+from tests.admin_pages import client as client
 
 NEEDS = {
     "expire": "expire",
@@ -45,11 +46,6 @@ NEEDS = {
     "remove": "delete",
 }
 BOTH = ["expire", "extend", "keep", "export", "remove"]
-
-
-@pytest.fixture
-def client(store):
-    return superuser()
 
 
 # Choosing

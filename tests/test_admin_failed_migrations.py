@@ -15,15 +15,11 @@ from parlant_store.backends.orm import OrmBackend
 from parlant_store.exceptions import StoreUnavailable
 from parlant_store.models import Document
 from tests.admin_documents import one, owned
-from tests.admin_pages import get, listing, page, superuser, viewer
+from tests.admin_pages import client as client
+from tests.admin_pages import get, listing, page, viewer
 from tests.test_parlant_opening import Loader, note, opened
 
 FAILED = "p_notes_failed_migrations"
-
-
-@pytest.fixture
-def client(store):
-    return superuser()
 
 
 # Failed migrations
@@ -159,6 +155,17 @@ def test_strange_originals_come_back_as_they_were(client, store):
     found = list(store.find("p").documents)
     assert len(found) == 3
     assert all(original in found for original in strange)
+
+
+def test_the_log_names_what_was_put_back_as_people_read_it(client, store):
+    original = {"id": "\ud800", "text": "x"}
+    store.insert_one(
+        f"p{opening.FAILED}", {"id": "f", "collection": "p", "reason": "r", "document": original}
+    )
+    ask(client, *Document.objects.all(), confirmed="yes")
+    (entry,) = LogEntry.objects.all()
+    assert entry.object_repr == "p/\ufffd"
+    assert entry.change_message == "Put back to be migrated again."
 
 
 def test_all_that_a_list_shows_are_retried_in_batches(client, store, monkeypatch):

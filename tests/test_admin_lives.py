@@ -25,13 +25,8 @@ from tests.admin_actions import (
     sessions,
     told,
 )
-from tests.admin_pages import listing, superuser
-
-
-@pytest.fixture
-def client(store):
-    return superuser()
-
+from tests.admin_pages import client as client
+from tests.admin_pages import listing
 
 # Expiring and what undoes it
 
@@ -143,6 +138,18 @@ def test_a_store_that_moves_ends_by_itself_is_named(client, store, settings):
     settings.PARLANT_STORES = {"default": {"OPTIONS": {"ttl_seconds": 60}}}
     assert note in sentences(ask(client, "keep", row))
     assert note not in sentences(ask(client, "expire", row))
+
+
+def test_a_wrong_setting_hides_no_store_after_it(client, store, settings):
+    row = made(store, "session")
+    settings.PARLANT_STORES = {
+        "wrong": {"OPTIONS": {"using": "nowhere"}},
+        "right": {"OPTIONS": {"ttl_seconds": 60}},
+    }
+    note = "The store moves the end of a session at each write: the next one moves it again."
+    assert note in sentences(ask(client, "keep", row))
+    settings.PARLANT_STORES = "wrong"
+    assert note not in sentences(ask(client, "keep", row))
 
 
 def test_what_an_action_is_not_for_is_counted_apart(client, store):

@@ -103,7 +103,9 @@ def test_a_store_that_is_not_there_keeps_none_from_the_others(store):
     assert not Session.objects.exists()
 
 
-@pytest.mark.parametrize(("answer", "code", "left"), [("yes", 0, 0), ("y", 1, 3), ("", 1, 3)])
+@pytest.mark.parametrize(
+    ("answer", "code", "left"), [("yes", 0, 0), ("y", 1, 3), ("", 1, 3), ("\x04", 1, 3)]
+)
 def test_a_person_is_asked(store, answer, code, left):
     fill(store, "ada", "ada")
     ours, theirs = pty.openpty()
@@ -115,6 +117,7 @@ def test_a_person_is_asked(store, answer, code, left):
     assert process.returncode == code
     assert "default: 3 sessions, 30 items, 18 documents" in told
     assert "Everything of 'ada'" in said
+    assert "Traceback" not in told
     assert Session.objects.count() == left
 
 

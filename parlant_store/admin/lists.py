@@ -8,6 +8,7 @@ from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 
@@ -107,6 +108,16 @@ class StoreAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def subtitle(self, row: Any) -> str | None:
         return cut(column_name(str(row)))
+
+    def page_url(self, model: type[Model], key: int) -> str:
+        """The page of a row, in this admin."""
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
+        return reverse(name, args=[key], current_app=self.admin_site.name)
+
+    def list_url(self, model: type[Model], **query: str) -> str:
+        """The list of ``model``, in this admin, narrowed by ``query``."""
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"
+        return reverse(name, query=query or None, current_app=self.admin_site.name)
 
     def may_view(self, request: HttpRequest, model: type[Model]) -> bool:
         """Whether this person may see ``model`` in this admin too."""

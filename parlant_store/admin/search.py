@@ -2,11 +2,10 @@
 
 import re
 
-from django.db import connections, router
 from django.db.models import Model, Q
 
 from parlant_store import codec
-from parlant_store.admin.text import model_field
+from parlant_store.admin.stepping import first_values
 from parlant_store.models import Session
 
 COUNTED = 10_000
@@ -19,26 +18,13 @@ SLASHES = 50
 """How many slashes of a search may part the place from the name."""
 
 
-def _places(model: type[Model], place: str) -> list[str]:
-    """The values of the column that leads an index, by one step into it for each of them."""
-    table, column = model._meta.db_table, model_field(model, place).column
-    sql = (
-        f"WITH RECURSIVE places (place) AS (SELECT min({column}) FROM {table} UNION ALL"
-        f" SELECT (SELECT min({column}) FROM {table} WHERE {column} > place) FROM places"
-        " WHERE place IS NOT NULL) SELECT place FROM places WHERE place IS NOT NULL LIMIT %s"
-    )
-    with connections[router.db_for_read(model)].cursor() as cursor:
-        cursor.execute(sql, (PLACES + 1,))
-        return [value for (value,) in cursor.fetchall()]
-
-
 def named(model: type[Model], place: str, name: str, term: str) -> list[Q]:
     """Conditions that find ``term`` as a ``name`` in any ``place``, or as place/name.
 
     The unique index on both columns serves them.
     """
     anywhere, within = Q((name, codec.to_column(term))), Q()
-    places = _places(model, place)
+    places = first_values(model, place, PLACES + 1)
     if len(places) <= PLACES:
         anywhere &= Q((f"{place}__in", places))
     for slash in list(re.finditer("/", term))[:SLASHES]:

@@ -1,4 +1,4 @@
-"""Which stores a command works on."""
+"""Which stores a command works on, and about whom."""
 
 from typing import Any
 
@@ -20,6 +20,11 @@ def add_store_argument(parser: CommandParser) -> None:
     )
 
 
+def add_person_arguments(parser: CommandParser) -> None:
+    parser.add_argument("--user", required=True, metavar="ID", help="The person's id.")
+    add_store_argument(parser)
+
+
 def chosen(options: dict[str, Any]) -> list[str]:
     """The aliases that ``--store`` names, or all; raises CommandError for one that is unknown."""
     try:
@@ -38,7 +43,8 @@ def chosen(options: dict[str, Any]) -> list[str]:
 class Attempt:
     """Work on one store, whose failure does not keep the command from the others.
 
-    ``error`` is what went wrong, in words; None: nothing.
+    ``error`` is what went wrong, in words; None: nothing. A wrong argument would be wrong for
+    each of them: it raises CommandError.
     """
 
     def __init__(self, alias: str) -> None:
@@ -53,9 +59,9 @@ class Attempt:
         return stores[self.alias]
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> bool:
-        if isinstance(error, InvalidInput) or not isinstance(
-            error, (StoreError, ImproperlyConfigured)
-        ):
+        if isinstance(error, InvalidInput):
+            raise CommandError(str(error)) from error
+        if not isinstance(error, (StoreError, ImproperlyConfigured)):
             return False
         self.error = str(error) or type(error).__name__
         return True

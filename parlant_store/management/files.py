@@ -1,4 +1,4 @@
-"""Files that hold what only their owner should read."""
+"""Files that take their names once they are whole."""
 
 import os
 import secrets
@@ -9,19 +9,27 @@ from typing import TextIO
 
 from django.core.management.base import CommandError
 
+PRIVATE = 0o600
+"""The mode of what only its owner should read."""
+
+USUAL = 0o666
+"""The mode of any file, of which the umask takes away."""
+
 
 @contextmanager
-def private_file(name: str) -> Iterator[TextIO]:
-    """A file to write, of mode 0600, which takes its name once all is written.
+def whole_file(name: str | Path, mode: int) -> Iterator[TextIO]:
+    """A file to write; until all is written, what has its name is as it was.
 
     Raises CommandError where it cannot be written.
     """
-    path = Path(name).resolve()
-    unfinished = path.with_name(f".parlant_store.{secrets.token_hex(8)}")
     try:
+        path = Path(name).resolve()
+        unfinished = path.with_name(f".parlant_store.{secrets.token_hex(8)}")
+        if not path.parent.is_dir():
+            raise NotADirectoryError(f"there is no folder {path.parent}")
         if path.exists() and not path.is_file():
             raise OSError("it is no file")
-        descriptor = os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        descriptor = os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
         try:
             with open(descriptor, "w", encoding="utf-8", newline="\n") as file:
                 yield file

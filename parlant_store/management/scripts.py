@@ -1,12 +1,11 @@
 """What the commands that print SQL for Supabase have in common."""
 
-import os
-import secrets
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandParser
 
+from parlant_store.management.files import USUAL, whole_file
 from parlant_store.sql.supabase.access import POLICIES, SESSIONS_COLLECTION
 
 
@@ -53,25 +52,7 @@ class ScriptCommand(BaseCommand):
 
 
 def written(path: Path, script: str) -> str:
-    """The path, of a file that holds the whole script; until then it is as it was."""
-    try:
-        _write(path.resolve(), script)
-    except OSError as exc:
-        raise CommandError(f"{path} cannot be written: {exc.strerror or exc}") from exc
+    """The path, of a file that holds the script."""
+    with whole_file(path, USUAL) as file:
+        file.write(script)
     return str(path)
-
-
-def _write(path: Path, script: str) -> None:
-    if not path.parent.is_dir():
-        raise NotADirectoryError(f"there is no folder {path.parent}")
-    if path.exists() and not path.is_file():
-        raise OSError("it is no file")
-    unfinished = path.with_name(f".parlant_store.{secrets.token_hex(8)}")
-    try:
-        with unfinished.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(script)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,17 +9,15 @@ from uuid import UUID
 import httpx
 import psycopg
 import pytest
-from django.core.management import CommandError, call_command
-from django.db import connection, connections
+from django.core.management import CommandError
 from postgrest.exceptions import APIError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
-from supabase import Client, ClientOptions, create_client
+from supabase import Client
 
 from parlant_store.backends.orm import OrmBackend
 from parlant_store.backends.rows import promoted
-from parlant_store.backends.supabase import SupabaseBackend
 from parlant_store.exceptions import DuplicateDocument
 from parlant_store.models import Document
 from parlant_store.sql.supabase.access import POLICIES
@@ -29,10 +26,14 @@ from parlant_store.sql.supabase.schema import identifier, tables_sql
 from parlant_store.types import PROMOTED
 from tests.contract.documents import DocumentContract
 from tests.contract.sessions import IDS, MakeStore
-from tests.supabase.conftest import django_dsn
+from tests.supabase.catalogs import differences, everything
+from tests.supabase.conftest import client_of, django_dsn, stores_on
+from tests.supabase.databases import ODD, Database, aliased, connected, emitted, new_database
+from tests.supabase.databases import database as database
+from tests.supabase.databases import migrate as migrate
+from tests.supabase.databases import project as project
 from tests.supabase.linter import findings
-from tests.supabase.stack import Stack, roles_sql, supabase
-from tests.supabase.test_sql import ODD, connected, differences, emitted, everything, new_database
+from tests.supabase.stack import Stack, supabase
 
 SESSIONS, EVENTS = "parlant_sessions_sessions", "parlant_sessions_events"
 NAMED = ("c", "other", SESSIONS, EVENTS)
@@ -40,23 +41,7 @@ DEFAULT = "parlant_store_document_default"
 TABLES = ("document", "session", "session_item", "request")
 A, B = str(UUID(int=10)), str(UUID(int=11))
 
-Database = psycopg.Connection[Any]
 Row = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def project() -> Iterator[str]:
-    """A database as every project of Supabase begins."""
-    with new_database("template1") as name:
-        with connected(name) as database:
-            database.execute(roles_sql())
-        yield name
-
-
-@pytest.fixture
-def database(project: str) -> Iterator[Database]:
-    with new_database(project) as name, connected(name) as database:
-        yield database
 
 
 @pytest.fixture(scope="module")
@@ -67,17 +52,23 @@ def running(project: str) -> Iterator[Stack]:
             yield stack
 
 
+@pytest.fixture(scope="module")
+def cleaner(running: Stack) -> Iterator[Database]:
+    with connected(database_of(running)) as database:
+        yield database
+
+
 @pytest.fixture
-def stack(running: Stack) -> Iterator[Stack]:
+def stack(running: Stack, cleaner: Database) -> Iterator[Stack]:
     """With empty tables, and without the indexes that a test makes."""
     yield running
-    with connected(database_of(running)) as database:
-        database.execute(f"truncate {', '.join(f'parlant_store_{table}' for table in TABLES)}")
-        for (index,) in database.execute(
-            "select oid::regclass from pg_class where relkind = 'I'"
-            " and relname ~ '^parlant_store_doc_[ux]_'"
-        ).fetchall():
-            database.execute(f"drop index {index}")
+    for table in TABLES:
+        cleaner.execute(f"delete from parlant_store_{table}")
+    for (index,) in cleaner.execute(
+        "select oid::regclass from pg_class where relkind = 'I'"
+        " and relname ~ '^parlant_store_doc_[ux]_'"
+    ).fetchall():
+        cleaner.execute(f"drop index {index}")
 
 
 @pytest.fixture
@@ -92,16 +83,8 @@ def database_of(stack: Stack) -> str:
 
 @pytest.fixture
 def make_store(stack: Stack) -> Iterator[MakeStore]:
-    stores: list[SupabaseBackend] = []
-
-    def make(**options: Any) -> SupabaseBackend:
-        given = {"url": stack.url, "key": stack.service_key, "alias": "test"} | options
-        stores.append(SupabaseBackend(**given))
-        return stores[-1]
-
-    yield make
-    for store in stores:
-        store.close()
+    with stores_on(stack) as make:
+        yield make
 
 
 class TestPartitionedDocuments(DocumentContract):
@@ -122,18 +105,9 @@ EMPTY = dict.fromkeys(PROMOTED)
 
 
 @pytest.fixture
-def http() -> Iterator[httpx.Client]:
-    with httpx.Client() as client:
-        yield client
-
-
-@pytest.fixture
 def client(stack: Stack, http: httpx.Client) -> Callable[..., Client]:
     def make(key: str = stack.service_key, user: str | None = None) -> Client:
-        options = ClientOptions(httpx_client=http, postgrest_client_retry=False)
-        if user is not None:
-            options.headers["Authorization"] = f"Bearer {stack.user_token(user)}"
-        return create_client(stack.url, key, options)
+        return client_of(stack, http, key, None if user is None else stack.user_token(user))
 
     return make
 
@@ -322,27 +296,6 @@ def orm(stack: Stack, django_db_blocker: Any) -> Iterator[OrmBackend]:
         store = OrmBackend("orm", using=alias)
         yield store
         store.close()
-
-
-@pytest.fixture
-def migrate(django_db_blocker: Any) -> Callable[..., None]:
-    """Runs Django's migrations of the app on a database."""
-
-    def run(database: Database, **options: Any) -> None:
-        with aliased(database.info.dbname) as alias, django_db_blocker.unblock():
-            call_command("migrate", "parlant_store", database=alias, verbosity=0, **options)
-
-    return run
-
-
-@contextmanager
-def aliased(name: str) -> Iterator[str]:
-    connections.databases[name] = connection.settings_dict | {"NAME": name}
-    try:
-        yield name
-    finally:
-        connections[name].close()
-        del connections[name], connections.databases[name]
 
 
 # Who sees what

@@ -1,22 +1,19 @@
 """Who may do what under each policy, asked of PostgreSQL as the Data API asks."""
 
 import json
-import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from io import StringIO
-from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection, connections
+from django.db import connection
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
 from psycopg.errors import InsufficientPrivilege, NoDataFound
 from psycopg.types.json import Jsonb
 
@@ -28,6 +25,7 @@ from parlant_store.sql.supabase.access import POLICIES
 from parlant_store.sql.supabase.locking import lock_django_sql
 from parlant_store.sql.supabase.policies import SERVICE_ONLY, document_policies_sql, policies_sql
 from parlant_store.sql.supabase.schema import identifier, tables_sql
+from tests.supabase.databases import aliased, connected, new_database
 from tests.supabase.linter import RULES, Finding, findings
 from tests.supabase.stack import ROLES, roles_sql
 
@@ -37,7 +35,6 @@ ODD = 'Ten\'ant "x" 100% $$ {schema} \\'
 A, B = str(UUID(int=10)), str(UUID(int=11))
 NOW = datetime.now(UTC)
 SESSIONS, EVENTS = "parlant_sessions_sessions", "parlant_sessions_events"
-NUMBERS = count()
 
 Rows = list[tuple[Any, ...]]
 
@@ -133,25 +130,6 @@ def parameter(value: Any) -> Any:
     return Jsonb(value) if isinstance(value, dict) else value
 
 
-def connected(name: str, **given: Any) -> psycopg.Connection[Any]:
-    params = connection.get_connection_params()
-    known = {key: params[key] for key in ("user", "password", "host", "port") if params.get(key)}
-    return psycopg.connect(make_conninfo(dbname=name, **known | given), autocommit=True)
-
-
-@contextmanager
-def database(template: str, *, owner: str) -> Iterator[str]:
-    name = f"parlant_store_policies_{os.getpid()}_{next(NUMBERS)}"
-    names = map(sql.Identifier, (name, template, owner))
-    with connected(connection.settings_dict["NAME"]) as server:
-        server.execute(sql.SQL("create database {} template {} owner {}").format(*names))
-        try:
-            yield name
-        finally:
-            drop = sql.SQL("drop database {} with (force)").format(sql.Identifier(name))
-            server.execute(drop)
-
-
 @pytest.fixture(scope="module")
 def template(django_db_setup: None, django_db_blocker: Any) -> Iterator[str]:
     """A project made before 2026, whose tables are Django's and are granted to everybody.
@@ -161,7 +139,7 @@ def template(django_db_setup: None, django_db_blocker: Any) -> Iterator[str]:
     with connected(connection.settings_dict["NAME"]) as server:
         server.execute(f"create role {PROJECT} login bypassrls password '{PROJECT}'")
         try:
-            with database("template1", owner=PROJECT) as name:
+            with new_database("template1", owner=PROJECT) as name:
                 with connected(name) as made:
                     made.execute(roles_sql())
                     made.execute(f"grant usage on schema auth to {PROJECT}")
@@ -170,52 +148,40 @@ def template(django_db_setup: None, django_db_blocker: Any) -> Iterator[str]:
                             f"alter default privileges for role {PROJECT} in schema public"
                             f" grant all on {kind} to {ROLES}"
                         )
-                with django_db_blocker.unblock():
-                    migrate(name)
+                with aliased(name, USER=PROJECT, PASSWORD=PROJECT), django_db_blocker.unblock():
+                    call_command("migrate", database=name, verbosity=0)
                 yield name
         finally:
             server.execute(f"drop role {PROJECT}")
 
 
-def migrate(name: str) -> None:
-    given = {"NAME": name, "USER": PROJECT, "PASSWORD": PROJECT}
-    connections.databases[name] = connection.settings_dict | given
-    try:
-        call_command("migrate", database=name, verbosity=0)
-    finally:
-        connections[name].close()
-        del connections[name], connections.databases[name]
+@contextmanager
+def new_project(template: str) -> Iterator[Project]:
+    with new_database(template, owner=PROJECT) as name, closing(Project(name)) as made:
+        yield made
 
 
 @pytest.fixture
 def project(template: str) -> Iterator[Project]:
-    with database(template, owner=PROJECT) as name:
-        made = Project(name)
-        try:
-            yield made
-        finally:
-            made.close()
+    with new_project(template) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
 def owned_database(template: str) -> Iterator[Project]:
     """The policy "owner", with what A, B and the service have."""
-    with database(template, owner=PROJECT) as name:
-        made = Project(name)
-        try:
-            made.use("owner")
-            for user, letter in ((A, "a"), (B, "b")):
-                made.add(user, f"of-{letter}", "one", "two")
-                made.insert(user, SESSIONS, {"id": f"talk-{letter}", "customer_id": user})
-                made.insert(user, EVENTS, {"id": f"event-{letter}", "session_id": f"talk-{letter}"})
-                made.insert(user, "notes", {"id": f"note-{letter}", "customer_id": user})
-                made.ask(user, "insert into parlant_store_request (id) values (%s)", uuid4())
-            made.add("service_role", "of-nobody", "one")
-            made.insert("service_role", "parlant_agents_metadata", {"id": "m", "version": "1"})
-            made.insert("service_role", "parlant_agents_agents", {"id": "agent"})
-            yield made
-        finally:
-            made.close()
+    with new_project(template) as made:
+        made.use("owner")
+        for user, letter in ((A, "a"), (B, "b")):
+            made.add(user, f"of-{letter}", "one", "two")
+            made.insert(user, SESSIONS, {"id": f"talk-{letter}", "customer_id": user})
+            made.insert(user, EVENTS, {"id": f"event-{letter}", "session_id": f"talk-{letter}"})
+            made.insert(user, "notes", {"id": f"note-{letter}", "customer_id": user})
+            made.ask(user, "insert into parlant_store_request (id) values (%s)", uuid4())
+        made.add("service_role", "of-nobody", "one")
+        made.insert("service_role", "parlant_agents_metadata", {"id": "m", "version": "1"})
+        made.insert("service_role", "parlant_agents_agents", {"id": "agent"})
+        yield made
 
 
 @pytest.fixture

@@ -6,167 +6,32 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from io import StringIO
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection, connections
-from psycopg import Connection, sql
-from psycopg.conninfo import make_conninfo
+from django.db import connection
+from psycopg import Connection
 
 from parlant_store.sql.supabase.access import POLICIES
 from parlant_store.sql.supabase.cron import job_name
 from parlant_store.sql.supabase.schema import identifier, literal, tables_sql
+from tests.supabase.catalogs import catalog, differences, everything
+from tests.supabase.databases import ODD, Database, connected, emitted, new_database
+from tests.supabase.databases import database as database
+from tests.supabase.databases import migrate as migrate
+from tests.supabase.databases import project as project
 from tests.supabase.stack import roles_sql
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-ODD = 'Ten\'ant "x" 100% $$ {schema} -- \\'
-NUMBERS = count()
-
-Database = Connection[Any]
-
-# Each lists what the schema %(schema)s has, save what Django notes of its migrations.
-STRUCTURE = {
-    "columns": """
-        select relname, relkind, relpersistence, reloptions, attnum, attname, attnotnull,
-            format_type(atttypid, atttypmod), attidentity, attgenerated, attstorage,
-            attcompression, collname, pg_get_expr(adbin, adrelid), col_description(c.oid, attnum)
-        from pg_class c join pg_attribute a on attrelid = c.oid
-        left join pg_attrdef d on adrelid = c.oid and adnum = attnum
-        left join pg_collation l on l.oid = attcollation
-        where relnamespace = to_regnamespace(quote_ident(%(schema)s)) and attnum > 0
-            and relkind <> 'i' and not attisdropped and relname not like 'django%%'""",
-    "sequences": """
-        select sequencename, data_type, start_value, min_value, max_value, increment_by, cycle,
-            cache_size
-        from pg_sequences where schemaname = %(schema)s and sequencename not like 'django%%'""",
-    "indexes": """
-        select indexdef, indisprimary, indisunique, indisvalid
-        from pg_indexes join pg_index on indexrelid = format('%%I.%%I', schemaname, indexname)
-            ::regclass where schemaname = %(schema)s and tablename not like 'django%%'""",
-    "constraints": """
-        select conrelid::regclass::text, conname, contype, pg_get_constraintdef(oid)
-        from pg_constraint where connamespace = to_regnamespace(quote_ident(%(schema)s))
-            and conrelid::regclass::text not like '%%django%%'""",
-    "functions": """
-        select pg_get_functiondef(oid) from pg_proc
-        where pronamespace = to_regnamespace(quote_ident(%(schema)s))""",
-    "triggers": """
-        select pg_get_triggerdef(t.oid) from pg_trigger t join pg_class c on c.oid = tgrelid
-        where relnamespace = to_regnamespace(quote_ident(%(schema)s)) and not tgisinternal""",
-    "types": """
-        select typname, typtype from pg_type
-        where typnamespace = to_regnamespace(quote_ident(%(schema)s))
-            and typname not like '%%django%%'""",
-}
-SECURITY = {
-    "relations": """
-        select relname, relacl::text, relrowsecurity, relforcerowsecurity, relreplident
-        from pg_class
-        where relnamespace = to_regnamespace(quote_ident(%(schema)s))
-            and relname not like 'django%%'""",
-    "functions": """
-        select oid::regprocedure::text, proacl::text, prosecdef from pg_proc
-        where pronamespace = to_regnamespace(quote_ident(%(schema)s))""",
-    "policies": "select p.* from pg_policies p where schemaname = %(schema)s",
-    "published": "select t.* from pg_publication_tables t where schemaname = %(schema)s",
-    "defaults": "select defaclrole, defaclnamespace, defaclacl::text from pg_default_acl",
-    "schemas": """
-        select nspname, nspacl::text from pg_namespace where nspname not like 'pg\\_%%'""",
-    "extensions": "select extname from pg_extension",
-    "functions everywhere": """
-        select pg_get_functiondef(oid), proacl::text from pg_proc
-        where prokind = 'f' and pronamespace not in (
-            'pg_catalog'::regnamespace, 'information_schema'::regnamespace)""",
-}
-
-
-def catalog(
-    database: Database, schema: str = "public", queries: dict[str, str] = STRUCTURE
-) -> dict[str, list[str]]:
-    """What the queries find, sorted."""
-    return {
-        name: sorted(map(repr, database.execute(query, {"schema": schema}).fetchall()))
-        for name, query in queries.items()
-    }
-
-
-def differences(one: dict[str, list[str]], other: dict[str, list[str]]) -> list[str]:
-    """What only one of the catalogs has."""
-    return sorted(f"{kind} {row}" for kind in one for row in set(one[kind]) ^ set(other[kind]))
-
-
-def everything(database: Database, schema: str = "public") -> dict[str, list[str]]:
-    return catalog(database, schema) | catalog(
-        database, schema, {f"security: {name}": query for name, query in SECURITY.items()}
-    )
-
-
-def emitted(*arguments: str, **options: Any) -> str:
-    """What the command prints; it must complain of nothing."""
-    out, err = StringIO(), StringIO()
-    call_command("supabase_sql", *arguments, stdout=out, stderr=err, **options)
-    assert err.getvalue() == "" or "open" in (*arguments, options.get("policy"))
-    return out.getvalue()
-
-
-@contextmanager
-def new_database(template: str) -> Iterator[str]:
-    """The name of a database that is a copy of ``template``; it is gone afterwards."""
-    name = f"parlant_store_sql_{os.getpid()}_{next(NUMBERS)}"
-    with connected(connection.settings_dict["NAME"]) as server:
-        names = map(sql.Identifier, (name, template))
-        server.execute(sql.SQL("create database {} template {}").format(*names))
-    try:
-        yield name
-    finally:
-        with connected(connection.settings_dict["NAME"]) as server:
-            drop = sql.SQL("drop database {} with (force)")
-            server.execute(drop.format(sql.Identifier(name)))
-
-
-def connected(name: str) -> Database:
-    given = connection.get_connection_params()
-    kept = ("user", "password", "host", "port", "sslmode")
-    known = {key: given[key] for key in kept if given.get(key)}
-    return psycopg.connect(make_conninfo(dbname=name, **known), autocommit=True)
 
 
 @pytest.fixture
-def migrate(django_db_blocker: Any) -> Callable[..., None]:
-    """Runs Django's migrations of the app on a database."""
-
-    def run(database: Database, **options: Any) -> None:
-        alias = database.info.dbname
-        connections.databases[alias] = connection.settings_dict | {"NAME": alias}
-        try:
-            with django_db_blocker.unblock():
-                call_command("migrate", "parlant_store", database=alias, verbosity=0, **options)
-        finally:
-            connections[alias].close()
-            del connections[alias], connections.databases[alias]
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def project() -> Iterator[str]:
-    """A database as every project of Supabase begins."""
-    with new_database("template1") as name:
-        with connected(name) as database:
-            database.execute(roles_sql())
-        yield name
-
-
-@pytest.fixture
-def empty(project: str) -> Iterator[Database]:
-    with new_database(project) as name, connected(name) as database:
-        yield database
+def empty(database: Database) -> Database:
+    return database
 
 
 @pytest.fixture

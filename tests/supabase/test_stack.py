@@ -7,8 +7,8 @@ import httpx
 import psycopg
 import pytest
 from postgrest import APIError, CountMethod
-from supabase import Client, ClientOptions, create_client
 
+from tests.supabase.conftest import client_of
 from tests.supabase.stack import Stack, executable
 
 
@@ -29,19 +29,6 @@ def _healed(stack: Stack) -> Iterator[None]:
     stack.gateway.heal()
 
 
-@pytest.fixture
-def http() -> Iterator[httpx.Client]:
-    with httpx.Client() as client:
-        yield client
-
-
-def client(stack: Stack, http: httpx.Client, key: str, token: str | None = None) -> Client:
-    options = ClientOptions(httpx_client=http, postgrest_client_retry=False)
-    if token is not None:
-        options.headers["Authorization"] = f"Bearer {token}"
-    return create_client(stack.url, key, options)
-
-
 def count(stack: Stack) -> int:
     with psycopg.connect(stack.dsn) as connection:
         (found,) = connection.execute("select count(*) from notes").fetchone() or (0,)
@@ -52,7 +39,7 @@ def count(stack: Stack) -> int:
 def test_both_kinds_of_secret_keys_are_the_service(
     stack: Stack, http: httpx.Client, table: str, name: str
 ) -> None:
-    service = client(stack, http, getattr(stack, name))
+    service = client_of(stack, http, getattr(stack, name))
     assert service.table(table).insert({"id": 1}).execute().data == [{"id": 1, "owner": None}]
     assert service.table(table).select("id").execute().data == [{"id": 1}]
     assert stack.gateway.requests[-1] == ("GET", "/rest/v1/notes?select=id")
@@ -62,7 +49,7 @@ def test_both_kinds_of_secret_keys_are_the_service(
 def test_both_kinds_of_public_keys_are_anon(
     stack: Stack, http: httpx.Client, table: str, name: str
 ) -> None:
-    anon = client(stack, http, getattr(stack, name))
+    anon = client_of(stack, http, getattr(stack, name))
     assert anon.table(table).select("id").execute().data == []  # open, as in old projects
     with psycopg.connect(stack.dsn, autocommit=True) as connection:
         connection.execute("revoke all on notes from anon")
@@ -74,7 +61,7 @@ def test_both_kinds_of_public_keys_are_anon(
 def test_a_user_is_known_to_the_database(stack: Stack, http: httpx.Client, table: str) -> None:
     sub = str(uuid.uuid4())
     for key in (stack.anon_key, stack.publishable_key):
-        user = client(stack, http, key, stack.user_token(sub))
+        user = client_of(stack, http, key, stack.user_token(sub))
         row = {"id": len(stack.gateway.requests)}
         assert user.table(table).insert(row).execute().data == [row | {"owner": sub}]
 
@@ -86,13 +73,13 @@ def test_expired_and_forged_tokens_are_refused(
     forged = stack.sign({"role": "service_role"}, secret="another secret of enough characters")
     for token, said in ((expired, "JWT expired"), (forged, "JWSError")):
         with pytest.raises(APIError, match=said):
-            client(stack, http, stack.anon_key, token).table(table).select("id").execute()
+            client_of(stack, http, stack.anon_key, token).table(table).select("id").execute()
 
 
 @pytest.mark.parametrize("key", ["sb_secret_of_nobody", "eyJhbGciOiJIUzI1NiJ9.e30.x"])
 def test_unknown_keys_are_refused(stack: Stack, http: httpx.Client, key: str) -> None:
     with pytest.raises(APIError, match="Invalid API key"):
-        client(stack, http, key).table("notes").select("id").execute()
+        client_of(stack, http, key).table("notes").select("id").execute()
 
 
 def test_a_key_is_needed_and_other_paths_are_not_there(stack: Stack, http: httpx.Client) -> None:
@@ -105,7 +92,7 @@ def test_a_key_is_needed_and_other_paths_are_not_there(stack: Stack, http: httpx
 
 
 def test_long_answers_are_cut(stack: Stack, http: httpx.Client, table: str) -> None:
-    service = client(stack, http, stack.service_key)
+    service = client_of(stack, http, stack.service_key)
     service.table(table).insert([{"id": n} for n in range(1100)]).execute()
     assert len(service.table(table).select("id").execute().data) == 1000
     head = service.table(table).select("id", count=CountMethod.exact, head=True).execute()
@@ -113,7 +100,7 @@ def test_long_answers_are_cut(stack: Stack, http: httpx.Client, table: str) -> N
 
 
 def test_a_dropped_answer_was_done(stack: Stack, http: httpx.Client, table: str) -> None:
-    service = client(stack, http, stack.service_key)
+    service = client_of(stack, http, stack.service_key)
     stack.gateway.drop_answers(1)
     with pytest.raises(httpx.RemoteProtocolError):
         service.table(table).insert({"id": 1}).execute()
@@ -123,7 +110,7 @@ def test_a_dropped_answer_was_done(stack: Stack, http: httpx.Client, table: str)
 
 
 def test_a_refused_request_was_not_done(stack: Stack, http: httpx.Client, table: str) -> None:
-    service = client(stack, http, stack.service_key)
+    service = client_of(stack, http, stack.service_key)
     stack.gateway.refuse(1)
     with pytest.raises(httpx.RemoteProtocolError):
         service.table(table).insert({"id": 1}).execute()
@@ -151,7 +138,7 @@ def answered(stack: Stack, http: httpx.Client, table: str) -> bool:
 
 
 def test_long_urls_are_refused(stack: Stack, http: httpx.Client, table: str) -> None:
-    service = client(stack, http, stack.service_key)
+    service = client_of(stack, http, stack.service_key)
     with pytest.raises(APIError, match="Request-URI Too Large") as error:
         service.table(table).select("id").eq("id", "1" * 9000).execute()
     assert error.value.code == "414"
@@ -167,7 +154,7 @@ def test_a_late_request(stack: Stack, http: httpx.Client, table: str) -> None:
 
 
 def test_postgrest_may_go_and_come_back(stack: Stack, http: httpx.Client, table: str) -> None:
-    service = client(stack, http, stack.secret_key)
+    service = client_of(stack, http, stack.secret_key)
     service.table(table).insert({"id": 1}).execute()
     stack.stop_postgrest()
     with pytest.raises(APIError, match="name resolution failed"):

@@ -2,16 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from django.db import connections
 from django.db.models import OuterRef, QuerySet, Subquery
 
+from parlant_store.admin.actions.chosen import BATCH, Row
+from parlant_store.admin.batches import batches
 from parlant_store.admin.documents.links import SESSIONS
 from parlant_store.models import Document
-
-BATCH = 1_000
-"""How many sessions one statement names."""
 
 # By one step into an index for each collection, from the first whose name begins so.
 _BEGINNING = """
@@ -25,32 +24,13 @@ SELECT name FROM names WHERE substr(name, 1, %s) = %s
 """
 
 
-class Row(Protocol):
-    """A document; names are as columns keep them."""
-
-    @property
-    def place(self) -> str:
-        """Its collection."""
-
-    @property
-    def name(self) -> str | None: ...
-
-    @property
-    def beside(self) -> str | None:
-        """The session that it says."""
-
-
 def belonging(rows: Sequence[Row], using: str) -> Iterator[tuple[str, QuerySet[Any]]]:
     """Collections of sessions, with what belongs to those of ``rows`` that are in them."""
     for collection, ids in _sessions(rows).items():
         beside = _beginning(collection.removesuffix(SESSIONS), using)
-        for start in range(0, len(ids), BATCH):
-            yield (
-                collection,
-                Document.objects.using(using).filter(
-                    collection__in=beside, session_id__in=ids[start : start + BATCH]
-                ),
-            )
+        documents = Document.objects.using(using).filter(collection__in=beside)
+        for batch in batches(ids, BATCH):
+            yield collection, documents.filter(session_id__in=batch)
 
 
 def end_with_sessions(rows: Sequence[Row], using: str) -> int:

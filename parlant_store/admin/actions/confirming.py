@@ -8,10 +8,9 @@ from django.core.exceptions import SuspiciousOperation
 from django.forms import Form
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
-from django.urls import reverse
 from django.utils.functional import Promise
 
-from parlant_store.admin.actions.lives import MOST
+from parlant_store.admin.actions.chosen import MOST
 from parlant_store.admin.lists import StoreAdmin
 from parlant_store.admin.text import grouped
 
@@ -69,11 +68,7 @@ def page_of(admin: StoreAdmin, request: HttpRequest, keys: Sequence[int]) -> str
     """The page of the one that was chosen, for those who come from there."""
     if FROM_PAGE not in request.POST or len(keys) != 1:
         return None
-    return reverse(
-        f"admin:{admin.opts.app_label}_{admin.opts.model_name}_change",
-        args=keys,
-        current_app=admin.admin_site.name,
-    )
+    return admin.page_url(admin.model, keys[0])
 
 
 def said_keys(keys: Iterable[int]) -> str:

@@ -16,12 +16,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from parlant_store.admin.actions import here, lives, words
-from parlant_store.admin.actions.confirming import (
-    page_of,
-)
+from parlant_store.admin.actions.chosen import everything, look, writing
+from parlant_store.admin.actions.confirming import page_of
 from parlant_store.admin.actions.exporting import exported
 from parlant_store.admin.actions.forms import BranchForm, ExtendForm
-from parlant_store.admin.actions.lives import Change, Done, look
+from parlant_store.admin.actions.lives import Change, Done
 from parlant_store.admin.actions.log import log
 from parlant_store.admin.actions.words import WORDS, counted
 from parlant_store.admin.lists import StoreAdmin
@@ -65,7 +64,7 @@ class Action:
 
     def meant(self, now: datetime) -> Q:
         """For which rows it is."""
-        return lives.everything()
+        return everything()
 
     def suits(self, expires_at: datetime | None, now: datetime) -> bool:
         """The same, of a row that was read."""
@@ -94,7 +93,7 @@ class _Ending(Action):
         raise NotImplementedError
 
     def do(self, asked: Asked, form: Any) -> Answer:
-        with lives.writing(router.db_for_write(asked.model)):
+        with writing(router.db_for_write(asked.model)):
             change = self.change(timezone.now(), form)
             done = lives.change(asked.model, asked.keys, change)
             log(asked.request, asked.model, done.rows, CHANGE, self.said(form) + _along(done))
@@ -102,15 +101,19 @@ class _Ending(Action):
         return asked.back()
 
 
-class Expire(_Ending):
-    name = "expire"
-    title = verb = gettext_lazy("Expire now")
+class _ForLive(Action):
+    """An action for rows that have not expired."""
 
     def meant(self, now: datetime) -> Q:
         return lives.is_live(now)
 
     def suits(self, expires_at: datetime | None, now: datetime) -> bool:
         return expires_at is None or expires_at > now
+
+
+class Expire(_ForLive, _Ending):
+    name = "expire"
+    title = verb = gettext_lazy("Expire now")
 
     def change(self, now: datetime, form: Any) -> Change:
         return lives.expired(now)
@@ -166,7 +169,7 @@ class Remove(Action):
     is_deletion = True
 
     def do(self, asked: Asked, form: Any) -> Answer:
-        with lives.writing(router.db_for_write(asked.model)):
+        with writing(router.db_for_write(asked.model)):
             done = lives.delete(asked.model, asked.keys)
             log(asked.request, asked.model, done.rows, DELETION, f"Deleted.{_along(done)}")
         if asked.model is Session:
@@ -186,15 +189,9 @@ class Export(Action):
         return exported(asked.request, asked.model, [row.key for row in rows])
 
 
-class Branch(Action):
+class Branch(_ForLive):
     name = "branch"
     title = verb = gettext_lazy("Branch")
-
-    def meant(self, now: datetime) -> Q:
-        return lives.is_live(now)
-
-    def suits(self, expires_at: datetime | None, now: datetime) -> bool:
-        return expires_at is None or expires_at > now
 
     def refusal(self, asked: Asked) -> str | None:
         return None if len(asked.keys) == 1 else _("Choose one session to branch.")
@@ -212,15 +209,10 @@ class Branch(Action):
         try:
             if source is None:
                 raise SessionNotFound
-            with lives.writing(router.db_for_write(Session)):
+            with writing(router.db_for_write(Session)):
                 copy = here.branch(source, form.cleaned_data["new_id"])
-                log(
-                    asked.request,
-                    Session,
-                    [copy],
-                    ADDITION,
-                    f"Branched from {cut(source.session_id)}.",
-                )
+                message = f"Branched from {cut(source.session_id)}."
+                log(asked.request, Session, [copy], ADDITION, message)
         except SessionNotFound:
             asked.tell(messages.WARNING, str(words.NOTHING_THERE))
             return None
@@ -228,11 +220,8 @@ class Branch(Action):
             asked.tell(messages.ERROR, _("There is a session of this id already."))
             return asked.back()
         name = cut(column_name(copy.name))
-        text = counted(WORDS[Session, self.name].done, 1, name=name)
-        asked.tell(messages.SUCCESS, text)
-        request = asked.request
-        url = page_of(asked.admin, request, [copy.key])
-        return HttpResponseRedirect(url) if url else None
+        asked.tell(messages.SUCCESS, counted(WORDS[Session, self.name].done, 1, name=name))
+        return asked._replace(keys=[copy.key]).back()
 
     def _source(self, asked: Asked) -> SessionName | None:
         rows = look(Session, asked.keys, self.meant(timezone.now()))

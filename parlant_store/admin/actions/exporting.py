@@ -14,6 +14,7 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
 
 from parlant_store import codec
+from parlant_store.admin.batches import batches
 from parlant_store.backends.rows import name_of, owner_of
 from parlant_store.models import Document, Session, SessionItem
 
@@ -41,7 +42,7 @@ def exported(
 
 def session_lines(keys: Sequence[int]) -> Iterator[str]:
     """Each session as a line, in several pieces where it is long."""
-    for batch in _batches(keys):
+    for batch in batches(keys, ROWS):
         found = Session.objects.filter(key__in=batch).order_by("key")
         few: list[Session] = []
         for session in found:
@@ -56,7 +57,7 @@ def session_lines(keys: Sequence[int]) -> Iterator[str]:
 
 
 def document_lines(keys: Sequence[int]) -> Iterator[str]:
-    for batch in _batches(keys):
+    for batch in batches(keys, ROWS):
         for document in Document.objects.filter(key__in=batch).order_by("key"):
             record = {
                 "collection": codec.unescape(document.collection),
@@ -117,11 +118,6 @@ def _item(text: str) -> str:
 
 def _refused(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
-
-
-def _batches(keys: Sequence[int]) -> Iterator[Sequence[int]]:
-    for start in range(0, len(keys), ROWS):
-        yield keys[start : start + ROWS]
 
 
 async def _awaited(lines: Iterator[str]) -> AsyncIterator[str]:

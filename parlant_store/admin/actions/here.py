@@ -1,12 +1,14 @@
 """The store whose sessions this admin lists, if the project has configured one."""
 
+from contextlib import suppress
 from datetime import datetime
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import IntegrityError, router, transaction
 from django.utils import timezone
 
-from parlant_store.admin.actions.lives import Row, everything, is_live, look, writing
+from parlant_store.admin.actions.chosen import Row, everything, look, writing
+from parlant_store.admin.actions.lives import is_live
 from parlant_store.admin.stores.asking import is_here
 from parlant_store.backends.arguments import SessionName
 from parlant_store.backends.base import BaseBackend
@@ -23,13 +25,12 @@ class Taken(Exception):
 
 def store_here() -> BaseBackend | None:
     """The first one that keeps its sessions in this admin's database."""
-    try:
+    # What is wrong with a setting, manage.py check says.
+    with suppress(ImproperlyConfigured):
         for alias in stores:
-            if is_here(store := stores[alias]):
-                return store
-    except ImproperlyConfigured:
-        # manage.py check says what is wrong.
-        pass
+            with suppress(ImproperlyConfigured):
+                if is_here(store := stores[alias]):
+                    return store
     return None
 
 

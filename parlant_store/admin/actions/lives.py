@@ -1,51 +1,21 @@
 """How long chosen rows live: whom an action is for, and what it does to them."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.db import connections, router, transaction
-from django.db.models import BooleanField, DateTimeField, ExpressionWrapper, Model, Q, Value
+from django.db import router
+from django.db.models import DateTimeField, ExpressionWrapper, Model, Q, Value
 from django.db.models.functions import Greatest
-from django.utils import timezone
 
 from parlant_store.admin.actions.belonging import belonging, end_with_sessions, overlap
+from parlant_store.admin.actions.chosen import BATCH, Row, everything, look, writing
+from parlant_store.admin.batches import batches
 from parlant_store.backends.arguments import MAX_TTL_SECONDS
-from parlant_store.backends.orm.connection import write
-from parlant_store.models import Document, Session
-
-MOST = 10_000
-"""To how many rows something is done at once."""
-
-BATCH = 1_000
-"""How many of them one statement names."""
+from parlant_store.models import Document
 
 HORIZON = timedelta(seconds=MAX_TTL_SECONDS)
 """What ends later than that is not put off any further."""
-
-_COLUMNS: dict[type[Model], tuple[Any, ...]] = {
-    Session: ("key", "namespace", "session_id", "full_names", "item_count"),
-    Document: ("key", "collection", "document_id", "session_id", Value(0)),
-}
-
-
-class Row(NamedTuple):
-    """A session or a document that was chosen; names are as columns keep them."""
-
-    key: int
-    place: str
-    """The namespace or the collection."""
-
-    name: str | None
-    beside: str | None
-    """A session's names that were too long for columns; a document's session."""
-
-    items: int
-    is_meant: bool
-    """Whether the action is for it."""
-
-    is_over: bool
 
 
 class Change(NamedTuple):
@@ -101,34 +71,10 @@ def kept() -> Change:
     return Change(Q(expires_at__isnull=False), None)
 
 
-def everything() -> Q:
-    return Q(key__isnull=False)
-
-
-def look(
-    model: type[Model],
-    keys: Sequence[int],
-    meant: Q,
-    *,
-    using: str | None = None,
-    lock: bool = False,
-) -> list[Row]:
-    """The rows of these keys that are there, in their order."""
-    rows = model._default_manager.using(using or router.db_for_read(model))
-    rows = rows.select_for_update() if lock else rows
-    flags = (_flag(meant), _flag(Q(expires_at__isnull=False, expires_at__lte=timezone.now())))
-    found = {
-        row[0]: Row(*row)
-        for batch in batches(sorted(keys))
-        for row in rows.filter(key__in=batch).order_by("key").values_list(*_COLUMNS[model], *flags)
-    }
-    return [found[key] for key in keys if key in found]
-
-
-def count_parts(rows: Sequence[Row], using: str | None = None) -> int:
+def count_parts(rows: Sequence[Row]) -> int:
     """How many documents, besides ``rows`` themselves, belong to the Parlant sessions meant."""
     meant = [row for row in rows if row.is_meant]
-    found = belonging(meant, using or router.db_for_read(Document))
+    found = belonging(meant, router.db_for_read(Document))
     return sum(parts.count() for _, parts in found) - overlap(meant, rows)
 
 
@@ -138,7 +84,7 @@ def change(model: type[Model], keys: Sequence[int], new: Change) -> Done:
     with writing(using):
         rows = look(model, keys, new.meant, using=using, lock=True)
         meant = [row for row in rows if row.is_meant]
-        for batch in batches([row.key for row in meant]):
+        for batch in batches([row.key for row in meant], BATCH):
             found = model._default_manager.using(using).filter(key__in=batch)
             found.update(expires_at=new.expires_at)
         parts = end_with_sessions(meant, using) if model is Document else 0
@@ -153,25 +99,10 @@ def delete(model: type[Model], keys: Sequence[int]) -> Done:
         parts = 0
         if model is Document:
             parts = sum(found.delete()[0] for _, found in belonging(rows, using))
-        for batch in batches([row.key for row in rows]):
+        for batch in batches([row.key for row in rows], BATCH):
             # With its key alone, or all columns of each would be read.
             model._default_manager.using(using).filter(key__in=batch).only("key").delete()
     return _done(keys, rows, rows, parts)
-
-
-def writing(using: str) -> AbstractContextManager[Any]:
-    """A transaction that writes; on SQLite it has the write lock from its beginning on."""
-    connection = connections[using]
-    return write(connection) if connection.vendor == "sqlite" else transaction.atomic(using=using)
-
-
-def batches(keys: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(keys), BATCH):
-        yield keys[start : start + BATCH]
-
-
-def _flag(condition: Q) -> "ExpressionWrapper[Any]":
-    return ExpressionWrapper(condition, output_field=BooleanField())
 
 
 def _done(keys: Sequence[int], rows: list[Row], meant: list[Row], parts: int) -> Done:

@@ -11,7 +11,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from parlant_store.admin.actions import here, lives, words
+from parlant_store.admin.actions import here, words
+from parlant_store.admin.actions.chosen import MOST, Row, look
 from parlant_store.admin.actions.confirming import (
     FROM_PAGE,
     NAMED,
@@ -21,7 +22,7 @@ from parlant_store.admin.actions.confirming import (
     said_keys,
 )
 from parlant_store.admin.actions.doing import Action, Answer, Asked
-from parlant_store.admin.actions.lives import MOST, Row, look
+from parlant_store.admin.actions.lives import count_parts
 from parlant_store.admin.actions.words import WORDS, counted
 from parlant_store.admin.lists import StoreAdmin
 from parlant_store.admin.text import column_name, cut, grouped
@@ -97,7 +98,7 @@ def _sentences(asked: Asked, action: Action, rows: list[Row], meant: list[Row]) 
     if asked.model is Session:
         text = words.ITEMS if len(meant) > 1 else words.ITEMS_OF_ONE
         yield counted(text, sum(row.items for row in meant))
-    if asked.model is Document and action.name != "export" and (parts := lives.count_parts(rows)):
+    if asked.model is Document and action.name != "export" and (parts := count_parts(rows)):
         yield counted(words.PARTS, parts)
     if action.name in ("extend", "keep") and asked.model is Session and here.has_ttl():
         yield str(words.MOVED)

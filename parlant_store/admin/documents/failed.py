@@ -14,13 +14,14 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from parlant_store import codec
-from parlant_store.admin.documents.collections import FAILED, collection_names
+from parlant_store.admin.batches import batches
+from parlant_store.admin.documents.collections import collection_names
 from parlant_store.backends.arguments import check_collection, check_document
 from parlant_store.backends.orm import OrmBackend
 from parlant_store.backends.rows import stored
 from parlant_store.exceptions import DuplicateDocument, StoreError
 from parlant_store.models import Document
-from parlant_store.types import JSONObject, Replacement, StoredDocument
+from parlant_store.types import FAILED, JSONObject, Replacement, StoredDocument
 
 MOST = 10_000
 """How many are put back at once."""
@@ -47,6 +48,8 @@ class Retried(NamedTuple):
     """What became of the chosen ones."""
 
     done: list[Document]
+    """With their keys, and their names as people read them."""
+
     refused: list[Refused]
 
 
@@ -77,8 +80,8 @@ def retry(keys: Sequence[int]) -> Retried:
     """
     putting = _Putting(router.db_for_write(Document))
     with transaction.atomic(using=putting.alias):
-        for start in range(0, len(keys), BATCH):
-            putting.put_back(keys[start : start + BATCH])
+        for batch in batches(keys, BATCH):
+            putting.put_back(batch)
     return putting.retried
 
 
@@ -109,7 +112,7 @@ class _Putting:
             check_collection(collection)
             check_document(document)
         except StoreError as exc:
-            self._refuse(f"{collection}/{document.get('id')}", str(exc))
+            self._refuse(_name(collection, document), str(exc))
             return None
         return Replacement(stored=failed, document=document, collection=collection)
 
@@ -119,7 +122,7 @@ class _Putting:
         for replacement in replacements:
             place = _place(replacement)
             if place in taken:
-                self._refuse(_name(replacement), _taken_reason())
+                self._refuse_taken(replacement)
                 continue
             if place[1] is not None:
                 taken.add(place)
@@ -150,23 +153,21 @@ class _Putting:
                 for replacement in replacements:
                     self._replace([replacement])
                 return
-            self._refuse(_name(replacements[0]), _taken_reason())
+            self._refuse_taken(replacements[0])
             return
         for replacement, replaced in zip(replacements, done, strict=True):
             if replaced:
-                collection, id_ = _place(replacement)
-                key = replacement.stored.key
-                moved = Document(key=key, collection=collection, document_id=id_)
-                self.retried.done.append(moved)
+                self.retried.done.append(_as_read(replacement))
             else:
-                self._refuse(_name(replacement), _("somebody changed it meanwhile"))
+                name = _name(replacement.collection, replacement.document)
+                self._refuse(name, _("somebody changed it meanwhile"))
+
+    def _refuse_taken(self, replacement: Replacement) -> None:
+        name = _name(replacement.collection, replacement.document)
+        self._refuse(name, _("another document has its id"))
 
     def _refuse(self, name: str, why: str) -> None:
         self.retried.refused.append(Refused(codec.printable(name), codec.printable(why)))
-
-
-def _taken_reason() -> str:
-    return _("another document has its id")
 
 
 def _place(replacement: Replacement) -> tuple[str, str | None]:
@@ -175,5 +176,14 @@ def _place(replacement: Replacement) -> tuple[str, str | None]:
     return codec.to_column(replacement.collection), id_ and codec.to_column(id_)
 
 
-def _name(replacement: Replacement) -> str:
-    return f"{replacement.collection}/{replacement.document.get('id')}"
+def _name(collection: str, document: JSONObject) -> str:
+    return f"{collection}/{document.get('id')}"
+
+
+def _as_read(replacement: Replacement) -> Document:
+    id_ = replacement.document.get("id")
+    return Document(
+        key=replacement.stored.key,
+        collection=codec.printable(replacement.collection),
+        document_id=id_ and codec.printable(id_),
+    )

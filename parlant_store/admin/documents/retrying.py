@@ -5,16 +5,17 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import CHANGE, LogEntry
-from django.db import router, transaction
+from django.db import router
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from parlant_store.admin.actions.chosen import writing
 from parlant_store.admin.actions.confirming import confirmation
 from parlant_store.admin.documents.failed import MOST, Refused, Retried, failed_keys, retry
 from parlant_store.admin.lists import StoreAdmin
-from parlant_store.admin.text import cut
+from parlant_store.admin.text import cut, grouped
 from parlant_store.models import Document
 
 NAMED = 10
@@ -47,7 +48,7 @@ def _question(model_admin: StoreAdmin, request: HttpRequest, keys: list[int]) ->
         "again.",
         number,
     )
-    sentences = [text % {"number": number}]
+    sentences = [text % {"number": grouped(number)}]
     if len(keys) > MOST:
         sentences.append(_("There are more. Do this again for them afterwards."))
     # With select_across the list's own filters choose; Django wants one to be ticked.
@@ -63,10 +64,12 @@ def _question(model_admin: StoreAdmin, request: HttpRequest, keys: list[int]) ->
 
 
 def _do(model_admin: StoreAdmin, request: HttpRequest, keys: list[int]) -> None:
-    with transaction.atomic(using=router.db_for_write(Document)):
+    with writing(router.db_for_write(Document)):
         retried = retry(keys)
-        note = _("Put back to be migrated again.")
-        LogEntry.objects.log_actions(request.user.pk, retried.done, CHANGE, note)  # type: ignore[arg-type]
+        user: Any = request.user
+        # In English whatever language the page has, as in admin.actions.log.
+        note = "Put back to be migrated again."
+        LogEntry.objects.log_actions(user.pk, retried.done, CHANGE, note)
     _tell(model_admin, request, retried)
 
 
@@ -79,7 +82,7 @@ def _tell(model_admin: StoreAdmin, request: HttpRequest, retried: Retried) -> No
             "are opened.",
             number,
         )
-        model_admin.message_user(request, text % {"number": number}, messages.SUCCESS)
+        model_admin.message_user(request, text % {"number": grouped(number)}, messages.SUCCESS)
     if retried.refused:
         model_admin.message_user(request, _refusal(retried.refused), messages.WARNING)
 
@@ -91,4 +94,5 @@ def _refusal(refused: list[Refused]) -> str:
         len(refused),
     )
     names = "; ".join(f"{cut(name)} ({cut(why)})" for name, why in refused[:NAMED])
-    return text % {"number": len(refused), "names": names + ("; …" if refused[NAMED:] else "")}
+    names += "; …" if refused[NAMED:] else ""
+    return text % {"number": grouped(len(refused)), "names": names}

@@ -54,9 +54,9 @@ class Found(NamedTuple):
 def find(query: str) -> Found:
     """Sessions with an item that has all the terms of ``query``; with any of them, if none has."""
     terms = search.terms(query)
-    hits: list[Hit] = []
-    for joined in (True, False) if len(terms) > 1 else (False,):
-        hits = _hits(terms, joined) if terms and not hits else hits
+    hits = _hits(terms, joined=True) if terms else []
+    if not hits and len(terms) > 1:
+        hits = _hits(terms, joined=False)
     items: dict[int, int] = {}
     for item, session in sorted(hits, reverse=True):
         if len(items) < SESSIONS:
@@ -74,7 +74,7 @@ def snippets(found: Found, sessions: Sequence[int]) -> dict[int, str]:
     return {session: search.snippet(text or "", found.terms) for session, text in texts}
 
 
-def _hits(terms: list[list[str]], joined: bool) -> list[Hit]:
+def _hits(terms: list[list[str]], *, joined: bool) -> list[Hit]:
     """The newest hits, LOOKED_AT and one more at most; where they are too many, also others."""
     connection = connections[router.db_for_read(SessionItem)]
     if connection.vendor == "sqlite":

@@ -6,7 +6,6 @@ from django.contrib import admin
 from django.db.models import F, QuerySet, Value
 from django.db.models.functions import Coalesce, Left, NullIf
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
@@ -78,9 +77,5 @@ class SessionItemAdmin(StoreAdmin):
         return pre(pretty_text(item.data))
 
     def _place(self, item: SessionItem) -> str:
-        url = reverse(
-            "admin:parlant_store_session_change",
-            args=[item.session_id],
-            current_app=self.admin_site.name,
-        )
+        url = self.page_url(Session, item.session_id)
         return f"{url}?after={item.position - 1}#item-{item.position}"

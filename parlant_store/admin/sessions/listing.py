@@ -6,7 +6,6 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Left
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -15,7 +14,7 @@ from parlant_store.admin.lists import Rows
 from parlant_store.admin.search import COUNTED
 from parlant_store.admin.sessions import content
 from parlant_store.admin.sessions.filters import StateFilter, in_state, order_of
-from parlant_store.admin.text import NAME, cut
+from parlant_store.admin.text import NAME, cut, grouped
 from parlant_store.models import Session, SessionItem
 
 LATEST = 50
@@ -60,7 +59,7 @@ class SessionRows(Rows):
         last = list(sessions.values_list(column, flat=True)[COUNTED - 1 : COUNTED + 1])
         if len(last) < 2:
             return condition
-        self.notes += (_first_of(state) % {"number": number_format(COUNTED, force_grouping=True)},)
+        self.notes += (_first_of(state) % {"number": grouped(COUNTED)},)
         if order == column:
             # SQLite would use one of two upper bounds, and maybe the other.
             return Q((f"{column}__gt", timezone.now()), (f"{column}__lte", last[0]))

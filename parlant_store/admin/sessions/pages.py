@@ -7,7 +7,6 @@ from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -83,7 +82,7 @@ class SessionAdmin(StorePages, ActionsAdmin):
         return rows
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
-        return order_of(request.GET.get("state"))
+        return order_of(request.GET.get(StateFilter.parameter_name))
 
     def subtitle(self, row: Any) -> str | None:
         return session_name(row)
@@ -108,7 +107,7 @@ class SessionAdmin(StorePages, ActionsAdmin):
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
         if self.may_view(request, SessionItem):
-            url_of = partial(_url_of, self.admin_site.name)
+            url_of = partial(self.page_url, SessionItem)
             context["transcript"] = transcript_of(context["original"], request.GET, url_of)
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -135,7 +134,3 @@ class SessionAdmin(StorePages, ActionsAdmin):
     @admin.display(description=_("state"))
     def pretty_state(self, session: Session) -> str:
         return pre(pretty(session.state)) if session.state else NOTHING
-
-
-def _url_of(site: str, key: int) -> str:
-    return reverse("admin:parlant_store_sessionitem_change", args=[key], current_app=site)

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -10,9 +9,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from parlant_store.exceptions import InvalidInput
-from parlant_store.management.choosing import Attempt, add_store_argument, chosen
-from parlant_store.management.files import private_file
+from parlant_store.management.choosing import Attempt, add_person_arguments, chosen
+from parlant_store.management.files import PRIVATE, whole_file
 from parlant_store.management.stopping import Stop
 from parlant_store.people import Person, PersonDocument
 from parlant_store.types import JSONObject, SessionInfo
@@ -47,6 +45,12 @@ class Report:
             self.items += one.item_count
             self.found.append({"namespace": one.namespace, "session_id": one.session_id})
 
+    def add_all(self, person: Person) -> None:
+        for session in person.sessions():
+            self.add(session)
+        for document in person.documents():
+            self.add(document)
+
     def as_json(self, *, ids: bool) -> JSONObject:
         said = {name: value for name, value in asdict(self).items() if value is not None}
         if not ids:
@@ -63,8 +67,7 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--user", required=True, metavar="ID", help="The person's id.")
-        add_store_argument(parser)
+        add_person_arguments(parser)
         parser.add_argument(
             "--dry-run", action="store_true", help="Remove nothing: say what would go."
         )
@@ -90,7 +93,7 @@ class Command(BaseCommand):
             if options["interactive"]:
                 self._ask(user, aliases)
             # Opened before anything is gone: what is erased has its receipt.
-            target = nullcontext(self.stdout) if receipt is None else private_file(receipt)
+            target = nullcontext(self.stdout) if receipt is None else whole_file(receipt, PRIVATE)
             with target as file, Stop() as stop:
                 reports = [self._erase(alias, user, stop) for alias in aliases]
                 file.write(_receipt("erase", user, reports, options) + "\n")
@@ -111,22 +114,23 @@ class Command(BaseCommand):
                 f"{report.store}: {report.sessions:,} sessions, {report.items:,} items, "
                 f"{report.documents:,} documents"
             )
-        answer = input(f"Everything of {user!r} in these stores will be gone. Type 'yes': ")
+        try:
+            answer = input(f"Everything of {user!r} in these stores will be gone. Type 'yes': ")
+        except EOFError:
+            answer = ""
         if answer != "yes":
             raise CommandError("nothing was erased")
 
     def _look(self, alias: str, user: str) -> Report:
         report = Report(alias)
         with Attempt(alias) as attempt:
-            person = _person(attempt, user)
-            _add(report, person.sessions())
-            _add(report, person.documents())
+            report.add_all(Person(attempt.store, user))
         return self._ended(report, attempt)
 
     def _erase(self, alias: str, user: str, stop: Stop) -> Report:
         report = Report(alias)
         with Attempt(alias) as attempt:
-            person = _person(attempt, user)
+            person = Person(attempt.store, user)
             for one in () if stop else person.erase():
                 report.add(one)
                 if stop:
@@ -134,8 +138,7 @@ class Command(BaseCommand):
             report.requests = attempt.store.forget_requests(user)
             report.note = _ANSWERS if attempt.store.keeps_answers else None
             left = Report(alias)
-            _add(left, person.sessions())
-            _add(left, person.documents())
+            left.add_all(person)
             report.left = left.sessions + left.documents
         return self._ended(report, attempt)
 
@@ -144,18 +147,6 @@ class Command(BaseCommand):
         if attempt.error is not None:
             self.stderr.write(f"{report.store}: {attempt.error}")
         return report
-
-
-def _person(attempt: Attempt, user: str) -> Person:
-    try:
-        return Person(attempt.store, user)
-    except InvalidInput as exc:
-        raise CommandError(str(exc)) from exc
-
-
-def _add(report: Report, found: Iterable[SessionInfo | PersonDocument]) -> None:
-    for one in found:
-        report.add(one)
 
 
 def _receipt(action: str, user: str, reports: list[Report], options: dict[str, Any]) -> str:

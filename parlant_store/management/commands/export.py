@@ -9,9 +9,8 @@ from typing import Any, TextIO
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from parlant_store.exceptions import InvalidInput
-from parlant_store.management.choosing import Attempt, add_store_argument, chosen
-from parlant_store.management.files import private_file
+from parlant_store.management.choosing import Attempt, add_person_arguments, chosen
+from parlant_store.management.files import PRIVATE, whole_file
 from parlant_store.people import Person
 from parlant_store.types import JSONObject
 
@@ -25,15 +24,14 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--user", required=True, metavar="ID", help="The person's id.")
-        add_store_argument(parser)
+        add_person_arguments(parser)
         parser.add_argument(
             "--output", metavar="FILE", help="Write to FILE, which only its owner may read."
         )
 
     def handle(self, *args: Any, user: str, output: str | None, **options: Any) -> None:
         aliases = chosen(options)
-        target = nullcontext(self.stdout) if output is None else private_file(output)
+        target = nullcontext(self.stdout) if output is None else whole_file(output, PRIVATE)
         with target as file:
             lines = Lines(file)
             failed = [alias for alias in aliases if not self._export(alias, user, lines)]
@@ -46,11 +44,8 @@ class Command(BaseCommand):
     def _export(self, alias: str, user: str, lines: "Lines") -> bool:
         """Write what the store has of the person; False when it fails."""
         with Attempt(alias) as attempt:
-            try:
-                for found in Person(attempt.store, user).exported():
-                    lines.write({"store": alias, **found})
-            except InvalidInput as exc:
-                raise CommandError(str(exc)) from exc
+            for found in Person(attempt.store, user).exported():
+                lines.write({"store": alias, **found})
         if attempt.error is not None:
             self.stderr.write(f"{alias}: {attempt.error}")
         return attempt.error is None

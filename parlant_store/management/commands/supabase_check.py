@@ -107,7 +107,7 @@ def _stores(options: dict[str, Any]) -> Iterable[SupabaseBackend]:
     alias, url = options["store"], options["url"]
     if alias is not None and url is not None:
         raise CommandError("--store and --url exclude each other")
-    if url is None and not (options["key"] is options["schema"] is None):
+    if url is None and (options["key"], options["schema"]) != (None, None):
         raise CommandError("--key and --schema go with --url; a store has its own")
     try:
         if url is not None:

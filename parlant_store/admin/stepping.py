@@ -1,0 +1,26 @@
+"""The values of a column that leads an index, by one step into it for each of them."""
+
+from django.db import connections, router
+from django.db.models import Model
+
+from parlant_store.admin.text import model_field
+
+
+def stepped(model: type[Model], name: str, most: int) -> str:
+    """How a statement begins that finds the first values as the column name of ``names``."""
+    table, column = model._meta.db_table, model_field(model, name).column
+    return f"""
+WITH RECURSIVE steps (name) AS (
+    SELECT min({column}) FROM {table}
+    UNION ALL
+    SELECT (SELECT min({column}) FROM {table} WHERE {column} > name)
+    FROM steps WHERE name IS NOT NULL
+), names (name) AS (SELECT name FROM steps WHERE name IS NOT NULL LIMIT {most})
+"""
+
+
+def first_values(model: type[Model], name: str, most: int) -> list[str]:
+    """The first values, ``most`` of them at most, as the column keeps them."""
+    with connections[router.db_for_read(model)].cursor() as cursor:
+        cursor.execute(f"{stepped(model, name, most)} SELECT name FROM names")
+        return [value for (value,) in cursor.fetchall()]
