@@ -34,6 +34,8 @@ PERMISSIONS = (
     "expire_session",
     "extend_session",
     "delete_session",
+    "expire_document",
+    "extend_document",
     "delete_document",
 )
 
@@ -94,10 +96,10 @@ def next_page(html):
     return found[0].replace("&amp;", "&") if found else None
 
 
-def act(client, action, *sessions, confirmed="yes", days="", store="remote"):
-    names = [json.dumps(session) for session in sessions]
-    data = {"action": action, "session": names, "days": days, "confirmed": confirmed}
-    return client.post(url("stores_change", store), data, follow=True)
+def act(client, action, *chosen, confirmed="yes", days="", store="remote", on="session"):
+    names = [json.dumps(one) for one in chosen]
+    data = {"action": action, on: names, "days": days, "confirmed": confirmed}
+    return client.post(url(f"stores_{on}s_change", store), data, follow=True)
 
 
 def told(response):
@@ -375,9 +377,11 @@ def test_actions_that_are_none(client, remote):
     remote.add_items("s", [message("x")])
     assert told(act(client, "drop", ["", "s"])) == ["No action was chosen."]
     assert told(act(client, "delete")) == ["No session was chosen."]
-    assert client.get(url("stores_change")).status_code == 405
-    forged = {"action": "delete", "session": "x"}
-    assert client.post(url("stores_change"), forged).status_code == 400
+    assert told(act(client, "delete", on="document")) == ["No document was chosen."]
+    for on in ("session", "document"):
+        assert client.get(url(f"stores_{on}s_change")).status_code == 405
+        forged = {"action": "delete", on: "x"}
+        assert client.post(url(f"stores_{on}s_change"), forged).status_code == 400
     many = [["", f"s{number}"] for number in range(101)]
     assert act(client, "delete", *many).status_code == 400
     assert remote.exists("s")
@@ -449,17 +453,84 @@ def test_a_document_of_any_name_is_listed_shown_and_deleted(client, remote, name
     html = get(client, link.replace("&amp;", "&"))
     assert SCRIPT not in html
     assert "parlant-fold" in html
-    (link,) = re.findall(r'<a href="([^"]*stores/delete/[^"]*)"', html)
-    html = get(client, link.replace("&amp;", "&"))
-    assert "1 document will be deleted." in html
+    (value,) = re.findall(r'name="document" value="([^"]*)"', html)
+    assert json.loads(markup.unescape(value)) == [name, name]
+    response = act(client, "delete", [name, name], on="document", confirmed="")
+    assert "1 document will be deleted." in response.content.decode()
     assert remote.find_one(name) is not None
-    response = client.post(link.replace("&amp;", "&"), follow=True)
+    response = act(client, "delete", [name, name], on="document")
     assert remote.find_one(name) is None
-    assert len(told(response)) == 1
+    assert told(response) == ["Delete: done for 1 document."]
     assert [entry[0] for entry in log()] == [DELETION]
-    response = client.post(link.replace("&amp;", "&"), follow=True)
-    assert told(response) == ["It was there no more."]
+    response = act(client, "delete", [name, name], on="document")
+    assert told(response) == ["1 document was left as it was."]
     assert len(log()) == 1
+
+
+def test_documents_are_expired_extended_and_kept(client, remote):
+    for name in ("a", "b", "c", "d"):
+        remote.insert_one("p_sessions", {"id": name})
+        remote.insert_one("p_events", {"id": f"of {name}", "session_id": name})
+        remote.set_document_expiry("p_sessions", name, timezone.now() + DAY)
+    before = remote.get_document("p_sessions", "b").expires_at
+    for action, question in (
+        ("expire", "2 documents will expire now"),
+        ("extend", "2 documents will expire later than now said, by this many days: 7."),
+        ("keep", "2 documents will be kept for ever."),
+    ):
+        names = (["p_sessions", "a"], ["p_sessions", "b"])
+        response = act(client, action, *names, on="document", confirmed="", days="7")
+        html = response.content.decode()
+        assert question in html
+        assert "A Parlant session takes its documents along." in html
+        assert html.count('<input type="hidden" name="document"') == 2
+    assert log() == []
+    response = act(client, "expire", ["p_sessions", "a"], on="document")
+    assert told(response) == ["Expire now: done for 1 document."]
+    assert listed(response.content.decode()) == ["d", "c", "b"]
+    act(client, "extend", ["p_sessions", "b"], on="document", days="30")
+    act(client, "keep", ["p_sessions", "c"], ["p_sessions", "gone"], on="document")
+    ends = {
+        name: found and found.expires_at
+        for name in ("a", "b", "c", "d")
+        if (found := remote.get_document("p_events", f"of {name}")) or name == "a"
+    }
+    assert ends == {"a": None, "b": before + 30 * DAY, "c": None, "d": ends["d"]}
+    assert remote.get_document("p_events", "of a") is None
+    assert log() == [
+        (CHANGE, "p_sessions/c", "Store remote: Kept for ever."),
+        (CHANGE, "p_sessions/b", "Store remote: Extended by days: 30."),
+        (CHANGE, "p_sessions/a", "Store remote: Expired now."),
+    ]
+
+
+def test_the_page_of_a_document_says_when_it_ends(client, remote):
+    remote.insert_one("c", {"id": "d"})
+    page = url("stores_document", document=["c", "d"])
+    assert "<td>never</td>" in get(client, page)
+    remote.set_document_expiry("c", "d", timezone.now() + 3 * DAY)
+    assert "in 2\N{NO-BREAK SPACE}days" in get(client, page)
+    remote.set_document_expiry("c", "d", timezone.now())
+    assert client.get(page).status_code == 404
+
+
+def test_titles_say_what_is_asked_and_of_which_session(client, remote):
+    remote.add_items("s", [message("x")], namespace="team")
+    html = act(client, "delete", ["team", "s"], confirmed="").content.decode()
+    assert "<title>Delete" in html
+    assert "<title>team/s" in get(client, url("stores_session", session=["team", "s"]))
+
+
+def test_a_page_of_a_refusal_offers_no_second_try(client):
+    html = get(client, url("stores_session", session=["a\0", "b"]))
+    assert "refuses this" in html
+    assert "Try again" not in html
+
+
+def test_a_sweep_of_nothing_asks_nothing(client, remote):
+    html = get(client, url("stores_sweep"))
+    assert "Back to the store" in html
+    assert "take me back" not in html
 
 
 def test_documents_are_listed_in_pages_newest_first(client, remote, monkeypatch):
@@ -551,6 +622,33 @@ def test_what_was_said_needs_a_permission_of_its_own(filled):
 @pytest.mark.parametrize(
     ("action", "permission"),
     [
+        ("expire", "expire_document"),
+        ("extend", "extend_document"),
+        ("keep", "extend_document"),
+        ("delete", "delete_document"),
+    ],
+)
+def test_each_action_on_documents_needs_its_permission(filled, action, permission):
+    filled.set_document_expiry("c", "d", timezone.now() + DAY)
+    before = filled.get_document("c", "d")
+    for lacking in (permission, "view_document"):
+        client = without(lacking)
+        for confirmed in ("yes", ""):
+            response = act(client, action, ["c", "d"], on="document", confirmed=confirmed, days="3")
+            assert response.status_code == 403
+    assert filled.get_document("c", "d") == before
+    listing = url("stores_documents", collection=["c"])
+    assert f'<option value="{action}">' not in get(without(permission), listing)
+    client = allowed("view_document", permission)
+    assert f'<option value="{action}">' in get(client, listing)
+    response = act(client, action, ["c", "d"], on="document", days="3")
+    assert len(told(response)) == 1
+    assert filled.get_document("c", "d") != before
+
+
+@pytest.mark.parametrize(
+    ("action", "permission"),
+    [
         ("expire", "expire_session"),
         ("extend", "extend_session"),
         ("keep", "extend_session"),
@@ -578,11 +676,11 @@ def test_those_who_only_look_are_offered_nothing(filled):
     for page, params in (
         ("stores_sessions", {}),
         ("stores_session", {"session": ["", "s"]}),
+        ("stores_documents", {"collection": ["c"]}),
         ("stores_document", {"document": ["c", "d"]}),
     ):
         html = get(client, url(page, **params))
         assert 'name="action"' not in html
-        assert "stores/delete/" not in html
         assert "stores/sweep/" not in html
 
 
@@ -597,22 +695,10 @@ def test_a_sweep_needs_to_delete_both(filled):
     assert client.get(url("stores_sweep", "sessions")).status_code == 200
 
 
-def test_deleting_a_document_needs_its_permission(filled):
-    page = url("stores_delete", document=["c", "d"])
-    for lacking in ("delete_document", "view_document"):
-        client = without(lacking)
-        assert client.get(page).status_code == 403
-        assert client.post(page).status_code == 403
-    assert filled.find_one("c") is not None
-    allowed("view_document", "delete_document").post(page)
-    assert filled.find_one("c") is None
-
-
 def test_forged_requests_are_refused(filled):
     client = Client(enforce_csrf_checks=True)
     client.force_login(User.objects.create_superuser("root"))
-    delete = url("stores_delete", document=["c", "d"])
-    for page in (url("stores_change"), url("stores_sweep"), delete):
+    for page in map(url, ("stores_sessions_change", "stores_documents_change", "stores_sweep")):
         assert client.post(page, {"action": "delete", "confirmed": "yes"}).status_code == 403
 
 

@@ -20,6 +20,8 @@ TWO_STORES = {
 """PARLANT_STORES with a store beside the default one, in another database."""
 
 FAILED = "p_notes_failed_migrations"
+CUSTOMERS = '["p_customers"]'
+"""A collection, as the addresses of pages about other stores say it."""
 
 
 class Screen(NamedTuple):
@@ -97,11 +99,10 @@ def _elsewhere() -> Iterator[tuple[str, str]]:
     yield "found elsewhere", elsewhere("sessions", q="refund")
     yield "session elsewhere", elsewhere("session", session='["shop","session-1"]')
     yield "collections elsewhere", elsewhere("documents")
-    yield "documents elsewhere", elsewhere("documents", collection='["p_customers"]')
+    yield "documents elsewhere", elsewhere("documents", collection=CUSTOMERS)
     yield "document elsewhere", elsewhere("document", document='["p_customers","c"]')
     yield "an error", elsewhere("session", session='["shop",""]')
     yield "sweep elsewhere", elsewhere("sweep")
-    yield "delete a document elsewhere", elsewhere("delete", document='["p_customers","c"]')
 
 
 def elsewhere(name: str, **query: str) -> str:
@@ -119,6 +120,8 @@ def _confirmations() -> Iterator[tuple[str, Screen]]:
     yield "retry what is chosen", Screen(listing("document"), partial(choose, "Retry", "Go"))
     deletion = partial(choose, "Delete", "Go on")
     yield "delete elsewhere", Screen(elsewhere("sessions"), deletion)
+    documents = elsewhere("documents", collection=CUSTOMERS)
+    yield "delete a document elsewhere", Screen(documents, deletion)
 
 
 def press(button: str, page: Page) -> None:

@@ -126,6 +126,22 @@ def test_documents_are_browsed_and_deleted(client, remote):
     page = url("stores_document", document=["p_events", "d1"])
     html = get(client, page)
     assert "&lt;b&gt;" in html
-    client.post(url("stores_delete", document=["p_events", "d1"]))
+    act(client, "delete", ["p_events", "d1"], on="document")
     assert remote.find_one("p_events", {"id": {"$eq": "d1"}}) is None
     assert client.get(page).status_code == 404
+
+
+def test_documents_are_expired_and_kept(client, remote):
+    remote.insert_one("p_sessions", {"id": "s"})
+    remote.insert_one("p_events", {"id": "e", "session_id": "s"})
+    page = url("stores_document", document=["p_events", "e"])
+    assert "<td>never</td>" in get(client, page)
+    remote.set_document_expiry("p_sessions", "s", timezone.now() + timedelta(days=1))
+    act(client, "extend", ["p_sessions", "s"], on="document", days="2")
+    assert remote.get_document("p_events", "e").expires_at > timezone.now() + timedelta(days=2)
+    act(client, "keep", ["p_sessions", "s"], on="document")
+    assert "<td>never</td>" in get(client, page)
+    response = act(client, "expire", ["p_sessions", "s"], on="document")
+    assert told(response) == ["Expire now: done for 1 document."]
+    assert client.get(page).status_code == 404
+    assert "2 sessions and documents have expired" in get(client, url("stores_sweep"))

@@ -53,11 +53,11 @@ PAGES: dict[str, Page] = {
     "stores": stores.list_stores,
     "stores_sessions": stores.list_sessions,
     "stores_session": store_session.show_session,
-    "stores_change": store_actions.change_sessions,
+    "stores_sessions_change": store_actions.change_sessions,
     "stores_sweep": store_sweep.sweep,
     "stores_documents": store_documents.list_documents,
     "stores_document": store_documents.show_document,
-    "stores_delete": store_documents.delete_document,
+    "stores_documents_change": store_actions.change_documents,
 }
 
 

@@ -1,4 +1,4 @@
-"""What can be done to the sessions of any store, after a page that asks."""
+"""What can be done to sessions and documents of any store, after a page that asks."""
 
 from datetime import datetime, timedelta
 from functools import partial
@@ -10,18 +10,18 @@ from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
 
-from parlant_store.admin.stores.asking import ask, heard, link, on_store, show
+from parlant_store.admin.stores.asking import ask, heard, on_store, show
 from parlant_store.admin.stores.noting import note
-from parlant_store.admin.text import cut, grouped
+from parlant_store.admin.stores.subjects import DOCUMENTS, SESSIONS, Chosen, Subject
+from parlant_store.admin.text import grouped
 from parlant_store.backends.base import BaseBackend
 from parlant_store.codec import printable
 from parlant_store.exceptions import InvalidLimit, StoreError
-from parlant_store.models import Session
 
 MOST = 100
-"""To how many sessions something is done at once."""
+"""To how many of them something is done at once."""
 
 MOST_DAYS = 36_500
 
@@ -30,7 +30,7 @@ class Action(NamedTuple):
     name: str
     title: str | Promise
     permission: str
-    """Of sessions, as for those in this database."""
+    """As for those in this database."""
 
     done: str
     """What the log says, in English as everywhere in it."""
@@ -47,56 +47,55 @@ ACTIONS = {
 }
 
 
-class Chosen(NamedTuple):
-    """A session that something is to be done to."""
-
-    name: str
-    """As forms say it."""
-
-    namespace: str
-    session_id: str
-
-    def __str__(self) -> str:
-        names = (cut(self.namespace), cut(self.session_id))
-        return "/".join(name for name in names if name)
+def allowed(request: HttpRequest, subject: Subject) -> list[Action]:
+    """What the user may do."""
+    return [action for action in ACTIONS.values() if _may_act(request, action, subject)]
 
 
-def may_act(request: HttpRequest, action: Action) -> bool:
-    return request.user.has_perm(f"parlant_store.{action.permission}_session")
-
-
-@on_store(Session)
+@on_store(SESSIONS.model)
 def change_sessions(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpResponse:
-    """Asks first; then does what was chosen to each session, until the store fails."""
+    return _change(admin, request, store, SESSIONS)
+
+
+@on_store(DOCUMENTS.model)
+def change_documents(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpResponse:
+    return _change(admin, request, store, DOCUMENTS)
+
+
+def _change(admin: Any, request: HttpRequest, store: BaseBackend, subject: Subject) -> HttpResponse:
+    """Asks first; then does what was chosen to each, until the store fails."""
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
+    chosen = _chosen(request, subject)
     action = ACTIONS.get(request.POST.get("action", ""))
-    back = link(admin, "stores_sessions", store=store.alias)
+    back = subject.list_url(admin, store, chosen)
     if action is None:
         messages.warning(request, _("No action was chosen."))
         return HttpResponseRedirect(back)
-    if not may_act(request, action):
+    if not _may_act(request, action, subject):
         raise PermissionDenied
-    chosen = _chosen(request)
     days = _days(request) if action.name == "extend" else None
     if not chosen or days == 0:
+        too_many = _("The number of days must be from 1 to %(most)s.")
         messages.warning(
             request,
-            _("No session was chosen.")
-            if not chosen
-            else _("The number of days must be from 1 to %(most)s.") % {"most": grouped(MOST_DAYS)},
+            subject.nothing_chosen if not chosen else too_many % {"most": grouped(MOST_DAYS)},
         )
         return HttpResponseRedirect(back)
     if request.POST.get("confirmed") != "yes":
-        return _confirm(admin, request, store, action, chosen, days)
-    _do(request, store, action, chosen, days or 0)
+        return _confirm(admin, request, store, subject, action, chosen, days)
+    _do(request, store, subject, action, chosen, days or 0)
     return HttpResponseRedirect(back)
 
 
-def _chosen(request: HttpRequest) -> list[Chosen]:
-    names = dict.fromkeys(request.POST.getlist("session"))
+def _may_act(request: HttpRequest, action: Action, subject: Subject) -> bool:
+    return request.user.has_perm(f"parlant_store.{action.permission}_{subject.field}")
+
+
+def _chosen(request: HttpRequest, subject: Subject) -> list[Chosen]:
+    names = dict.fromkeys(request.POST.getlist(subject.field))
     if len(names) > MOST:
-        raise SuspiciousOperation("more sessions than a page lists")
+        raise SuspiciousOperation("more was chosen than a page lists")
     return [Chosen(name, *heard(name, 2)) for name in names]
 
 
@@ -111,90 +110,75 @@ def _confirm(
     admin: Any,
     request: HttpRequest,
     store: BaseBackend,
+    subject: Subject,
     action: Action,
     chosen: list[Chosen],
     days: int | None,
 ) -> HttpResponse:
+    question = subject.questions[action.name] % {
+        "count": len(chosen),
+        "number": grouped(len(chosen)),
+        "days": grouped(days or 0),
+    }
     return show(
         admin,
         request,
         "store/confirm.html",
-        title=_("Sessions of the store %(alias)s") % {"alias": store.alias},
+        title=action.title,
         store_alias=store.alias,
-        question=_question(action, len(chosen), days or 0),
-        names=[str(session) for session in chosen],
+        place=subject.title % {"alias": store.alias},
+        question=question,
+        names=[str(one) for one in chosen],
         fields={"action": action.name, "days": str(days or "")},
-        chosen=[session.name for session in chosen],
+        field=subject.field,
+        chosen=[one.name for one in chosen],
         verb=action.title,
         is_deletion=action.name == "delete",
-        back_url=link(admin, "stores_sessions", store=store.alias),
+        back_url=subject.list_url(admin, store, chosen),
     )
 
 
-def _question(action: Action, number: int, days: int) -> str:
-    match action.name:
-        case "expire":
-            text = ngettext(
-                "%(number)s session will expire now: nobody reads it from then on, and the next "
-                "sweep removes it.",
-                "%(number)s sessions will expire now: nobody reads them from then on, and the "
-                "next sweep removes them.",
-                number,
-            )
-        case "extend":
-            text = ngettext(
-                "%(number)s session will expire later than now said, by this many days: %(days)s.",
-                "%(number)s sessions will expire later than now said, by this many days: %(days)s.",
-                number,
-            )
-        case "keep":
-            text = ngettext(
-                "%(number)s session will be kept for ever.",
-                "%(number)s sessions will be kept for ever.",
-                number,
-            )
-        case _delete:
-            text = ngettext(
-                "%(number)s session will be deleted with all its items. It cannot be brought back.",
-                "%(number)s sessions will be deleted with all their items. They cannot be brought "
-                "back.",
-                number,
-            )
-    return text % {"number": grouped(number), "days": grouped(days)}
-
-
 def _do(
-    request: HttpRequest, store: BaseBackend, action: Action, chosen: list[Chosen], days: int
+    request: HttpRequest,
+    store: BaseBackend,
+    subject: Subject,
+    action: Action,
+    chosen: list[Chosen],
+    days: int,
 ) -> None:
     done = 0
-    for session in chosen:
+    for one in chosen:
         try:
-            is_done = ask(store, partial(_act, store, action, session, timedelta(days=days)))
+            is_done = ask(store, partial(_act, store, subject, action, one, timedelta(days=days)))
         except StoreError as exc:
-            names = {"name": session, "error": printable(str(exc))}
+            names = {"name": one, "error": printable(str(exc))}
             messages.error(request, _("Stopped at %(name)s: %(error)s") % names)
             break
         if is_done:
             done += 1
             flag = DELETION if action.name == "delete" else CHANGE
-            note(request, Session, store, str(session), flag, action.done.format(days=days))
-    _tell(request, action, done, len(chosen) - done)
+            note(request, subject.model, store, str(one), flag, action.done.format(days=days))
+    left = len(chosen) - done
+    if done:
+        number = {"count": done, "number": grouped(done), "action": action.title}
+        messages.success(request, subject.done % number)
+    if left:
+        messages.warning(request, subject.left % {"count": left, "number": grouped(left)})
 
 
-def _act(store: BaseBackend, action: Action, session: Chosen, days: timedelta) -> bool:
-    """False when there is nothing to do: no such session, or one that never expires."""
-    name = {"session_id": session.session_id, "namespace": session.namespace}
+def _act(
+    store: BaseBackend, subject: Subject, action: Action, one: Chosen, days: timedelta
+) -> bool:
+    """False when there is nothing to do: it is not there, or never expires."""
     match action.name:
         case "delete":
-            return store.delete_session(**name)
+            return subject.delete(store, one)
         case "keep":
-            return store.set_expiry(expires_at=None, **name)
+            return subject.set_end(store, one, None)
         case "extend":
-            found = store.get_session(**name)
-            if found is None or found.expires_at is None:
-                return False
-            return store.set_expiry(expires_at=_later(found.expires_at, days), **name)
-    return store.set_expiry(expires_at=_aware(store.clock()), **name)
+            end = subject.end_of(store, one)
+            return end is not None and subject.set_end(store, one, _later(end, days))
+    return subject.set_end(store, one, _aware(store.clock()))
 
 
 def _later(time: datetime, days: timedelta) -> datetime:
@@ -207,20 +191,3 @@ def _later(time: datetime, days: timedelta) -> datetime:
 def _aware(time: datetime) -> datetime:
     """``time`` as stores take it; without USE_TZ Django's times say no zone."""
     return time if time.tzinfo else time.astimezone()
-
-
-def _tell(request: HttpRequest, action: Action, done: int, left: int) -> None:
-    if done:
-        text = ngettext(
-            "%(action)s: done for %(number)s session.",
-            "%(action)s: done for %(number)s sessions.",
-            done,
-        )
-        messages.success(request, text % {"action": action.title, "number": grouped(done)})
-    if left:
-        text = ngettext(
-            "%(number)s session was left as it was.",
-            "%(number)s sessions were left as they were.",
-            left,
-        )
-        messages.warning(request, text % {"number": grouped(left)})

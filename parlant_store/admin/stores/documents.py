@@ -3,17 +3,16 @@
 from functools import partial
 from typing import Any, NamedTuple
 
-from django.contrib import messages
-from django.contrib.admin.models import DELETION
-from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from parlant_store import codec
 from parlant_store.admin.documents.folding import fold, shape_of
-from parlant_store.admin.stores.asking import ask, heard, link, on_store, said, show
-from parlant_store.admin.stores.noting import note
+from parlant_store.admin.expiry import expiry
+from parlant_store.admin.stores.actions import allowed
+from parlant_store.admin.stores.asking import ask, heard, here, link, on_store, said, show
+from parlant_store.admin.stores.subjects import DOCUMENTS
 from parlant_store.admin.text import cut, grouped
 from parlant_store.backends.base import BaseBackend
 from parlant_store.models import Document
@@ -29,9 +28,10 @@ COLLECTIONS = 500
 class Row(NamedTuple):
     """A document in a list."""
 
-    url: str
-    """Of its page; "" for one without an id, which no address can say."""
+    name: str
+    """As forms and addresses say it; "" for one without an id, which nobody can name."""
 
+    url: str
     id: str | None
     created: str | None
     owners: tuple[str | None, ...]
@@ -72,6 +72,8 @@ def list_documents(admin: Any, request: HttpRequest, store: BaseBackend) -> Http
         next_url=link(admin, "stores_documents", **place, after=said([last.creation_utc, last.id]))
         if last
         else "",
+        actions=allowed(request, DOCUMENTS),
+        change_url=link(admin, "stores_documents_change", store=store.alias),
         page_url=link(admin, "stores_documents", **place),
         collections_url=link(admin, "stores_documents", store=store.alias),
     )
@@ -81,8 +83,8 @@ def list_documents(admin: Any, request: HttpRequest, store: BaseBackend) -> Http
 def show_document(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpResponse:
     name = request.GET.get("document", "")
     collection, id_ = heard(name, 2)
-    document = ask(store, partial(store.find_one, collection, {"id": {"$eq": id_}}))
-    if document is None:
+    info = ask(store, partial(store.get_document, collection, id_))
+    if info is None:
         raise Http404(_("There is no such document, or it has expired."))
     shape = shape_of(request.GET.get("json"))
     place = {"store": store.alias, "collection": said([collection])}
@@ -96,50 +98,15 @@ def show_document(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpR
         collection=codec.printable(collection),
         id=codec.printable(id_),
         name=name,
-        json=fold(document, shape),
+        updated_at=here(info.updated_at),
+        expires=expiry(here(info.expires_at)),
+        json=fold(info.document, shape),
         json_shape=shape,
-        delete_url=link(admin, "stores_delete", store=store.alias, document=name)
-        if may_delete(request)
-        else "",
+        actions=allowed(request, DOCUMENTS),
+        change_url=link(admin, "stores_documents_change", store=store.alias),
         documents_url=link(admin, "stores_documents", **place),
         collections_url=link(admin, "stores_documents", store=store.alias),
     )
-
-
-@on_store(Document)
-def delete_document(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpResponse:
-    """Asks first."""
-    if not may_delete(request):
-        raise PermissionDenied
-    name = request.GET.get("document", "")
-    collection, id_ = heard(name, 2)
-    back = link(admin, "stores_documents", store=store.alias, collection=said([collection]))
-    title = f"{cut(collection)}/{cut(id_)}"
-    if request.method != "POST":
-        return show(
-            admin,
-            request,
-            "store/confirm.html",
-            title=_("Delete a document of the store %(alias)s") % {"alias": store.alias},
-            store_alias=store.alias,
-            question=_("1 document will be deleted. It cannot be brought back."),
-            names=[title],
-            fields={},
-            verb=_("Delete"),
-            is_deletion=True,
-            back_url=link(admin, "stores_document", store=store.alias, document=name),
-        )
-    deleted = ask(store, partial(store.delete_one, collection, {"id": {"$eq": id_}}))
-    if deleted is None:
-        messages.warning(request, _("It was there no more."))
-    else:
-        note(request, Document, store, title, DELETION, "Deleted.")
-        messages.success(request, _("The document %(name)s was deleted.") % {"name": title})
-    return HttpResponseRedirect(back)
-
-
-def may_delete(request: HttpRequest) -> bool:
-    return request.user.has_perm("parlant_store.delete_document")
 
 
 def _collections(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpResponse:
@@ -163,6 +130,7 @@ def _row(admin: Any, place: dict[str, str], document: JSONObject) -> Row:
     has_page = isinstance(id_, str)
     name = said([*heard(place["collection"], 1), id_]) if has_page else ""
     return Row(
+        name,
         link(admin, "stores_document", store=place["store"], document=name) if has_page else "",
         _text(id_),
         _text(document.get("creation_utc")),

@@ -7,12 +7,11 @@ from typing import Any, NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from parlant_store import codec
 from parlant_store.admin.expiry import expiry
-from parlant_store.admin.stores.actions import ACTIONS, may_act
+from parlant_store.admin.stores.actions import allowed
 from parlant_store.admin.stores.asking import (
     answer,
     ask,
@@ -24,6 +23,7 @@ from parlant_store.admin.stores.asking import (
     said,
     show,
 )
+from parlant_store.admin.stores.subjects import SESSIONS
 from parlant_store.admin.stores.sweep import may_sweep
 from parlant_store.admin.text import cut
 from parlant_store.backends.base import BaseBackend
@@ -101,8 +101,8 @@ def list_sessions(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpR
         is_first=not after,
         has_more_hits=is_search and len(rows) == PAGE,
         next_url=next_url,
-        actions=[action for action in ACTIONS.values() if may_act(request, action)],
-        change_url=link(admin, "stores_change", store=store.alias),
+        actions=allowed(request, SESSIONS),
+        change_url=link(admin, "stores_sessions_change", store=store.alias),
         sweep_url=may_sweep(request, store) and link(admin, "stores_sweep", store=store.alias),
         documents_url=_documents_url(admin, store) if admin.may_view(request, Document) else "",
         page_url=link(admin, "stores_sessions", store=store.alias),
@@ -163,11 +163,7 @@ def _state(admin: Any, alias: str, seen: list[Any]) -> State:
         return State(alias, error=codec.printable(str(exc)))
     sessions, documents = Session in seen, Document in seen and store.supports_documents
     if is_local := is_here(store):
-        site = admin.admin_site.name
-        urls = [
-            reverse(f"admin:parlant_store_{name}_changelist", current_app=site)
-            for name in ("session", "document")
-        ]
+        urls = [admin.list_url(Session), admin.list_url(Document)]
     else:
         urls = [link(admin, "stores_sessions", store=alias), _documents_url(admin, store)]
     return State(

@@ -8,9 +8,10 @@ from django.utils.translation import gettext as _
 
 from parlant_store import codec
 from parlant_store.admin.expiry import expiry
-from parlant_store.admin.stores.actions import ACTIONS, may_act
+from parlant_store.admin.stores.actions import allowed
 from parlant_store.admin.stores.asking import ask, heard, here, link, on_store, show
-from parlant_store.admin.text import NOTHING, cut, grouped, pre, pretty
+from parlant_store.admin.stores.subjects import SESSIONS, Chosen
+from parlant_store.admin.text import NOTHING, grouped, pre, pretty
 from parlant_store.admin.transcripts.dialects import Said, said
 from parlant_store.admin.transcripts.entries import Transcript
 from parlant_store.admin.transcripts.pairs import paired
@@ -39,7 +40,7 @@ def show_session(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpRe
         request,
         "store/session.html",
         title=_("Session of the store %(alias)s") % {"alias": store.alias},
-        subtitle=cut(session_id),
+        subtitle=str(Chosen(name, namespace, session_id)),
         store_alias=store.alias,
         name=name,
         info=info,
@@ -54,8 +55,8 @@ def show_session(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpRe
         shown=grouped(limit),
         many=grouped(MANY),
         more_url=link(admin, "stores_session", store=store.alias, session=name, more="1"),
-        actions=[action for action in ACTIONS.values() if may_act(request, action)],
-        change_url=link(admin, "stores_change", store=store.alias),
+        actions=allowed(request, SESSIONS),
+        change_url=link(admin, "stores_sessions_change", store=store.alias),
         sessions_url=link(admin, "stores_sessions", store=store.alias),
     )
 

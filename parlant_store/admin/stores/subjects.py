@@ -1,0 +1,181 @@
+"""What people act on in other stores: sessions and documents, through the contract alone."""
+
+from abc import ABC, abstractmethod
+from datetime import datetime
+from typing import Any, ClassVar, NamedTuple
+
+from django.db.models import Model
+from django.utils.translation import gettext_lazy, ngettext_lazy
+
+from parlant_store.admin.stores.asking import link, said
+from parlant_store.admin.text import cut
+from parlant_store.backends.base import BaseBackend
+from parlant_store.models import Document, Session
+
+
+class Chosen(NamedTuple):
+    """A session or a document that something is to be done to."""
+
+    name: str
+    """As forms say it."""
+
+    place: str
+    """The namespace or the collection."""
+
+    id: str
+
+    def __str__(self) -> str:
+        names = (cut(self.place), cut(self.id))
+        return "/".join(name for name in names if name)
+
+
+class Subject(ABC):
+    """One kind of what stores keep."""
+
+    model: type[Model]
+
+    field: str
+    """What forms call a chosen one."""
+
+    title: Any
+    nothing_chosen: Any
+    questions: ClassVar[dict[str, Any]]
+    """What is asked before each action, for %(count)s of them."""
+
+    done: Any
+    left: Any
+
+    @abstractmethod
+    def list_url(self, admin: Any, store: BaseBackend, chosen: list[Chosen]) -> str:
+        """The page that lists them."""
+
+    @abstractmethod
+    def end_of(self, store: BaseBackend, chosen: Chosen) -> datetime | None:
+        """When it expires; None when that is never, or there is none."""
+
+    @abstractmethod
+    def set_end(self, store: BaseBackend, chosen: Chosen, end: datetime | None) -> bool:
+        """False when there is none."""
+
+    @abstractmethod
+    def delete(self, store: BaseBackend, chosen: Chosen) -> bool:
+        """False when there is none."""
+
+
+class Sessions(Subject):
+    model = Session
+    field = "session"
+    title = gettext_lazy("Sessions of the store %(alias)s")
+    nothing_chosen = gettext_lazy("No session was chosen.")
+    questions: ClassVar = {
+        "expire": ngettext_lazy(
+            "%(number)s session will expire now: nobody reads it from then on, and the next "
+            "sweep removes it.",
+            "%(number)s sessions will expire now: nobody reads them from then on, and the "
+            "next sweep removes them.",
+            "count",
+        ),
+        "extend": ngettext_lazy(
+            "%(number)s session will expire later than now said, by this many days: %(days)s.",
+            "%(number)s sessions will expire later than now said, by this many days: %(days)s.",
+            "count",
+        ),
+        "keep": ngettext_lazy(
+            "%(number)s session will be kept for ever.",
+            "%(number)s sessions will be kept for ever.",
+            "count",
+        ),
+        "delete": ngettext_lazy(
+            "%(number)s session will be deleted with all its items. It cannot be brought back.",
+            "%(number)s sessions will be deleted with all their items. They cannot be brought "
+            "back.",
+            "count",
+        ),
+    }
+    done = ngettext_lazy(
+        "%(action)s: done for %(number)s session.",
+        "%(action)s: done for %(number)s sessions.",
+        "count",
+    )
+    left = ngettext_lazy(
+        "%(number)s session was left as it was.",
+        "%(number)s sessions were left as they were.",
+        "count",
+    )
+
+    def list_url(self, admin: Any, store: BaseBackend, chosen: list[Chosen]) -> str:
+        return link(admin, "stores_sessions", store=store.alias)
+
+    def end_of(self, store: BaseBackend, chosen: Chosen) -> datetime | None:
+        found = store.get_session(chosen.id, namespace=chosen.place)
+        return found.expires_at if found else None
+
+    def set_end(self, store: BaseBackend, chosen: Chosen, end: datetime | None) -> bool:
+        return store.set_expiry(chosen.id, end, namespace=chosen.place)
+
+    def delete(self, store: BaseBackend, chosen: Chosen) -> bool:
+        return store.delete_session(chosen.id, namespace=chosen.place)
+
+
+class Documents(Subject):
+    model = Document
+    field = "document"
+    title = gettext_lazy("Documents of the store %(alias)s")
+    nothing_chosen = gettext_lazy("No document was chosen.")
+    questions: ClassVar = {
+        "expire": ngettext_lazy(
+            "%(number)s document will expire now: nobody reads it from then on, and the next "
+            "sweep removes it. A Parlant session takes its documents along.",
+            "%(number)s documents will expire now: nobody reads them from then on, and the "
+            "next sweep removes them. A Parlant session takes its documents along.",
+            "count",
+        ),
+        "extend": ngettext_lazy(
+            "%(number)s document will expire later than now said, by this many days: %(days)s. "
+            "A Parlant session takes its documents along.",
+            "%(number)s documents will expire later than now said, by this many days: %(days)s. "
+            "A Parlant session takes its documents along.",
+            "count",
+        ),
+        "keep": ngettext_lazy(
+            "%(number)s document will be kept for ever. A Parlant session takes its documents "
+            "along.",
+            "%(number)s documents will be kept for ever. A Parlant session takes its documents "
+            "along.",
+            "count",
+        ),
+        "delete": ngettext_lazy(
+            "%(number)s document will be deleted. It cannot be brought back. What belongs to a "
+            "Parlant session stays: to take that along, let the session expire now.",
+            "%(number)s documents will be deleted. They cannot be brought back. What belongs to "
+            "a Parlant session stays: to take that along, let the session expire now.",
+            "count",
+        ),
+    }
+    done = ngettext_lazy(
+        "%(action)s: done for %(number)s document.",
+        "%(action)s: done for %(number)s documents.",
+        "count",
+    )
+    left = ngettext_lazy(
+        "%(number)s document was left as it was.",
+        "%(number)s documents were left as they were.",
+        "count",
+    )
+
+    def list_url(self, admin: Any, store: BaseBackend, chosen: list[Chosen]) -> str:
+        place = {"collection": said([chosen[0].place])} if chosen else {}
+        return link(admin, "stores_documents", store=store.alias, **place)
+
+    def end_of(self, store: BaseBackend, chosen: Chosen) -> datetime | None:
+        found = store.get_document(chosen.place, chosen.id)
+        return found.expires_at if found else None
+
+    def set_end(self, store: BaseBackend, chosen: Chosen, end: datetime | None) -> bool:
+        return store.set_document_expiry(chosen.place, chosen.id, end) > 0
+
+    def delete(self, store: BaseBackend, chosen: Chosen) -> bool:
+        return store.delete_one(chosen.place, {"id": {"$eq": chosen.id}}) is not None
+
+
+SESSIONS, DOCUMENTS = Sessions(), Documents()
