@@ -6,14 +6,15 @@ import re
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from parlant.core.customers import CustomerDocumentStore
 from parlant.core.sessions import EventKind, EventSource, SessionDocumentStore
 
 from parlant_store import codec
 from parlant_store.adapters.parlant import DocumentDatabase, opening
 from parlant_store.admin.documents import collections, event_entries, events, folding
-from parlant_store.models import Document
-from tests.admin_documents import event, links, one, shown
+from parlant_store.models import Document, Session
+from tests.admin_documents import event, links, one, owned, shown
 from tests.admin_pages import SCRIPT, get, listing, page, superuser
 from tests.parlant_life import LIVES, NASTY, Tale, open_store
 
@@ -29,6 +30,20 @@ def client(store):
 
 
 # Pages
+
+
+def test_a_page_leads_to_pages_of_its_own_admin(client, store, settings):
+    settings.ROOT_URLCONF = "tests.two_sites"
+    owned(store)
+    store.insert_one("p_failed_migrations", {"id": "f"})
+    store.add_items("s", [{"role": "user", "content": "hello"}])
+    addresses = [page(document) for document in Document.objects.all()]
+    addresses += [page(Session.objects.get()), listing("session"), listing("document")]
+    addresses += [reverse(f"admin:parlant_store_session_{name}") for name in ("overview", "stores")]
+    for address in addresses:
+        html = get(client, address.replace("/admin/", "/second/", 1))
+        content = html[html.index('id="content"') : html.index('id="footer"')]
+        assert re.findall(r'href="/(?!second|static)[^"]*"', content) == [], address
 
 
 def folded(client, document, **params):

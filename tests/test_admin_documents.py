@@ -13,7 +13,7 @@ from parlant_store.admin.documents import collections
 from parlant_store.admin.documents import rows as document_rows
 from parlant_store.models import Document
 from tests.admin_documents import bulk, documents, event, ids, links, one, owned, queries
-from tests.admin_pages import get, listing, page, rows, superuser, viewer
+from tests.admin_pages import SCRIPT, column, get, listing, page, rows, sent, superuser, viewer
 from tests.work import work_of
 
 MANY = 20_000
@@ -85,6 +85,47 @@ def test_a_collection_is_listed_newest_first(client, store):
 def test_only_what_indexes_serve_may_be_asked_for(client, store):
     for lookup in ("version", "data__x", "collection__contains", "document_id__gt"):
         assert client.get(listing("document", **{lookup: "x"})).status_code == 400
+
+
+# Columns
+
+
+def test_columns_are_short_and_hide_nothing(client, store):
+    id_ = "0b903906-10ab-4d04-8582-a6de2feec470"
+    created = "2026-11-21T18:08:14.836302+00:00"
+    store.insert_one("p_s__events_", {"id": id_, "agent_id": id_, "creation_utc": created})
+    html = get(client, listing("document"))
+    assert column(html, "collection") == ["p_s__events_"]
+    html = sent(client, listing("document"))
+    assert ">p_<wbr>s__<wbr>events_</td>" in html
+    assert ">p_<wbr>s__<wbr>events_ (1)</a>" in html
+    assert html.count(f'<bdi class="parlant-id" title="{id_}">{id_}</bdi>') == 2
+    assert column(html, "customer_id") == ["-"]
+    time = f'<time class="parlant-created" datetime="{created}" title="{created}">'
+    assert f"{time}2026-11-21 18:08:14</time>" in html
+    html = get(client, page(one()))
+    assert html.count(id_) > 2
+    assert created in html
+    assert '<div class="readonly">never</div>' in html
+
+
+@pytest.mark.parametrize(
+    ("created", "shown"),
+    [
+        ("2026-11-21T18:08:14Z", "2026-11-21 18:08:14"),
+        ("2026-11-21T18:08:14+02:00", "2026-11-21T18:08:14+02:00"),
+        ("2026-11-21", "2026-11-21"),
+        ("in May", "in May"),
+        (
+            f"2026-11-21T18:08:14Z{SCRIPT}",
+            "2026-11-21T18:08:14Z&lt;script&gt;alert(1)&lt;/script&gt;",
+        ),
+        (None, "-"),
+    ],
+)
+def test_only_what_is_surely_a_time_in_utc_is_shortened(client, store, created, shown):
+    store.insert_one("x", {"id": "d", "creation_utc": created})
+    assert column(get(client, listing("document")), "creation_utc") == [shown]
 
 
 # Owners

@@ -15,7 +15,7 @@ from parlant_store import stores
 from parlant_store.admin.overview import figures, sections, written
 from parlant_store.admin.overview.chart import Charts
 from parlant_store.models import Document, Session, SessionItem
-from tests.admin_pages import SCRIPT, get, message, superuser, viewer
+from tests.admin_pages import SCRIPT, get, message, sent, superuser, viewer
 from tests.work import work_of
 
 URL = "/admin/parlant_store/session/overview/"
@@ -190,6 +190,7 @@ def test_collections_lead_to_their_documents_and_failed_ones_stand_first(client,
     assert rows[2][3] == "3"
     documents = reverse("admin:parlant_store_document_changelist")
     assert f'href="{documents}?collection=a+b%26c"' in html
+    assert "<bdi>z_<wbr>failed_<wbr>migrations</bdi>" in sent(client, URL)
     (failed,) = re.findall(r'"failed-heading".*?</section>', html, re.DOTALL)
     assert f'href="{documents}?collection=z_failed_migrations"' in failed
     assert "z_failed_migrations (1)" in failed

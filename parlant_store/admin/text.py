@@ -1,13 +1,14 @@
 """Names and JSON as people read them."""
 
 import json
+import re
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import Model
 from django.utils.formats import number_format
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 
 from parlant_store import codec
 from parlant_store.models import Document, Session
@@ -28,6 +29,12 @@ def column_name(column: str | None) -> str | None:
         return None
     start, shortened, _digest = column.partition("\x01\x03")
     return codec.printable(codec.unescape(start)) + ("…" if shortened else "")
+
+
+def breakable(name: str) -> SafeString:
+    """A collection's name, which may be broken behind its underscores."""
+    parts = re.findall("[^_]*_+|[^_]+", name)
+    return format_html_join(mark_safe("<wbr>"), "{}", ((part,) for part in parts))
 
 
 def session_name(session: Session) -> str:

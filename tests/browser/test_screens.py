@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.policy import WANTED
 from tests.browser.screens import TWO_STORES, fill, screens
@@ -20,6 +20,13 @@ DJANGOS = {
     "link-in-text-block": ".breadcrumbs > a",
 }
 """What Django's own templates do on each of its pages: a rule, and what breaks it."""
+
+LANDMARKS = "landmark-unique"
+"""To axe a moderate fault: who goes from landmark to landmark cannot tell two of them apart."""
+
+LOOKS = """shown => shown.map(getComputedStyle).map(style => [
+    style.color, style.background, style.margin, style.padding, style.height, style.borderRadius,
+])"""
 
 
 @pytest.fixture(autouse=True)
@@ -38,12 +45,12 @@ def on_every_screen(page: Page, look: Callable[[Page], object]) -> dict[str, obj
 
 
 def barriers(page: Page) -> list[str]:
-    """What keeps somebody from seeing or hearing the page, as axe finds it."""
+    """What keeps somebody from seeing, hearing or crossing the page, as axe finds it."""
     options = {"resultTypes": ["violations"]}
     return [
         f"{rule['id']}: {target}"
         for rule in Axe().run(page, options=options).response["violations"]
-        if rule["impact"] in ("serious", "critical")
+        if rule["impact"] in ("serious", "critical") or rule["id"] == LANDMARKS
         for node in rule["nodes"]
         for target in node["target"]
         if not is_djangos(page.locator(target), rule["id"])
@@ -90,3 +97,13 @@ def test_pages_are_never_wider_than_the_window_and_keep_a_strict_policy(visit):
     page = visit(extra_http_headers={WANTED: "yes"})
     assert on_every_screen(page, overflows) == {}
     assert "default-src 'self'" in page.request.get(page.url).headers["content-security-policy"]
+
+
+def test_who_is_asked_answers_with_the_same_buttons_everywhere(page):
+    asking, shown = screens(), []
+    for name in ("Delete a session", "delete elsewhere"):
+        asking[name].open(page)
+        buttons = page.locator(".parlant-confirm").locator("input[type=submit], .cancel-link")
+        expect(buttons).to_have_count(2)
+        shown.append(buttons.evaluate_all(LOOKS))
+    assert shown[0] == shown[1]

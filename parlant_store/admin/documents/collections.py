@@ -8,11 +8,15 @@ from django.contrib.admin.views.main import ChangeList
 from django.db import connections, router
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from parlant_store.admin.text import column_name, grouped, rounded
+from parlant_store.admin.stepping import first_values, stepped
+from parlant_store.admin.text import breakable, column_name, grouped, rounded
 from parlant_store.models import Document
+from parlant_store.types import FAILED
 
 SHOWN = 50
 """How many collections the filter names."""
@@ -23,17 +27,7 @@ STEPS = 1_000
 EXACT = 1_000
 """Up to where the documents of a collection are counted."""
 
-FAILED = "_failed_migrations"
-"""What the name of a collection ends with that holds what could not be migrated."""
-
-STEPPED = f"""
-WITH RECURSIVE steps (name) AS (
-    SELECT min(collection) FROM parlant_store_document
-    UNION ALL
-    SELECT (SELECT min(collection) FROM parlant_store_document WHERE collection > name)
-    FROM steps WHERE name IS NOT NULL
-), names (name) AS (SELECT name FROM steps WHERE name IS NOT NULL LIMIT {STEPS})
-"""
+STEPPED = stepped(Document, "collection", STEPS)
 
 # In the order of the unique index, or PostgreSQL would rather scan the table from its start.
 _COUNTED = f"""{STEPPED}, shown (name) AS (
@@ -78,8 +72,10 @@ class Collection(NamedTuple):
     def is_failed(self) -> bool:
         return self.name.endswith(FAILED)
 
-    def __str__(self) -> str:
-        return f"{column_name(self.name)} ({self.amount})"
+    @property
+    def label(self) -> SafeString:
+        """Its name and how much it holds."""
+        return format_html("{} ({})", breakable(column_name(self.name) or ""), self.amount)
 
     @property
     def amount(self) -> str:
@@ -101,9 +97,7 @@ def collections() -> list[Collection]:
 
 def collection_names() -> list[str]:
     """The names of the first STEPS collections, as their column keeps them."""
-    with connections[router.db_for_read(Document)].cursor() as cursor:
-        cursor.execute(f"{STEPPED} SELECT name FROM names")
-        return [name for (name,) in cursor.fetchall()]
+    return first_values(Document, "collection", STEPS)
 
 
 class CollectionFilter(admin.SimpleListFilter):
@@ -117,7 +111,7 @@ class CollectionFilter(admin.SimpleListFilter):
         found = collections()
         self.has_more = len(found) > SHOWN
         self.failed = [collection for collection in found[:SHOWN] if collection.is_failed]
-        return [(collection.name, str(collection)) for collection in found[:SHOWN]]
+        return [(collection.name, collection.label) for collection in found[:SHOWN]]
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
         self.others = [

@@ -1,13 +1,12 @@
 """A Parlant session's events as entries of a transcript (parlant.core.sessions.Event)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _
 
 from parlant_store import codec
-from parlant_store.admin.documents.links import document_url
 from parlant_store.admin.text import cut, pretty
 from parlant_store.admin.transcripts.entries import FOLDED, Call, Entry, Part, code_part, text_part
 
@@ -58,16 +57,19 @@ class _Said(NamedTuple):
     is_cut: bool = False
 
 
-def entries_of(events: Sequence[Event]) -> list[Entry]:
-    """The events in their order; the first of each trace names it."""
+def entries_of(events: Sequence[Event], url_of: Callable[[int], str]) -> list[Entry]:
+    """The events in their order; the first of each trace names it.
+
+    url_of: gives the page of the event of this key.
+    """
     traces = [None, *(event.trace_id for event in events)]
     return [
-        _entry(event, is_new=event.trace_id != before)
+        _entry(event, url_of(event.key), is_new=event.trace_id != before)
         for before, event in zip(traces, events, strict=False)
     ]
 
 
-def _entry(event: Event, *, is_new: bool) -> Entry:
+def _entry(event: Event, url: str, *, is_new: bool) -> Entry:
     said = _said(event)
     has_offset = event.offset is not None and event.offset >= 0
     return Entry(
@@ -79,7 +81,7 @@ def _entry(event: Event, *, is_new: bool) -> Entry:
         at=_time(event.creation_utc),
         anchor=f"event-{event.offset}" if has_offset else f"event-of-{event.key}",
         label=_("event %(offset)s") % {"offset": event.offset} if has_offset else _("event"),
-        url=document_url(event.key),
+        url=url,
         is_cut=said.is_cut,
     )
 

@@ -1,5 +1,6 @@
 """The events of a Parlant session, read a page at a time in the order of their offsets."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.db.models import BigIntegerField, QuerySet
@@ -46,8 +47,13 @@ _COLUMNS: tuple[Any, ...] = (
 """Those of an Event."""
 
 
-def transcript_of(session: Document, params: QueryDict) -> Transcript | None:
-    """A page of the session's events; None when it has none, or is no Parlant session."""
+def transcript_of(
+    session: Document, params: QueryDict, url_of: Callable[[int], str]
+) -> Transcript | None:
+    """A page of the session's events; None when it has none, or is no Parlant session.
+
+    url_of: gives the page of the event of this key.
+    """
     name = events_collection(session)
     if name is None:
         return None
@@ -58,7 +64,8 @@ def transcript_of(session: Document, params: QueryDict) -> Transcript | None:
         return None
     after = _place(params.get("after"))
     last_offset = max(last[0] or 0, 0)
-    return _page(events, last_offset, _place(params.get("before")), -1 if after is None else after)
+    before, after = _place(params.get("before")), -1 if after is None else after
+    return _page(events, last_offset, before, after, url_of)
 
 
 def events_collection(session: Document) -> str | None:
@@ -68,7 +75,13 @@ def events_collection(session: Document) -> str | None:
     return f"{session.collection.removesuffix(SESSIONS)}{EVENTS}"
 
 
-def _page(events: QuerySet[Any], last: int, before: int | None, after: int) -> Transcript:
+def _page(
+    events: QuerySet[Any],
+    last: int,
+    before: int | None,
+    after: int,
+    url_of: Callable[[int], str],
+) -> Transcript:
     if before is None:
         # Those without an offset, if there are any, are on the first page.
         rest = events if after < 0 else events.filter(at_offset__gt=after)
@@ -82,7 +95,7 @@ def _page(events: QuerySet[Any], last: int, before: int | None, after: int) -> T
     start = shown[0].offset if shown else after + 1
     end = shown[-1].offset if shown else after
     return Transcript(
-        entries_of(shown),
+        entries_of(shown, url_of),
         before=start if earlier else None,
         after=end if later else None,
         latest=last + 1,

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator
 from itertools import takewhile
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.db.models import Q
-from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from parlant_store.admin.documents.collections import collection_names
 from parlant_store.admin.documents.owners import OWNERS, owned
+from parlant_store.admin.lists import StoreAdmin
 from parlant_store.admin.text import column_name, cut
 from parlant_store.models import Document, Session
 
@@ -47,18 +47,19 @@ class Owner(NamedTuple):
     """As the columns keep it."""
 
 
-def links_of(document: Document, *, sessions: bool) -> list[Link]:
+def links_of(admin: StoreAdmin, document: Document, *, sessions: bool) -> list[Link]:
     """The session, customer and agent of ``document``, and the documents of each.
 
-    ``sessions``: whether the viewer may see the sessions that are no documents.
+    admin: whose pages are led to.
+    sessions: whether the viewer may see the sessions that are no documents.
     """
     owners = list(_owners(document))
     if not owners:
         return []
     kept = _kept(document, owners)
-    links = [link for owner in owners for link in _links(document, owner, kept)]
+    links = [link for owner in owners for link in _links(admin, document, owner, kept)]
     ids = [owner.id for owner in owners if owner.column == "session_id"]
-    return links + (_sessions(ids) if sessions else [])
+    return links + (_sessions(admin, ids) if sessions else [])
 
 
 def _owners(document: Document) -> Iterator[Owner]:
@@ -75,7 +76,7 @@ def _own_id(document: Document, column: str) -> str | None:
 
 def _kept(document: Document, owners: list[Owner]) -> dict[Owner, int]:
     """The keys of the documents that the owners themselves are, by one statement."""
-    names, found = collection_names(), dict[Owner, int]()
+    names = collection_names()
     places = {owner: _candidates(document, owner.column, names) for owner in owners}
     conditions = [
         Q(collection__in=collections, document_id=owner.id)
@@ -83,12 +84,13 @@ def _kept(document: Document, owners: list[Owner]) -> dict[Owner, int]:
         if collections
     ]
     if not conditions:
-        return found
+        return {}
     first, *rest = (
         Document.objects.filter(condition).values_list("collection", "document_id", "key")
         for condition in conditions
     )
     keys = {(collection, id_): key for collection, id_, key in first.union(*rest)}
+    found: dict[Owner, int] = {}
     for owner, collections in places.items():
         same = (keys[name, owner.id] for name in collections if (name, owner.id) in keys)
         if (key := next(same, None)) is not None:
@@ -109,17 +111,27 @@ def _alike(name: str, other: str) -> int:
     return sum(1 for _pair in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
-def _links(document: Document, owner: Owner, kept: dict[Owner, int]) -> Iterator[Link]:
+def _links(
+    admin: StoreAdmin, document: Document, owner: Owner, kept: dict[Owner, int]
+) -> Iterator[Link]:
     name = cut(column_name(owner.id)) or ""
     key = kept.get(owner)
-    if key is not None and key != document.key:
-        yield Link(_TITLES[owner.column], name, document_url(key) + _place(document, owner))
-    if key != document.key:
-        yield Link(_OF_THIS[owner.column], name, list_url(**{owner.column: owner.id}))
+    if key == document.key:
+        yield from _own_links(admin, owner)
         return
+    if key is not None:
+        url = admin.page_url(Document, key)
+        yield Link(_TITLES[owner.column], name, url + _place(document, owner))
+    url = admin.list_url(Document, **{owner.column: owner.id})
+    yield Link(_OF_THIS[owner.column], name, url)
+
+
+def _own_links(admin: StoreAdmin, owner: Owner) -> Iterator[Link]:
+    """Where the documents of ``owner`` are, on its own page."""
     for place in owned({owner.column: owner.id}):
         collection = column_name(place.collection) or ""
-        url = list_url(collection=place.collection, **{owner.column: owner.id})
+        narrowed = {"collection": place.collection, owner.column: owner.id}
+        url = admin.list_url(Document, **narrowed)
         yield Link(_("Its documents in"), collection, url)
 
 
@@ -131,22 +143,10 @@ def _place(document: Document, owner: Owner) -> str:
     return f"?after={offset - 1}#event-{offset}"
 
 
-def _sessions(ids: list[str]) -> list[Link]:
+def _sessions(admin: StoreAdmin, ids: list[str]) -> list[Link]:
     """The sessions without a namespace that are no documents, under the same ids."""
     found = Session.objects.filter(namespace="", session_id__in=ids)
     return [
-        Link(_("Items of session"), cut(column_name(id_)) or "", _change("session", key))
+        Link(_("Items of session"), cut(column_name(id_)) or "", admin.page_url(Session, key))
         for key, id_ in found.values_list("key", "session_id")
     ]
-
-
-def document_url(key: int, **query: Any) -> str:
-    return _change("document", key, **query)
-
-
-def list_url(**query: Any) -> str:
-    return reverse("admin:parlant_store_document_changelist", query=query)
-
-
-def _change(model: str, key: int, **query: Any) -> str:
-    return reverse(f"admin:parlant_store_{model}_change", args=[key], query=query)

@@ -1,5 +1,6 @@
 """Documents for people to find and to read."""
 
+from functools import partial
 from typing import Any, ClassVar
 
 from django.contrib import admin
@@ -14,11 +15,12 @@ from django.utils.translation import gettext_lazy
 
 from parlant_store import codec
 from parlant_store.admin.actions.base import ActionsAdmin
-from parlant_store.admin.documents.collections import FAILED, CollectionFilter, collection_of
+from parlant_store.admin.documents.collections import CollectionFilter, collection_of
+from parlant_store.admin.documents.columns import clipped, fitting_column, short_time
 from parlant_store.admin.documents.events import transcript_of
 from parlant_store.admin.documents.failed import is_failed, original_of
 from parlant_store.admin.documents.folding import fold, shape_of
-from parlant_store.admin.documents.links import links_of, list_url
+from parlant_store.admin.documents.links import links_of
 from parlant_store.admin.documents.owners import (
     AgentFilter,
     CustomerFilter,
@@ -26,11 +28,13 @@ from parlant_store.admin.documents.owners import (
     owned_by_any,
 )
 from parlant_store.admin.documents.retrying import ask_and_retry
-from parlant_store.admin.documents.rows import DocumentRows, StateFilter
-from parlant_store.admin.expiry import expiry
+from parlant_store.admin.documents.rows import DocumentRows
+from parlant_store.admin.expiry import expiry, expiry_and_time
 from parlant_store.admin.search import keys, named
-from parlant_store.admin.text import column_name, cut, full_name, list_column
+from parlant_store.admin.sessions.filters import StateFilter
+from parlant_store.admin.text import breakable, column_name, cut, full_name, list_column
 from parlant_store.models import Document, Session
+from parlant_store.types import FAILED
 
 FILTERS = (CollectionFilter, StateFilter, SessionFilter, CustomerFilter, AgentFilter)
 LOOKUPS = {filter_.parameter_name for filter_ in FILTERS}
@@ -39,13 +43,13 @@ LOOKUPS = {filter_.parameter_name for filter_ in FILTERS}
 @admin.register(Document)
 class DocumentAdmin(ActionsAdmin):
     list_display = (
-        list_column(Document, "collection"),
-        list_column(Document, "document_id"),
-        list_column(Document, "customer_id"),
-        list_column(Document, "agent_id"),
-        list_column(Document, "session_id"),
+        fitting_column("collection", breakable),
+        fitting_column("document_id", clipped),
+        fitting_column("customer_id", clipped),
+        fitting_column("agent_id", clipped),
+        fitting_column("session_id", clipped),
         list_column(Document, "version"),
-        list_column(Document, "creation_utc"),
+        fitting_column("creation_utc", short_time),
         "expiry",
     )
     list_display_links = (list_display[1],)
@@ -65,7 +69,7 @@ class DocumentAdmin(ActionsAdmin):
         full_name(Document, "version"),
         full_name(Document, "creation_utc"),
         "updated_at",
-        "expires_at",
+        "expires_at_time",
     )
 
     class Media:
@@ -96,8 +100,10 @@ class DocumentAdmin(ActionsAdmin):
         document = context["original"]
         context["is_expired"] = document.expires_at and document.expires_at <= timezone.now()
         shape = shape_of(request.GET.get("json"))
-        context["links"] = links_of(document, sessions=self.may_view(request, Session))
-        context["transcript"] = transcript_of(document, request.GET)
+        context["links"] = links_of(self, document, sessions=self.may_view(request, Session))
+        context["transcript"] = transcript_of(
+            document, request.GET, partial(self.page_url, Document)
+        )
         context["json"], context["json_shape"] = fold(document.data, shape), shape
         if is_failed(document):
             context["failed"] = original_of(document.data)
@@ -113,12 +119,16 @@ class DocumentAdmin(ActionsAdmin):
 
     @admin.display(description=gettext_lazy("collection"))
     def whole_collection(self, document: Document) -> SafeString:
-        url = list_url(collection=document.collection)
+        url = self.list_url(Document, collection=document.collection)
         return format_html('<a href="{}">{}</a>', url, column_name(document.collection))
 
     @admin.display(description=gettext_lazy("expires"))
     def expiry(self, document: Document) -> SafeString | str:
         return expiry(document.expires_at)
+
+    @admin.display(description=gettext_lazy("expires"))
+    def expires_at_time(self, document: Document) -> SafeString | str:
+        return expiry_and_time(document.expires_at)
 
     @admin.display(description=gettext_lazy("reason"))
     def reason(self, document: Any) -> str | None:

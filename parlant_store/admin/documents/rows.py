@@ -9,24 +9,13 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from parlant_store.admin.documents.collections import (
-    FAILED,
-    Collection,
-    CollectionFilter,
-    collection_of,
-)
+from parlant_store.admin.documents.collections import Collection, CollectionFilter, collection_of
 from parlant_store.admin.documents.owners import newest_first
 from parlant_store.admin.lists import Rows
 from parlant_store.admin.search import COUNTED
-from parlant_store.admin.sessions import filters as session_filters
+from parlant_store.admin.sessions.filters import StateFilter, in_state, order_of
 from parlant_store.admin.text import NAME, grouped
-
-
-class StateFilter(session_filters.StateFilter):
-    """Its choice is made by DocumentRows, among the rows that it bounds."""
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset
+from parlant_store.types import FAILED
 
 
 class DocumentRows(Rows):
@@ -44,12 +33,12 @@ class DocumentRows(Rows):
         return found
 
     def _in_state(self, found: QuerySet[Any], state: str | None) -> QuerySet[Any]:
-        condition = session_filters.in_state(state, timezone.now())
+        condition = in_state(state, timezone.now())
         if condition is None:
             return found
         is_narrowed = self.query or set(self.filter_params) - {StateFilter.parameter_name}
         if state != "live" and not is_narrowed:
-            return found.filter(condition).order_by(*session_filters.order_of(state))
+            return found.filter(condition).order_by(*order_of(state))
         return self._among_newest(found, condition)
 
     def _among_newest(self, found: QuerySet[Any], condition: Q) -> QuerySet[Any]:

@@ -7,7 +7,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Model
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
-from django.urls import reverse
+from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
@@ -17,7 +17,7 @@ from parlant_store.admin.expiry import expiry
 from parlant_store.admin.overview import figures, written
 from parlant_store.admin.overview.chart import Chart, Charts
 from parlant_store.admin.stores.asking import is_here, link
-from parlant_store.admin.text import column_name, cut, session_name
+from parlant_store.admin.text import breakable, column_name, cut, session_name
 from parlant_store.handler import stores
 from parlant_store.models import Document, Session, SessionItem
 
@@ -49,7 +49,7 @@ class Kept(NamedTuple):
 class Heaped(NamedTuple):
     """The documents of one collection."""
 
-    name: str
+    name: SafeString
     url: str
     amount: str
     size: str
@@ -104,7 +104,7 @@ def add_documents(context: dict[str, Any], admin: Any, charts: Charts) -> None:
     ]
     context["more_collections"] = SHOWN if len(found) > SHOWN else 0
     context["failed"] = [
-        (str(collection), _list_url(admin, Document, collection=collection.name))
+        (collection.label, admin.list_url(Document, collection=collection.name))
         for collection in shown
         if collection.is_failed
     ]
@@ -116,7 +116,7 @@ def expiring(admin: Any, models: Sequence[type[Model]]) -> list[Expiring]:
         Expiring(
             windows[0].title,
             [
-                (window, _list_url(admin, model, state=window.state) if window.state else "")
+                (window, admin.list_url(model, state=window.state) if window.state else "")
                 for model, window in zip(models, windows, strict=True)
             ],
         )
@@ -130,7 +130,7 @@ def _add_table(context: dict[str, Any], admin: Any, model: type[Model], *, is_li
     size = filesizeformat(amount.size)
     context["file"] = size if amount.is_whole_file else ""
     title = str(capfirst(model._meta.verbose_name_plural))
-    url = _list_url(admin, model) if is_listed else ""
+    url = admin.list_url(model) if is_listed else ""
     context["tables"].append(Kept(title, url, str(amount), size))
 
 
@@ -141,8 +141,7 @@ def _add_chart(context: dict[str, Any], charts: Charts, title: str, days: writte
 
 
 def _large(admin: Any, session: Session) -> Large:
-    site = admin.admin_site.name
-    url = reverse("admin:parlant_store_session_change", args=[session.key], current_app=site)
+    url = admin.page_url(Session, session.key)
     return Large(session_name(session), url, session, expiry(session.expires_at))
 
 
@@ -153,8 +152,8 @@ def _heaped(
     numbers = days.of(collection.name)
     title = _("Documents of %(collection)s per day") % {"collection": cut(name)}
     return Heaped(
-        name,
-        _list_url(admin, Document, collection=collection.name),
+        breakable(name),
+        admin.list_url(Document, collection=collection.name),
         collection.amount,
         _size(collection, mean),
         charts.make(title, days.days, numbers, is_estimate=days.is_estimate),
@@ -167,8 +166,3 @@ def _size(collection: Collection, mean: float) -> str:
     if collection.estimate and collection.estimate > EXACT:
         return _("about %(number)s") % {"number": filesizeformat(collection.estimate * mean)}
     return _("more than %(number)s") % {"number": filesizeformat(EXACT * mean)}
-
-
-def _list_url(admin: Any, model: type[Model], **query: str) -> str:
-    name = f"admin:parlant_store_{model._meta.model_name}_changelist"
-    return reverse(name, query=query or None, current_app=admin.admin_site.name)
