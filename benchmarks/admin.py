@@ -45,8 +45,9 @@ PAGES = {
     "sessions": "session/",
     "sessions, page 9": "session/?p=9",
     "sessions that have expired": "session/?state=expired",
-    "sessions of an owner": "session/?q=user-7",
+    "sessions of an owner": "session/?q=user-3",
     "sessions by a rare word": "session/?q=platypus",
+    "sessions by a word of every item": "session/?q=question",
     "a session": "session/{session}/change/",
     "documents": "document/",
     "documents of a collection": "document/?collection=parlant_sessions_events",
@@ -62,7 +63,7 @@ def fill(vendor: str, sessions: int, documents: int) -> None:
         numbers.format(count=sessions)
         + "INSERT INTO parlant_store_session (namespace, session_id, user_id, metadata, state,"
         " next_position, item_count, tokens, created_at, updated_at, expires_at)"
-        f" SELECT '', 's-' || n, 'user-' || (n % 1000), '{{}}', '{{}}', {ITEMS}, {ITEMS}, 0,"
+        f" SELECT '', 's-' || n, 'user-' || (n / 200), '{{}}', '{{}}', {ITEMS}, {ITEMS}, 0,"
         " CURRENT_TIMESTAMP, CURRENT_TIMESTAMP,"
         " CASE n % 5 WHEN 0 THEN CURRENT_TIMESTAMP END FROM t",
         numbers.format(count=sessions * ITEMS)
