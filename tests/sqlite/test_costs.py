@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 
 from tests.contract.sessions import numbered
@@ -99,7 +99,7 @@ def test_parlants_filters_use_an_index(store, where, index):
 
 def test_a_database_that_begins_late_still_waits_for_the_lock(store, monkeypatch):
     monkeypatch.setitem(connection.settings_dict["OPTIONS"], "transaction_mode", None)
-    monkeypatch.setattr(connection, "transaction_mode", None)
+    monkeypatch.setattr(connections["default"], "transaction_mode", None)
     statements = statements_of(lambda: store.update_one("c", {}, {}))
     assert statements[0] == "BEGIN"
     assert statements[1].startswith("UPDATE")
@@ -121,7 +121,7 @@ def test_migrating_back_takes_the_search_index_away(transactional_db):
 
 
 def test_summaries_in_a_database_of_another_zone(store, monkeypatch):
-    monkeypatch.setattr(connection, "timezone", ZoneInfo("Asia/Tokyo"))
+    monkeypatch.setattr(connections["default"], "timezone", ZoneInfo("Asia/Tokyo"))
     store.add_items("s", numbered(1))
     (session,) = store.list_sessions().sessions
     (summary,) = store.list_summaries()
