@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.core.management.color import no_style
-from django.db import connection
+from django.db import connection, connections
 from pytest_django.plugin import DjangoDbBlocker
 
 from parlant_store import stores
@@ -58,7 +58,7 @@ def _threads_end_before_the_database(
 
 @pytest.fixture
 def transactional_db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """Tables that every thread sees, empty again afterwards.
+    """Tables that every thread sees, empty again afterwards, and connections of the test's own.
 
     Django's own flush makes content types and permissions anew after each test, which takes most
     of its time; here they stay.
@@ -68,6 +68,7 @@ def transactional_db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) 
         ops = connection.ops
         tables = set(connection.introspection.django_table_names(only_existing=True)) - KEPT
         ops.execute_sql_flush(ops.sql_flush(no_style(), sorted(tables)))
+        connections.close_all()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.contract.retention import RetentionContract
+from tests.supabase.test_collections import cleaner as cleaner
 from tests.supabase.test_collections import make_store as make_store
 from tests.supabase.test_collections import project as project
 from tests.supabase.test_collections import running as running
