@@ -38,7 +38,7 @@ from tests.supabase.stack import Stack, supabase
 SESSIONS, EVENTS = "parlant_sessions_sessions", "parlant_sessions_events"
 NAMED = ("c", "other", SESSIONS, EVENTS)
 DEFAULT = "parlant_store_document_default"
-TABLES = ("document", "session", "session_item", "request")
+TABLES = ("document", "session_item", "session", "request")
 A, B = str(UUID(int=10)), str(UUID(int=11))
 
 Row = dict[str, Any]
