@@ -43,7 +43,7 @@ from parlant.core.sessions import (
     SessionId,
 )
 
-from benchmarks.sessions import configure
+from benchmarks.databases import configure
 from parlant_store.types import JSONObject
 from tests.servers import postgresql
 
@@ -187,7 +187,7 @@ class Ours:
 
 
 def _row(collection: str, document: JSONObject) -> Any:
-    from parlant_store.backends.rows import promoted
+    from parlant_store.backends.columns import promoted
     from parlant_store.models import Document
 
     columns = promoted(document)
@@ -361,7 +361,7 @@ def main() -> None:
         *(Row(name, size, "sessions") for name in (PAGING, OPENING) for size in args.sessions),
     ]
     with tempfile.TemporaryDirectory() as folder, postgresql() as server:
-        configure(Path(folder), server.get_uri())
+        configure(Path(folder), {"postgresql": server.get_uri()})
         titles = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
         mine: list[Side] = [
             Ours(title, alias) for alias, title in titles.items() if args.only in (None, alias)

@@ -24,7 +24,7 @@ from selectools.memory import ConversationMemory
 from selectools.sessions import JsonFileSessionStore, SQLiteSessionStore
 from selectools.types import Message, Role
 
-from benchmarks.sessions import configure
+from benchmarks.databases import configure
 from tests.servers import postgresql
 
 SIDES = ("SQLiteSessionStore", "JsonFileSessionStore", "ours, SQLite", "ours, PostgreSQL")
@@ -142,7 +142,7 @@ def main() -> None:
     answer = ("It rains in the north, and the sun shines. " * args.answer)[: args.answer]
     with tempfile.TemporaryDirectory() as name, postgresql() as server:
         folder = Path(name)
-        configure(folder, server.get_uri())
+        configure(folder, {"postgresql": server.get_uri()})
         from parlant_store import stores as ours
         from parlant_store.adapters.selectools import SessionStore
 

@@ -11,9 +11,11 @@ the first server knew is lost. The model alone is scripted: see scripted_nlp.py.
 import argparse
 import asyncio
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +30,7 @@ from parlant.client.core import ApiError
 import parlant_store
 
 HOST = "127.0.0.1"
+TIMEOUT_SECONDS = 300  # generous: a server starts slowly on a busy machine
 ORDERS = {"17": "was shipped on Monday"}
 
 
@@ -77,8 +80,10 @@ def server(environment: dict[str, str], log: Path) -> Iterator[ParlantClient]:
     command = [sys.executable, __file__, "--serve", str(port), str(tool_port)]
     with (
         log.open("a") as out,
-        httpx.Client(trust_env=False, timeout=30) as http,
-        subprocess.Popen(command, env=environment, stdout=out, stderr=out) as process,
+        httpx.Client(trust_env=False, timeout=2 * TIMEOUT_SECONDS) as http,
+        subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=out, stderr=out
+        ) as process,
     ):
         client = ParlantClient(base_url=f"http://{HOST}:{port}", httpx_client=http)
         try:
@@ -97,20 +102,22 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _wait_until_ready(client: ParlantClient, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         try:
             client.health_check_healthz_get()
             return
         except httpx.TransportError:
             time.sleep(0.1)
-    raise Failed(f"The server did not start; its exit status is {process.returncode}.")
+    if process.poll() is None:
+        raise Failed(f"The server did not answer within {TIMEOUT_SECONDS} seconds.")
+    raise Failed(f"The server ended with exit status {process.returncode}.")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
-        process.wait(timeout=10)
+        process.wait(timeout=TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
 
@@ -139,7 +146,7 @@ def ask(client: ParlantClient, session_id: str, message: str, expected: str) -> 
     events: list[Event] = []
     while not any(_stage(event) == "completed" for event in events):
         events += client.sessions.list_events(
-            session_id, min_offset=asked.offset + len(events) + 1, wait_for_data=20
+            session_id, min_offset=asked.offset + len(events) + 1, wait_for_data=TIMEOUT_SECONDS
         )
     answers = [_line(event) for event in events if event.kind == "message"]
     if answers != [f"Clerk: {expected}"]:
@@ -212,13 +219,26 @@ def main() -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--database-url", help="default: an SQLite file, removed at the end")
     ports = ("PORT", "TOOL_PORT")
-    parser.add_argument("--serve", nargs=2, type=int, metavar=ports, help="run the server alone")
+    parser.add_argument(
+        "--serve",
+        nargs=2,
+        type=int,
+        metavar=ports,
+        help="run the server alone, until standard input closes",
+    )
     options = parser.parse_args()
     if options.serve:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
         parlant_store.setup(options.database_url)
         asyncio.run(serve(*options.serve))
     else:
         demonstrate(options.database_url)
+
+
+def _end_with_parent() -> None:
+    """Stop this server when the script that has started it is gone, even if it was killed."""
+    os.read(0, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def demonstrate(database_url: str | None) -> None:

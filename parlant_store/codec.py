@@ -1,38 +1,47 @@
-"""JSON in and out of the tables, and text in and out of their columns.
+"""Encoding of JSON and text for database columns.
 
-Items are kept as JSON text and come back exactly. Documents are kept in a column that
-can be searched, ``jsonb`` on PostgreSQL, which refuses NUL and lone surrogates and
-loses the point of large floats. ``encode_document`` writes what it accepts and
-``decode_document`` reverses it; both databases get the same text, so that they sort
-and compare alike.
+Items are stored as JSON text, without loss. Documents are stored as ``jsonb`` on PostgreSQL, which
+refuses NUL and lone surrogates and converts large floats to integers. ``encode_document`` returns
+text that it accepts, and ``decode_document`` reverses this. Both databases store the same text, so
+that they sort and compare alike.
 """
 
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from hashlib import sha256
+from json import encoder
 from typing import Any
 
 from parlant_store.exceptions import InvalidItem, InvalidName
 from parlant_store.types import JSONObject
 
 MAX_DEPTH = 500
-"""How deep JSON may nest. SQLite reads 1,000 levels, Python's own parser fewer than that."""
+"""Limit on the nesting of JSON. SQLite reads 1,000 levels, Python's parser fewer."""
 
 MAX_BITS = 14_284
-"""How long an integer may be: what Python reads from text without being told to."""
+"""Limit on the bits of an integer: Python's default for conversion from text."""
 
 MAX_NAME = 4_096
-"""How many characters an id, a namespace or a collection's name may have."""
+"""Limit on the characters of an id, a namespace or the name of a collection."""
 
 MAX_COLUMN_BYTES = 512
-"""How many bytes of a name an index column keeps; four of them fit PostgreSQL's 2,704."""
+"""Limit on the bytes of a name in an indexed column; an index row holds up to 2,704."""
 
 
-# Built once: json.dumps with options builds an encoder at every call.
-_READABLE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+def _encoder() -> Callable[[object], str]:
+    """Return JSONEncoder.encode, which creates no C encoder at each call."""
+    readable = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+    make_encoder, quote = vars(encoder).get("c_make_encoder"), encoder.encode_basestring
+    if make_encoder is None:
+        return readable.encode
+    write = make_encoder(None, readable.default, quote, None, ":", ",", False, False, True)
+    return lambda value: "".join(write(value, 0))
+
+
+_READABLE = _encoder()
 _ASCII = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -43,7 +52,7 @@ class _NotJson(Exception):
 
 
 def check_name(value: object, what: str, *, empty: bool = False) -> str:
-    """Return ``value`` if it can name something, else raise InvalidName that says why."""
+    """Return ``value``; raise InvalidName unless it is a valid name."""
     if not isinstance(value, str):
         raise InvalidName(f"{what} must be text, not {type(value).__name__}")
     if not value and not empty:
@@ -56,10 +65,10 @@ def check_name(value: object, what: str, *, empty: bool = False) -> str:
 
 
 def encode(value: object, name: str) -> str:
-    """Return ``value`` as JSON text; ``name`` stands for it in errors.
+    """Return ``value`` as JSON text; errors call it ``name``.
 
-    Raises InvalidItem when it holds what JSON cannot say: NaN, Infinity, sets, bytes,
-    keys that are no text, or more than MAX_DEPTH levels.
+    Raises InvalidItem if JSON cannot represent it: NaN, Infinity, sets, bytes, keys that are
+    not text, or more than MAX_DEPTH levels.
     """
     text = _write(value, name)
     return text if text.isascii() or _encodable(text) else _ASCII(value)
@@ -85,7 +94,7 @@ def _write(value: object, name: str) -> str:
 
 
 def encode_object(value: object, name: str) -> str:
-    """``encode`` for what must be a JSON object."""
+    """Return a dict as JSON text; raise InvalidItem as ``encode`` does."""
     return encode(check_object(value, name), name)
 
 
@@ -116,6 +125,8 @@ def _check(value: object, depth: int) -> None:
     if depth == 0:
         raise _NotJson(f"nested more than {MAX_DEPTH} levels deep")
     for place, part in parts:
+        if type(part) is str:
+            continue
         try:
             _check(part, depth - 1)
         except _NotJson as exc:
@@ -163,12 +174,12 @@ _JSON_UNESCAPES = {escaped: plain for plain, escaped in _JSON_ESCAPES.items()}
 
 
 def escape(text: str) -> str:
-    """``text`` without NUL and lone surrogates; order by code point stays as it was."""
+    """Return ``text`` without NUL and lone surrogates, which sorts as before."""
     return _SPECIAL.sub(lambda match: _ESCAPES[match[0]], text)
 
 
 def is_plain(text: str) -> bool:
-    """Whether ``text`` is its own escape: a quick yes for most."""
+    """Whether ``escape`` certainly leaves ``text`` unchanged; a fast check."""
     return text.isascii() and "\x00" not in text and "\x01" not in text
 
 
@@ -177,11 +188,11 @@ def unescape(text: str) -> str:
     return _ESCAPED.sub(lambda match: _UNESCAPES[match[0]], text)
 
 
-# Python never writes 0.00, which jsonb keeps as it is and takes for equal to 0.
-_NEGATIVE_ZERO, _KEPT_ZERO = "-0.0", "0.00"
+# Python never writes 0.00, which jsonb preserves and compares as equal to 0.
+_NEGATIVE_ZERO, _STORED_ZERO = "-0.0", "0.00"
 _STRING = r'"(?:[^"\\]|\\.)*"'
 _STRING_OR_FLOAT = re.compile(_STRING + r"|(-?\d+(?:\.\d+)?e[+-]?\d+|-0\.0(?!\d))")
-_STRING_OR_KEPT_ZERO = re.compile(_STRING + r"|((?<![\d.-])0\.00(?!\d))")
+_STRING_OR_STORED_ZERO = re.compile(_STRING + r"|((?<![\d.-])0\.00(?!\d))")
 _FLOAT = re.compile(r"\de[+-]?\d|-0\.0")
 
 
@@ -189,50 +200,55 @@ def _write_out(match: re.Match[str]) -> str:
     if match[1] is None:
         return match[0]
     if match[1] == _NEGATIVE_ZERO:
-        return _KEPT_ZERO
-    digits = format(Decimal(match[1]), "f")
-    return digits if "." in digits else digits + ".0"
+        return _STORED_ZERO
+    value = float(match[1])
+    if value.is_integer():
+        # With all digits, because jsonb compares them with those of integers.
+        return f"{int(value)}.0"
+    return format(Decimal(match[1]), "f")
 
 
 def encode_value(value: object, name: str) -> str:
-    """JSON text of any value as it stands inside a document, for columns and filters."""
+    """Return the JSON text of a value inside a document, for columns and filters."""
     text = _write(value, name)
     if _JSON_SPECIAL.search(text):
         text = _JSON_SPECIAL.sub(lambda match: _JSON_ESCAPES.get(match[0], match[0]), text)
     if _FLOAT.search(text):
-        # jsonb would turn 1e23 into an integer that is another number.
+        # jsonb would convert 1e23 to a different number, an integer.
         text = _STRING_OR_FLOAT.sub(_write_out, text)
     return text
 
 
 def encode_document(document: object, name: str) -> str:
-    """JSON text of a document. Raises InvalidItem as ``encode`` does, or for no dict."""
+    """Return the JSON text of a document; raise InvalidItem as ``encode`` does."""
     return encode_value(check_object(document, name), name)
 
 
 def decode_document(text: str) -> Any:
-    """What ``encode_document`` or ``encode_value`` was given."""
+    """Return the value of a text from ``encode_document`` or ``encode_value``."""
     if "\\u0001" in text or "\ud7ff" in text:
         text = _JSON_ESCAPED.sub(lambda match: _JSON_UNESCAPES.get(match[0], match[0]), text)
-    if _KEPT_ZERO in text:
-        text = _STRING_OR_KEPT_ZERO.sub(
+    if _STORED_ZERO in text:
+        text = _STRING_OR_STORED_ZERO.sub(
             lambda match: _NEGATIVE_ZERO if match[1] else match[0], text
         )
     return json.loads(text)
 
 
 def decode_documents(texts: list[str]) -> list[JSONObject]:
-    """``decode_document`` of each, at the price of one."""
+    """Decode many documents in one call."""
     documents: list[JSONObject] = decode_document(f"[{','.join(texts)}]")
     return documents
 
 
 def to_column(text: str) -> str:
-    """``text`` as an index column keeps it: escaped, and shortened when it is long.
+    """Return the value of an indexed column for ``text``: escaped, and shortened if it is long.
 
-    Equal texts give equal columns and different texts different ones. What was
-    shortened ends in \\x01\\x03 and its SHA-256, which ``escape`` never writes.
+    Different texts have different values. A shortened one ends in \\x01\\x03 and the SHA-256 of
+    the text, which ``escape`` never returns.
     """
+    if _is_short_plain(text):
+        return text
     if _SPECIAL.search(text):
         text = escape(text)
     if not _is_long(text):
@@ -243,8 +259,13 @@ def to_column(text: str) -> str:
 
 
 def is_long(text: str) -> bool:
-    """Whether ``to_column`` shortens this text."""
-    return _is_long(escape(text))
+    """Whether ``to_column`` shortens ``text``."""
+    return not _is_short_plain(text) and _is_long(escape(text))
+
+
+def _is_short_plain(text: str) -> bool:
+    """Whether ``to_column`` certainly leaves ``text`` unchanged; a fast check."""
+    return len(text) <= MAX_COLUMN_BYTES and is_plain(text)
 
 
 def _is_long(escaped: str) -> bool:
@@ -253,7 +274,7 @@ def _is_long(escaped: str) -> bool:
 
 
 def printable(text: str) -> str:
-    """``text`` with U+FFFD for what no column of text can hold: NUL and lone surrogates."""
+    """Replace characters that a text column cannot store, NUL and lone surrogates, by U+FFFD."""
     return text if text.isascii() and "\0" not in text else _UNPRINTABLE.sub("\ufffd", text)
 
 

@@ -1,4 +1,4 @@
-"""The setting PARLANT_STORES, read in this one place.
+"""The setting PARLANT_STORES.
 
 PARLANT_STORES = {
     alias: {"BACKEND": dotted path of a BaseBackend, "OPTIONS": its keyword arguments},
@@ -10,6 +10,7 @@ import os
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from parlant_store.backends.base import BaseBackend
@@ -21,13 +22,13 @@ DEFAULT_BACKEND = "parlant_store.backends.orm.OrmBackend"
 DEFAULT = {
     DEFAULT_ALIAS: {
         "BACKEND": DEFAULT_BACKEND,
-        "OPTIONS": {"using": "default", "ttl_seconds": None},
+        "OPTIONS": {"using": None, "ttl_seconds": None},
     }
 }
 
 
 def configured() -> dict[str, Any]:
-    """The stores by alias; those of DEFAULT when the project names none."""
+    """Return the setting, or DEFAULT if the project has none."""
     if not settings.configured and "DJANGO_SETTINGS_MODULE" not in os.environ:
         raise InvalidStoreError(
             "Django is not configured here; a script without a project calls "
@@ -37,12 +38,24 @@ def configured() -> dict[str, Any]:
     if stores is None:
         return DEFAULT
     if not isinstance(stores, dict) or not all(isinstance(alias, str) for alias in stores):
-        raise InvalidStoreError(f"{SETTING} must be a dict of aliases, not {stores!r:.60}")
+        kind = type(stores).__name__
+        del stores  # Error pages show variables, and the settings contain keys.
+        raise InvalidStoreError(f"{SETTING} must be a dict of aliases; it is a {kind}")
     return stores
 
 
 def build(alias: str, description: Any) -> BaseBackend:
-    """The backend that ``description`` asks for; raises InvalidStoreError saying what is wrong."""
+    """Return the backend of ``description``; raise InvalidStoreError if it is invalid."""
+    try:
+        return _build(alias, description)
+    except ImproperlyConfigured as exc:
+        # Django's error page shows the variables of the frames below, which contain keys.
+        error = exc.with_traceback(None)
+    del description
+    raise error
+
+
+def _build(alias: str, description: Any) -> BaseBackend:
     where = f"{SETTING}[{alias!r}]"
     if not isinstance(description, dict):
         raise InvalidStoreError(f"{where} must be a dict, not {type(description).__name__}")
@@ -52,11 +65,11 @@ def build(alias: str, description: Any) -> BaseBackend:
     if not isinstance(options, dict):
         raise InvalidStoreError(f"{where}['OPTIONS'] must be a dict")
     backend = _backend_class(where, description.get("BACKEND", DEFAULT_BACKEND))
-    known = _options(backend)
-    if unknown := sorted(map(str, options.keys() - known)):
+    options_of_backend = _options(backend)
+    if unknown := sorted(map(str, options.keys() - options_of_backend)):
         raise InvalidStoreError(
             f"{where}['OPTIONS'] has {', '.join(unknown)}, which {backend.__name__} does not "
-            f"know; it takes {', '.join(sorted(known))}"
+            f"know; it takes {', '.join(sorted(options_of_backend))}"
         )
     return backend(alias, **options)
 
@@ -72,7 +85,7 @@ def _backend_class(where: str, path: Any) -> type[BaseBackend]:
 
 
 def _options(backend: type[BaseBackend]) -> set[str]:
-    """The keyword arguments of the backend's constructor and of those it extends."""
+    """Return the keyword arguments of the constructors of the backend and its base classes."""
     return {
         parameter.name
         for cls in backend.__mro__

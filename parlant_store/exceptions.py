@@ -3,37 +3,39 @@
     StoreError
     ├── InvalidInput            also a ValueError: refused before anything is written
     │   ├── InvalidName         a session_id, namespace, collection, document id or owner
-    │   ├── InvalidItem         an item, document or metadata that JSON cannot say
+    │   ├── InvalidItem         an item, document or metadata that JSON cannot represent
     │   ├── InvalidFilter       a filter or sort outside the grammar
-    │   └── InvalidLimit        a limit or cursor that selects nothing sensible
-    ├── DuplicateDocument       a document with this id is in the collection already
-    ├── SessionNotFound         there is no such session
-    ├── AccessDenied            the key, the token or the role may not do this
-    ├── NotSupported            this medium has no such feature
-    ├── StoreUnavailable        the medium cannot be reached; the call may be repeated later
-    └── BackendError            the medium refused the call for another reason
+    │   └── InvalidLimit        a limit or cursor that is out of range
+    ├── DuplicateDocument       the collection already has a document with this id
+    ├── SessionNotFound         the session does not exist
+    ├── AccessDenied            the key, token or role has no permission
+    ├── NotSupported            the backend does not support the operation
+    ├── StoreUnavailable        the database cannot be reached; nothing was done
+    │   └── OutcomeUnknown      the response to a write was lost: it may have been done
+    └── BackendError            the database refused the call for another reason
+        └── ProtectedRow        rows of the project refer to the row to delete
 
-A wrong setting raises Django's ImproperlyConfigured instead. The exception of a
-driver never leaves a backend; it is kept as ``__cause__``.
+An invalid setting raises Django's ImproperlyConfigured instead. Exceptions of database drivers
+become the ``__cause__`` of these errors.
 """
 
 from django.core.exceptions import ImproperlyConfigured
 
 
 class StoreError(Exception):
-    """Root of every error raised by a store."""
+    """Base class of all errors of a store."""
 
 
 class InvalidInput(StoreError, ValueError):
-    """The caller's argument was refused; nothing was written."""
+    """An argument is invalid; nothing was written."""
 
 
 class InvalidName(InvalidInput):
-    """A session_id, namespace, collection, document id or owner was refused."""
+    """A session_id, namespace, collection, document id or owner is invalid."""
 
 
 class InvalidItem(InvalidInput):
-    """An item, document or metadata holds what JSON cannot say."""
+    """JSON cannot represent an item, document or metadata."""
 
 
 class InvalidFilter(InvalidInput):
@@ -41,32 +43,55 @@ class InvalidFilter(InvalidInput):
 
 
 class InvalidLimit(InvalidInput):
-    """A limit or cursor selects nothing sensible."""
+    """A limit or cursor is out of range."""
 
 
 class DuplicateDocument(StoreError):
-    """A document with this id is in the collection already."""
+    """The collection already has a document with this id."""
 
 
 class SessionNotFound(StoreError):
-    """There is no such session, or it has expired."""
+    """The session does not exist, or has expired."""
 
 
 class AccessDenied(StoreError):
-    """The key or token was refused, or may not do this."""
+    """The key or token is invalid, or has no permission."""
 
 
 class NotSupported(StoreError):
-    """This backend has no such feature."""
+    """The backend does not support the operation."""
 
 
 class StoreUnavailable(StoreError):
-    """The medium behind the store cannot be reached."""
+    """The database or its API cannot be reached; nothing was written."""
+
+
+class OutcomeUnknown(StoreUnavailable):
+    """The connection broke after a write was sent: it may have been done.
+
+    The call can be repeated safely with the same ``request_id``.
+    """
 
 
 class BackendError(StoreError):
-    """The medium behind the store refused the call."""
+    """The database refused the call."""
+
+
+class ProtectedRow(BackendError):
+    """Rows of the project protect a row from deletion; nothing was written.
+
+    Its ``__cause__`` is Django's ProtectedError or RestrictedError with the rows, or the error of
+    the database.
+    """
+
+    def __init__(self, message: str, protected_by: str) -> None:
+        super().__init__(message)
+        self.protected_by = protected_by
+        """Model and primary key of protecting rows, as "shop.Rating 7", or the database's error."""
+
+    def __reduce__(self) -> tuple[type, tuple[str, ...]]:
+        return type(self), (*self.args, self.protected_by)
 
 
 class InvalidStoreError(ImproperlyConfigured):
-    """The setting PARLANT_STORES names no such store, or describes it wrongly."""
+    """The setting PARLANT_STORES has no such store, or an invalid one."""

@@ -1,4 +1,4 @@
-"""Columns that mean the same on SQLite and PostgreSQL."""
+"""Model fields that behave alike on SQLite and PostgreSQL."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ from parlant_store.codec import DocumentDecoder, DocumentEncoder
 
 
 class CodePointField(models.TextField):  # type: ignore[type-arg]
-    """Text that sorts and compares by code point, whatever the database's language.
+    """Text that sorts and compares by code point in any locale.
 
-    SQLite does so by itself; on PostgreSQL the column is COLLATE "C".
+    This is SQLite's default; on PostgreSQL the column is COLLATE "C".
     """
 
     def db_parameters(self, connection: BaseDatabaseWrapper) -> dict[str, Any]:
@@ -22,14 +22,14 @@ class CodePointField(models.TextField):  # type: ignore[type-arg]
 
 
 class TermsField(models.TextField):  # type: ignore[type-arg]
-    """What an item can be found by: a tsvector on PostgreSQL, words with spaces on SQLite."""
+    """Search terms: a tsvector on PostgreSQL, words separated by spaces on SQLite."""
 
     def db_type(self, connection: BaseDatabaseWrapper) -> str | None:
         return "tsvector" if connection.vendor == "postgresql" else super().db_type(connection)
 
 
 class DocumentField(models.JSONField):
-    """A JSON value that comes back as it was, NUL and lone surrogates included."""
+    """A JSON value, which may contain NUL and lone surrogates."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs["encoder"] = DocumentEncoder

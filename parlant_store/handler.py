@@ -1,8 +1,10 @@
-"""From alias to store: one backend for each alias and process, shared by all threads."""
+"""``stores`` and ``store``: one backend for each alias and process, shared by all threads."""
 
 import atexit
+import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from time import monotonic
 from typing import Any, cast
 
 from django.core.signals import setting_changed
@@ -10,6 +12,9 @@ from django.utils.connection import ConnectionProxy
 
 from parlant_store import conf
 from parlant_store.backends.base import BaseBackend
+from parlant_store.backends.threads import caller
+from parlant_store.backends.threads.calls import PROCESS_ENDS
+from parlant_store.backends.threads.executor import ABANDON_SECONDS, FINISH_SECONDS, Executor
 from parlant_store.exceptions import InvalidStoreError
 
 
@@ -21,29 +26,60 @@ class StoreHandler:
         self._stores: dict[str, BaseBackend] = {}
 
     def __getitem__(self, alias: str) -> BaseBackend:
-        """Raise InvalidStoreError when PARLANT_STORES has no such alias, or a wrong one."""
+        """Return the store; raise InvalidStoreError if the alias is missing or invalid."""
         try:
             return self._stores[alias]
         except KeyError:
             pass
         with self._lock:
             if alias not in self._stores:
-                configured = conf.configured()
-                if alias not in configured:
+                # Not in a variable: error pages show variables, and the settings contain keys.
+                if alias not in conf.configured():
                     raise InvalidStoreError(
                         f"there is no store {alias!r}; {conf.SETTING} has "
-                        + (", ".join(map(repr, configured)) or "none")
+                        + (", ".join(map(repr, conf.configured())) or "none")
                     )
-                self._stores[alias] = conf.build(alias, configured[alias])
+                self._stores[alias] = conf.build(alias, conf.configured()[alias])
             return self._stores[alias]
 
     def __iter__(self) -> Iterator[str]:
         return iter(conf.configured())
 
     def close_all(self) -> None:
-        """Close every store that was used; each begins anew at its next call."""
-        for store in list(self._stores.values()):
-            store.close()
+        """Close all stores; each opens again at its next call.
+
+        This takes a few seconds at most (parlant_store.backends.threads.executor).
+        """
+        finish, abandon = FINISH_SECONDS, ABANDON_SECONDS
+        closes: list[Callable[..., None]] = [store.close for store in [*self._stores.values()]]
+        for close in [*closes, caller.executor.close]:
+            began = monotonic()
+            close(finish_seconds=finish, abandon_seconds=abandon)
+            seconds = monotonic() - began
+            abandon = max(0.0, abandon - max(0.0, seconds - finish))
+            finish = max(0.0, finish - seconds)
+
+    def limit_calls(self) -> None:
+        """Limit the time of calls that other threads wait for."""
+        for executor in self._executors():
+            executor.limit(FINISH_SECONDS, PROCESS_ENDS)
+
+    def end(self) -> None:
+        """Close all stores at the exit of the process, when only daemon threads are left."""
+        for executor in self._executors():
+            executor.silence()
+        self.close_all()
+
+    def end_idle_threads(self) -> None:
+        """Close the connections of idle threads before a fork.
+
+        A child process that frees a connection to SQLite would delete the files of its journal.
+        """
+        for executor in self._executors():
+            executor.end_idle()
+
+    def _executors(self) -> list[Executor]:
+        return [*(store.executor for store in [*self._stores.values()]), caller.executor]
 
     def forget(self) -> None:
         """Close every store and read the settings again."""
@@ -53,7 +89,12 @@ class StoreHandler:
 
 
 stores = StoreHandler()
-atexit.register(stores.close_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=stores.end_idle_threads)
+atexit.register(stores.end)
+# Before atexit, Python waits for threads that are not daemons. This function, like the one of
+# concurrent.futures, runs before that wait.
+getattr(threading, "_register_atexit", atexit.register)(stores.limit_calls)
 
 # It forwards each attribute to stores["default"]; Django's stubs know it for databases only.
 store = cast(BaseBackend, ConnectionProxy(cast(Any, stores), conf.DEFAULT_ALIAS))

@@ -1,22 +1,21 @@
-"""What an item says of itself: its role, the text a person would read, its tokens."""
+"""Values of an item for its columns: role, text, search terms and tokens."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from parlant_store import codec
 from parlant_store.exceptions import InvalidItem
-from parlant_store.search import words
-from parlant_store.types import JSONObject
+from parlant_store.text_search import words
 
 MAX_TOKENS = 2**53
 
 
-SEARCHED = ("user", "assistant")
-"""The roles whose texts can be searched."""
+SEARCHED_ROLES = ("user", "assistant")
+"""The roles whose texts are indexed for search."""
 
 
 class Batch(NamedTuple):
-    """Items ready to be stored: lists of one length."""
+    """The columns of items: lists of the same length."""
 
     data: list[str]
     """The items as JSON text."""
@@ -25,18 +24,18 @@ class Batch(NamedTuple):
     texts: list[str | None]
 
     words: list[list[str] | None]
-    """What the text can be found by (parlant_store.search)."""
+    """The words of the text for search (parlant_store.text_search)."""
 
     tokens: list[int | None]
 
     @property
     def total(self) -> int:
-        """The tokens of all items."""
+        """The sum of the tokens."""
         return sum(filter(None, self.tokens))
 
 
 def batch(items: Iterable[Any]) -> Batch:
-    """Encode ``items``; raise InvalidItem naming the first that cannot be stored."""
+    """Encode ``items``; raise InvalidItem at the first that is invalid."""
     if isinstance(items, (str, bytes, Mapping)) or not isinstance(items, Iterable):
         raise InvalidItem(f"items must be a list of dicts, not {type(items).__name__}")
     encoded = Batch([], [], [], [], [])
@@ -45,13 +44,13 @@ def batch(items: Iterable[Any]) -> Batch:
         role, text = role_of(item), text_of(item)
         encoded.roles.append(role)
         encoded.texts.append(text)
-        encoded.words.append(words(text) if text and role in SEARCHED else None)
+        encoded.words.append(words(text) if text and role in SEARCHED_ROLES else None)
         encoded.tokens.append(tokens_of(item))
     return encoded
 
 
 def role_of(item: Mapping[str, Any]) -> str | None:
-    """A message's role, or the type of an item that is no message."""
+    """Return the role of a message, or the type of another item."""
     for field in ("role", "type"):
         value = item.get(field)
         if isinstance(value, str):
@@ -60,9 +59,9 @@ def role_of(item: Mapping[str, Any]) -> str | None:
 
 
 def tokens_of(item: Mapping[str, Any]) -> int | None:
-    """How many tokens the item's ``usage`` reports: in total, or of input and output."""
+    """Return the tokens in the item's ``usage``: the total, or the sum of input and output."""
     usage = item.get("usage")
-    if not isinstance(usage, Mapping):
+    if usage is None or not isinstance(usage, Mapping):
         return None
     for names in (
         ("total_tokens",),
@@ -75,45 +74,8 @@ def tokens_of(item: Mapping[str, Any]) -> int | None:
     return None
 
 
-def whole_turns(items: list[JSONObject]) -> list[JSONObject]:
-    """``items`` from the first place on at which a model can begin to read.
-
-    That is the first message of a user; where there is none, what follows outputs of tools
-    whose calls were cut off.
-    """
-    for index, item in enumerate(items):
-        if item.get("role") == "user":
-            return items[index:]
-    called: set[Any] = set()
-    start = 0
-    for index, item in enumerate(items):
-        output = _output_of(item)
-        if output is not None and output not in called:
-            start = index + 1
-        called.update(_calls_of(item))
-    return items[start:]
-
-
-def _calls_of(item: JSONObject) -> list[str]:
-    """The ids of the calls that the item makes: one of its own, or a message's."""
-    if str(item.get("type", "")).endswith("_call"):
-        return [id_ for id_ in (item.get("call_id"), item.get("id")) if isinstance(id_, str)]
-    calls = item.get("tool_calls")
-    made = [call for call in calls if isinstance(call, Mapping)] if isinstance(calls, list) else []
-    return [id_ for call in made if isinstance(id_ := call.get("id"), str)]
-
-
-def _output_of(item: JSONObject) -> str | None:
-    """The id of the call whose output the item is; "" when it does not say."""
-    if str(item.get("type", "")).endswith("_call_output"):
-        return str(item.get("call_id", ""))
-    if item.get("role") == "tool":
-        return str(item.get("tool_call_id") or "")
-    return None
-
-
 def text_of(item: Mapping[str, Any]) -> str | None:
-    """The text of a message: its content, or the text of each part of it, in lines."""
+    """Return the text of a message: its content, or the lines of its text parts."""
     if not isinstance(item.get("role"), str):
         return None
     content = item.get("content")

@@ -1,7 +1,7 @@
-"""The tables: documents, sessions, the items of sessions, and requests over HTTP.
+"""Models of the tables: documents, sessions, their items, and requests.
 
-They are written by the stores; writing them through these models skips the rules that
-a store keeps (positions, counters, promoted columns).
+The stores write these tables. Writing through the models skips the rules of the stores for
+positions, counters and copied columns.
 """
 
 import json
@@ -15,7 +15,7 @@ from django.db.models.lookups import IsNull
 from django.utils.translation import gettext_lazy as _
 
 from parlant_store.fields import CodePointField, DocumentField, TermsField
-from parlant_store.sql.expressions import IndexedField
+from parlant_store.sql.index_expressions import IndexedField
 
 _ORDER = (Coalesce("creation_utc", Value("")), Coalesce("document_id", Value("")))
 
@@ -41,7 +41,7 @@ def _indexed(name: str, *columns: str) -> models.Index:
 
 
 class Document(models.Model):
-    """One JSON document of a collection."""
+    """A JSON document of a collection."""
 
     key = models.BigAutoField(primary_key=True)
     collection = CodePointField()
@@ -173,12 +173,12 @@ class SessionItem(models.Model):
 
     @property
     def item(self) -> Any:
-        """The item itself; raises json.JSONDecodeError where the row is damaged."""
+        """The item as a dict; raises json.JSONDecodeError if the row is damaged."""
         return json.loads(self.data)
 
 
 class Request(models.Model):
-    """A write that came over HTTP, with what it answered: sent again, it is not done again."""
+    """A write and its result: repeated with the same id, it is not done again."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     user_id = CodePointField(_("owner"), null=True)

@@ -5,7 +5,7 @@ The grammar is Parlant's ``Where`` (parlant.core.persistence.common)::
     where    = {field: {operator: value, ...}, "$and": [where, ...], "$or": [where, ...]}
     operator = "$eq" "$ne" "$gt" "$gte" "$lt" "$lte" "$in" "$nin"
 
-Everything side by side is ANDed. A missing field counts as null: ``$ne`` and ``$nin``
+Conditions side by side are ANDed. A missing field counts as null: ``$ne`` and ``$nin``
 match it, comparisons do not. 1, True and "1" are three different values, while 1 and 1.0
 are one; comparisons match only values of the operand's own kind. Text is compared by
 code point.
@@ -24,15 +24,15 @@ Comparison = Literal["gt", "gte", "lt", "lte"]
 Kind = Literal["text", "number", "boolean"]
 
 MAX_NESTING = 50
-"""How deep ``$and`` and ``$or`` may nest."""
+"""Limit on the nesting of ``$and`` and ``$or``."""
 
 
 @dataclass(frozen=True, slots=True)
 class In:
     """The field's value is one of ``values``; with ``negated``, none of them.
 
-    ``values`` are JSON values, each kind apart; None stands for null and for a missing
-    field. ``$eq``, ``$ne``, ``$in`` and ``$nin`` all become this.
+    ``values`` are JSON values; None stands for null and for a missing field. ``$eq``, ``$ne``,
+    ``$in`` and ``$nin`` are all parsed to this class.
     """
 
     field: str
@@ -42,7 +42,7 @@ class In:
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """The field's value is of the kind of ``value`` and compares so with it."""
+    """The field's value has the type of ``value``, and the comparison is true."""
 
     field: str
     comparison: Comparison
@@ -55,14 +55,14 @@ class Compare:
 
 @dataclass(frozen=True, slots=True)
 class AllOf:
-    """Every part is true; true when there is none."""
+    """Every part is true; also true without parts."""
 
     parts: tuple["Filter", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class AnyOf:
-    """One of the parts is true; false when there is none."""
+    """One of the parts is true; false without parts."""
 
     parts: tuple["Filter", ...] = ()
 
@@ -71,7 +71,7 @@ Filter = In | Compare | AllOf | AnyOf
 
 
 def parse(where: Mapping[str, Any] | None) -> Filter:
-    """Return the filter that ``where`` says; raise InvalidFilter naming what is wrong."""
+    """Parse ``where``; raise InvalidFilter if it is invalid."""
     return AllOf() if where is None else _parse(where, MAX_NESTING)
 
 
@@ -142,16 +142,17 @@ def _all(parts: Sequence[Filter]) -> Filter:
 
 
 def _any(parts: Sequence[Filter]) -> Filter:
-    """``AnyOf``, with what all parts say said once: Parlant repeats its filter for each kind."""
-    said = [{repr(part): part for part in _conjuncts(alternative)} for alternative in parts]
-    common = set(said[0]).intersection(*said[1:]) if len(said) > 1 else set()
+    """Return ``AnyOf`` with common conditions taken out: Parlant repeats them in each part."""
+    alternatives = [{repr(part): part for part in _conjuncts(alternative)} for alternative in parts]
+    first, *others = alternatives or [{}]
+    common = set(first).intersection(*others) if others else set()
     if not common:
         return _gather(parts)
     rest = [
         _all([part for text, part in alternative.items() if text not in common])
-        for alternative in said
+        for alternative in alternatives
     ]
-    return AllOf((*(said[0][text] for text in said[0] if text in common), _gather(rest)))
+    return AllOf((*(part for text, part in first.items() if text in common), _gather(rest)))
 
 
 def _conjuncts(filter_: Filter) -> tuple[Filter, ...]:
@@ -159,7 +160,7 @@ def _conjuncts(filter_: Filter) -> tuple[Filter, ...]:
 
 
 def _gather(parts: Sequence[Filter]) -> Filter:
-    """``AnyOf``, with equalities of one field gathered: Parlant sends one for each known id."""
+    """Return ``AnyOf`` with one ``In`` for each field: Parlant sends a condition for each id."""
     gathered: dict[str, list[Any]] = {}
     others: list[Filter] = []
     for part in parts:
@@ -167,13 +168,13 @@ def _gather(parts: Sequence[Filter]) -> Filter:
             gathered.setdefault(part.field, []).extend(part.values)
         else:
             others.append(part)
-    together = [In(field, tuple(values)) for field, values in gathered.items()]
-    alternatives = (*together, *others)
+    merged = [In(field, tuple(values)) for field, values in gathered.items()]
+    alternatives = (*merged, *others)
     return alternatives[0] if len(alternatives) == 1 else AnyOf(alternatives)
 
 
 def parse_sort(sort: Sequence[tuple[str, Direction]]) -> tuple[tuple[str, Direction], ...]:
-    """Return ``sort`` if it is pairs of a field and "asc" or "desc", else raise InvalidFilter."""
+    """Return ``sort``; raise InvalidFilter unless it is pairs of a field and "asc" or "desc"."""
     for pair in sort:
         if (
             not isinstance(pair, tuple)
@@ -186,7 +187,7 @@ def parse_sort(sort: Sequence[tuple[str, Direction]]) -> tuple[tuple[str, Direct
 
 
 def kind_of(value: object) -> Kind | None:
-    """Which kind a JSON value compares as; None for null, arrays and objects."""
+    """Return the type that a JSON value compares as; None for null, arrays and objects."""
     if isinstance(value, str):
         return "text"
     if isinstance(value, bool):
@@ -204,7 +205,7 @@ def same(one: object, other: object) -> bool:
 
 
 def matches(filter_: Filter, document: Mapping[str, Any]) -> bool:
-    """Whether ``document`` is one that ``filter_`` finds: what every backend must answer."""
+    """Whether ``filter_`` matches ``document``: the reference for every backend."""
     match filter_:
         case AllOf(parts):
             return all(matches(part, document) for part in parts)

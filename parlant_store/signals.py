@@ -1,9 +1,9 @@
-"""Signals about sessions, for receivers in the process that did it.
+"""Signals about sessions, sent in the process that makes the call.
 
-The sender is the store's alias. Each comes with ``session_id`` and ``namespace`` (text) and
-``message_count``, how many items the session has, or had. They are sent on the thread that
-made the call, once it has succeeded; within a transaction of the caller's that may still be
-rolled back. What a receiver raises is logged, and harms nobody.
+The sender is the alias of the store. The arguments are ``session_id``, ``namespace`` and
+``message_count``, the number of items that the session has or had. A signal is sent on the thread
+of the call, after its success; the transaction of the caller may still be rolled back. Errors of
+receivers are logged.
 """
 
 import logging
@@ -16,17 +16,17 @@ session_saved = Signal()
 """Items were added to a session or replaced, or it was saved as a whole."""
 
 session_loaded = Signal()
-"""A session was loaded as a whole, or items of it were read."""
+"""A session was loaded, or items of it were read."""
 
 session_expired = Signal()
-"""A session was removed because its time had come, or by a rule; sent by ``expire_batches``."""
+"""A session was deleted after it expired, or by a retention rule (``expire_batches``)."""
 
 session_deleted = Signal()
 """A session was deleted."""
 
 
 def send(signal: Signal, alias: str, namespace: str, session_id: str, message_count: int) -> None:
-    """Send ``signal`` to whoever listens."""
+    """Send ``signal`` to its receivers."""
     if not signal.receivers:
         return
     for _, outcome in signal.send_robust(

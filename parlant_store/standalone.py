@@ -1,4 +1,4 @@
-"""Stores in a plain script, where no Django project configures them."""
+"""``setup``, for scripts without a Django project."""
 
 import os
 import time
@@ -10,32 +10,32 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 DEFAULT_URL = "sqlite:///parlant_store.sqlite3"
-_done: dict[str, Any] = {}
+_arguments: dict[str, Any] = {}
 
 
 def setup(database_url: str | None = None, *, stores: dict[str, Any] | None = None) -> None:
-    """Configure a minimal Django on ``database_url`` and bring its tables up to date.
+    """Configure a minimal Django on ``database_url`` and migrate the database.
 
-    ``database_url`` is as in django-environ: ``sqlite:///agents.sqlite3``,
+    ``database_url`` is a URL of django-environ: ``sqlite:///agents.sqlite3``,
     ``postgresql://user:password@host/name``; without it, the environment's DATABASE_URL,
     or an SQLite file parlant_store.sqlite3 in the current folder. ``stores`` is the
     setting PARLANT_STORES.
 
-    Calling it again with the same arguments does nothing. Raises ImproperlyConfigured
-    when they differ, or when a Django project is configured already.
+    A second call with the same arguments does nothing. With other arguments, or if a Django
+    project is configured, it raises ImproperlyConfigured.
     """
     url = database_url or os.environ.get("DATABASE_URL") or DEFAULT_URL
-    wanted = {"url": url, "stores": stores}
-    if not _done:
+    arguments = {"url": url, "stores": stores}
+    if not _arguments:
         _configure(url, stores)
-        _done.update(wanted)
-    elif wanted != _done:
+        _arguments.update(arguments)
+    elif arguments != _arguments:
         raise ImproperlyConfigured(
             "parlant_store.setup() was called before with other arguments; "
             "a process has one set of stores: name them all in the first call"
         )
     _check()
-    # On a thread of its own: the caller may be inside a running event loop.
+    # On another thread: the caller's may run an event loop.
     with ThreadPoolExecutor(1) as thread:
         thread.submit(_migrate).result()
 
@@ -47,19 +47,25 @@ def _configure(url: str, stores: dict[str, Any] | None) -> None:
             f"{os.environ.get('DJANGO_SETTINGS_MODULE', 'another module')} configures Django: "
             "add parlant_store to INSTALLED_APPS and use the stores directly"
         )
-    chosen = {} if stores is None else {"PARLANT_STORES": stores}
+    entry = database(url)
+    if entry["NAME"] in ("", ":memory:"):
+        raise ImproperlyConfigured(
+            "database_url names an SQLite database in memory, which each thread has its own of; "
+            "name a file, as in sqlite:///agents.sqlite3"
+        )
+    own = {} if stores is None else {"PARLANT_STORES": stores}
     settings.configure(
-        DATABASES={"default": database(url)},
+        DATABASES={"default": entry},
         INSTALLED_APPS=["parlant_store"],
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
         USE_TZ=True,
-        **chosen,
+        **own,
     )
     django.setup()
 
 
 def database(url: str) -> dict[str, Any]:
-    """An entry of DATABASES for ``url``, with the options that suit a store on SQLite."""
+    """Return an entry of DATABASES for ``url``, on SQLite with the recommended options."""
     import environ
 
     try:
@@ -90,11 +96,11 @@ def _check() -> None:
 
 
 def _migrate(attempts: int = 20) -> None:
-    """Migrate, even if another process is doing the same at this moment."""
+    """Migrate; try again if another process migrates at the same time."""
     from django.core.management import call_command
     from django.db import DatabaseError, connection
 
-    from parlant_store.backends.orm.connection import errors
+    from parlant_store.backends.orm.errors import errors
 
     with errors:
         for left in reversed(range(attempts)):

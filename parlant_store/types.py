@@ -5,38 +5,41 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 JSONObject = dict[str, Any]
-"""A JSON object as Python says it: text keys; any JSON value."""
+"""A JSON object: text keys, and any JSON values."""
 
 PROMOTED = ("id", "version", "creation_utc", "session_id", "customer_id", "agent_id")
 """Fields of a document that are columns too; a column is null unless its field is text."""
 
+OWNERS = "parlant_store.collections.metadata"
+"""The collection with the table_prefix of each collection (adapters.parlant.ownership)."""
+
 FAILED = "_failed_migrations"
-"""What the name of a collection ends with that holds what could not be migrated."""
+"""The suffix of the names of collections with documents whose migration failed."""
 
 Direction = Literal["asc", "desc"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SessionInfo:
-    """One session as listings show it, without its items."""
+    """A session as listings return it, without its items."""
 
     namespace: str
-    """The tenant or application the session belongs to; "" when none was given."""
+    """The tenant or application that the session belongs to; "" by default."""
 
     session_id: str
-    """The id within the namespace, exactly as it was given."""
+    """The id within the namespace."""
 
     user_id: str | None
-    """The owner; None when the session is nobody's."""
+    """The owner; None if the session has none."""
 
     item_count: int
-    """How many items the session holds now."""
+    """The number of items."""
 
     tokens: int
-    """The sum of what its items report of their usage."""
+    """The sum of the tokens that the items report as their usage."""
 
     metadata: JSONObject
-    """What the application said about the session."""
+    """The metadata that the application has set."""
 
     created_at: datetime
     """When the session was first written."""
@@ -45,30 +48,30 @@ class SessionInfo:
     """When the session was last written."""
 
     expires_at: datetime | None
-    """When the session ends; None when it never does."""
+    """When the session expires; None: never."""
 
 
 class SessionSummary(NamedTuple):
-    """The least that a listing of very many sessions says of each."""
+    """A session as listings of very many sessions return it."""
 
     key: int
-    """Where it is in the order in which sessions began."""
+    """The primary key, which grows with each new session."""
 
     namespace: str
     session_id: str
     item_count: int
 
     created_at: float
-    """In seconds since 1970, as is updated_at."""
+    """In seconds since 1970, like updated_at."""
 
     updated_at: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Revision:
-    """What the items of a session were at one moment: any write to them changes it.
+    """The state of a session's items at one moment: any write to them changes it.
 
-    That of a transaction which is rolled back may come again, for other items.
+    After a rollback, the same revision may occur again for other items.
     """
 
     key: int
@@ -78,7 +81,7 @@ class Revision:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Snapshot:
-    """A session as a framework keeps it: items, and what it keeps beside them."""
+    """A session as a framework saves it: its items and the state of the framework."""
 
     items: list[JSONObject]
 
@@ -99,12 +102,12 @@ class SearchHit:
     """How well it matches; above 0, and comparable within one search only."""
 
     snippets: tuple[str, ...]
-    """The places that match, the best first: at most five, of at most 160 characters."""
+    """Texts that match, best match first: at most five, of at most 160 characters."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SessionCursor:
-    """The place in a listing of sessions after which the next page starts."""
+    """The position in a listing of sessions after which the next page starts."""
 
     namespace: str
     session_id: str
@@ -117,15 +120,15 @@ class SessionPage:
     sessions: tuple[SessionInfo, ...]
 
     next_cursor: SessionCursor | None
-    """Where the next page starts; None on the last page."""
+    """The cursor of the next page; None on the last page."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DocumentCursor:
-    """The place in a collection after which the next page starts.
+    """The position in a collection after which the next page starts.
 
-    It names a position in the order (creation_utc, id), not a document: it stays
-    good when its document is deleted. "" stands for a missing value.
+    It is a position in the order (creation_utc, id), not a document: it stays valid
+    when its document is deleted. "" stands for a missing value.
     """
 
     creation_utc: str
@@ -142,96 +145,126 @@ class DocumentPage:
     """Whether documents that match come after this page."""
 
     next_cursor: DocumentCursor | None
-    """Where the next page starts; None on the last page and when limit is 0."""
+    """The cursor of the next page; None on the last page and if the limit is 0."""
 
     total_count: int | None
-    """How many documents match from the cursor on, as far as that was asked for; else None."""
+    """The number of matches from the cursor on, up to the requested count; else None."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DocumentInfo:
-    """A document with what the store knows of it."""
+    """A document with its times."""
 
     document: JSONObject
 
     updated_at: datetime
-    """When it was last written to."""
+    """When the document was last written."""
 
     expires_at: datetime | None
-    """When it ends; None: never."""
+    """When the document expires; None: never."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredDocument:
-    """A document as it was read for a migration."""
+    """A document read for a migration."""
 
     key: int
-    """Which row it is."""
+    """The primary key of the row."""
 
     text: str
-    """The row's content as the backend keeps it: what it must be still when it is replaced."""
+    """The content of the row in the database, which must be unchanged at its replacement."""
 
     document: JSONObject
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Replacement:
-    """What is to take the place of a stored document."""
+    """The new document for a stored one."""
 
     stored: StoredDocument
 
     document: JSONObject
 
     collection: str
-    """Where the document is from then on."""
+    """The collection of the new document."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UpdateResult:
-    """What update_one did."""
+    """The result of update_one."""
 
     matched: bool
     """Whether a document matched; False after an upsert that inserted."""
 
     document: JSONObject | None
-    """The document as it is now; None when nothing matched and nothing was inserted."""
+    """The document after the update; None if no document matched and none was inserted."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Protected:
+    """A session or document that cannot be deleted, because a row of the project protects it."""
+
+    kind: Literal["session", "document"]
+
+    place: str
+    """The session's namespace, or the document's collection."""
+
+    id: str | None
+
+    protected_by: str
+    """Model and primary key of protecting rows, as "shop.Rating 7", or the database's error."""
+
+    user_id: str | None = None
+    """The session's owner."""
+
+    document: JSONObject | None = None
+
+    is_owner_known: bool = True
+    """Whether ``user_id`` or ``document`` determine the owner."""
+
+    def __str__(self) -> str:
+        within = f" of {self.place!r}" if self.place else ""
+        return f"{self.kind} {self.id!r}{within} is protected by {self.protected_by}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExpireResult:
-    """How much was removed because its time had come."""
+    """The number of deleted sessions and documents of one batch."""
 
     sessions: int
     documents: int
 
+    protected: tuple[Protected, ...] = ()
+    """The rows that stay, because rows of the project protect them."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Retention:
-    """A rule that says which sessions and documents are kept no longer.
+    """A rule that selects sessions and documents for deletion by age.
 
-    It needs ``older_than`` or ``idle``; with both, both must be true. It is about sessions
-    alone with a ``namespace``, about documents alone with a ``collection``, else about both.
+    It needs ``older_than``, ``idle`` or both, which are then ANDed. With a ``namespace`` it
+    applies to sessions only, with a ``collection`` to documents only, else to both.
     """
 
     older_than: timedelta | None = None
-    """How long ago it began, at least."""
+    """The minimum time since the creation."""
 
     idle: timedelta | None = None
-    """How long ago it was last written to, at least."""
+    """The minimum time since the last write."""
 
     namespace: str | None = None
-    """The one that the sessions are in."""
+    """The namespace of the sessions."""
 
     collection: str | None = None
-    """The one that the documents are in."""
+    """The collection of the documents."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExpiredSession:
-    """A session that would be removed."""
+    """A session that would be deleted."""
 
     key: int
-    """Which row it is."""
+    """The primary key of the row."""
 
     namespace: str
     session_id: str
@@ -240,12 +273,12 @@ class ExpiredSession:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExpiredDocument:
-    """A document that would be removed."""
+    """A document that would be deleted."""
 
     key: int
-    """Which row it is."""
+    """The primary key of the row."""
 
     collection: str
 
     id: str | None
-    """None when it has none, or one that is no text."""
+    """None if the document has no id, or one that is not text."""

@@ -4,6 +4,7 @@
 
 It works on the database of project/settings.py: an SQLite file beside manage.py, or the
 one that DATABASE_URL names. The user ``admin`` there gets a new password at each run.
+DJANGO_SETTINGS_MODULE is left alone: it names the settings of some other project.
 """
 
 import argparse
@@ -25,7 +26,7 @@ REMEMBERED = "Lisbon"
 
 def main() -> None:
     options = _options()
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+    os.environ["DJANGO_SETTINGS_MODULE"] = "project.settings"
     django.setup()
     call_command("migrate", verbosity=0, interactive=False)
     session_id = f"demo-{secrets.token_hex(3)}"

@@ -108,7 +108,7 @@ async def answer(session_id: str, message: str) -> str:
 def main() -> None:
     if len(sys.argv) != 3:
         sys.exit("usage: python -m project.demo_agent SESSION_ID MESSAGE")
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+    os.environ["DJANGO_SETTINGS_MODULE"] = "project.settings"
     django.setup()
     set_tracing_disabled(True)
     session_id, message = sys.argv[1:]

@@ -21,11 +21,13 @@ from typing import Literal, NamedTuple
 from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from project.browser import MISSING, chromium, launch, log_in
+from project.supervisor import Supervised
 
 ROOT = Path(__file__).resolve().parent.parent
 DESK = ViewportSize(width=1280, height=800)
 PHONE = ViewportSize(width=390, height=844)
 MARGIN = 20
+TIMEOUT_SECONDS = 300  # generous, for busy machines
 BOTTOM = "document.querySelector('#content-main, #content').getBoundingClientRect().bottom"
 
 
@@ -114,31 +116,29 @@ def main() -> None:
 def talk_to_parlant(environment: dict[str, str]) -> None:
     command = [sys.executable, str(ROOT / "examples" / "parlant_server.py")]
     command += ["--database-url", environment["DATABASE_URL"]]
-    done = subprocess.run(  # noqa: S603  (constants)
-        command, env=environment, capture_output=True, text=True
-    )
-    if done.returncode != 0:
-        sys.exit(f"The Parlant server failed:\n{done.stdout}{done.stderr}")
+    pipe = subprocess.PIPE
+    with Supervised(command, env=environment, stdout=pipe, stderr=subprocess.STDOUT) as process:
+        printed, _ = process.communicate()
+    if process.returncode != 0:
+        sys.exit(f"The Parlant server failed:\n{printed.decode()}")
 
 
 @contextmanager
 def demo(environment: dict[str, str]) -> Iterator[Served]:
     """Let the demo run and serve until the end."""
-    with subprocess.Popen(
+    with Supervised(
         [sys.executable, "-m", "project.demo", "--port", "0"],
+        stop_signal=signal.SIGINT,
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
     ) as process:
-        try:
-            yield until_served(process)
-        finally:
-            process.send_signal(signal.SIGINT)
+        yield until_served(process)
 
 
-def until_served(process: subprocess.Popen[str]) -> Served:
+def until_served(process: Supervised) -> Served:
     printed = ""
     for line in process.stdout or ():
         printed += line
@@ -153,6 +153,7 @@ def take(browser: Browser, served: Served, picture: Picture, file: Path) -> None
     page = browser.new_page(
         base_url=served.url, viewport=picture.size, color_scheme=picture.theme, locale="en"
     )
+    page.set_default_timeout(TIMEOUT_SECONDS * 1000)
     log_in(page, served.url, "admin", served.password)
     picture.way(page)
     page.wait_for_load_state("networkidle")

@@ -11,6 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from parlant_store.admin.stores import asking, pages
 from parlant_store.models import Session
 
 CALL = {"type": "function_call", "name": "weather", "arguments": '{"city":"Köln"}', "call_id": "1"}
@@ -20,6 +21,13 @@ SCRIPT = "<script>alert(1)</script>"
 IMAGE = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 600).decode()  # 150 KB
 IMAGE_URL = f"data:image/png;base64,{IMAGE}"
 LONG = "long-" + "ü" * 1_000
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """Pages wait for an answer of a store, however busy the machine is."""
+    monkeypatch.setattr(pages, "ANSWER", 120)
+    monkeypatch.setattr(asking, "PATIENCE", 120)
 
 
 def message(content, role="user", **fields):
@@ -101,8 +109,13 @@ def client(store):
     return superuser()
 
 
-def bulk(count, **fields):
-    sessions = (Session(session_id=f"s{n}", user_id=f"u{n}", **fields) for n in range(count))
+def bulk(count, expires_at=None, **fields):
+    """So many sessions; ``expires_at`` may be a function of the number of each."""
+    at = expires_at if callable(expires_at) else lambda number: expires_at
+    sessions = (
+        Session(session_id=f"s{n}", user_id=f"u{n}", expires_at=at(n), **fields)
+        for n in range(count)
+    )
     Session.objects.bulk_create(sessions, batch_size=1_000)
 
 

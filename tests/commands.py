@@ -36,5 +36,5 @@ def start(*command: str, **options: Any) -> subprocess.Popen[str]:
 
 def run(*command: str, **options: Any) -> subprocess.CompletedProcess[str]:
     with start(*command, **options) as process:
-        said, told = process.communicate(timeout=60)
+        said, told = process.communicate(timeout=600)
     return subprocess.CompletedProcess(command, process.returncode, said, told)

@@ -6,6 +6,7 @@ With STORE=supabase the default store of a run on PostgreSQL is reached over HTT
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -24,15 +25,45 @@ if OVER_HTTP:
     from tests.supabase.conftest import stack as stack
 
 VENDOR = settings.DATABASES["default"]["ENGINE"].rpartition(".")[2]
-OTHERS = {"sqlite3": ["postgresql", "supabase"], "postgresql": ["sqlite", "browser"]}[VENDOR]
-
 # Tests of the other database's own ways belong to the other run. Pages are looked at in one of
-# them: they are the same on both.
-collect_ignore = [str(Path(__file__).parent / other) for other in OTHERS]
+# them: they are the same on both. So are tests on an SQLite file of their own, or on none.
+OTHERS = {
+    "sqlite3": ["postgresql", "supabase"],
+    "postgresql": [
+        "sqlite",
+        "browser",
+        "test_codec.py",
+        "test_demo.py",
+        "test_executor.py",
+        "test_futures.py",
+        "test_runs.py",
+        "test_standalone.py",
+        "test_supervisor.py",
+        "test_turns.py",
+        "test_uninstalled.py",
+    ],
+}[VENDOR]
 
+collect_ignore = [str(Path(__file__).parent / other) for other in OTHERS]
+if "tests.references" not in settings.INSTALLED_APPS:
+    # These have a project of their own: test_references.py starts them.
+    collect_ignore.append(str(Path(__file__).parent / "references"))
+
+
+LONGEST = ["test_references.py", "test_parlant_server.py", "test_readme.py", "test_demo.py"]
+"""Begun first: where two processes share a run, one would end long after the other."""
 
 KEPT = {"django_content_type", "auth_permission"}
 """Tables that tests leave as migrations left them."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of files that belong to both runs, leave out of one what is marked any_database."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+    if VENDOR == "postgresql":
+        same = [item for item in items if item.get_closest_marker("any_database")]
+        config.hook.pytest_deselected(items=same)
+        items[:] = [item for item in items if item not in set(same)]
 
 
 def pytest_report_header() -> str:
@@ -65,10 +96,35 @@ def transactional_db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) 
     """
     with django_db_blocker.unblock():
         yield
-        ops = connection.ops
         tables = set(connection.introspection.django_table_names(only_existing=True)) - KEPT
-        ops.execute_sql_flush(ops.sql_flush(no_style(), sorted(tables)))
+        empty_tables(sorted(tables))
         connections.close_all()
+
+
+def empty_tables(tables: list[str]) -> None:
+    """Delete all rows, and what ANALYZE said of them: plans shall not depend on other tests."""
+    ops = connection.ops
+    is_postgresql = VENDOR == "postgresql"
+    with connection.cursor() as cursor:
+        if is_postgresql:
+            # The others are as new: it would make new files for each and for its indexes.
+            cursor.execute(
+                "SELECT relname FROM pg_class WHERE oid = ANY (%s::regclass[])"
+                " AND (pg_relation_size(oid) > 0 OR reltuples >= 0)",
+                [[ops.quote_name(table) for table in tables]],
+            )
+            tables = [name for (name,) in cursor.fetchall()]
+            cursor.execute(
+                "WITH emptied AS (SELECT unnest(%s::regclass[]) AS oid)"
+                " DELETE FROM pg_statistic WHERE starelid IN (SELECT oid FROM emptied"
+                " UNION SELECT indexrelid FROM pg_index JOIN emptied ON indrelid = oid)",
+                [[ops.quote_name(table) for table in tables]],
+            )
+        else:
+            cursor.execute("DROP TABLE IF EXISTS sqlite_stat1")
+            cursor.execute("DROP TABLE IF EXISTS sqlite_stat4")
+    # Tables that refer to these come along, which PostgreSQL asks for even if they are empty.
+    ops.execute_sql_flush(ops.sql_flush(no_style(), tables, allow_cascade=is_postgresql))
 
 
 @pytest.fixture
@@ -78,11 +134,24 @@ def store(transactional_db: None) -> BaseBackend:
 
 
 @pytest.fixture
+def store_of_one_thread(store: BaseBackend, settings: Any) -> Iterator[BaseBackend]:
+    """The default store, whose adapters' calls share one connection."""
+    settings.PARLANT_STORES = {"default": {"OPTIONS": {"threads": 1}}}
+    yield stores["default"]
+    stores.close_all()
+
+
+@pytest.fixture
 def own_indexes(transactional_db: None) -> Iterator[None]:
     """Takes away the indexes that the test makes; emptying the tables leaves them."""
     yield
-    table = Document._meta.db_table
+    # Django's introspection parses the text of every index of SQLite.
+    names = {
+        "sqlite3": "SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = %s",
+        "postgresql": "SELECT indexname FROM pg_indexes WHERE tablename = %s",
+    }
     with connection.cursor() as cursor:
-        for name in connection.introspection.get_constraints(cursor, table):
+        cursor.execute(names[VENDOR], [Document._meta.db_table])
+        for (name,) in cursor.fetchall():
             if name.startswith(("parlant_store_doc_u_", "parlant_store_doc_x_")):
                 cursor.execute(f"DROP INDEX {name}")

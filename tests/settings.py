@@ -1,4 +1,7 @@
-"""The demo project on a throw-away database: an SQLite file, or what DATABASE_URL names."""
+"""The demo project on a throw-away database: an SQLite file, or what DATABASE_URL names.
+
+With POOL=1 Django keeps a pool of connections to PostgreSQL.
+"""
 
 import os
 import tempfile
@@ -20,6 +23,9 @@ def file(name: str) -> dict[str, Any]:
 
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"] |= file("default.sqlite3")
+elif os.environ.get("POOL") == "1":
+    # Fewer than the tests have threads at times, which then wait for each other.
+    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 0, "max_size": 16}
 DATABASES["other"] = database("sqlite://") | file("other.sqlite3")
 
 # Parlant makes this folder when it is imported.

@@ -24,16 +24,11 @@ from tests.admin_pages import (
     message,
     page,
     rows,
-    superuser,
     viewer,
 )
+from tests.admin_pages import client as client
 
 MODELS = ("session", "sessionitem", "document")
-
-
-@pytest.fixture
-def client(store):
-    return superuser()
 
 
 @pytest.fixture
@@ -58,6 +53,13 @@ def test_nobody_adds_changes_or_deletes(client, filled, number):
     data = {"action": "delete_selected", "_selected_action": row.pk}
     client.post(listing(model), data)
     assert type(row)._default_manager.filter(pk=row.pk).exists()
+
+
+@pytest.mark.parametrize("model", ["session", "document"])
+def test_a_filter_that_no_database_compares_leads_back_to_the_list(client, filled, model):
+    field = {"session": "session_id", "document": "version"}[model]
+    response = client.get(listing(model, **{field: "\0"}))
+    assert (response.status_code, response.headers["location"][-4:]) == (302, "?e=1")
 
 
 @pytest.mark.parametrize("number", range(3), ids=MODELS)

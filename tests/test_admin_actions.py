@@ -114,7 +114,7 @@ def test_10_000_are_done_and_one_more_is_refused(client, store):
     response = client.post(listing("session"), data)
     (text,) = told(client, response)
     assert text.startswith("More than 10,000 sessions were chosen.")
-    assert "manage.py expire" in text
+    assert "manage.py store_expire" in text
     first.delete()
     response = client.post(listing("session"), data)
     assert "10,000 sessions expire now" in response.content.decode()

@@ -1,17 +1,12 @@
 """Branching a session from the admin."""
 
-import pytest
 from django.contrib.admin.models import ADDITION, LogEntry
 
 from parlant_store.admin.actions import here
 from parlant_store.models import Session
 from tests.admin_actions import DAY, ask, do, ends, hidden, session, sessions, told
-from tests.admin_pages import LONG, SCRIPT, listing, message, page, superuser
-
-
-@pytest.fixture
-def client(store):
-    return superuser()
+from tests.admin_pages import LONG, SCRIPT, listing, message, page
+from tests.admin_pages import client as client
 
 
 def test_a_branch_is_a_whole_copy(client, store):

@@ -11,22 +11,18 @@ from parlant.core.customers import CustomerDocumentStore
 from parlant.core.sessions import EventKind, EventSource, SessionDocumentStore
 
 from parlant_store import codec
-from parlant_store.adapters.parlant import DocumentDatabase, opening
+from parlant_store.adapters.parlant import DocumentDatabase, migration
 from parlant_store.admin.documents import collections, event_entries, events, folding
 from parlant_store.models import Document, Session
 from tests.admin_documents import event, links, one, owned, shown
-from tests.admin_pages import SCRIPT, get, listing, page, superuser
+from tests.admin_pages import SCRIPT, get, listing, page
+from tests.admin_pages import client as client
 from tests.parlant_life import LIVES, NASTY, Tale, open_store
 
 
 def entries(html):
     found = re.findall(r'<li id="event-(\d+)">(.*?)</li>\s*(?=<li id="event|</ol>)', html, re.S)
     return {int(offset): " ".join(shown(text).split()) for offset, text in found}
-
-
-@pytest.fixture
-def client(store):
-    return superuser()
 
 
 # Pages
@@ -76,7 +72,7 @@ def test_nothing_of_a_document_is_html(client, store, shape):
     value = {SCRIPT: SCRIPT, "list": [SCRIPT, {SCRIPT: [SCRIPT + "x" * 600]}]}
     store.insert_one(SCRIPT, {"id": SCRIPT, "session_id": SCRIPT, "customer_id": SCRIPT} | value)
     store.insert_one(
-        f"{SCRIPT}{opening.FAILED}",
+        f"{SCRIPT}{migration.FAILED}",
         {"id": SCRIPT, "reason": SCRIPT, "collection": SCRIPT, "document": value},
     )
     for document in Document.objects.all():
@@ -85,7 +81,7 @@ def test_nothing_of_a_document_is_html(client, store, shape):
         assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
     for params in ({"collection": SCRIPT}, {"session_id": SCRIPT}, {"q": SCRIPT}):
         assert SCRIPT not in get(client, listing("document", **params))
-    assert SCRIPT not in get(client, listing("document", collection=SCRIPT + opening.FAILED))
+    assert SCRIPT not in get(client, listing("document", collection=SCRIPT + migration.FAILED))
 
 
 def test_a_large_document_makes_no_larger_page(client, store):

@@ -9,7 +9,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.utils import timezone
 
-from parlant_store.adapters.parlant import opening
+from parlant_store.adapters.parlant import migration
 from parlant_store.admin.documents import collections, failed, retrying
 from parlant_store.backends.orm import OrmBackend
 from parlant_store.exceptions import StoreUnavailable
@@ -17,7 +17,7 @@ from parlant_store.models import Document
 from tests.admin_documents import one, owned
 from tests.admin_pages import client as client
 from tests.admin_pages import get, listing, page, viewer
-from tests.test_parlant_opening import Loader, note, opened
+from tests.test_parlant_migration import Loader, note, opened
 
 FAILED = "p_notes_failed_migrations"
 
@@ -50,7 +50,7 @@ def told(response):
 
 
 def test_failed_migrations_are_in_view_with_their_reason(client, store):
-    assert collections.FAILED == opening.FAILED
+    assert collections.FAILED == migration.FAILED
     documents = fail(store, 1, 2)
     html = get(client, listing("document"))
     assert "could not be migrated" in html
@@ -146,11 +146,27 @@ def test_what_is_no_failed_migration_stays(client, store, data):
     assert told(response) == ["None of the chosen documents is a failed migration."]
 
 
+@pytest.mark.parametrize("said", ["p_agents", "p_notes_failed_migrations", "", "P_notes"])
+def test_a_document_goes_nowhere_but_where_its_collection_says(client, store, said):
+    """What it says itself may be what a user wrote."""
+    original = {"id": "planted", "creation_utc": ""}
+    data = {"id": "f", "reason": "r", "collection": said, "document": original}
+    store.insert_one(FAILED, data)
+    response = ask(client, one(), confirmed="yes")
+    assert told(response) == [
+        "1 document stays where it is: p_notes/planted (it says that it is from another collection)"
+    ]
+    assert store.list_collections() == [FAILED]
+    store.update_one(FAILED, {}, {"collection": "p_notes"})
+    ask(client, one(), confirmed="yes")
+    assert store.find("p_notes").documents == (original,)
+
+
 def test_strange_originals_come_back_as_they_were(client, store):
     strange = [{}, {"version": 5}, {"id": "\ud800", "text": "\0", "n": 1.0}]
     for number, original in enumerate(strange):
         failed_one = {"id": f"f{number}", "collection": "p", "reason": "r", "document": original}
-        store.insert_one(f"p{opening.FAILED}", failed_one)
+        store.insert_one(f"p{migration.FAILED}", failed_one)
     ask(client, *Document.objects.all(), confirmed="yes")
     found = list(store.find("p").documents)
     assert len(found) == 3
@@ -160,7 +176,7 @@ def test_strange_originals_come_back_as_they_were(client, store):
 def test_the_log_names_what_was_put_back_as_people_read_it(client, store):
     original = {"id": "\ud800", "text": "x"}
     store.insert_one(
-        f"p{opening.FAILED}", {"id": "f", "collection": "p", "reason": "r", "document": original}
+        f"p{migration.FAILED}", {"id": "f", "collection": "p", "reason": "r", "document": original}
     )
     ask(client, *Document.objects.all(), confirmed="yes")
     (entry,) = LogEntry.objects.all()

@@ -211,14 +211,13 @@ def test_the_events_of_a_parlant_session_go_along(client, store, prefix):
     events = f"{prefix}events"
     assert sentences(ask(client, "expire", row)) == [
         "1 document expires now: from then on no agent sees it, and the next sweep removes it.",
-        f"{3 if prefix else 6} documents that belong to Parlant sessions go along, as their events "
-        "do.",
+        "3 documents that belong to Parlant sessions go along, as their events do.",
     ]
     response = do(client, "expire", row)
     assert "1 document has expired." in told(client, response)
     assert live(store, events) == ["os"]
     assert live(store, f"{prefix}sessions") == []
-    assert len(live(store, "other_events")) == (4 if prefix else 1)
+    assert len(live(store, "other_events")) == 4
     do(client, "extend", row, by="1")
     assert live(store, events) == ["os", "s0", "s1", "s2"]
     ends = Document.objects.filter(collection=events, session_id="s")
@@ -228,6 +227,21 @@ def test_the_events_of_a_parlant_session_go_along(client, store, prefix):
     do(client, "remove", row)
     assert live(store, events) == ["os"]
     assert Document.objects.filter(collection=events).count() == 1
+
+
+@pytest.mark.parametrize("collection", ["sessions", "parlant_sessions"])
+@pytest.mark.parametrize("action", ["expire", "remove"])
+def test_a_session_takes_nothing_along_of_a_longer_prefix(client, store, collection, action):
+    parlant(store, "parlant_sessions_")
+    before = live(store, "parlant_sessions_events")
+    assert before
+    store.insert_one(collection, {"id": "s", "customer_id": "eve"})
+    row = document("s", collection)
+    assert len(sentences(ask(client, "expire", row))) == 1
+    do(client, action, row)
+    assert live(store, collection) == []
+    assert live(store, "parlant_sessions_events") == before
+    assert live(store, "parlant_sessions_sessions") == ["s"]
 
 
 def test_events_that_were_chosen_with_their_session_count_once(client, store):

@@ -20,14 +20,12 @@ from tests.admin_pages import (
     message,
     page,
     positions,
-    superuser,
     text_of,
 )
+from tests.admin_pages import client as client
 
-
-@pytest.fixture
-def client(store):
-    return superuser()
+# What a database reads of an item is the matter of test_admin_reading.py.
+pytestmark = pytest.mark.any_database
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def test_without_the_setting_there_is_one_store(settings):
     stores.forget()
     assert list(stores) == ["default"]
     assert isinstance(stores["default"], OrmBackend)
-    assert stores["default"].using == "default"
+    assert stores["default"].using is None
     assert stores["default"].ttl is None
 
 
@@ -68,6 +68,11 @@ def test_a_store_is_one_object_for_all_threads():
         ({"default": {"OPTIONS": []}}, r"\['OPTIONS'\] must be a dict"),
         ({"default": {"OPTIONS": {"ttl": 5}}}, "has ttl, which OrmBackend does not know.*ttl_seco"),
         ({"default": {"OPTIONS": {"using": "nowhere"}}}, "'nowhere', which DATABASES does not"),
+        ({"default": {"OPTIONS": {"reads": "replica"}}}, "reads .* must be 'primary' or 'router'"),
+        (
+            {"default": {"OPTIONS": {"reads": "router", "using": "default"}}},
+            "the store 'default' has using, .* give one of them",
+        ),
         (
             {"default": {"OPTIONS": {"ttl_seconds": 0}}},
             "the store 'default' has a bad option: ttl_seconds must",
@@ -78,7 +83,7 @@ def test_a_store_is_one_object_for_all_threads():
         ),
         ({"default": {"OPTIONS": {"ttl_seconds": True}}}, "ttl_seconds must"),
         ({"default": {"OPTIONS": {"ttl_seconds": 1e30}}}, "ttl_seconds must"),
-        ({"default": {"OPTIONS": {"threads": 0}}}, "threads of the store 'default' must"),
+        ({"default": {"OPTIONS": {"threads": -1}}}, "threads of the store 'default' must"),
         ({"default": {"OPTIONS": {"clock": "now"}}}, "clock of the store 'default' must"),
     ],
 )
@@ -86,7 +91,9 @@ def test_a_bad_setting_is_named_with_its_mend(setting, said):
     with override_settings(PARLANT_STORES=setting):
         with pytest.raises(ImproperlyConfigured, match=said):
             stores["default"]
-        (error,) = [message for message in run_checks() if message.id == "parlant_store.E001"]
+        (error,) = [
+            message for message in run_checks(databases=[]) if message.id == "parlant_store.E001"
+        ]
         assert re.search(said, error.msg)
 
 
@@ -120,7 +127,9 @@ def test_a_bad_rule_of_retention_is_named_with_its_mend(rules, said):
         with pytest.raises(ImproperlyConfigured, match=said) as caught:
             stores["default"]
         assert "retention of the store 'default'" in str(caught.value)
-        (error,) = [message for message in run_checks() if message.id == "parlant_store.E001"]
+        (error,) = [
+            message for message in run_checks(databases=[]) if message.id == "parlant_store.E001"
+        ]
         assert re.search(said, error.msg)
 
 
@@ -152,20 +161,22 @@ def test_an_unknown_alias_names_the_known_ones():
 
 
 def test_a_good_project_has_no_complaints():
-    assert [message for message in run_checks() if message.id.startswith("parlant_store")] == []
+    assert [
+        message for message in run_checks(databases=[]) if message.id.startswith("parlant_store")
+    ] == []
 
 
 @pytest.mark.parametrize(
     ("name", "value", "id_"),
     [
-        ("NAME", ":memory:", "parlant_store.E004"),
+        ("NAME", ":memory:", "parlant_store.W006"),
         ("OPTIONS", {}, "parlant_store.W001"),
     ],
 )
 def test_an_sqlite_database_that_loses_is_complained_of(name, value, id_, monkeypatch):
     monkeypatch.setitem(connections["other"].settings_dict, name, value)
     with configured(using="other"):
-        assert id_ in [message.id for message in run_checks()]
+        assert id_ in [message.id for message in run_checks(databases=[])]
 
 
 @pytest.fixture
@@ -200,9 +211,10 @@ def pooled(monkeypatch):
 def test_a_transaction_pooler_is_warned_of(pooled, given, ids):
     pooled.update(given)
     with configured(using="pooled"):
-        messages = stores["default"].check()
+        *messages, route = stores["default"].check()
     assert [message.id for message in messages] == ids
     assert all('DATABASES["pooled"]' in message.hint for message in messages)
+    assert route.id == "parlant_store.W017"
 
 
 @pytest.mark.parametrize(
@@ -221,7 +233,7 @@ def test_a_key_over_plain_http_is_warned_of(url, ids):
     supabase = "parlant_store.backends.supabase.SupabaseBackend"
     options = {"url": url, "key": "sb_secret_hidden"}
     with override_settings(PARLANT_STORES={"s": {"BACKEND": supabase, "OPTIONS": options}}):
-        found = [each for each in run_checks() if each.id.startswith("parlant_store")]
+        found = [each for each in run_checks(databases=[]) if each.id.startswith("parlant_store")]
     assert [message.id for message in found] == ids
     assert "hidden" not in str(found)
 
@@ -293,12 +305,12 @@ def test_without_using_the_routers_decide(settings):
 
 def test_threads_are_one_on_sqlite_and_the_option_elsewhere():
     with configured(using="other", threads=5):
-        assert stores["default"].threads.count == 1
+        assert stores["default"].executor.count == 1
     with configured(threads=5):
         expected = 1 if connection.vendor == "sqlite" else 5
-        assert stores["default"].threads.count == expected
+        assert stores["default"].executor.count == expected
     with configured():
-        assert stores["default"].threads.count == (1 if connection.vendor == "sqlite" else 8)
+        assert stores["default"].executor.count == (1 if connection.vendor == "sqlite" else 8)
 
 
 def test_closing_lets_connections_go_and_the_next_call_works(store):
@@ -315,3 +327,29 @@ def test_the_time_zone_of_a_project_without_one(store, settings):
     store.add_items("s", numbered(1))
     assert store.get_session("s").created_at.tzinfo is None
     assert store.get_items("s") == numbered(1)
+
+
+POOL = {"ENGINE": "django.db.backends.postgresql", "OPTIONS": {"pool": {"max_size": 6}}}
+
+
+@pytest.mark.parametrize(("threads", "ids"), [(3, []), (0, []), (4, ["parlant_store.W015"])])
+def test_more_threads_than_half_of_the_pool_are_warned_of(pooled, threads, ids):
+    pooled.update(POOL)
+    with configured(using="pooled", threads=threads):
+        found = stores["default"].check()
+        assert stores["default"].executor.count == min(threads, 3)
+    assert [message.id for message in found if message.id != "parlant_store.W017"] == ids
+
+
+def test_a_store_whose_database_no_router_knows_is_warned_of(pooled):
+    with configured(using="pooled"):
+        (message,) = stores["default"].check()
+    assert message.id == "parlant_store.W017"
+    assert "'pooled'" in message.hint
+
+    class Router:
+        def db_for_write(self, model, **hints):
+            return "pooled"
+
+    with override_settings(DATABASE_ROUTERS=[Router()]), configured(using="pooled"):
+        assert stores["default"].check() == []

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.cookiejar import CookieJar
 from pathlib import Path
-from threading import Timer
 from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, OpenerDirector, build_opener
 
 import pytest
+
+from project.supervisor import Supervised
 
 ROOT = Path(__file__).resolve().parent.parent
 NO_SERVER = "http://127.0.0.1:9"
@@ -29,7 +30,7 @@ Environment = dict[str, str]
 def environment(tmp_path: Path) -> Environment:
     """No key, no way out to the network, and an empty database."""
     inherited = {name: value for name, value in os.environ.items() if "OPENAI" not in name}
-    inherited.pop("DJANGO_SETTINGS_MODULE", None)
+    inherited["DJANGO_SETTINGS_MODULE"] = "settings_of_another_project"
     proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), NO_SERVER)
     own = {"DATABASE_URL": f"sqlite:///{tmp_path / 'demo.sqlite3'}", "PYTHONPATH": str(tmp_path)}
     return inherited | proxies | own
@@ -38,6 +39,13 @@ def environment(tmp_path: Path) -> Environment:
 def run(environment: Environment, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *arguments]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+
+
+def manage(environment: Environment, *arguments: str) -> str:
+    own = {"DJANGO_SETTINGS_MODULE": "project.settings"}
+    process = run(environment | own, "manage.py", *arguments)
+    assert process.returncode == 0, process.stderr
+    return process.stdout
 
 
 def demo(environment: Environment, *arguments: str) -> str:
@@ -49,12 +57,6 @@ def demo(environment: Environment, *arguments: str) -> str:
 
 def agent(environment: Environment, message: str) -> subprocess.CompletedProcess[str]:
     return run(environment, "-m", "project.demo_agent", "session-1", message)
-
-
-def manage(environment: Environment, *arguments: str) -> str:
-    process = run(environment, "manage.py", *arguments)
-    assert process.returncode == 0, process.stderr
-    return process.stdout
 
 
 def password_in(output: str) -> str:
@@ -112,11 +114,13 @@ def test_an_agent_knows_nothing_but_its_session(environment):
 
 
 def test_the_demo_fails_when_the_second_process_remembers_nothing(environment, tmp_path):
-    Path(tmp_path, "forgetful.py").write_text(
-        "from project.settings import *\n"
-        'PARLANT_STORES = {"default": {"OPTIONS": {"ttl_seconds": 0.001}}}\n'
+    # Python imports it at its start.
+    Path(tmp_path, "sitecustomize.py").write_text(
+        "import sys\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n"
+        "from project import settings\n"
+        'settings.PARLANT_STORES = {"default": {"OPTIONS": {"ttl_seconds": 0.001}}}\n'
     )
-    environment["DJANGO_SETTINGS_MODULE"] = "forgetful"
     process = run(environment, "-m", "project.demo", "--no-serve")
     assert process.returncode == 1
     assert "The second process is asked 'Where do I live?' and failed" in process.stderr
@@ -134,28 +138,24 @@ def test_a_taken_port_is_named(environment):
 
 
 @contextmanager
-def serving(environment: Environment) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def serving(environment: Environment) -> Iterator[tuple[Supervised, str]]:
     """The demo as it serves, and what it has printed up to then."""
-    command = [sys.executable, "-m", "project.demo", "--port", "0"]
-    # A child inherits an ignored SIGINT, as shells set it for what runs in the background.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     pipe = subprocess.PIPE
-    with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True
+    with Supervised(
+        [sys.executable, "-m", "project.demo", "--port", "0"],
+        stop_signal=signal.SIGINT,
+        cwd=ROOT,
+        env=environment,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
     ) as process:
-        signal.signal(signal.SIGINT, before)
-        timer = Timer(60, process.kill)
-        timer.start()
-        try:
-            printed = ""
-            while "until Ctrl-C" not in printed:
-                line = process.stdout.readline()
-                assert line, process.stderr.read()
-                printed += line
-            yield process, printed
-        finally:
-            timer.cancel()
-            process.kill()
+        printed = ""
+        while "until Ctrl-C" not in printed:
+            line = process.stdout.readline()
+            assert line, process.stderr.read()
+            printed += line
+        yield process, printed
 
 
 def log_in(url: str, password: str) -> tuple[OpenerDirector, str]:
@@ -176,7 +176,7 @@ def test_the_admin_is_served_until_ctrl_c(environment):
         assert "Log out" in page
         static = url.replace("/admin/", "/static/admin/css/base.css")
         assert browser.open(static).status == 200
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=10)
+        process.stop()
+        errors = process.stderr.read()
     assert process.returncode == 0
     assert "Traceback" not in errors

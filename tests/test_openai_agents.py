@@ -3,7 +3,6 @@
 import asyncio
 import inspect
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,13 +15,15 @@ from agents.memory import Session as SessionProtocol
 from agents.memory.session import _session_accepts_wrapper
 
 from parlant_store import stores
+from parlant_store.adapters.async_calls import run
 from parlant_store.adapters.openai_agents import Session
-from parlant_store.adapters.waiting import run
 from parlant_store.exceptions import InvalidItem, InvalidLimit, InvalidName, InvalidStoreError
 from tests.agents import ScriptedModel, agent, tool_call
 from tests.contract.sessions import IDS, NASTY, numbered
 
 pytestmark = pytest.mark.usefixtures("store")
+
+TIMEOUT_SECONDS = 120
 
 
 def texts(items: list[Any]) -> list[Any]:
@@ -293,15 +294,15 @@ async def test_what_was_cancelled_before_it_began_never_happens(store):
 
     def hold() -> None:
         held.set()
-        go.wait(10)
+        go.wait(TIMEOUT_SECONDS)
 
-    holding = [store.submit(hold) for _ in range(store.threads.count)]
-    held.wait(10)
+    holding = [store.submit(hold) for _ in range(store.executor.count)]
+    held.wait(TIMEOUT_SECONDS)
     task = asyncio.create_task(Session("s").add_items(numbered(1)))
     await asyncio.sleep(0.02)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, TIMEOUT_SECONDS)
     go.set()
     for future in holding:
         future.result()
@@ -319,23 +320,24 @@ async def test_a_run_that_is_cancelled_again_and_again_still_settles():
 
 async def test_the_loop_is_not_blocked(store):
     await asyncio.gather(*(Session("s").get_items() for _ in range(8)))
-    slow = asyncio.ensure_future(asyncio.wrap_future(store.submit(lambda: time.sleep(0.3))))
-    ticks = 0
-    while not slow.done():
-        await asyncio.sleep(0.01)
-        ticks += 1
-    assert ticks > 10
+    go = threading.Event()
+    slow = asyncio.wrap_future(store.submit(lambda: go.wait(TIMEOUT_SECONDS)))
+    await asyncio.sleep(0)
+    assert not slow.done()
+    go.set()
+    assert await slow
 
 
 async def test_a_result_does_not_wait_for_the_slow_call_behind_it(store):
     first = asyncio.create_task(Session("s").get_items())
+    # It is submitted with what else the loop calls.
     await asyncio.sleep(0)
-    slow = [store.submit(lambda: time.sleep(0.5)) for _ in range(store.threads.count)]
-    started = time.monotonic()
+    await asyncio.sleep(0)
+    go = threading.Event()
+    slow = [store.submit(lambda: go.wait(TIMEOUT_SECONDS)) for _ in range(store.executor.count)]
     await first
-    assert time.monotonic() - started < 0.4
-    for future in slow:
-        future.result()
+    go.set()
+    assert all(future.result() for future in slow)
 
 
 def test_a_loop_that_ends_early_harms_nobody(store):

@@ -12,6 +12,7 @@ from parlant.core.sessions import SessionStore
 
 from parlant_store.adapters.parlant import configure_container, server_stores
 from tests.test_processes import database_url as database_url
+from tests.test_supervisor import check_they_end, commands, programs, started, wait_for
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = [str(ROOT / "examples" / "parlant_server.py")]
@@ -26,7 +27,7 @@ def play(*command: str) -> str:
         env=environment | {"PYTHONPATH": os.pathsep.join(paths)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=1800,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -52,8 +53,14 @@ def test_a_server_remembers_over_a_restart(store, database_url, script):
     assert "tool" in {event["kind"] for event in events}
 
 
-def test_a_server_needs_no_database_to_be_named():
-    assert "events are still there" in play(*EXAMPLE)
+@pytest.mark.any_database
+def test_the_server_of_the_example_ends_when_the_example_is_killed():
+    with started(*EXAMPLE) as process:
+        wait_for(lambda: programs(process))
+        running = programs(process)
+        assert "--serve" in commands(running)
+        process.kill()
+        check_they_end(running)
 
 
 def test_the_arguments_of_a_server():

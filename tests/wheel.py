@@ -16,12 +16,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = """
 import parlant_store, sys
+from importlib.metadata import metadata
 from importlib.resources import files
 parlant_store.setup(database_url="sqlite:///" + sys.argv[1])
 from parlant_store import store
 store.add_items("s", [{"role": "user", "content": "hello"}])
 assert store.get_items("s") == [{"role": "user", "content": "hello"}]
 assert "site-packages" in parlant_store.__file__, parlant_store.__file__
+described = metadata("django-parlant-store")
+assert described["Version"] == parlant_store.__version__, described["Version"]
+assert described["Author"] == "The django-parlant-store developers"
 assert files("parlant_store.sql.functions").joinpath("sessions.sql").is_file()
 try:
     import parlant_store.adapters.openai_agents

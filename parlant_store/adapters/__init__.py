@@ -1,6 +1,6 @@
-"""Thin classes that give a store the exact shape one framework asks for.
+"""Classes that implement the storage interfaces of agent frameworks on a store.
 
-``openai_agents.Session`` is what ``Runner.run(session=...)`` of the OpenAI Agents SDK takes,
-``parlant.server_stores`` gives what ``Server(...)`` of Parlant does, and
-``selectools.SessionStore`` what ``AgentConfig(session_store=...)`` of selectools does.
+Pass ``openai_agents.Session`` to ``Runner.run(session=...)`` of the OpenAI Agents SDK,
+``parlant.server_stores`` to Parlant's ``Server(...)``, and ``selectools.SessionStore`` to
+selectools' ``AgentConfig(session_store=...)``.
 """

@@ -10,8 +10,8 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
+from parlant_store.adapters.async_calls import run
 from parlant_store.adapters.extras import missing_extra
-from parlant_store.adapters.waiting import run
 from parlant_store.codec import check_name
 from parlant_store.handler import stores
 from parlant_store.types import JSONObject
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 class Session:
     """One session of a store, as ``Runner.run(session=...)`` takes it.
 
-    It keeps nothing itself: any number of objects, event loops and processes may use one
-    session at once. Every method may raise what parlant_store.exceptions lists; a cancelled
-    call raises CancelledError once it is settled whether its write happened.
+    It has no state of its own: any number of objects, event loops and processes may use one
+    session at once. Every method may raise the errors of parlant_store.exceptions. A cancelled
+    call is also cancelled at the server, and raises CancelledError within a second.
 
     ``wrapper``, the context of the run, is accepted and ignored.
     """
@@ -49,12 +49,13 @@ class Session:
     ) -> None:
         """
         store: alias in PARLANT_STORES.
-        namespace: keeps tenants or applications apart; the same id is another session there.
-        user_id: the owner, written with the first items.
-        session_settings: ``limit`` is how many items get_items returns when it is not told.
-        whole_turns: with a limit, begin at the message of a user, and never with the output
-            of a tool whose call was cut off.
-        ttl_seconds: how long the session lives after each write; None: as the store says.
+        namespace: a tenant or application; the same id in another namespace is another session.
+        user_id: the owner, which is stored with the first items.
+        session_settings: ``limit`` is the default limit of get_items.
+        whole_turns: with a limit, return items from the message of a user on, and never the
+            output of a tool without its call.
+        ttl_seconds: how many seconds after its last write the session expires; None: the
+            ttl_seconds of the store.
         """
         self.session_id = check_name(session_id, "session_id")
         self.namespace = check_name(namespace, "namespace", empty=True)
@@ -69,7 +70,7 @@ class Session:
 
     @property
     def session_settings(self) -> SessionSettings | None:
-        """How get_items behaves when it is not told; a dict becomes SessionSettings."""
+        """The default settings of get_items; a dict becomes SessionSettings."""
         return self._settings
 
     @session_settings.setter
@@ -79,7 +80,7 @@ class Session:
     async def get_items(
         self, limit: int | None = None, *, wrapper: "RunContextWrapper[Any] | None" = None
     ) -> list["TResponseInputItem"]:
-        """Return the latest ``limit`` items, oldest first; without limits, all of them."""
+        """Return the latest ``limit`` items, oldest first; without a limit, all items."""
         if limit is None and self._settings is not None:
             limit = self._settings.limit
         items: Any = await run(
@@ -98,24 +99,24 @@ class Session:
         *,
         wrapper: "RunContextWrapper[Any] | None" = None,
     ) -> None:
-        """Add ``items`` after those of the session, all of them or none."""
+        """Append ``items``, all of them or none."""
         await self._write(self._store.add_items, items)
 
     async def replace_items(self, items: list["TResponseInputItem"]) -> None:
-        """Put ``items`` in place of all items; nobody sees the session without any."""
+        """Replace all items by ``items`` in one transaction."""
         await self._write(self._store.replace_items, items)
 
     async def pop_item(
         self, *, wrapper: "RunContextWrapper[Any] | None" = None
     ) -> "TResponseInputItem | None":
-        """Remove the latest item and return it; None when there is none."""
+        """Delete and return the latest item; return None if there is none."""
         item: Any = await run(
             self._store, self._store.pop_item, self.session_id, namespace=self.namespace
         )
         return cast("TResponseInputItem | None", item)
 
     async def clear_session(self, *, wrapper: "RunContextWrapper[Any] | None" = None) -> None:
-        """Remove all items; the session's owner and metadata stay."""
+        """Delete all items; the session keeps its owner and metadata."""
         await run(self._store, self._store.clear, self.session_id, namespace=self.namespace)
 
     async def metadata(self, changes: JSONObject | None = None) -> JSONObject:

@@ -19,8 +19,8 @@ WITH RECURSIVE steps (name) AS (
 """
 
 
-def first_values(model: type[Model], name: str, most: int) -> list[str]:
+def first_values(model: type[Model], name: str, most: int, using: str | None = None) -> list[str]:
     """The first values, ``most`` of them at most, as the column keeps them."""
-    with connections[router.db_for_read(model)].cursor() as cursor:
+    with connections[using or router.db_for_read(model)].cursor() as cursor:
         cursor.execute(f"{stepped(model, name, most)} SELECT name FROM names")
         return [value for (value,) in cursor.fetchall()]

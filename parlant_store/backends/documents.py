@@ -3,17 +3,33 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from parlant_store import query
-from parlant_store.backends.arguments import (
+from parlant_store.backends.indexes import UNIQUE_PREFIX
+from parlant_store.backends.operations import (
+    DeleteOne,
+    DropCollection,
+    EnsureIndex,
+    Find,
+    FindOne,
+    GetDocument,
+    InsertNumbered,
+    InsertOne,
+    ReadVersion,
+    ReplaceDocuments,
+    SetDocumentExpiry,
+    UpdateOne,
+)
+from parlant_store.backends.validation import (
     MAX_LIMIT,
     check_collection,
     check_document,
     check_id,
     check_limit,
+    check_request,
     check_time,
 )
-from parlant_store.backends.indexes import UNIQUE_PREFIX
 from parlant_store.exceptions import (
     DuplicateDocument,
     InvalidFilter,
@@ -21,6 +37,7 @@ from parlant_store.exceptions import (
     NotSupported,
 )
 from parlant_store.types import (
+    OWNERS,
     Direction,
     DocumentCursor,
     DocumentInfo,
@@ -40,16 +57,25 @@ class DocumentMethods:
     supports_documents = True
     """Does this medium keep documents, or sessions only?"""
 
-    def insert_one(self, collection: str, document: JSONObject) -> None:
+    def insert_one(
+        self, collection: str, document: JSONObject, *, request_id: str | UUID | None = None
+    ) -> None:
         """Store ``document`` in ``collection``.
 
         Its ``id``, when there is one, must be text. Raises DuplicateDocument when the
         collection has a document with this id.
         """
-        self._insert_one(self._collection(collection), check_document(document))
+        request = check_request(request_id, "insert_one")
+        self._insert_one(InsertOne(self._collection(collection), check_document(document), request))
 
     def insert_numbered(
-        self, collection: str, document: JSONObject, *, number: str, within: str
+        self,
+        collection: str,
+        document: JSONObject,
+        *,
+        number: str,
+        within: str,
+        request_id: str | UUID | None = None,
     ) -> JSONObject:
         """Store ``document`` and return it, with its field ``number`` changed if need be.
 
@@ -64,8 +90,11 @@ class DocumentMethods:
                 f"a numbered document needs a whole number in {number!r} and text in {within!r}, "
                 f"not {value!r} and {group!r}"
             )
+        request = check_request(request_id, "insert_numbered")
         return self._insert_numbered(
-            self._collection(collection), check_document(document), number, within
+            InsertNumbered(
+                self._collection(collection), check_document(document), number, within, request
+            )
         )
 
     def find(
@@ -91,13 +120,13 @@ class DocumentMethods:
         query.parse_sort([("creation_utc", direction)])
         limit = check_limit(limit)
         filter_ = query.parse(where)
-        # One more than asked for tells whether there is more.
+        # One more than the limit tells whether there is more.
         take = None if limit is None else min(limit + 1, MAX_LIMIT)
         count_to = None
         if limit is not None and count is not False:
             count_to = MAX_LIMIT if count is True else check_limit(count)
         documents, total = self._find(
-            self._collection(collection), filter_, take, cursor, direction, count_to
+            Find(self._collection(collection), filter_, take, cursor, direction, count_to)
         )
         has_more = limit is not None and len(documents) > limit
         if count is not False:
@@ -124,24 +153,32 @@ class DocumentMethods:
         number comes before numbers. Then, and without ``sort``, the order of ``find``.
         """
         pairs = query.parse_sort(sort)
-        return self._find_one(self._collection(collection), query.parse(where), pairs)
+        return self._find_one(FindOne(self._collection(collection), query.parse(where), pairs))
 
     def get_document(self, collection: str, document_id: str) -> DocumentInfo | None:
         """Return the document of this id with its times; None when there is none."""
-        return self._get_document(self._collection(collection), check_id(document_id))
+        return self._get_document(GetDocument(self._collection(collection), check_id(document_id)))
 
     def set_document_expiry(
-        self, collection: str, document_id: str, expires_at: datetime | None
+        self,
+        collection: str,
+        document_id: str,
+        expires_at: datetime | None,
+        *,
+        request_id: str | UUID | None = None,
     ) -> int:
         """Let a document end at ``expires_at``, or never; 0 when there is none.
 
-        A Parlant session takes its documents along (parlant_store.backends.expiry). Returns how
+        A Parlant session takes its documents along (parlant_store.related_documents). Returns how
         many documents that were, the session among them.
         """
         return self._set_document_expiry(
-            self._collection(collection),
-            check_id(document_id),
-            check_time(expires_at, "expires_at"),
+            SetDocumentExpiry(
+                self._collection(collection),
+                check_id(document_id),
+                check_time(expires_at, "expires_at"),
+                check_request(request_id, "set_document_expiry"),
+            )
         )
 
     def update_one(
@@ -151,6 +188,7 @@ class DocumentMethods:
         params: JSONObject,
         *,
         upsert: bool = False,
+        request_id: str | UUID | None = None,
     ) -> UpdateResult:
         """Merge ``params`` into the first document that matches ``where``, key by key.
 
@@ -158,21 +196,37 @@ class DocumentMethods:
         DuplicateDocument when the id in ``params`` belongs to another document.
         """
         return self._update_one(
-            self._collection(collection), query.parse(where), check_document(params), upsert
+            UpdateOne(
+                self._collection(collection),
+                query.parse(where),
+                check_document(params),
+                upsert,
+                check_request(request_id, "update_one"),
+            )
         )
 
-    def delete_one(self, collection: str, where: Mapping[str, Any]) -> JSONObject | None:
+    def delete_one(
+        self,
+        collection: str,
+        where: Mapping[str, Any],
+        *,
+        request_id: str | UUID | None = None,
+    ) -> JSONObject | None:
         """Remove the first document that matches ``where`` and return it, or None."""
-        return self._delete_one(self._collection(collection), query.parse(where))
+        request = check_request(request_id, "delete_one")
+        return self._delete_one(
+            DeleteOne(self._collection(collection), query.parse(where), request)
+        )
 
     def list_collections(self) -> list[str]:
-        """Return the names of the collections that hold documents, sorted."""
+        """Return the names of the collections that hold documents, sorted, but the store's own."""
         self._documents_supported()
-        return self._list_collections()
+        return [name for name in self._list_collections() if name != OWNERS]
 
-    def drop_collection(self, collection: str) -> int:
+    def drop_collection(self, collection: str, *, request_id: str | UUID | None = None) -> int:
         """Remove every document of ``collection``; return how many there were."""
-        return self._drop_collection(self._collection(collection))
+        request = check_request(request_id, "drop_collection")
+        return self._drop_collection(DropCollection(self._collection(collection), request))
 
     def list_versions(self, collection: str) -> list[StoredDocument]:
         """Return one document of each ``version`` in the collection.
@@ -191,19 +245,22 @@ class DocumentMethods:
     ) -> list[StoredDocument]:
         """Return documents of one version, in an order of the store's, after that one."""
         key = 0 if after is None else after.key
-        return self._read_version(self._collection(collection), version, key, limit)
+        return self._read_version(ReadVersion(self._collection(collection), version, key, limit))
 
-    def replace(self, replacements: Sequence[Replacement]) -> list[bool]:
+    def replace(
+        self, replacements: Sequence[Replacement], *, request_id: str | UUID | None = None
+    ) -> list[bool]:
         """Put documents in place of stored ones, all or none.
 
-        One that somebody changed or deleted since it was read is left alone, and has False
+        One that was changed or deleted since it was read is left alone, and has False
         in the result. Raises DuplicateDocument when another document has the id already.
         """
         self._documents_supported()
         for replacement in replacements:
             check_collection(replacement.collection)
             check_document(replacement.document)
-        return self._replace(replacements) if replacements else []
+        request = check_request(request_id, "replace")
+        return self._replace(ReplaceDocuments(replacements, request)) if replacements else []
 
     def ensure_index(
         self,
@@ -211,6 +268,7 @@ class DocumentMethods:
         fields: Sequence[tuple[str, Direction]],
         *,
         unique: bool = False,
+        request_id: str | UUID | None = None,
     ) -> bool:
         """Have an index on ``fields`` of the collection's documents; True if it was made now.
 
@@ -221,71 +279,49 @@ class DocumentMethods:
         pairs = query.parse_sort(fields)
         if not pairs:
             raise InvalidFilter("an index needs one field at least")
-        return self._ensure_index(self._collection(collection), pairs, unique)
+        request = check_request(request_id, "ensure_index")
+        return self._ensure_index(EnsureIndex(self._collection(collection), pairs, unique, request))
 
-    def _insert_one(self, collection: str, document: JSONObject) -> None:
+    def _insert_one(self, insertion: InsertOne) -> None:
         raise NotImplementedError
 
-    def _insert_numbered(
-        self, collection: str, document: JSONObject, number: str, within: str
-    ) -> JSONObject:
+    def _insert_numbered(self, insertion: InsertNumbered) -> JSONObject:
         raise NotImplementedError
 
-    def _find(
-        self,
-        collection: str,
-        filter_: query.Filter,
-        limit: int | None,
-        cursor: DocumentCursor | None,
-        direction: Direction,
-        count_to: int | None,
-    ) -> tuple[list[JSONObject], int | None]:
+    def _find(self, search: Find) -> tuple[list[JSONObject], int | None]:
         raise NotImplementedError
 
-    def _find_one(
-        self,
-        collection: str,
-        filter_: query.Filter,
-        sort: tuple[tuple[str, Direction], ...],
-    ) -> JSONObject | None:
+    def _find_one(self, search: FindOne) -> JSONObject | None:
         raise NotImplementedError
 
-    def _get_document(self, collection: str, document_id: str) -> DocumentInfo | None:
+    def _get_document(self, read: GetDocument) -> DocumentInfo | None:
         raise NotImplementedError
 
-    def _set_document_expiry(
-        self, collection: str, document_id: str, expires_at: datetime | None
-    ) -> int:
+    def _set_document_expiry(self, change: SetDocumentExpiry) -> int:
         raise NotImplementedError
 
-    def _update_one(
-        self, collection: str, filter_: query.Filter, params: JSONObject, upsert: bool
-    ) -> UpdateResult:
+    def _update_one(self, update: UpdateOne) -> UpdateResult:
         raise NotImplementedError
 
-    def _delete_one(self, collection: str, filter_: query.Filter) -> JSONObject | None:
+    def _delete_one(self, deletion: DeleteOne) -> JSONObject | None:
         raise NotImplementedError
 
     def _list_collections(self) -> list[str]:
         raise NotImplementedError
 
-    def _drop_collection(self, collection: str) -> int:
+    def _drop_collection(self, deletion: DropCollection) -> int:
         raise NotImplementedError
 
     def _list_versions(self, collection: str) -> list[StoredDocument]:
         raise NotImplementedError
 
-    def _read_version(
-        self, collection: str, version: str | None, after: int, limit: int
-    ) -> list[StoredDocument]:
+    def _read_version(self, read: ReadVersion) -> list[StoredDocument]:
         raise NotImplementedError
 
-    def _replace(self, replacements: Sequence[Replacement]) -> list[bool]:
+    def _replace(self, replacement: ReplaceDocuments) -> list[bool]:
         raise NotImplementedError
 
-    def _ensure_index(
-        self, collection: str, fields: tuple[tuple[str, Direction], ...], unique: bool
-    ) -> bool:
+    def _ensure_index(self, index: EnsureIndex) -> bool:
         raise NotImplementedError
 
     def _collection(self, collection: str) -> str:
@@ -300,9 +336,9 @@ class DocumentMethods:
             )
 
 
-def duplicate(collection: str, document: JSONObject, said: str = "") -> DuplicateDocument:
-    """The error of a document that is not alone; ``said`` is what the database said."""
-    if UNIQUE_PREFIX in said:
+def duplicate(collection: str, document: JSONObject, error: str = "") -> DuplicateDocument:
+    """The error of a document that another one excludes; ``error`` is the database's message."""
+    if UNIQUE_PREFIX in error:
         return DuplicateDocument(
             f"another document of the collection {collection!r} has the values that a unique "
             f"index allows once; this one has the id {document.get('id')!r}"

@@ -35,7 +35,7 @@ class Index(NamedTuple):
     """An index that is to be there."""
 
     name: str
-    """The same for whoever asks for the same, in whatever words."""
+    """The same text for the same index, however the caller writes it."""
 
     fields: Fields
 
@@ -53,7 +53,8 @@ def wanted(collection: str, fields: Fields, unique: bool) -> Index | None:
     for field, _ in fields:
         if not is_plain(field):
             raise InvalidFilter(
-                f"{field!r} cannot be indexed: an index needs names of letters, digits and _"
+                f"{field!r} cannot be indexed: an index needs names of at most 63 ASCII letters, "
+                "digits and _ that do not begin with a digit"
             )
     if _is_in_the_models(fields, unique):
         return None

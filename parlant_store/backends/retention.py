@@ -3,23 +3,23 @@
 import re
 from collections.abc import Mapping
 from dataclasses import fields
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
-from django.utils import timezone
 
 from parlant_store import codec
-from parlant_store.backends.arguments import MAX_TTL_SECONDS, check_collection
+from parlant_store.backends.validation import MAX_TTL_SECONDS, check_collection
 from parlant_store.exceptions import InvalidInput, InvalidLimit
 from parlant_store.query import kind_of
+from parlant_store.times import as_utc
 from parlant_store.types import JSONObject, Retention
 
 Place = Any
 """Where a step of a pass ended, in a form of the store's own that JSON can say."""
 
 EXAMINED = 20
-"""How many rows a step looks at for each that it may remove."""
+"""How many rows a step reads for each that it may remove."""
 
 _DURATION = re.compile(r"([0-9]+)([smhdw])")
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -32,7 +32,7 @@ class Sweep(NamedTuple):
 
     documents: bool
     rule: Retention | None
-    """None: what has expired is meant."""
+    """None: what has expired is eligible."""
 
     now: datetime
     limit: int
@@ -40,23 +40,23 @@ class Sweep(NamedTuple):
 
     @property
     def examined(self) -> int:
-        """How many rows a step looks at, at most."""
+        """How many rows a step reads, at most."""
         return self.limit * EXAMINED
 
     @property
     def began(self) -> datetime | None:
-        """What is meant began at this time or before."""
+        """What is eligible was created at this time or before."""
         return self._before("older_than")
 
     @property
     def written(self) -> datetime | None:
-        """What is meant was last written to at this time or before."""
+        """What is eligible was last written to at this time or before."""
         return self._before("idle")
 
     @property
     def began_text(self) -> str | None:
         """``began`` as a document's creation_utc says it."""
-        return None if self.began is None else _in_utc(self.began)
+        return None if self.began is None else as_utc(self.began).isoformat()
 
     @property
     def namespace(self) -> str | None:
@@ -78,18 +78,12 @@ class Sweep(NamedTuple):
             "namespace": self.namespace,
             "collection": self.collection,
             "began_text": self.began_text,
-            **{name: None if time is None else _in_utc(time) for name, time in times.items()},
+            **{name: time and as_utc(time).isoformat() for name, time in times.items()},
         }
 
     def _before(self, name: str) -> datetime | None:
         duration = None if self.rule is None else getattr(self.rule, name)
         return None if duration is None else self.now - duration
-
-
-def _in_utc(time: datetime) -> str:
-    """The time, which is that of the project's zone when it names none."""
-    aware = timezone.make_aware(time) if time.tzinfo is None else time
-    return aware.astimezone(UTC).isoformat()
 
 
 def check_rule(rule: Retention) -> Retention:
@@ -150,22 +144,22 @@ def parse_rules(option: object, alias: str) -> tuple[Retention, ...]:
             f'{where} must be a list of rules, as [{{"older_than": "90d"}}], not {option!r}'
         )
     rules = []
-    for number, said in enumerate(option, 1):
+    for number, rule in enumerate(option, 1):
         try:
-            rules.append(_parse_rule(said))
+            rules.append(_parse_rule(rule))
         except InvalidInput as exc:
-            raise ImproperlyConfigured(f"rule {number} of {where}, {said!r}: {exc}") from None
+            raise ImproperlyConfigured(f"rule {number} of {where}, {rule!r}: {exc}") from None
     return tuple(rules)
 
 
-def _parse_rule(said: object) -> Retention:
-    if not isinstance(said, Mapping):
+def _parse_rule(rule: object) -> Retention:
+    if not isinstance(rule, Mapping):
         raise InvalidInput('a rule must be a dict, as {"older_than": "90d"}')
-    if unknown := sorted(map(str, said.keys() - set(_NAMES))):
+    if unknown := sorted(map(str, rule.keys() - set(_NAMES))):
         raise InvalidInput(f"it has {', '.join(unknown)}; a rule takes {', '.join(_NAMES)}")
     durations: dict[str, Any] = {
-        name: parse_duration(said[name], name)
+        name: parse_duration(rule[name], name)
         for name in ("older_than", "idle")
-        if said.get(name) is not None
+        if rule.get(name) is not None
     }
-    return check_rule(Retention(**{**said, **durations}))
+    return check_rule(Retention(**{**rule, **durations}))

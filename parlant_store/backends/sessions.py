@@ -2,27 +2,46 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from datetime import datetime
+from typing import Any
+from uuid import UUID
 
 from django.dispatch import Signal
 
 from parlant_store import codec, query
-from parlant_store.backends.arguments import (
+from parlant_store.backends.operations import (
+    AddItems,
+    Branch,
+    ClearSession,
+    DeleteSession,
+    GetItems,
+    ListSessions,
+    ListSummaries,
+    PopItem,
+    SaveSnapshot,
+    Search,
+    SessionFilters,
+    SetExpiry,
+    SetMetadata,
+    Splice,
+)
+from parlant_store.backends.validation import (
     MAX_LIMIT,
     SessionName,
     check_limit,
     check_owner,
     check_prefix,
+    check_request,
     check_time,
     check_ttl,
     session_name,
 )
 from parlant_store.exceptions import InvalidInput, InvalidLimit, SessionNotFound
-from parlant_store.items import Batch, batch
-from parlant_store.items import whole_turns as turns
-from parlant_store.search import terms
+from parlant_store.items import batch
 from parlant_store.signals import send, session_deleted, session_loaded, session_saved
+from parlant_store.text_search import terms
+from parlant_store.turns import MAX_RESPONSE, is_inside_response
+from parlant_store.turns import whole_turns as turns
 from parlant_store.types import (
     JSONObject,
     Revision,
@@ -33,39 +52,6 @@ from parlant_store.types import (
     SessionSummary,
     Snapshot,
 )
-
-
-class Addition(NamedTuple):
-    """What add_items adds, checked."""
-
-    name: SessionName
-    batch: Batch
-    user_id: str | None
-
-
-class Latest(NamedTuple):
-    """What get_items returns, checked."""
-
-    name: SessionName
-    limit: int | None
-
-
-class Splice(NamedTuple):
-    """Which items of a revision stay: ``keep`` of them, after the first ``drop``."""
-
-    since: Revision
-    drop: int
-    keep: int
-
-
-class Narrowed(NamedTuple):
-    """What list_sessions is narrowed to, checked."""
-
-    namespace: str | None
-    user_id: str | None
-    prefix: str
-    updated_since: datetime | None
-    metadata: query.Filter | None
 
 
 class SessionMethods(ABC):
@@ -81,16 +67,20 @@ class SessionMethods(ABC):
         namespace: str = "",
         user_id: str | None = None,
         ttl_seconds: float | None = None,
+        request_id: str | UUID | None = None,
     ) -> None:
         """Add ``items`` after those of the session, as one batch; begin it if need be.
 
         ``user_id`` becomes the session's owner if it has none. ``ttl_seconds`` is how long
         the session lives from now on; None: as the store says. No items: nothing happens.
         """
-        addition = self._addition(session_id, items, namespace=namespace, user_id=user_id)
+        request = check_request(request_id, "add_items")
+        addition = self._addition(
+            session_id, items, namespace=namespace, user_id=user_id, ttl_seconds=ttl_seconds
+        )
         if addition.batch.data:
-            count = self._add_items(*addition, check_ttl(ttl_seconds))
-            self._send(session_saved, addition.name, count)
+            count = self._add_items(addition._replace(request=request))
+            self._send(session_saved, addition.session, count)
 
     def replace_items(
         self,
@@ -100,11 +90,15 @@ class SessionMethods(ABC):
         namespace: str = "",
         user_id: str | None = None,
         ttl_seconds: float | None = None,
+        request_id: str | UUID | None = None,
     ) -> None:
         """Put ``items`` in place of all items of the session."""
-        addition = self._addition(session_id, items, namespace=namespace, user_id=user_id)
-        count = self._replace_items(*addition, check_ttl(ttl_seconds))
-        self._send(session_saved, addition.name, count)
+        request = check_request(request_id, "replace_items")
+        addition = self._addition(
+            session_id, items, namespace=namespace, user_id=user_id, ttl_seconds=ttl_seconds
+        )
+        count = self._add_items(addition._replace(request=request, replace=True))
+        self._send(session_saved, addition.session, count)
 
     def get_items(
         self,
@@ -116,36 +110,46 @@ class SessionMethods(ABC):
     ) -> list[JSONObject]:
         """Return the latest ``limit`` items, oldest first; all of them when it is None.
 
-        With ``whole_turns`` those before the first message of a user are left out, when
-        ``limit`` cut something off, or outputs of tools whose calls it cut off. No session, or
-        limit 0: an empty list. A damaged row is skipped and does not count. Raises
-        InvalidLimit when ``limit`` is negative.
+        With ``whole_turns``, when ``limit`` cuts something off, they begin where a model can
+        begin to read (parlant_store.turns). No session, or limit 0: an empty list. A damaged
+        row is skipped and does not count. Raises InvalidLimit when ``limit`` is negative.
         """
-        read = self._latest(session_id, namespace=namespace, limit=limit)
-        found = [] if read.limit == 0 else self._get_items(*read)
-        self._send(session_loaded, read.name, len(found))
-        if whole_turns and len(found) == read.limit:
-            # The session may have just as many: then nothing is cut off, and this begins whole.
-            return turns(found)
-        return found
+        read = self._reading(session_id, namespace=namespace, limit=limit)
+        if read.limit == 0:
+            items = []
+        elif whole_turns and read.limit is not None:
+            items = self._whole_turns(read.session, read.limit)
+        else:
+            items = self._get_items(read)
+        self._send(session_loaded, read.session, len(items))
+        return items
 
-    def pop_item(self, session_id: str, *, namespace: str = "") -> JSONObject | None:
+    def pop_item(
+        self, session_id: str, *, namespace: str = "", request_id: str | UUID | None = None
+    ) -> JSONObject | None:
         """Remove the latest item and return it; None when there is none.
 
         Damaged rows above it are removed too.
         """
-        return self._pop_item(session_name(session_id, namespace))
+        request = check_request(request_id, "pop_item")
+        return self._pop_item(PopItem(session_name(session_id, namespace), request))
 
-    def clear(self, session_id: str, *, namespace: str = "") -> None:
+    def clear(
+        self, session_id: str, *, namespace: str = "", request_id: str | UUID | None = None
+    ) -> None:
         """Remove all items of the session; the session, its owner and metadata stay."""
-        self._clear(session_name(session_id, namespace))
+        request = check_request(request_id, "clear")
+        self._clear(ClearSession(session_name(session_id, namespace), request))
 
-    def delete_session(self, session_id: str, *, namespace: str = "") -> bool:
+    def delete_session(
+        self, session_id: str, *, namespace: str = "", request_id: str | UUID | None = None
+    ) -> bool:
         """Remove the session with all its items; False when there was none."""
-        name = session_name(session_id, namespace)
-        count = self._delete_session(name)
+        session = session_name(session_id, namespace)
+        request = check_request(request_id, "delete_session")
+        count = self._delete_session(DeleteSession(session, request))
         if count is not None:
-            self._send(session_deleted, name, count)
+            self._send(session_deleted, session, count)
         return count is not None
 
     def exists(self, session_id: str, *, namespace: str = "") -> bool:
@@ -162,34 +166,48 @@ class SessionMethods(ABC):
         return {} if session is None else session.metadata
 
     def set_metadata(
-        self, session_id: str, metadata: JSONObject, *, namespace: str = "", merge: bool = False
+        self,
+        session_id: str,
+        metadata: JSONObject,
+        *,
+        namespace: str = "",
+        merge: bool = False,
+        request_id: str | UUID | None = None,
     ) -> JSONObject:
         """Set the session's metadata and return it; begin the session if need be.
 
         ``merge`` keeps the keys that ``metadata`` does not name.
         """
-        name = session_name(session_id, namespace)
-        return self._set_metadata(name, codec.encode_document(metadata, "metadata"), merge)
+        request = check_request(request_id, "set_metadata")
+        session = session_name(session_id, namespace)
+        encoded = codec.encode_document(metadata, "metadata")
+        return self._set_metadata(SetMetadata(session, encoded, merge, request))
 
     def set_expiry(
-        self, session_id: str, expires_at: datetime | None, *, namespace: str = ""
+        self,
+        session_id: str,
+        expires_at: datetime | None,
+        *,
+        namespace: str = "",
+        request_id: str | UUID | None = None,
     ) -> bool:
         """Let the session end at ``expires_at``, or never; False when there is none.
 
         The next write moves the time again if the store has a ttl_seconds.
         """
-        name = session_name(session_id, namespace)
-        return self._set_expiry(name, check_time(expires_at, "expires_at"))
+        request = check_request(request_id, "set_expiry")
+        session = session_name(session_id, namespace)
+        return self._set_expiry(SetExpiry(session, check_time(expires_at, "expires_at"), request))
 
     def load_snapshot(self, session_id: str, *, namespace: str = "") -> Snapshot | None:
         """Return all items of the session with its state; None when there is no session.
 
         Damaged items are skipped; ``revision.item_count`` counts them.
         """
-        name = session_name(session_id, namespace)
-        snapshot = self._load_snapshot(name)
+        session = session_name(session_id, namespace)
+        snapshot = self._load_snapshot(session)
         if snapshot is not None:
-            self._send(session_loaded, name, len(snapshot.items))
+            self._send(session_loaded, session, len(snapshot.items))
         return snapshot
 
     def save_snapshot(
@@ -204,6 +222,7 @@ class SessionMethods(ABC):
         since: Revision | None = None,
         drop: int = 0,
         keep: int = 0,
+        request_id: str | UUID | None = None,
     ) -> Revision | None:
         """Give the session ``state`` and items, and return what its items are then.
 
@@ -212,21 +231,25 @@ class SessionMethods(ABC):
         these go, and ``items`` follow. When the session has changed since, nothing is done,
         and None is returned.
         """
-        name = session_name(session_id, namespace)
+        request = check_request(request_id, "save_snapshot")
+        session = session_name(session_id, namespace)
         if since is not None and not (drop >= 0 and keep >= 0 and drop + keep <= since.item_count):
             raise InvalidLimit(
                 f"drop and keep must be parts of {since.item_count} items, not {drop} and {keep}"
             )
         revision = self._save_snapshot(
-            name,
-            batch(items),
-            codec.encode_document(state, "state"),
-            check_owner(user_id),
-            check_ttl(ttl_seconds),
-            None if since is None else Splice(since, drop, keep),
+            SaveSnapshot(
+                session,
+                batch(items),
+                codec.encode_document(state, "state"),
+                check_owner(user_id),
+                check_ttl(ttl_seconds),
+                None if since is None else Splice(since, drop, keep),
+                request,
+            )
         )
         if revision is not None:
-            self._send(session_saved, name, revision.item_count)
+            self._send(session_saved, session, revision.item_count)
         return revision
 
     def branch(
@@ -236,15 +259,17 @@ class SessionMethods(ABC):
         *,
         namespace: str = "",
         ttl_seconds: float | None = None,
+        request_id: str | UUID | None = None,
     ) -> None:
         """Copy a session, its items, state, metadata and owner, to ``new_id``.
 
         What ``new_id`` had before goes. Raises SessionNotFound.
         """
+        request = check_request(request_id, "branch")
         source, target = session_name(source_id, namespace), session_name(new_id, namespace)
-        count = self._branch(source, target, check_ttl(ttl_seconds))
+        count = self._branch(Branch(source, target, check_ttl(ttl_seconds), request))
         if count is None:
-            raise SessionNotFound(f"there is no session {source_id!r} to branch from")
+            raise not_found(source)
         self._send(session_saved, target, count)
 
     def search(
@@ -252,19 +277,17 @@ class SessionMethods(ABC):
     ) -> list[SearchHit]:
         """Return sessions whose messages of users and assistants match, the best first.
 
-        ``query`` is terms by white space, any of which is enough (parlant_store.search).
+        ``query`` is terms by white space, any of which is enough (parlant_store.text_search).
         A query without words, or limit 0, finds nothing.
         """
         if not isinstance(query, str):
             raise InvalidInput(f"a query must be text, not {type(query).__name__}")
         if namespace is not None:
             codec.check_name(namespace, "namespace", empty=True)
-        asked, most = terms(query), check_limit(limit)
-        return (
-            self._search(asked, namespace, MAX_LIMIT if most is None else most)
-            if (asked and most != 0)
-            else []
-        )
+        words, rows = terms(query), check_limit(limit)
+        if not words or rows == 0:
+            return []
+        return self._search(Search(words, namespace, MAX_LIMIT if rows is None else rows))
 
     def list_sessions(
         self,
@@ -283,14 +306,15 @@ class SessionMethods(ABC):
         begins with, ``updated_since`` a time, ``where`` a filter on the metadata
         (parlant_store.query). Raises InvalidLimit when ``limit`` is below 1.
         """
-        narrowed = _narrowed(namespace, user_id, prefix, updated_since, where)
+        filters = _filters(namespace, user_id, prefix, updated_since, where)
         if check_limit(limit) in (0, None):
             raise InvalidLimit("limit must be 1 or more to list sessions")
         after = None if cursor is None else session_name(cursor.session_id, cursor.namespace)
-        found = self._list_sessions(narrowed, min(limit + 1, MAX_LIMIT), after)
-        last = found[limit - 1] if len(found) > limit else None
+        # One more than the limit tells whether there is more.
+        sessions = self._list_sessions(ListSessions(filters, min(limit + 1, MAX_LIMIT), after))
+        last = sessions[limit - 1] if len(sessions) > limit else None
         return SessionPage(
-            sessions=tuple(found[:limit]),
+            sessions=tuple(sessions[:limit]),
             next_cursor=None
             if last is None
             else SessionCursor(namespace=last.namespace, session_id=last.session_id),
@@ -312,77 +336,66 @@ class SessionMethods(ABC):
         At most ``limit`` of them, in the order in which they began, after that ``key``. They
         are read at once, and made one by one.
         """
-        narrowed = _narrowed(namespace, user_id, prefix, updated_since, where)
-        most = check_limit(limit)
-        return self._list_summaries(narrowed, MAX_LIMIT if most is None else most, after)
+        filters = _filters(namespace, user_id, prefix, updated_since, where)
+        rows = check_limit(limit)
+        return self._list_summaries(
+            ListSummaries(filters, MAX_LIMIT if rows is None else rows, after)
+        )
 
     @abstractmethod
-    def _add_items(
-        self, name: SessionName, batch: Batch, user_id: str | None, ttl: timedelta | None
-    ) -> int: ...
+    def _add_items(self, addition: AddItems) -> int:
+        """Return how many items the session has then."""
 
     @abstractmethod
-    def _replace_items(
-        self, name: SessionName, batch: Batch, user_id: str | None, ttl: timedelta | None
-    ) -> int: ...
+    def _get_items(self, read: GetItems) -> list[JSONObject]: ...
 
     @abstractmethod
-    def _get_items(self, name: SessionName, limit: int | None) -> list[JSONObject]: ...
+    def _pop_item(self, removal: PopItem) -> JSONObject | None: ...
 
     @abstractmethod
-    def _pop_item(self, name: SessionName) -> JSONObject | None: ...
+    def _clear(self, removal: ClearSession) -> None: ...
 
     @abstractmethod
-    def _clear(self, name: SessionName) -> None: ...
+    def _delete_session(self, removal: DeleteSession) -> int | None:
+        """Return how many items it had; None when there was none."""
 
     @abstractmethod
-    def _delete_session(self, name: SessionName) -> int | None: ...
+    def _get_session(self, session: SessionName) -> SessionInfo | None: ...
 
     @abstractmethod
-    def _get_session(self, name: SessionName) -> SessionInfo | None: ...
+    def _set_metadata(self, change: SetMetadata) -> JSONObject: ...
 
     @abstractmethod
-    def _set_metadata(self, name: SessionName, metadata: str, merge: bool) -> JSONObject: ...
+    def _set_expiry(self, change: SetExpiry) -> bool: ...
 
     @abstractmethod
-    def _set_expiry(self, name: SessionName, expires_at: datetime | None) -> bool: ...
+    def _load_snapshot(self, session: SessionName) -> Snapshot | None: ...
 
     @abstractmethod
-    def _load_snapshot(self, name: SessionName) -> Snapshot | None: ...
+    def _save_snapshot(self, snapshot: SaveSnapshot) -> Revision | None: ...
 
     @abstractmethod
-    def _save_snapshot(
-        self,
-        name: SessionName,
-        batch: Batch,
-        state: str,
-        user_id: str | None,
-        ttl: timedelta | None,
-        splice: Splice | None,
-    ) -> Revision | None: ...
+    def _branch(self, branch: Branch) -> int | None:
+        """Return how many items the branch has; None when there is no session to branch from."""
 
     @abstractmethod
-    def _branch(
-        self, source: SessionName, target: SessionName, ttl: timedelta | None
-    ) -> int | None: ...
+    def _search(self, search: Search) -> list[SearchHit]: ...
 
     @abstractmethod
-    def _search(
-        self, terms: list[list[str]], namespace: str | None, limit: int
-    ) -> list[SearchHit]: ...
+    def _list_sessions(self, listing: ListSessions) -> list[SessionInfo]: ...
 
     @abstractmethod
-    def _list_sessions(
-        self, narrowed: Narrowed, limit: int, after: SessionName | None
-    ) -> list[SessionInfo]: ...
+    def _list_summaries(self, listing: ListSummaries) -> Iterator[SessionSummary]: ...
 
-    @abstractmethod
-    def _list_summaries(
-        self, narrowed: Narrowed, limit: int, after: int
-    ) -> Iterator[SessionSummary]: ...
+    def _whole_turns(self, session: SessionName, limit: int) -> list[JSONObject]:
+        # One more tells whether the session has more, and what the first item follows.
+        items = self._get_items(GetItems(session, min(limit + 1, MAX_LIMIT)))
+        if is_inside_response(items, limit):
+            items = self._get_items(GetItems(session, min(limit + MAX_RESPONSE, MAX_LIMIT)))
+        return turns(items, limit)
 
-    def _send(self, signal: Signal, name: SessionName, message_count: int) -> None:
-        send(signal, self.alias, name.namespace, name.session_id, message_count)
+    def _send(self, signal: Signal, session: SessionName, message_count: int) -> None:
+        send(signal, self.alias, session.namespace, session.session_id, message_count)
 
     def _addition(
         self,
@@ -392,31 +405,37 @@ class SessionMethods(ABC):
         namespace: str = "",
         user_id: str | None = None,
         ttl_seconds: float | None = None,
-    ) -> Addition:
-        name, owner = session_name(session_id, namespace), check_owner(user_id)
-        return Addition(name, batch(items), owner)
+        request_id: None = None,
+    ) -> AddItems:
+        session, owner = session_name(session_id, namespace), check_owner(user_id)
+        return AddItems(session, batch(items), owner, check_ttl(ttl_seconds))
 
-    def _latest(
+    def _reading(
         self,
         session_id: str,
         *,
         namespace: str = "",
         limit: int | None = None,
         whole_turns: bool = False,
-    ) -> Latest:
-        return Latest(session_name(session_id, namespace), check_limit(limit))
+    ) -> GetItems:
+        return GetItems(session_name(session_id, namespace), check_limit(limit))
 
 
-def _narrowed(
+def not_found(source: SessionName) -> SessionNotFound:
+    """The error of a session to branch from that is not there."""
+    return SessionNotFound(f"there is no session {source.session_id!r} to branch from")
+
+
+def _filters(
     namespace: str | None,
     user_id: str | None,
     prefix: str,
     updated_since: datetime | None,
     where: Mapping[str, Any] | None,
-) -> Narrowed:
+) -> SessionFilters:
     if namespace is not None:
         codec.check_name(namespace, "namespace", empty=True)
-    return Narrowed(
+    return SessionFilters(
         namespace,
         check_owner(user_id),
         check_prefix(prefix),

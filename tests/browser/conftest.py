@@ -13,14 +13,16 @@ import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import override_settings
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
 from parlant_store.backends.base import BaseBackend
 from project import browser as chromium
-from tests.browser.visitor import Visitor
+from tests.browser.visitor import TIMEOUT_SECONDS, Visitor
 
 Visit = Callable[..., Page]
+
+expect.set_options(timeout=TIMEOUT_SECONDS * 1000)
 
 
 @pytest.fixture(scope="package")

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from project import browser as chromium
 from project.screenshots import PICTURES
+from tests.test_supervisor import check_they_end, commands, programs, started
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MOST = 200_000
@@ -19,7 +21,12 @@ MOST = 200_000
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "project.screenshots", *arguments]
     return subprocess.run(
-        command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=300
+        command,
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=3600,
     )
 
 
@@ -45,6 +52,16 @@ def test_the_command_takes_every_picture(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     check(tmp_path)
     assert {file.name for file in tmp_path.iterdir()} == {f"{each.name}.png" for each in PICTURES}
+
+
+def test_the_demo_and_the_browser_end_when_it_is_killed(tmp_path):
+    with started("-m", "project.screenshots", str(tmp_path)) as process:
+        assert "sessions.png" in process.stdout.readline()
+        running = programs(process)
+        assert "project.demo" in commands(running)
+        assert Path(chromium.chromium()).name in commands(running)
+        process.kill()
+        check_they_end(running)
 
 
 def test_the_pictures_in_docs_are_those_of_the_command():

@@ -8,6 +8,17 @@ from project.browser import log_in
 
 DESK = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
+TIMEOUT_SECONDS = 120
+
+SAME_LETTERS = """(() => {
+    const sheet = new CSSStyleSheet()
+    sheet.replaceSync(`* {
+        font-family: monospace, serif !important;
+        font-size-adjust: ch-width 0.55 !important;
+    }`)
+    document.adoptedStyleSheets.push(sheet)
+})()"""
+"""Letters are as wide as this whatever fonts the system has; no policy forbids such a style."""
 
 
 class Visitor:
@@ -17,7 +28,8 @@ class Visitor:
         self.problems: list[str] = []
         self._host = admin.removesuffix("admin/")
         self._context = browser.new_context(**{"base_url": admin, "viewport": DESK} | options)
-        self._context.set_default_timeout(10_000)
+        self._context.set_default_timeout(TIMEOUT_SECONDS * 1000)
+        self._context.add_init_script(SAME_LETTERS)
         self._context.route("**/*", self._only_here)
         self.page = self._context.new_page()
         self._listen(self.page)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from parlant_store import query
@@ -32,6 +32,16 @@ VALUES = [
 ]  # fmt: skip
 
 FIELDS = ["plain", "id", "session_id", "offset", "variable_id", "key", "data", "a.b", 'q"', "\0x"]
+
+LARGE_NUMBERS = st.sampled_from([2**53, 2**63, 2**64, 10**16, 9 * 10**18, 10**23, 10**300]).flatmap(
+    lambda number: st.one_of(
+        st.integers(number - 3, number + 3),
+        st.just(float(number)),
+        st.integers(-number - 3, 3 - number),
+        st.just(-float(number)),
+        st.floats(0.5, 2).map(lambda factor: number * factor),
+    )
+)
 
 COMPARABLE = [value for value in VALUES if query.kind_of(value) is not None]
 
@@ -105,6 +115,7 @@ class DocumentContract:
         deadline=None,
         suppress_health_check=[
             HealthCheck.function_scoped_fixture,
+            HealthCheck.too_slow,
             HealthCheck.differing_executors,
         ],
     )
@@ -274,8 +285,7 @@ class DocumentContract:
     # Filters
 
     @pytest.mark.parametrize("field", FIELDS)
-    @pytest.mark.parametrize("operator", ["$eq", "$ne", "$gt", "$gte", "$lt", "$lte"])
-    def test_every_value_against_every_value(self, store, field, operator):
+    def test_every_value_against_every_value(self, store, field):
         documents = [{"n": number, field: value} for number, value in enumerate(VALUES)]
         if field == "id":
             documents = [d for d in documents if isinstance(d["id"], str) and d["id"] not in
@@ -283,8 +293,9 @@ class DocumentContract:
         documents.append({"n": -1})
         for document in documents:
             store.insert_one("c", document)
-        operands = VALUES if operator in ("$eq", "$ne") else COMPARABLE
-        for operand in operands:
+        conditions = [(sign, value) for sign in ("$eq", "$ne") for value in VALUES]
+        conditions += [(s, value) for s in ("$gt", "$gte", "$lt", "$lte") for value in COMPARABLE]
+        for operator, operand in conditions:
             where = {field: {operator: operand}}
             parsed = query.parse(where)
             expected = {d["n"] for d in documents if query.matches(parsed, d)}
@@ -295,6 +306,7 @@ class DocumentContract:
         deadline=None,
         suppress_health_check=[
             HealthCheck.function_scoped_fixture,
+            HealthCheck.too_slow,
             HealthCheck.differing_executors,
         ],
     )
@@ -667,6 +679,33 @@ class DocumentContract:
 
         in_threads(replace, 6)
         assert sum(done) == 60
+
+    @given(st.lists(LARGE_NUMBERS, min_size=2, max_size=8), LARGE_NUMBERS, st.booleans())
+    @example([float(2**63), 2**63, 2**63 + 1, 2**63 - 1], 2**63, True)
+    @example([1e23, 10**23, -1e23, -(10**23), 10**23 - 1], 1e23, False)
+    @settings(
+        max_examples=80,
+        deadline=None,
+        suppress_health_check=[
+            HealthCheck.function_scoped_fixture,
+            HealthCheck.too_slow,
+            HealthCheck.differing_executors,
+        ],
+    )
+    def test_large_numbers_compare_exactly(self, store, values, operand, indexed):
+        field = "offset" if indexed else "n"
+        store.drop_collection("c")
+        for number, value in enumerate(values):
+            store.insert_one("c", made(number, **{field: value}))
+        documents = store.find("c").documents
+        assert [repr(document[field]) for document in documents] == list(map(repr, values))
+        for operator in ("$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$in", "$nin"):
+            several = [operand, values[0]] if operator in ("$in", "$nin") else operand
+            where = {field: {operator: several}}
+            expected = [d["id"] for d in documents if query.matches(query.parse(where), d)]
+            assert ids(store.find("c", where).documents) == expected, operator
+        for way, best in (("asc", min(values)), ("desc", max(values))):
+            assert store.find_one("c", sort=[(field, way)])[field] == best
 
     @pytest.mark.parametrize(
         "value", ["x", "x" * 10_000, "\0", 1, 1.5, BIG, True, False, [1], {"a": "x"}]

@@ -18,6 +18,7 @@ from parlant_store.types import (
 from tests.contract.sessions import IDS, Timed, in_threads, numbered
 
 DAY = 86_400
+EVENTS = "parlant_sessions_events"
 
 
 def days(number: float) -> timedelta:
@@ -361,6 +362,32 @@ class RetentionContract(Timed):
         assert removed(store, Retention(idle=days(1), collection="\ud7ff%_\\sessions")) == (0, 3)
         assert removed(store, Retention(idle=days(1))) == (0, 4)
 
+    def test_a_session_holds_nothing_of_a_longer_prefix(self, store, clock):
+        """What is in "sessions" and "parlant_sessions" may have the id of another's session."""
+        for collection in ("sessions", "parlant_sessions"):
+            insert(store, clock, collection, "s", customer_id="eve")
+        parlant_session(store, clock, "s", prefix="parlant_sessions_")
+        insert(store, clock, "parlant_sessions_notes_failed_migrations", "n", session_id="s")
+        insert(store, clock, "parlant_notes", "own", session_id="s")
+        for collection, count in (("sessions", 1), ("parlant_sessions", 2)):
+            assert store.set_document_expiry(collection, "s", clock() + days(9)) == count
+        assert store.get_document("parlant_notes", "own").expires_at == clock() + days(9)
+        for collection, id_ in (("sessions", "s"), ("events", "s-0")):
+            assert store.get_document(f"parlant_sessions_{collection}", id_).expires_at is None
+        clock.pass_(DAY)
+        parlant_event(store, clock, "s", 2, prefix="parlant_sessions_")
+        rule = Retention(idle=days(1), collection="sessions")
+        assert would_go(store, rule) == [("sessions", "s")]
+        assert removed(store, rule) == (0, 1)
+        # The session that somebody wrote to keeps its own documents, and no others.
+        assert would_go(store, Retention(idle=days(1))) == [
+            ("parlant_notes", "own"),
+            ("parlant_sessions", "s"),
+        ]
+        assert removed(store, Retention(idle=days(1))) == (0, 2)
+        assert removed(store, Retention(older_than=days(1), collection=EVENTS))[1] == 2
+        assert ids_of(store, EVENTS) == ["s-2"]
+
     def test_versions_of_collections_stay(self, store, clock):
         for collection in ("p_metadata", "metadata", "p_metadata_notes"):
             insert(store, clock, collection, "m")
@@ -453,7 +480,7 @@ class RetentionContract(Timed):
                 started.set()
 
         def sweep(_: int) -> None:
-            started.wait(10)
+            started.wait(120)
             for _ in store.expire_batches(rule=Retention(idle=days(1)), batch_size=5):
                 pass
 

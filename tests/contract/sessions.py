@@ -253,6 +253,7 @@ class SessionContract(Timed):
         deadline=None,
         suppress_health_check=[
             HealthCheck.function_scoped_fixture,
+            HealthCheck.too_slow,
             HealthCheck.differing_executors,
         ],
     )

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from parlant_store import signals
@@ -16,7 +16,10 @@ from parlant_store.exceptions import (
     InvalidName,
     SessionNotFound,
 )
+from parlant_store.text_search import count_matches
+from parlant_store.text_search import terms as parse_query
 from parlant_store.types import Revision
+from tests.contract import turns
 from tests.contract.sessions import IDS, NASTY, Timed, in_threads, numbered
 
 
@@ -30,6 +33,13 @@ def used(*tokens: int) -> list[dict[str, Any]]:
 
 def found(store, query: str, **options: Any) -> list[str]:
     return [hit.session_id for hit in store.search(query, **options)]
+
+
+def may_end_with(term: list[str], other: list[str]) -> bool:
+    """Whether the end of what ``term`` matches may be what ``other`` matches, and more."""
+    *first, last = other
+    end = term[len(term) - len(other) : -1]
+    return len(term) > len(other) and end == first and last.startswith(term[-1])
 
 
 class SnapshotContract(Timed):
@@ -81,6 +91,7 @@ class SnapshotContract(Timed):
         deadline=None,
         suppress_health_check=[
             HealthCheck.function_scoped_fixture,
+            HealthCheck.too_slow,
             HealthCheck.differing_executors,
         ],
     )
@@ -287,6 +298,35 @@ class SnapshotContract(Timed):
         assert store.get_items("s", limit=3, whole_turns=True) == items[3:]
         assert store.get_items("s", limit=4, whole_turns=True) == items[1:]
 
+    @pytest.mark.parametrize("name", turns.NAMES)
+    def test_whole_turns_part_no_pair(self, store, name):
+        session = turns.joined(["a question", name, "an answer"])
+        store.add_items("s", session.items)
+        for limit in range(1, len(session.items) + 2):
+            found = store.get_items("s", limit=limit, whole_turns=True)
+            assert len(found) <= limit
+            assert found == session.items[len(session.items) - len(found) :]
+            assert not turns.parted(session, found)
+        assert found == session.items
+
+    def test_whole_turns_find_the_reasoning_of_a_long_response(self, store):
+        calls = [turns.call(str(number)) for number in range(20)]
+        outputs = [turns.output(str(number)) for number in range(20)]
+        store.add_items("s", [*said("go"), turns.reasoning("1"), *calls, *outputs])
+        for limit in (1, 20, 39, 40):
+            assert store.get_items("s", limit=limit, whole_turns=True) == []
+        assert len(store.get_items("s", limit=41, whole_turns=True)) == 41
+        store.add_items("s", [turns.answer()])
+        for limit in (1, 20, 40):
+            assert store.get_items("s", limit=limit, whole_turns=True) == [turns.answer()]
+
+    def test_whole_turns_drop_nothing_when_nothing_is_cut_off(self, store):
+        items = [turns.output("gone"), {"role": "system", "content": "r"}, *said("a")]
+        store.add_items("s", items)
+        assert store.get_items("s", limit=3, whole_turns=True) == items
+        store.add_items("s", [turns.answer()])
+        assert store.get_items("s", limit=3, whole_turns=True) == [*items[1:], turns.answer()]
+
     # Listing
 
     def test_listing_by_what_the_id_begins_with(self, store):
@@ -387,6 +427,67 @@ class SnapshotContract(Timed):
         assert found(store, "cat", namespace="") == ["a"]
         assert len(found(store, "cat", limit=1)) == 1
         assert found(store, "cat", limit=0) == []
+
+    def test_more_matches_rank_higher_however_rare_a_word_is(self, store):
+        for number in range(20):
+            store.add_items(f"other {number}", said("an order"))
+        store.add_items("rare", said("a zebra"))
+        store.add_items("messages", said("the order", "an order", "order it", "nothing"))
+        store.add_items("places", said("order, order, order and ordered"))
+        store.add_items("terms", said("my order", "a lamp, a lamp and a lamp"))
+        hits = store.search("zebra order lamp", limit=30)
+        assert [(hit.session_id, hit.score) for hit in hits[:5]] == [
+            ("places", 4),
+            ("terms", 4),
+            ("messages", 3),
+            ("other 0", 1),
+            ("other 1", 1),
+        ]
+        assert hits[1].snippets == ("a lamp, a lamp and a lamp", "my order")
+
+    @pytest.mark.parametrize(
+        ("text", "query", "score"),
+        [
+            ("server serve serving", "serv", 3),
+            ("server serve", "serv server SERV serve", 2),
+            ("foo-bar, bar-foo, foo-bar-foo", "foo-bar", 2),
+            ("foo-bar-foo", "foo-bar bar-foo", 2),
+            ("foo-bar foo", "foo-bar bar", 1),
+            ("哈哈哈哈", "哈哈", 3),
+            ("a " * 1_000, "a", 100),
+            ("a b " * 1_000, "a-b", 100),
+            ("b a c a b", "a-b c", 2),
+        ],
+    )
+    def test_a_score_is_how_many_places_match(self, store, text, query, score):
+        store.add_items("s", said(text))
+        assert [hit.score for hit in store.search(query)] == [score]
+
+    @given(
+        st.lists(st.lists(st.sampled_from(["a", "b", "ab", "abc"]), max_size=9), max_size=5),
+        st.lists(st.lists(st.sampled_from(["a", "b", "ab"]), min_size=1, max_size=3), max_size=3),
+    )
+    @settings(
+        max_examples=60,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
+    def test_scores_are_the_same_everywhere(self, store, messages, terms):
+        # PostgreSQL does not count a match around another one.
+        assume(not any(may_end_with(one, other) for one in terms for other in terms))
+        query = " ".join("-".join(term) for term in terms)
+        scores = {}
+        try:
+            for number, message in enumerate(messages):
+                store.replace_items(f"s{number}", said("-".join(message)))
+                if score := count_matches(" ".join(message), parse_query(query)):
+                    scores[f"s{number}"] = score
+            ranked = sorted(scores.items(), key=lambda found: (-found[1], found[0]))
+            hits = store.search(query)
+            assert [(hit.session_id, hit.score) for hit in hits] == ranked
+        finally:
+            for number in range(len(messages)):
+                store.delete_session(f"s{number}")
 
     @pytest.mark.parametrize("query", ["", "  ", "%", "-- ' \"", "\0", "😀"])
     def test_a_query_without_words_finds_nothing(self, store, query):

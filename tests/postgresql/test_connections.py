@@ -3,12 +3,18 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
+import psycopg
 import pytest
+from django.core.checks import run_checks
 from django.db import connection
 
+from parlant_store import query
+from parlant_store.backends.columns import upsert_turn
 from parlant_store.exceptions import BackendError, StoreUnavailable
+from tests import locks
 from tests.contract.sessions import numbered
 from tests.servers import postgresql
 
@@ -54,7 +60,7 @@ def test_after_a_restart_the_next_call_works():
             server.start()
             process.stdin.write("done\n")
             process.stdin.flush()
-        process.communicate(timeout=60)
+        process.communicate(timeout=600)
         assert process.returncode == 0
 
 
@@ -65,8 +71,6 @@ def backend_pid() -> int:
 
 
 def terminate(pid: int) -> None:
-    import psycopg
-
     url = urlsplit(os.environ["DATABASE_URL"])
     with psycopg.connect(url.geturl(), autocommit=True) as other:
         other.execute("SELECT pg_terminate_backend(%s)", [pid])
@@ -82,7 +86,8 @@ def test_a_connection_that_broke_while_idle_is_replaced(store):
 
 
 def test_a_connection_that_breaks_in_a_call_is_an_error_and_the_next_call_works(store):
-    from parlant_store.backends.orm.connection import errors, fetch
+    from parlant_store.backends.orm.errors import errors
+    from parlant_store.backends.orm.statements import fetch
 
     store.add_items("s", numbered(1))
     with pytest.raises(StoreUnavailable), errors:
@@ -106,6 +111,25 @@ def prepared() -> int:
             "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%parlant%'"
         )
         return int(cursor.fetchone()[0])
+
+
+def checked() -> dict[str, str]:
+    found = run_checks(tags=["database"], databases=["default"])
+    return {message.id: message.msg for message in found}
+
+
+def test_the_check_says_that_statements_stay_prepared(store):
+    assert "directly" in checked()["parlant_store.I001"]
+    assert "parlant_store.W016" not in checked()
+
+
+def test_the_check_says_when_the_server_does_not_bear_the_threads(store):
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER ROLE CURRENT_USER CONNECTION LIMIT 4")
+        try:
+            assert "8 threads" in checked()["parlant_store.W016"]
+        finally:
+            cursor.execute("ALTER ROLE CURRENT_USER CONNECTION LIMIT -1")
 
 
 def test_statements_are_prepared_once_and_djangos_own_are_not(store):
@@ -150,3 +174,27 @@ def test_missing_tables_name_the_mend(store):
         with connection.cursor() as cursor:
             cursor.execute("DROP FUNCTION parlant_store_clear")
         store.clear("s")
+
+
+def test_a_turn_that_is_cancelled_leaves_no_statement_that_is_not_there(store):
+    where = {"key": {"$eq": "k"}}
+    turn = upsert_turn("c", query.parse(where))
+
+    def cancel_who_waits(other: psycopg.Connection) -> None:
+        locks.eventually(locks.waiting)
+        other.execute(
+            "SELECT pg_cancel_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+
+    # The driver prepares a statement that it has run a few times.
+    for number in range(10):
+        for _ in range(2):
+            assert store.update_one("c", where, {"key": "k", "n": number}, upsert=True)
+        with locks.connect() as other, ThreadPoolExecutor(1) as threads:
+            other.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [turn])
+            cancelled = threads.submit(cancel_who_waits, other)
+            with pytest.raises(StoreUnavailable):
+                store.update_one("c", where, {"key": "k", "n": -1}, upsert=True)
+            cancelled.result()
+    assert store.find_one("c", where) == {"key": "k", "n": 9}

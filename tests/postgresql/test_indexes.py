@@ -5,8 +5,8 @@ from django.db import connection
 from parlant.core.persistence.common import SortDirection
 from parlant.core.persistence.document_database import CollectionIndex, identity_loader
 
+from parlant_store.adapters.async_calls import run
 from parlant_store.adapters.parlant import DocumentDatabase
-from parlant_store.adapters.waiting import run
 from parlant_store.exceptions import BackendError
 from tests.test_parlant import Note
 
@@ -29,18 +29,17 @@ def guest(store):
     execute("DROP OWNED BY guest; DROP ROLE guest")
 
 
-async def test_who_may_not_make_indexes_works_without_them(store, guest, caplog):
+async def test_who_may_not_make_indexes_works_without_them(store_of_one_thread, guest, caplog):
     notes = await DocumentDatabase().get_or_create_collection("notes", Note, identity_loader)
     fields = [("text", SortDirection.ASC)]
-    # One task's calls are made by the thread that rested last: by one connection.
-    await run(store, execute, f"SET ROLE {guest}")
+    await run(store_of_one_thread, execute, f"SET ROLE {guest}")
     try:
         await notes.ensure_indexes([CollectionIndex(fields)])
         assert "No index on text of notes: must be owner of table" in caplog.text
         with pytest.raises(BackendError, match="must be owner"):
             await notes.ensure_indexes([CollectionIndex(fields, unique=True)])
     finally:
-        await run(store, execute, "RESET ROLE")
+        await run(store_of_one_thread, execute, "RESET ROLE")
 
 
 def test_the_index_is_what_finds(store):

@@ -2,18 +2,21 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 from django.db import connection
 
+from parlant_store.models import Document, Session
 from parlant_store.types import Retention
 from tests.contract.clock import Clock
 from tests.contract.retention import days, ids_of, parlant_session, sessions_of
 from tests.contract.sessions import numbered
 from tests.postgresql.test_together import _dsn
 from tests.test_orm_sessions import make_store as make_store
+from tests.test_references import refer
+from tests.test_references import unmodelled as unmodelled
 
 
 @pytest.fixture
@@ -42,7 +45,7 @@ def holding(row: str) -> Iterator[None]:
 
 def swept(store, **narrowed: str) -> tuple[int, int]:
     with connection.cursor() as cursor:
-        cursor.execute("SET lock_timeout TO '1s'")
+        cursor.execute("SET lock_timeout TO '60s'")
         found = list(store.expire_batches(rule=Retention(idle=days(1), **narrowed)))
         cursor.execute("RESET lock_timeout")
     return sum(batch.sessions for batch in found), sum(batch.documents for batch in found)
@@ -62,3 +65,18 @@ def test_a_session_of_parlant_of_which_somebody_holds_a_document_stays(store, id
         assert ids_of(store, "p_sessions") == ["b"]
         assert ids_of(store, "p_events") == ["b-0", "b-1"]
     assert swept(store) == (3, 3)
+
+
+def test_the_job_leaves_what_another_table_refers_to(store, unmodelled):
+    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+    Session.objects.update(expires_at=long_ago)
+    Document.objects.update(expires_at=long_ago)
+    refer("b")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT parlant_store_sweep(now(), 10)")
+        assert [row.session_id for row in Session.objects.all()] == ["b"]
+        cursor.execute("SELECT parlant_store_sweep(now(), 1000)")
+        cursor.execute("DELETE FROM unmodelled")
+        assert Document.objects.count() == 0
+        cursor.execute("SELECT parlant_store_sweep(now(), 10)")
+    assert Session.objects.count() == 0

@@ -189,7 +189,7 @@ def test_list_is_narrowed(sessions, store, clock):
 
 
 def test_more_than_a_page(sessions, store, monkeypatch):
-    monkeypatch.setattr("parlant_store.adapters.selectools.PAGE", 500)
+    monkeypatch.setattr("parlant_store.adapters.selectools.session_store.PAGE_SIZE", 500)
     for number in range(1_203):
         store.add_items(f"{number:05}", [{"role": "user", "content": "x"}])
     assert sessions.list_sessions() == [f"{number:05}" for number in range(1_203)]

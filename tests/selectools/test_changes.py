@@ -1,8 +1,8 @@
 """Saving writes what changed, and never mixes two snapshots."""
 
 import random
+import sys
 import threading
-import time
 from array import array
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from selectools.types import Message, Role, ToolCall
 
 from parlant_store.adapters.selectools import SessionStore
-from parlant_store.adapters.selectools.remembered import OVERHEAD, overlap
+from parlant_store.adapters.selectools.change_tracking import OVERHEAD, overlap
 from parlant_store.models import SessionItem
 from tests.selectools.words import assistant, memory, texts, turns, user
 
@@ -241,26 +241,26 @@ def test_another_thread_does_not_use_what_is_not_committed(sessions):
     kept = memory(*turns(1))
     with transaction.atomic():
         sessions.save("s", kept)
-        known = next(iter(sessions._remembered._known.values()))
-        assert known.is_good()
+        state = next(iter(sessions._sessions.states._states.values()))
+        assert state.is_valid()
         with ThreadPoolExecutor(1) as pool:
-            assert not pool.submit(known.is_good).result()
+            assert not pool.submit(state.is_valid).result()
     with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(known.is_good).result()
+        assert pool.submit(state.is_valid).result()
 
 
-def test_little_is_remembered(sessions):
-    sessions._remembered.size = 1_000
+def test_the_cache_of_states_is_bounded(sessions):
+    sessions._sessions.states.size = 1_000
     for number in range(20):
         sessions.save(f"s{number}", memory(*turns(*range(100))))
-    remembered = sessions._remembered
-    assert [name.session_id for name in remembered._known] == [f"s{n}" for n in range(16, 20)]
-    assert remembered._used == 4 * (200 + OVERHEAD)
+    states = sessions._sessions.states
+    assert [name.session_id for name in states._states] == [f"s{n}" for n in range(16, 20)]
+    assert states._used == 4 * (200 + OVERHEAD)
     sessions.save("s0", memory(*turns(*range(2_000))))
-    assert (len(remembered._known), remembered._used) == (0, 0)
+    assert (len(states._states), states._used) == (0, 0)
     sessions.load("s1")
     sessions.delete("s1")
-    assert (len(remembered._known), remembered._used) == (0, 0)
+    assert (len(states._states), states._used) == (0, 0)
 
 
 def test_50_000_messages(sessions, other):
@@ -277,27 +277,27 @@ def test_50_000_messages(sessions, other):
     assert other.load("t").to_dict() == kept.to_dict()
 
 
-def test_a_turn_of_10_000_messages_is_mostly_comparing(sessions, store, monkeypatch):
+def test_a_turn_of_10_000_messages_is_mostly_comparing(sessions):
     kept = memory(*turns(*range(5_000)))
-    sessions.save("s", kept)
-    waited, took = [], []
-    real = store._save_snapshot
+    whole = calls_of(lambda: sessions.save("s", kept))
+    kept.add_many(turns(5_000))
+    assert calls_of(lambda: sessions.save("s", kept)) < whole / 10
 
-    def timed(*args):
-        began = time.perf_counter()
-        try:
-            return real(*args)
-        finally:
-            waited.append(time.perf_counter() - began)
 
-    monkeypatch.setattr(store, "_save_snapshot", timed)
-    for number in range(9):
-        kept.add_many(turns(5_000 + number))
-        began = time.perf_counter()
-        sessions.save("s", kept)
-        took.append(time.perf_counter() - began - waited[-1])
-    # A tenth of what writing 10,000 messages as JSON takes.
-    assert min(took) < 0.015
+def calls_of(function) -> int:
+    """How many calls ``function`` makes on this thread."""
+    calls = 0
+
+    def count(frame, event, argument):
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        function()
+    finally:
+        sys.setprofile(None)
+    return calls
 
 
 def test_threads_saving_at_once(store):

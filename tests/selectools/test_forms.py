@@ -52,6 +52,34 @@ def test_a_memory_is_loaded_as_it_was_saved(sessions, other):
     assert saved.to_dict() == sessions.load("s").to_dict()
 
 
+def test_the_older_form_names_what_is_saved_data(sessions, other):
+    data = {
+        "session_id": "s",
+        "messages": [{"role": "user", "content": "My name is Alice."}],
+        "metadata": {"user_id": "alice", "started_at": "2026-03-13T10:00:00Z"},
+        "created_at": "2026-03-13T10:00:00Z",
+        "updated_at": "2026-03-13T10:05:00Z",
+    }
+    sessions.save(session_id="s", data=data)
+    sessions.save(session_id="s", data={"messages": []}, namespace="n")
+    sessions.save(session_id="empty", data={})
+    assert sessions.load(session_id="s") == other.load("s") == data
+    assert other.load("s", namespace="n") == {"messages": []}
+    assert other.load(session_id="empty") == {}
+    assert sorted(map(str, other.list_sessions())) == ["empty", "n:s", "s"]
+    other.delete(session_id="s")
+    other.delete(session_id="s")
+    assert not sessions.exists(session_id="s")
+    assert sessions.load(session_id="s") is None
+
+
+@pytest.mark.parametrize("given", [{}, {"memory": {}, "data": {}}, {"data": []}, {"data": "x"}])
+def test_exactly_one_dict_or_memory_is_saved(sessions, given):
+    with pytest.raises(TypeError):
+        sessions.save("s", **given)
+    assert not sessions.exists("s")
+
+
 def test_an_image_from_a_file(sessions, tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(b"an image")
@@ -110,7 +138,7 @@ def test_a_dict_is_loaded_as_it_was_saved(sessions, other, data):
 @settings(
     max_examples=40,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.lists(st.tuples(json_objects, st.lists(json_objects, max_size=4)), max_size=4))
 @example([({"zero": [0.0, -0.0]}, [])])

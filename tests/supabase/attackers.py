@@ -1,10 +1,10 @@
 """A project of Supabase with the data of two users, and those who attack what is B's."""
 
 import json
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any
 from uuid import UUID
 
@@ -12,16 +12,18 @@ import httpx
 import jwt
 import psycopg
 import pytest
-from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from parlant_store.backends.supabase import SupabaseBackend
 from parlant_store.sql.supabase.script import supabase_sql
 from tests.supabase.conftest import django_dsn
+from tests.supabase.databases import connected, new_database
 from tests.supabase.stack import Stack, roles_sql, supabase
 
 A, B = str(UUID(int=10)), str(UUID(int=11))
 SESSIONS, EVENTS = "parlant_sessions_sessions", "parlant_sessions_events"
+OWN = "a-notes"
+USER_COLLECTIONS = ("notes", "b-notes", OWN)
 VALUES, AGENTS = "parlant_context_variables_values", "parlant_agents_agents"
 MARK = "B-SECRET-"
 """What every text of B's has that no attacker knows; "b-..." are names that all know."""
@@ -30,7 +32,7 @@ B_KEY, A_KEY = 1, 7
 """The keys of "b-session", which is that of an item and of "b-note" too, and of "a-session"."""
 
 B_REQUEST = str(UUID(int=99))
-LIMIT = 5
+LIMIT = 60
 """Seconds that an answer may take."""
 
 TABLES = ("document", "request", "session", "session_item")
@@ -89,6 +91,14 @@ class Target:
         self.stores.append(SupabaseBackend(url=self.stack.url, **given | options))
         return self.stores[-1]
 
+    @cached_property
+    def store_of_a(self) -> SupabaseBackend:
+        return self.store(self.stack.user_token(A))
+
+    @cached_property
+    def store_of_the_service(self) -> SupabaseBackend:
+        return self.store()
+
     def rows(self, condition: dict[str, str] | None = None) -> dict[str, list[str]]:
         """The rows of each table, whole, as text; those that meet its ``condition``."""
         found = {}
@@ -113,7 +123,8 @@ class Target:
         found = self.server.execute(
             "select proname, array(select array[name, format_type(type, null)]"
             " from unnest(proargnames, proargtypes::oid[]) as a (name, type)"
-            " where type is not null) from pg_proc where pronamespace = 'public'::regnamespace"
+            " where type is not null and name <> '')"
+            " from pg_proc where pronamespace = 'public'::regnamespace"
             " and starts_with(proname, 'parlant_store_')"
         )
         return {name.removeprefix("parlant_store_"): dict(arguments) for name, arguments in found}
@@ -220,32 +231,31 @@ def unsigned(claims: dict[str, Any]) -> str:
 
 
 @contextmanager
-def attacked() -> Iterator[Target]:
+def attacked(**options: Any) -> Iterator[Target]:
     """A project of its own on the test server, made by what manage.py supabase_sql prints."""
-    name = f"parlant_store_attacks_{os.getpid()}"
-    with psycopg.connect(django_dsn(), autocommit=True) as server:
-        server.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-        dsn = make_conninfo(django_dsn(), dbname=name)
-        try:
-            with psycopg.connect(dsn, autocommit=True) as made:
-                made.execute(roles_sql())
-                made.execute(supabase_sql(policy="owner"))
-            with supabase(dsn) as stack:
-                target = Target(stack)
-                try:
-                    target.seed()
-                    yield target
-                finally:
-                    target.close()
-        finally:
-            drop = sql.SQL("drop database {} with (force)").format(sql.Identifier(name))
-            server.execute(drop)
+    given = {"policy": "owner", "user_collections": USER_COLLECTIONS} | options
+    with new_database("template1") as name:
+        with connected(name) as made:
+            made.execute(roles_sql())
+            made.execute(supabase_sql(**given))
+        with supabase(make_conninfo(django_dsn(), dbname=name)) as stack:
+            target = Target(stack)
+            try:
+                target.seed()
+                yield target
+            finally:
+                target.close()
 
 
-@pytest.fixture(scope="module")
-def project(django_db_setup: None) -> Iterator[Target]:
-    with attacked() as target:
-        yield target
+@cache
+def shared(session_end: ExitStack) -> Target:
+    return session_end.enter_context(attacked())
+
+
+@pytest.fixture(scope="session")
+def project(session_end: ExitStack) -> Target:
+    """One for all tests that take it: each begins with the rows that ``reset`` brings back."""
+    return shared(session_end)
 
 
 @pytest.fixture

@@ -25,8 +25,12 @@ STRUCTURE = {
         select conrelid::regclass::text, conname, contype, pg_get_constraintdef(oid)
         from pg_constraint where connamespace = to_regnamespace(quote_ident(%(schema)s))
             and conrelid::regclass::text not like '%%django%%'""",
+    # Supabase wants them to fix their search_path; those of migrate follow the caller's, and none
+    # runs as its owner before a script of the policies closed it.
     "functions": """
-        select pg_get_functiondef(oid) from pg_proc
+        select regexp_replace(
+            pg_get_functiondef(oid), E'\\n (SET search_path TO [^\\n]*|SECURITY DEFINER)', '', 'g')
+        from pg_proc
         where pronamespace = to_regnamespace(quote_ident(%(schema)s))""",
     "triggers": """
         select pg_get_triggerdef(t.oid) from pg_trigger t join pg_class c on c.oid = tgrelid

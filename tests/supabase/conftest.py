@@ -28,8 +28,16 @@ def django_dsn() -> str:
 def _without_certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Reading those of all authorities takes longer than a test; here nobody needs them."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("SSL_CERT_FILE", raising=False)
         patch.setenv("SSL_CERT_DIR", str(tmp_path_factory.mktemp("certificates")))
         yield
+
+
+@pytest.fixture(scope="session")
+def session_end(django_db_setup: None) -> Iterator[ExitStack]:
+    """Leaves at the end of all tests what entered it."""
+    with ExitStack() as ends:
+        yield ends
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,7 @@ class Text:
 
 TOLD = Text("")
 DENIED = Refused()
+NOT_THERE = Refused("PGRST202")
 
 NOW = {"p_now": "2030-01-01T00:00:00Z"}
 ENDS = {"p_expires_at": None}
@@ -130,7 +131,7 @@ CALLS: dict[str, list[tuple[Arguments, Any]]] = {
         (ADD | {"p_session_id": "new", "p_names": '{"session_id": "b-session"}'}, DENIED),
         (ADD | {"p_session_id": "a-session", "p_user_id": B}, DENIED),
     ],
-    "add_all": [(ALL, DENIED), (ALL | {"p_user_ids": [A, B]}, DENIED)],
+    "add_all": [(ALL, NOT_THERE)],
     "bury": [
         (AT | {"p_tries": 1}, None),
         (GONE | {"p_tries": 1}, None),
@@ -146,8 +147,12 @@ CALLS: dict[str, list[tuple[Arguments, Any]]] = {
         (BRANCH | {"p_source": "a-session", "p_names": '{"user_id": "b"}'}, DENIED),
     ],
     "clear": [(AT | ENDS, False), (GONE | ENDS, False), (LEFT | ENDS, False)],
-    "delete_session": [(AT, None), (GONE, None), (LEFT, None)],
-    "describe": [({"p_session": {"key": B_KEY}}, TOLD)],
+    "delete_session": [
+        (where | {"p_items": items}, {"v_items": None, "v_is_hidden": False})
+        for where in (AT, GONE, LEFT)
+        for items in (None, 0)
+    ],
+    "delete_hidden": [({"p_limit": limit}, False) for limit in (1, 1_000)],
     "get_items": [(where | {"p_limit": None}, []) for where in (AT, GONE, LEFT)],
     "get_session": [(where, None) for where in (AT, GONE, LEFT)],
     "load": [(where, None) for where in (AT, GONE, LEFT)],
@@ -193,7 +198,6 @@ CALLS: dict[str, list[tuple[Arguments, Any]]] = {
         (LIST | {"p_limit": 9, "p_after": 0}, []),
         (LIST | {"p_user_id": None, "p_limit": 9, "p_after": A_KEY}, []),
     ],
-    "narrowed": [(LIST, Text(B))],
     "insert_one": [
         (INSERT, False),
         (INSERT | {"p_now": "9000-01-01"}, False),
@@ -220,7 +224,8 @@ CALLS: dict[str, list[tuple[Arguments, Any]]] = {
         for where in (NOTES, EVENT)
         for sort in ([], [["text", "desc"]])
     ],
-    "lock_one": [(NOTES, None), (EVENT, None)],
+    "owner": [({}, A)],
+    "wait_turn": [({"p_turn": "t"}, None), ({"p_turn": None}, None)],
     "update_one": [
         (UPDATE, None),
         (UPDATE | EVENT, None),
@@ -253,43 +258,68 @@ CALLS: dict[str, list[tuple[Arguments, Any]]] = {
     "drop_collection": [({"p_collection": name}, 0) for name in ("b-notes", AGENTS, "")],
     "list_collections": [(NOW, ["notes", EVENTS, SESSIONS])],
     "names": [({}, ["notes", EVENTS, SESSIONS])],
-    "parts": [({"p_keys": [*range(1, B_KEY + 6)]}, [])],
+    "prefixes": [
+        ({}, [{"collection": each, "prefix": "parlant_sessions_"} for each in (EVENTS, SESSIONS)])
+    ],
     "list_versions": [({"p_collection": "b-notes"} | NOW, [])],
     "read_version": [
         ({"p_collection": "b-notes", "p_version": None, "p_after": 0, "p_limit": 9} | NOW, [])
     ],
     "replace": [(REPLACE, [])],
-    "matching": [(NOTES, Text("'b-notes'"))],
-    "where": [({"p_filter": OF_B, "p_column": "data"}, Text(B))],
-    "column_in": [({"p_column": "customer_id", "p_texts": [B]}, Text(B))],
-    "value_in": [({"p_column": "data", "p_field": "id", "p_operands": ['"b"']}, Text("data"))],
-    "compared": [
-        (
-            {"p_column": "data", "p_field": "x", "p_sign": "<", "p_kind": "number"}
-            | {"p_operand": "1"},
-            Text("data"),
+    **{
+        # For the functions beside them alone: their parameters have no names.
+        name: [({}, NOT_THERE), ({"p_filter": OF_B}, NOT_THERE)]
+        for name in (
+            "as_jsonb",
+            "begin_request",
+            "clamped",
+            "column_in",
+            "compared",
+            "delete_sessions",
+            "describe",
+            "end_request",
+            "forget_requests",
+            "items",
+            "limit",
+            "limit_answer",
+            "limit_items",
+            "limit_json",
+            "lock_one",
+            "matching",
+            "narrowed",
+            "order",
+            "part_where",
+            "parts",
+            "value_in",
+            "where",
         )
-    ],
-    "order": [({"p_sort": [["text", "asc"]]}, Text("'text'"))],
-    "clamped": [({"p_number": 7}, 7)],
+    },
     "once": [
-        (ONCE, Refused("P0002")),
-        (ONCE | {"p_function": "expire"}, Refused("P0002")),
+        (ONCE, Refused("42501")),
+        (ONCE | {"p_function": "expire"}, Refused("42501")),
         (ONCE | {"p_request": None}, Refused("23502")),
     ],
-    "forget_requests": [({"p_limit": 100}, None)],
-    "expire": [(NOW | {"p_limit": 100}, DENIED), ({"p_now": "infinity", "p_limit": 9}, DENIED)],
+    "expire": [
+        ({"p_now": now, "p_limit": 100, "p_items": items}, DENIED)
+        for now in ("2026-01-01", "infinity")
+        for items in (None, 0)
+    ],
+    "sweep": [(NOW | {"p_limit": 100}, DENIED)],
     "ensure_index": [(INDEX, DENIED), (INDEX | {"p_unique": True}, DENIED)],
     "status": [({}, TOLD)],
     "version": [({}, TOLD)],
     "rows": [({}, TOLD)],
 }
 
+BY_ONCE = {"add_items", "save"}
+"""What is called by parlant_store_once alone."""
+
 REPEATABLE = {
     # What parlant_store_once calls.
     "add_items",
     "branch",
     "clear",
+    "delete_hidden",
     "delete_one",
     "delete_session",
     "drop_collection",

@@ -26,6 +26,7 @@ class Faults:
     refuse: float = 0
     delay: float = 0
     url_bytes: int = 8192
+    drop_next: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ class Gateway:
         self.keys = keys
         self.faults = Faults()
         self.requests: list[tuple[str, str]] = []
+        self.answers = 0
+        """How many of the requests are over, whatever became of them."""
         self._random = Random(0)
         self._lock = threading.Lock()
         self._server = Server(self)
@@ -76,6 +79,10 @@ class Gateway:
         """PostgREST gets and does what was asked, but that share of answers is lost."""
         self._random = Random(seed)
         self._change(drop=share)
+
+    def drop_next_answer(self) -> None:
+        """The next answer is lost, and no other."""
+        self._change(drop_next=True)
 
     def refuse(self, share: float, seed: int = 0) -> None:
         """That share of requests never reaches PostgREST: the connection is closed."""
@@ -97,10 +104,21 @@ class Gateway:
 
     def clear(self) -> None:
         """Forgets the `requests`."""
-        self.requests.clear()
+        with self._lock:
+            self.requests.clear()
+            self.answers = 0
 
     def happens(self, share: float) -> bool:
         return share > 0 and self._random.random() < share
+
+    def drops_once(self) -> bool:
+        with self._lock:
+            drops, self.faults = self.faults.drop_next, replace(self.faults, drop_next=False)
+        return drops
+
+    def count_answer(self) -> None:
+        with self._lock:
+            self.answers += 1
 
     def _change(self, **changes: Any) -> None:
         with self._lock:
@@ -164,12 +182,18 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.gateway.requests.append((self.command, self.path))
         faults = self.gateway.faults
+        try:
+            self.answer(body, faults)
+        finally:
+            self.gateway.count_answer()
+
+    def answer(self, body: bytes, faults: Faults) -> None:
         time.sleep(faults.delay)
         if self.gateway.happens(faults.refuse):
             self.close_connection = True
             return
         answer = self.refused(faults) or self.asked_of_postgrest(body)
-        if self.gateway.happens(faults.drop):
+        if self.gateway.happens(faults.drop) or self.gateway.drops_once():
             self.close_connection = True
             return
         self.wfile.write(answer.to(self.command))

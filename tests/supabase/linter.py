@@ -6,6 +6,13 @@ The rules are those of splinter (https://github.com/supabase/splinter), by their
 from dataclasses import dataclass
 from typing import Any
 
+UNAVOIDABLE: dict[str, set[str]] = {
+    "service": set(),
+    "owner": {"0027"},
+    "open": {"0024", "0026", "0027"},
+}
+"""What is found all the same, by policy: what users read by its name, pg_graphql shows to them."""
+
 SYSTEM = ("pg_catalog", "information_schema", "pg_toast", "auth")
 
 
@@ -67,6 +74,15 @@ def _callable(role: str) -> str:
     )
 
 
+def _shown(role: str) -> str:
+    """Where pg_graphql is installed: it shows the names and columns of what the role may read."""
+    return (
+        "select c.oid::regclass from pg_class c join pg_namespace n on n.oid = relnamespace"
+        " where nspname <> all (%(system)s) and relkind in ('r', 'v', 'm', 'f')"
+        f" and has_any_column_privilege('{role}', c.oid, 'select')"
+    )
+
+
 RULES = {
     "0001": """
         select conname || ' of ' || name from pg_constraint join tables t on t.oid = conrelid
@@ -79,8 +95,8 @@ RULES = {
         where regexp_replace(lower(concat(read, ' ', written)), 'select {_ASKS}', '', 'g')
             ~ '{_ASKS}'""",
     "0004": """
-        select name from tables t
-        where not exists (select from pg_index where indrelid = t.oid and indisprimary)""",
+        select name from tables t where relkind = 'r'
+        and not exists (select from pg_index where indrelid = t.oid and indisprimary)""",
     "0006": """
         select rolname || ', ' || command || ' on ' || name
         from policies join pg_roles r on r.oid = any (polroles) or polroles = '{0}'
@@ -126,6 +142,8 @@ RULES = {
                 or written in {_ALWAYS}
                 or (polcmd = 'a' and written is null)
             )""",
+    "0026": _shown("anon"),
+    "0027": _shown("authenticated"),
     "0028": _callable("anon"),
     "0029": _callable("authenticated"),
 }

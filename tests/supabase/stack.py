@@ -5,7 +5,6 @@ It needs the executable of PostgREST 12, which `make test` installs.
 
 import os
 import secrets
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,13 +17,15 @@ from typing import Any
 
 import jwt
 import psycopg
+from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from project.supervisor import Supervised
 from tests.supabase.gateway import Gateway
 
 ROLES = "anon, authenticated, service_role"
 PASSWORD = "authenticator"  # of the role authenticator
-PATIENCE = 30  # seconds
+PATIENCE = 120  # seconds
 
 
 def roles_sql(*, open_by_default: bool = True) -> str:
@@ -122,7 +123,7 @@ class Stack:
             "PGRST_SERVER_PORT": str(self.port),
             "PGRST_ADMIN_SERVER_PORT": str(self.admin_port),
         }
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Supervised | None = None
         keys = {self.publishable_key: self.anon_key, self.secret_key: self.service_key}
         keys |= {key: key for key in keys.values()}
         self.gateway = Gateway(self.port, keys)
@@ -144,7 +145,7 @@ class Stack:
     def start_postgrest(self) -> None:
         """Returns when PostgREST answers; it keeps its port."""
         with tempfile.TemporaryFile() as output:
-            self.process = process = subprocess.Popen(
+            self.process = process = Supervised(
                 [executable()], env=os.environ | self.settings, stdout=output, stderr=output
             )
 
@@ -162,15 +163,9 @@ class Stack:
 
     def stop_postgrest(self) -> None:
         """Returns when PostgREST is gone."""
-        if self.process is None:
-            return
-        self.process.terminate()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.process = None
+        if self.process is not None:
+            self.process.stop()
+            self.process = None
 
     def reload(self) -> None:
         """Returns when PostgREST knows the schema as it is now."""
@@ -201,6 +196,26 @@ def supabase(
         ends.callback(stack.stop_postgrest)
         stack.start_postgrest()
         yield stack
+
+
+@contextmanager
+def statement_timeout(stack: Stack, limit: str) -> Iterator[None]:
+    """For as long, no statement over REST may take longer than ``limit``.
+
+    All roles inherit it from the authenticator, who has 8 s on Supabase.
+    """
+    setting = "alter role authenticator in database {} {} statement_timeout"
+    with psycopg.connect(stack.dsn, autocommit=True) as session:
+        database = sql.Identifier(session.info.dbname)
+        session.execute(sql.SQL(setting + " to {}").format(database, sql.SQL("set"), limit))
+        try:
+            stack.stop_postgrest()
+            stack.start_postgrest()
+            yield
+        finally:
+            session.execute(sql.SQL(setting).format(database, sql.SQL("reset")))
+            stack.stop_postgrest()
+            stack.start_postgrest()
 
 
 def free_ports() -> tuple[int, int]:

@@ -14,6 +14,7 @@ from django.utils import timezone
 from parlant_store import stores
 from parlant_store.backends.supabase import SupabaseBackend
 from tests.admin_pages import CALL, OUTPUT, UNPRINTABLE, entries, get, message, superuser
+from tests.admin_pages import patience as patience
 from tests.supabase.stack import Stack
 from tests.test_admin_stores import NASTY, act, listed, next_page, told, url
 

@@ -200,7 +200,7 @@ def comes_of(call: Any, expected: Any) -> None:
 
 @pytest.mark.parametrize("what", OF_SESSIONS)
 def test_a_session_of_another(target, what):
-    store = target.store(target.stack.user_token(A))
+    store = target.store_of_a
     call, expected = OF_SESSIONS[what]
     for session_id, namespace in NAMES.items():
         at = {"session_id": session_id, "namespace": namespace}
@@ -209,14 +209,14 @@ def test_a_session_of_another(target, what):
 
 @pytest.mark.parametrize("what", OF_DOCUMENTS)
 def test_what_is_of_another(target, what):
-    store = target.store(target.stack.user_token(A))
+    store = target.store_of_a
     call, expected = OF_DOCUMENTS[what]
     comes_of(lambda: call(store), expected)
 
 
 def test_the_own_is_there(target):
     """What is refused above is refused for whose it is."""
-    store = target.store(target.stack.user_token(A))
+    store = target.store_of_a
     store.add_items("a-session", ITEM)
     assert store.get_items("a-session")[1:] == ITEM
     assert [hit.session_id for hit in store.search("plain words")] == ["a-session"]

@@ -9,7 +9,7 @@ import pytest
 
 from parlant_store.exceptions import DuplicateDocument
 from parlant_store.types import DocumentCursor, SessionCursor
-from tests.supabase.attackers import A_KEY, EVENTS, SESSIONS, A, code_of
+from tests.supabase.attackers import A_KEY, EVENTS, OWN, SESSIONS, A, code_of
 from tests.supabase.attackers import project as project
 from tests.supabase.attackers import served as served
 from tests.supabase.attackers import target as target
@@ -36,12 +36,13 @@ DATA = [
 @pytest.mark.parametrize("who", ["service", "user"])
 @pytest.mark.parametrize("value", DATA)
 def test_values_are_data(served, who, value):
-    token = served.stack.user_token(A) if who == "user" else None
-    store = served.store(token)
+    is_user = who == "user"
+    store = served.store_of_a if is_user else served.store_of_the_service
     name = value.replace("\0", "")
     before, catalog = served.rows(), served.catalog()
-    use_sessions(store, value, name, owner=None if token else name)
-    use_documents(store, value, name[:100], owner=A if token else name)
+    use_sessions(store, value, name, owner=None if is_user else name)
+    collection = OWN if is_user else name[:100]
+    use_documents(store, value, name[:100], owner=A if is_user else name, collection=collection)
     assert served.rows() | {"request": 0} == before | {"request": 0}
     assert served.catalog() == catalog
 
@@ -81,14 +82,14 @@ def use_sessions(store: Any, value: str, name: str, owner: str | None) -> None:
     assert store.delete_session(f"{name}'", **at)
 
 
-def use_documents(store: Any, value: str, name: str, owner: str) -> None:
+def use_documents(store: Any, value: str, name: str, owner: str, collection: str) -> None:
     document = {"id": name, "customer_id": owner, value: value, "version": value, "#": 2}
     document |= {"creation_utc": value, "agent_id": value, f"{value}#": 2}
     other = {"id": f"{name} other", "customer_id": owner, f"{value}#": 1}
-    store.insert_one(name, document)
-    store.insert_one(name, other)
+    store.insert_one(collection, document)
+    store.insert_one(collection, other)
     with pytest.raises(DuplicateDocument):
-        store.insert_one(name, document)
+        store.insert_one(collection, document)
     for filter_, found in [
         ({value: {"$eq": value}}, [document]),
         ({value: {"$ne": value}}, [other]),
@@ -101,28 +102,28 @@ def use_documents(store: Any, value: str, name: str, owner: str) -> None:
         ({"creation_utc": {"$gte": value}, "agent_id": {"$eq": value}}, [document]),
         ({"$or": [{value: {"$eq": value}}, {f"{value}#": {"$eq": 1}}]}, [other, document]),
     ]:
-        assert [*store.find(name, filter_).documents] == found, filter_
+        assert [*store.find(collection, filter_).documents] == found, filter_
     place = DocumentCursor(creation_utc=value, id=name)
-    assert store.find(name, cursor=place).documents == ()
-    assert store.find(name, cursor=place, direction="desc").documents == (other,)
-    assert store.find_one(name, sort=[(f"{value}#", "desc")]) == document
-    changed = store.update_one(name, {value: {"$eq": value}}, {"more": value})
+    assert store.find(collection, cursor=place).documents == ()
+    assert store.find(collection, cursor=place, direction="desc").documents == (other,)
+    assert store.find_one(collection, sort=[(f"{value}#", "desc")]) == document
+    changed = store.update_one(collection, {value: {"$eq": value}}, {"more": value})
     assert changed.document == document | {"more": value}
     numbered = {"customer_id": owner, value: value, f"{value}#": 2}
-    assert store.insert_numbered(name, numbered, number=f"{value}#", within=value) == numbered | {
-        f"{value}#": 3
-    }
-    assert name in store.list_collections()
-    assert len(store.list_versions(name)) == 2
-    assert len(store.read_version(name, value)) == 1
-    assert store.delete_one(name, {"id": {"$eq": name}}) == changed.document
-    assert store.drop_collection(name) == 2
+    assert store.insert_numbered(
+        collection, numbered, number=f"{value}#", within=value
+    ) == numbered | {f"{value}#": 3}
+    assert collection in store.list_collections()
+    assert len(store.list_versions(collection)) == 2
+    assert len(store.read_version(collection, value)) == 1
+    assert store.delete_one(collection, {"id": {"$eq": name}}) == changed.document
+    assert store.drop_collection(collection) == 2
     store.insert_one(SESSIONS, {"id": name, "customer_id": owner})
     store.insert_one(EVENTS, {"id": name, "session_id": name, "data": value})
     (event,) = store.find(EVENTS, {"session_id": {"$eq": name}}).documents
     assert event["data"] == value
-    for collection in (EVENTS, SESSIONS):
-        assert store.delete_one(collection, {"id": {"$eq": name}})
+    for each in (EVENTS, SESSIONS):
+        assert store.delete_one(each, {"id": {"$eq": name}})
 
 
 # What a user writes by table must not stop those who read everybody's
@@ -196,10 +197,11 @@ def test_rows_that_no_store_writes_are_read(served, odd):
         more = {"session_key": made["key"], "position": position, "terms": "'plain':1"}
         assert served.a.send("POST", ITEM, item | more).status_code == 201
     data = {"customer_id": A, "id": odd, "version": odd, odd: odd, "offset": odd, "x": 1e308}
-    kept = {"collection": f"notes{odd}", "customer_id": A, "id": odd, "version": odd}
+    kept = {"collection": "notes", "customer_id": A, "id": odd, "version": odd}
     assert served.a.send("POST", DOCUMENT, kept | {"data": data}).status_code == 201
-    served.server.execute(f"update {DOCUMENT} set collection = 'notes' where id = %s", [odd])
-    store = served.store()
+    odd_collection = f"insert into {DOCUMENT} (collection, data) values (%s, '{{}}')"
+    served.server.execute(odd_collection, [f"notes{odd}"])
+    store = served.store_of_the_service
     assert len(store.list_sessions().sessions) == 6
     assert len(list(store.list_summaries())) == 6
     assert {hit.session_id for hit in store.search("plain")} > {"a-session"}
@@ -208,3 +210,16 @@ def test_rows_that_no_store_writes_are_read(served, odd):
     assert len(store.list_versions("notes")) == 3
     assert len(store.read_version("notes", None)) == 1
     assert "notes" in store.list_collections()
+
+
+def test_a_planned_count_tells_of_the_rows_of_others(served):
+    """What docs/supabase.md says that a user can learn."""
+    served.server.execute(
+        "insert into parlant_store_session (session_id, namespace, user_id, metadata, state,"
+        " next_position, item_count, tokens)"
+        " select 'b' || n, '', 'b', '{}', '{}', 0, 0, 0 from generate_series(1, 5000) n"
+    )
+    served.server.execute("analyze parlant_store_session")
+    answer = served.a.send("GET", f"{SESSION}?select=key", headers={"Prefer": "count=planned"})
+    assert len(answer.json()) == 1
+    assert int(answer.headers["Content-Range"].partition("/")[2]) > 100

@@ -25,11 +25,14 @@ from supabase import ClientOptions, create_client
 
 from parlant_store import stores
 from parlant_store.backends.supabase import SupabaseBackend
+from parlant_store.exceptions import BackendError
 from parlant_store.sql.functions import version
-from parlant_store.sql.supabase.locking import lock_django_sql
+from parlant_store.sql.supabase.django_tables import lock_django_sql
 from parlant_store.sql.supabase.policies import policies_sql
 from parlant_store.sql.supabase.script import supabase_sql
+from tests.supabase.catalogs import catalog, everything
 from tests.supabase.conftest import django_dsn
+from tests.supabase.proxy import Proxy, Reply, page
 from tests.supabase.stack import ROLES, Stack, free_ports, supabase
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -64,13 +67,35 @@ def running(database: str) -> Iterator[Stack]:
         yield stack
 
 
+def contents(dsn: str) -> dict[str, list[str]]:
+    """All that a test may have changed."""
+    queries = {
+        "settings": "select * from pg_db_role_setting",
+        "roles": "select oid, rolname, rolbypassrls, rolsuper, rolinherit from pg_roles",
+        "memberships": "select roleid, member from pg_auth_members",
+    }
+    tables = ("document", "request", "session", "session_item")
+    with psycopg.connect(dsn, autocommit=True) as session:
+        found = everything(session) | catalog(session, queries=queries)
+        if session.execute("select to_regclass('parlant_store_request')").fetchone() != (None,):
+            rows = {name: f"select count(*) from public.parlant_store_{name}" for name in tables}
+            found |= catalog(session, queries=rows)
+    return found
+
+
+@pytest.fixture(scope="module")
+def clean() -> list[dict[str, list[str]]]:
+    """The contents of a project that no test has changed, once there was one."""
+    return []
+
+
 @pytest.fixture
-def fresh(running: Stack) -> Stack:
+def fresh(running: Stack, clean: list[dict[str, list[str]]]) -> Stack:
     """A project in which only what supabase_sql prints was run."""
-    anew = (
-        f"drop schema public cascade; create schema public; grant usage on schema public to {ROLES}"
-    )
-    run(running.dsn, anew, supabase_sql())
+    if [contents(running.dsn)] != clean:
+        anew = "drop schema public cascade; create schema public"
+        run(running.dsn, f"{anew}; grant usage on schema public to {ROLES}", supabase_sql())
+        clean[:] = [contents(running.dsn)]
     running.reload()
     return running
 
@@ -223,6 +248,50 @@ def test_the_public_key_in_place_of_the_secret_one(check: Check, fresh: Stack) -
     assert "Give the store the secret key" in printed
 
 
+def test_a_store_whose_token_is_not_there(check: Check, fresh: Stack, settings: Any) -> None:
+    given = {"url": fresh.url, "key": fresh.secret_key, "access_token": lambda: None}
+    fresh.gateway.clear()
+    with configured(settings, **given):
+        printed = check("--store", "mine")
+    assert "SKIP  access token  the store's access_token gives none here" in printed
+    assert fresh.gateway.requests == []
+    with configured(settings, **given, allow_service=True):
+        assert "the role is service_role" in check("--store", "mine")
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (200, r"URL           something answers, but not the REST API of Supabase: 200 .*Sign in"),
+        (302, r"URL           something answers, but not the REST API of Supabase: 302 .*Sign in"),
+        (401, r"key           refused: .*Sign in"),
+        (403, r"key           refused: .*Sign in"),
+        (502, r"URL           answers 502: .*Sign in"),
+    ],
+)
+def test_a_page_in_place_of_the_project(check: Check, status: int, said: str) -> None:
+    with Proxy().running() as proxy:
+        proxy.answers(page(status))
+        printed = check("--url", proxy.url, "--key", "sb_secret_x", fails=True)
+    assert re.match(said, the_failure(printed))
+
+
+def test_a_page_in_place_of_later_answers(check: Check, fresh: Stack) -> None:
+    """A proxy that wants a sign-in for all but the first request."""
+    found = httpx.post(
+        f"{fresh.url}/rest/v1/rpc/parlant_store_status", headers={"apikey": fresh.secret_key}
+    )
+    with Proxy().running() as proxy:
+        proxy.answers(Reply(200, found.content), page(200))
+        printed = check(
+            *("--url", proxy.url, "--key", "sb_secret_x", "--anon-key", "sb_publishable_x"),
+            *("--user-token", fresh.user_token(str(uuid4()))),
+            fails=True,
+        )
+    assert [failure.split()[0] for failure in failed(printed)] == ["row", "writing", "anon", "user"]
+    assert printed.count("Sign in") == 4
+
+
 def test_a_users_store(check: Check, fresh: Stack, settings: Any) -> None:
     run(fresh.dsn, policies_sql(schema="public", policy="owner"))
     token = fresh.user_token(str(uuid4()))
@@ -246,6 +315,21 @@ def test_a_user_under_the_policy_service(check: Check, fresh: Stack, settings: A
         printed = check("--store", "mine", fails=True)
     assert the_failure(printed).startswith("role          authenticated may not use the store")
     assert "--policy owner" in printed
+
+
+def test_users_whose_ids_are_no_uuids(check: Check, fresh: Stack, settings: Any) -> None:
+    token = fresh.user_token("user_2abc")
+    with configured(settings, url=fresh.url, key=fresh.publishable_key, access_token=token):
+        run(fresh.dsn, policies_sql(schema="public", policy="owner"))
+        for call in (
+            lambda: stores["mine"].get_items("s"),
+            lambda: stores["mine"].add_items("s", [{"n": 1}]),
+        ):
+            with pytest.raises(BackendError, match="--owner-claim sub"):
+                call()
+        run(fresh.dsn, policies_sql(schema="public", policy="owner", owner_claim="sub"))
+        stores["mine"].add_items("s", [{"n": 1}])
+        assert stores["mine"].get_session("s").user_id == "user_2abc"
 
 
 @pytest.mark.parametrize(
@@ -358,11 +442,11 @@ def test_anon_sees_a_row_and_calls_a_function(check: Check, fresh: Stack) -> Non
     run(
         fresh.dsn,
         "create policy seen on parlant_store_session for select to anon using (true)",
-        "grant execute on function parlant_store_get_items to anon",
+        "grant execute on all functions in schema public to anon",
     )
     grants, anon = failed(check("--anon-key", fresh.anon_key, fails=True))
-    assert "may use parlant_store_session and call 1 function" in grants
-    assert "gets an answer from parlant_store_get_items(), parlant_store_session\n" in anon
+    assert re.search(r"may use parlant_store_session and call \d+ functions", grants)
+    assert re.search(r"an answer from .*parlant_store_get_items\(\).*parlant_store_session,", anon)
     assert "--policy owner" in anon
 
 
@@ -438,7 +522,7 @@ def test_json(check: Check, fresh: Stack) -> None:
         "schema": "public",
     }
     first, *others = report["findings"]
-    assert first == {"outcome": "OK", "about": "URL", "said": "reached", "mend": ""}
+    assert first == {"outcome": "OK", "about": "URL", "message": "reached", "mend": ""}
     assert [finding["outcome"] for finding in others].count("SKIP") == 2
     printed = check("--json", key="wrong", fails=True)
     (report,) = json.loads(printed.partition("CommandError")[0])
@@ -515,7 +599,7 @@ def test_open_tables_are_warned_of(stack: Stack) -> None:
     execute("grant select on django_session to anon")
     execute("grant select (key) on parlant_store_session to authenticated")
     (message,) = exposed()
-    assert "can read django_session, parlant_store_session in the database 'default'" in message
+    assert "can use django_session, parlant_store_session in the database 'default'" in message
     execute("alter table parlant_store_session enable row level security")
     execute("alter table django_session enable row level security")
     assert exposed() == []

@@ -1,10 +1,12 @@
 """docs/supabase.md is followed here; the other pages are in tests/test_readme.py."""
 
+import re
 import shlex
 from pathlib import Path
 
 import pytest
 
+from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.supabase import SupabaseBackend
 from parlant_store.conf import _options
 from tests.contract.sessions import numbered
@@ -72,5 +74,7 @@ def test_a_store_for_the_user_of_a_request(environment, project, make_store, mon
 
 
 def test_the_table_of_options_is_complete():
-    every = {"ttl_seconds", "retention", "threads", "clock"}
-    assert table("option", PAGE) == _options(SupabaseBackend) - every
+    of_every_store = _options(BaseBackend)
+    assert table("option", PAGE) == _options(SupabaseBackend) - of_every_store
+    (named,) = re.findall(r"^The options (.*?) mean\b", PAGE.read_text("utf-8"), re.M | re.S)
+    assert set(re.findall(r"`(\w+)`", named)) == of_every_store

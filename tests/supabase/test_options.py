@@ -1,6 +1,7 @@
 """Keys, tokens, clients and schemas; what is wrong with them is said without telling them."""
 
 import logging
+from contextvars import ContextVar
 
 import httpx
 import psycopg
@@ -48,6 +49,47 @@ def test_a_token_is_asked_for_at_each_call(make_store, project):
     make_store(key=project.anon_key, access_token=project.service_key).get_items("s")
 
 
+@pytest.mark.parametrize("which", ["service_key", "secret_key", "publishable_key"])
+@pytest.mark.parametrize("nothing", [None, "", " ", "\n"], ids=repr)
+def test_a_token_that_is_not_there_is_not_the_service_role(make_store, project, which, nothing):
+    project.gateway.clear()
+    store = make_store(key=getattr(project, which), access_token=lambda: nothing)
+    for call in (
+        lambda: store.get_items("s"),
+        lambda: store.add_items("s", numbered(1)),
+        lambda: store.submit(lambda: store.get_items("s")).result(),
+    ):
+        with pytest.raises(AccessDenied, match="allow_service"):
+            call()
+    assert project.gateway.requests == []
+
+
+def test_a_context_variable_that_nobody_set_is_no_token(make_store):
+    variable = ContextVar("variable")
+    for allow_service in (True, False):
+        store = make_store(access_token=variable.get, allow_service=allow_service)
+        with pytest.raises(AccessDenied, match="allow_service"):
+            store.get_items("s")
+
+
+@pytest.mark.parametrize("token", [b"token", 5, ["token"]], ids=repr)
+def test_a_token_of_another_type_is_refused(make_store, token):
+    store = make_store(access_token=lambda: token, allow_service=True)
+    with pytest.raises(AccessDenied, match="no text"):
+        store.get_items("s")
+
+
+def test_the_service_role_may_be_allowed_where_there_is_no_token(make_store, project):
+    tokens = iter([None, "", project.anon_key, None])
+    store = make_store(access_token=lambda: next(tokens), allow_service=True)
+    store.add_items("s", numbered(1))
+    assert store.get_items("s") == numbered(1)
+    with pytest.raises(AccessDenied):
+        store.get_items("s")
+    assert store.get_items("s") == numbered(1)
+    assert make_store(allow_service=True).get_items("s") == numbered(1)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [({"expires_in": -60}, "expired"), ({"secret": "x" * 40}, "refused"), ({}, "refuses")],
@@ -65,7 +107,7 @@ def test_tokens_that_are_refused(make_store, project, change, said):
 
 
 def test_a_client_that_the_caller_made(make_store, project):
-    with httpx.Client(timeout=5) as http:
+    with httpx.Client(timeout=60) as http:
         options = ClientOptions(httpx_client=http)
         client = create_client(project.url, project.service_key, options)
         store = make_store(url=None, key=None, client=client)
@@ -86,7 +128,7 @@ def test_functions_that_are_missing(make_store, project):
         project.reload()
         try:
             with pytest.raises(BackendError, match="supabase_sql"):
-                make_store(timeout=2).get_items("s")
+                make_store(timeout=6).get_items("s")
         finally:
             session.execute(functions_sql("public"))
             session.execute(policies_sql(schema="public", policy="service"))
@@ -108,6 +150,11 @@ def test_functions_that_are_missing(make_store, project):
         ({"url": URL, "key": "k", "timeout": 0}, "timeout"),
         ({"url": URL, "key": "k", "timeout": True}, "timeout"),
         ({"url": URL, "key": "k", "access_token": ""}, "access_token"),
+        ({"url": URL, "key": "k", "access_token": 5}, "access_token"),
+        ({"url": URL, "key": "k", "allow_service": "yes"}, "allow_service"),
+        ({"url": URL, "key": URL}, "swapped"),
+        ({"url": "sb_secret_x", "key": "k"}, "swapped"),
+        ({"url": 5, "key": "k"}, "needs a url like https"),
         ({"url": URL, "key": "k", "client": "theirs"}, "leave out"),
         ({"url": URL, "key": "k", "ttl_seconds": -1}, "ttl_seconds"),
         ({"url": URL, "key": "k", "using": "default"}, "using"),
@@ -152,6 +199,6 @@ def test_times_without_zones_where_django_has_none(make_store, settings):
 
 
 def test_the_package_is_needed(monkeypatch):
-    monkeypatch.setattr("parlant_store.backends.supabase.find_spec", lambda name: None)
+    monkeypatch.setattr("parlant_store.backends.supabase.backend.find_spec", lambda name: None)
     with pytest.raises(ImproperlyConfigured, match=r"django-parlant-store\[supabase\]"):
         SupabaseBackend("s", url=URL, key="k")

@@ -1,4 +1,4 @@
-"""manage.py expire, export and erase over the real PostgREST."""
+"""manage.py store_expire, store_export and store_erase over the real PostgREST."""
 
 import json
 from datetime import timedelta
@@ -9,7 +9,7 @@ from django.core.management import call_command
 
 from parlant_store import stores
 from parlant_store.types import Retention
-from tests.contract.people import PeopleContract, erase
+from tests.contract.personal_data import PersonalDataContract, erase
 from tests.contract.sessions import numbered
 
 
@@ -25,7 +25,7 @@ def store(transactional_db, project, settings):
     return stores["default"]
 
 
-class TestPeopleOverHttp(PeopleContract):
+class TestPersonalDataOverHttp(PersonalDataContract):
     @pytest.fixture
     def store(self, store):
         return store
@@ -41,7 +41,7 @@ def test_the_rules_of_the_setting(store):
         store.add_items(f"s{number}", numbered(1))
         store.insert_one("c", {"id": f"d{number}"})
     stdout = StringIO()
-    call_command("expire", batch_size=7, json=True, stdout=stdout)
+    call_command("store_expire", batch_size=7, json=True, stdout=stdout)
     found = json.loads(stdout.getvalue())
     assert (found["sessions"], found["documents"], found["finished"]) == (30, 30, True)
 

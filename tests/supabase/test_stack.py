@@ -1,5 +1,6 @@
 """The stack is what it claims to be, asked with Supabase's own client."""
 
+import signal
 import uuid
 from collections.abc import Iterator
 
@@ -10,6 +11,7 @@ from postgrest import APIError, CountMethod
 
 from tests.supabase.conftest import client_of
 from tests.supabase.stack import Stack, executable
+from tests.test_supervisor import TIMEOUT_SECONDS, check_they_end, commands, programs, started
 
 
 @pytest.fixture
@@ -148,9 +150,12 @@ def test_long_urls_are_refused(stack: Stack, http: httpx.Client, table: str) -> 
 
 
 def test_a_late_request(stack: Stack, http: httpx.Client, table: str) -> None:
-    stack.gateway.delay(0.5)
+    stack.gateway.delay(3)
+    timeout = httpx.Timeout(60, read=0.1)
     with pytest.raises(httpx.ReadTimeout):
-        http.get(f"{stack.url}/rest/v1/{table}", headers={"apikey": stack.secret_key}, timeout=0.1)
+        http.get(
+            f"{stack.url}/rest/v1/{table}", headers={"apikey": stack.secret_key}, timeout=timeout
+        )
 
 
 def test_postgrest_may_go_and_come_back(stack: Stack, http: httpx.Client, table: str) -> None:
@@ -167,3 +172,20 @@ def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSTGREST", "/nowhere/postgrest")
     with pytest.raises(FileNotFoundError, match="Node.js and npm are needed"):
         executable()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_postgrest_ends_with_the_process_that_started_it(stack: Stack, number: int) -> None:
+    code = (
+        "import sys; from tests.supabase.stack import Stack;"
+        "Stack(sys.argv[1], schemas=('public',), max_rows=9).start_postgrest();"
+        "print('begun', flush=True); input()"
+    )
+    with started("-c", code, stack.dsn) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        running = programs(process)
+        assert "postgrest" in commands(running)
+        process.send_signal(number)
+        process.wait(TIMEOUT_SECONDS)
+        check_they_end(running)

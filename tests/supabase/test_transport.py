@@ -183,7 +183,7 @@ def test_a_child_has_connections_of_its_own(store):
     context = multiprocessing.get_context("fork")
     child = context.Process(target=store.add_items, args=("s", numbered(2)))
     child.start()
-    child.join(30)
+    child.join(600)
     assert child.exitcode == 0
     store.add_items("s", numbered(3))
     assert store.get_items("s") == numbered(1, 2, 3)

@@ -1,6 +1,7 @@
 """Parlant's DocumentCollection on a collection of a store."""
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Literal, Protocol, cast, get_type_hints
 from uuid import uuid4
 
@@ -22,9 +23,10 @@ from parlant.core.persistence.document_database import (
     UpdateResult,
 )
 
-from parlant_store.adapters.waiting import run
+from parlant_store.adapters.async_calls import run
 from parlant_store.backends.base import BaseBackend
-from parlant_store.exceptions import BackendError, DuplicateDocument
+from parlant_store.backends.indexes import is_plain
+from parlant_store.exceptions import BackendError, DuplicateDocument, InvalidFilter
 from parlant_store.types import Direction, DocumentCursor, JSONObject
 from parlant_store.types import UpdateResult as StoreUpdateResult
 
@@ -32,7 +34,7 @@ OnDuplicate = Literal["keep", "error"]
 
 
 class Logger(Protocol):
-    """What is used of a logger: Parlant's has it, and logging's."""
+    """The methods that loggers of Parlant and of logging share."""
 
     def info(self, message: str) -> None: ...
     def warning(self, message: str) -> None: ...
@@ -72,15 +74,18 @@ class DocumentCollection(protocol.DocumentCollection[TDocument]):
     ) -> FindResult[TDocument]:
         """Return the documents that match, ordered by creation_utc and id.
 
-        total_count is how many match from the cursor on: exact without ``limit``, and up
-        to the database's max_count with one.
+        Events of one session are ordered by offset instead: those of several servers may have
+        another order of creation.
+
+        total_count is the number of matches from the cursor on: exact without ``limit``, and
+        at most the database's max_count with one.
         """
         page = await run(
             self._store,
             self._store.find,
             self.name,
             cast("Mapping[str, Any]", filters),
-            # Parlant asks for one less than a page of customers, and so for -1 at times.
+            # For customers, Parlant passes the size of the page less one, which may be -1.
             limit=None if limit is None else max(limit, 0),
             cursor=None
             if cursor is None
@@ -89,8 +94,11 @@ class DocumentCollection(protocol.DocumentCollection[TDocument]):
             count=self._count,
         )
         last = page.next_cursor
+        documents = list(page.documents)
+        if self._numbered and limit is None and cursor is None and _is_one_session(documents):
+            documents.sort(key=itemgetter("offset"), reverse=sort_direction == SortDirection.DESC)
         return FindResult(
-            items=cast("list[TDocument]", list(page.documents)),
+            items=cast("list[TDocument]", documents),
             total_count=page.total_count or 0,
             has_more=page.has_more,
             next_cursor=None if last is None else Cursor(last.creation_utc, ObjectId(last.id)),
@@ -99,16 +107,18 @@ class DocumentCollection(protocol.DocumentCollection[TDocument]):
     async def find_one(
         self, filters: Where, sort: CollectionSort | None = None
     ) -> TDocument | None:
-        """Return the first document that matches: by ``sort``, then by creation_utc and id."""
+        """Return the first match, ordered by ``sort``, then by creation_utc and id."""
         pairs = [(field, _direction(direction)) for field, direction in sort or ()]
         where = cast("Mapping[str, Any]", filters)
         document = await run(self._store, self._store.find_one, self.name, where, sort=pairs)
         return cast("TDocument | None", document)
 
     async def ensure_indexes(self, indexes: Sequence[CollectionIndex]) -> None:
-        """Have ``indexes``; one that is there already, in whatever words, is not made again.
+        """Create the indexes that do not exist.
 
-        When the database's user may not make them, that is logged, unless they are unique.
+        If an index cannot be created, because the database user may not or because a field
+        name has other characters than ASCII letters, digits and _, a warning is logged; for a
+        unique index the error is raised.
         """
         for index in indexes:
             fields = [(field, _direction(direction)) for field, direction in index.fields]
@@ -116,17 +126,17 @@ class DocumentCollection(protocol.DocumentCollection[TDocument]):
                 await run(
                     self._store, self._store.ensure_index, self.name, fields, unique=index.unique
                 )
-            except BackendError as exc:
+            except (BackendError, InvalidFilter) as exc:
                 if index.unique:
                     raise
-                names = ", ".join(field for field, _ in fields)
+                names = ", ".join(f if is_plain(f) else repr(f) for f, _ in fields)
                 self._logger.warning(f"No index on {names} of {self.name}: {exc}")
 
     async def insert_one(self, document: TDocument) -> InsertResult:
-        """Store ``document``; raise TypeError when it lacks a key of its schema.
+        """Insert ``document``; raise TypeError if it lacks a key of its schema.
 
-        In a collection of events, an ``offset`` that another event of the session has
-        already becomes the next free one.
+        In a collection of events, an ``offset`` that another event of the session has is
+        replaced by the next free one.
         """
         if not self._is_total(document):
             ensure_is_total(document, self._schema)
@@ -143,11 +153,11 @@ class DocumentCollection(protocol.DocumentCollection[TDocument]):
     ) -> UpdateResult[TDocument]:
         """Merge ``params`` into the first document that matches, key by key.
 
-        With ``upsert`` they become a new document when none does; TypeError is raised when
-        they lack a key of the schema then. Raises DuplicateDocument when the id in
-        ``params`` belongs to another document. Parlant gives two values of a context variable
-        one id at times, so ``upsert`` is no error then, unless ``on_duplicate`` is: the
-        document that matches keeps its id, and a new one gets another.
+        With ``upsert``, they are inserted if none matches; this raises TypeError if they lack a
+        key of the schema. Raises DuplicateDocument if another document has the id in
+        ``params``. Parlant may give two values of a context variable the same id: then
+        ``upsert`` is an error only with on_duplicate="error"; else the document that matches
+        keeps its id, and a new document gets a new one.
         """
         is_total = upsert and self._is_total(params)
         where, changes = cast("Mapping[str, Any]", filters), cast(JSONObject, params)
@@ -156,7 +166,7 @@ class DocumentCollection(protocol.DocumentCollection[TDocument]):
         except DuplicateDocument:
             if not is_total or self._on_duplicate == "error" or "id" in where:
                 raise
-            result = await self._update_under_an_id_of_its_own(where, changes)
+            result = await self._update_with_new_id(where, changes)
         if upsert and not is_total and not result.matched:
             ensure_is_total(params, self._schema)
         return UpdateResult(
@@ -167,7 +177,7 @@ class DocumentCollection(protocol.DocumentCollection[TDocument]):
         )
 
     async def delete_one(self, filters: Where) -> DeleteResult[TDocument]:
-        """Remove the first document that matches."""
+        """Delete the first document that matches."""
         where = cast("Mapping[str, Any]", filters)
         document = await run(self._store, self._store.delete_one, self.name, where)
         return DeleteResult(
@@ -177,7 +187,7 @@ class DocumentCollection(protocol.DocumentCollection[TDocument]):
         )
 
     def _is_total(self, document: TDocument) -> bool:
-        """What ensure_is_total looks at, without reading the schema anew at each write."""
+        """As ensure_is_total, but the schema is read once, not at each write."""
         return self._fields <= document.keys()
 
     async def _update(
@@ -187,12 +197,12 @@ class DocumentCollection(protocol.DocumentCollection[TDocument]):
             self._store, self._store.update_one, self.name, where, changes, upsert=upsert
         )
 
-    async def _update_under_an_id_of_its_own(
+    async def _update_with_new_id(
         self, where: Mapping[str, Any], changes: JSONObject
     ) -> StoreUpdateResult:
         self._logger.info(f"Another document of {self.name} has the id {changes['id']!r}")
-        others = {field: value for field, value in changes.items() if field != "id"}
-        result = await self._update(where, others, upsert=False)
+        changes_without_id = {field: value for field, value in changes.items() if field != "id"}
+        result = await self._update(where, changes_without_id, upsert=False)
         if result.matched:
             return result
         return await self._update(where, {**changes, "id": uuid4().hex}, upsert=True)
@@ -219,6 +229,12 @@ class DocumentCollection(protocol.DocumentCollection[TDocument]):
     async def _has_id(self, document: TDocument) -> bool:
         where = {"id": {"$eq": document.get("id")}}
         return await run(self._store, self._store.find_one, self.name, where) is not None
+
+
+def _is_one_session(events: list[JSONObject]) -> bool:
+    """Whether ``events`` have an order by offset."""
+    sessions = {event.get("session_id") for event in events}
+    return len(sessions) == 1 and all(type(event.get("offset")) is int for event in events)
 
 
 def _direction(direction: SortDirection | None) -> Direction:

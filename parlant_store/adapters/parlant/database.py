@@ -10,9 +10,10 @@ from parlant.core.persistence.document_database import (
     TDocument,
 )
 
+from parlant_store.adapters.async_calls import run
 from parlant_store.adapters.parlant.collection import DocumentCollection, Logger, OnDuplicate
-from parlant_store.adapters.parlant.opening import open_collection
-from parlant_store.adapters.waiting import run
+from parlant_store.adapters.parlant.migration import migrate_collection
+from parlant_store.adapters.parlant.ownership import is_registered, register, unregister
 from parlant_store.handler import stores
 from parlant_store.types import JSONObject
 
@@ -22,11 +23,11 @@ MAX_COUNT = 1_000
 
 
 class DocumentDatabase(protocol.DocumentDatabase):
-    """A Parlant database: collections of a store, under one prefix.
+    """A Parlant database: collections of a store whose names have one prefix.
 
-    Any number of processes may use it at once. Closing it is not needed: it holds nothing
-    besides what the store holds. Methods may raise what parlant_store.exceptions lists; a
-    cancelled call raises CancelledError once it is settled whether its write happened.
+    Any number of processes may use it at once. It need not be closed. Methods may raise the
+    errors of parlant_store.exceptions. A cancelled call is also cancelled at the server, and
+    raises CancelledError within a second.
     """
 
     def __init__(
@@ -40,13 +41,13 @@ class DocumentDatabase(protocol.DocumentDatabase):
     ) -> None:
         """
         logger: Parlant's, or one of logging; None: the logger "parlant_store".
-        table_prefix: what the names of collections begin with in the store. Each Parlant
-            store needs its own, because each has a collection "metadata".
+        table_prefix: the prefix of the names of collections in the store. Each Parlant store
+            needs its own, because each has a collection "metadata".
         store: alias in PARLANT_STORES.
-        on_duplicate: what inserting an id again does. "keep" keeps the stored document and
-            logs it; "error" raises DuplicateDocument.
-        max_count: up to where a page's total_count is exact; a larger one is given as this
-            number. None: always exact, at the cost of a pass over all that matches.
+        on_duplicate: what happens when an id is inserted again. "keep" keeps the stored
+            document and logs it; "error" raises DuplicateDocument.
+        max_count: the limit on a page's total_count, which is exact below it. None: no limit,
+            at the cost of counting all documents that match.
         """
         if on_duplicate not in ("keep", "error"):
             raise ValueError(f'on_duplicate must be "keep" or "error", not {on_duplicate!r}')
@@ -69,37 +70,48 @@ class DocumentDatabase(protocol.DocumentDatabase):
     async def create_collection(
         self, name: str, schema: type[TDocument]
     ) -> DocumentCollection[TDocument]:
-        """Return a new collection; raise ValueError when it holds documents already."""
-        if await self._holds_documents(name):
+        """Return a new collection; raise ValueError if it contains documents.
+
+        This and the methods below raise ImproperlyConfigured if a database with another
+        ``table_prefix`` has a collection of the same full name.
+        """
+        await register(self._store, self._prefix, name)
+        if await self._has_documents(name):
             raise ValueError(f"the collection {name!r} exists already, with documents")
         return self._collection(name, schema)
 
     async def get_collection(
         self, name: str, schema: type[TDocument], document_loader: Loader[TDocument]
     ) -> DocumentCollection[TDocument]:
-        """Open a collection; raise ValueError when there is none."""
-        if name not in self._opened and not await self._holds_documents(name):
+        """Return a collection, which may be empty; raise ValueError if it does not exist."""
+        if not await self._exists(name):
             raise ValueError(f"there is no collection {name!r}")
         return await self.get_or_create_collection(name, schema, document_loader)
 
     async def get_or_create_collection(
         self, name: str, schema: type[TDocument], document_loader: Loader[TDocument]
     ) -> DocumentCollection[TDocument]:
-        """Open a collection: documents of old versions are migrated by ``document_loader``."""
+        """Return a collection, after ``document_loader`` has migrated documents of old versions."""
         loader = cast("Callable[[JSONObject], Awaitable[JSONObject | None]]", document_loader)
-        await open_collection(self._store, self._prefix + name, loader, self._logger)
+        await register(self._store, self._prefix, name)
+        await migrate_collection(self._store, self._prefix + name, loader, self._logger)
         return self._collection(name, schema)
 
     async def delete_collection(self, name: str) -> None:
-        """Remove a collection with its documents; raise ValueError when there is none."""
-        removed = await run(self._store, self._store.drop_collection, self._prefix + name)
-        if not removed and name not in self._opened:
+        """Delete a collection with its documents; raise ValueError if it does not exist."""
+        if not await self._exists(name):
             raise ValueError(f"there is no collection {name!r}")
+        await run(self._store, self._store.drop_collection, self._prefix + name)
+        await unregister(self._store, self._prefix, name)
         self._opened.discard(name)
 
-    async def _holds_documents(self, name: str) -> bool:
-        found = await run(self._store, self._store.find_one, self._prefix + name)
-        return found is not None
+    async def _exists(self, name: str) -> bool:
+        registered = await is_registered(self._store, self._prefix, name)
+        return registered or name in self._opened or await self._has_documents(name)
+
+    async def _has_documents(self, name: str) -> bool:
+        document = await run(self._store, self._store.find_one, self._prefix + name)
+        return document is not None
 
     def _collection(self, name: str, schema: type[TDocument]) -> DocumentCollection[TDocument]:
         self._opened.add(name)

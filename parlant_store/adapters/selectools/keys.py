@@ -1,20 +1,20 @@
-"""Which session an id means: selectools writes a namespace and an id as one text."""
+"""Keys of selectools, which join a namespace and a session id in one text."""
 
 from collections.abc import Sequence
 
-from parlant_store.backends.arguments import SessionName
+from parlant_store.backends.validation import SessionName
 from parlant_store.codec import check_name
 from parlant_store.exceptions import InvalidName
 
 MAX_NAME = 512
-"""How many characters selectools lets an id or a namespace have."""
+"""selectools' limit on the characters of an id or a namespace."""
 
 
 class Key(str):
     """The full key of one session: ``namespace:session_id``, or the bare id.
 
-    It is selectools' text, and remembers which session it is of where the text alone does
-    not say: ``Key("a:b")`` is the session without a namespace, ``Key("b", "a")`` the other.
+    It equals selectools' text and also holds the name, which the text alone does not determine:
+    ``Key("a:b")`` is the session without a namespace, ``Key("b", "a")`` the other one.
     """
 
     name: SessionName
@@ -26,14 +26,14 @@ class Key(str):
 
 
 def names_of(session_id: str, namespace: str | None) -> Sequence[SessionName]:
-    """The sessions that may be meant, the first that there is before the others."""
+    """Return the sessions that the id may refer to, in the order of precedence."""
     if namespace is not None:
         return [SessionName(check(namespace, "namespace"), check(session_id, "session_id"))]
     if isinstance(session_id, Key):
         return [session_id.name]
     check(session_id, "session_id")
-    colons = [place for place, sign in enumerate(session_id) if sign == ":"]
-    splits = [(session_id[:place], session_id[place + 1 :]) for place in colons]
+    colons = [index for index, character in enumerate(session_id) if character == ":"]
+    splits = [(session_id[:index], session_id[index + 1 :]) for index in colons]
     return [SessionName("", session_id)] + [SessionName(*split) for split in splits if all(split)]
 
 

@@ -1,4 +1,4 @@
-"""The documents that belong to Parlant's sessions, as parlant_store.backends.expiry says."""
+"""The documents that belong to Parlant's sessions, as parlant_store.related_documents says."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -9,8 +9,12 @@ from django.db.models import OuterRef, QuerySet, Subquery
 
 from parlant_store.admin.actions.chosen import BATCH, Row
 from parlant_store.admin.batches import batches
-from parlant_store.admin.documents.links import SESSIONS
 from parlant_store.models import Document
+from parlant_store.related_documents import (
+    collections_by_prefix,
+    session_prefixes,
+    sessions_prefix,
+)
 
 # By one step into an index for each collection, from the first whose name begins so.
 _BEGINNING = """
@@ -27,10 +31,22 @@ SELECT name FROM names WHERE substr(name, 1, %s) = %s
 def belonging(rows: Sequence[Row], using: str) -> Iterator[tuple[str, QuerySet[Any]]]:
     """Collections of sessions, with what belongs to those of ``rows`` that are in them."""
     for collection, ids in _sessions(rows).items():
-        beside = _beginning(collection.removesuffix(SESSIONS), using)
+        beside = _beside(collection, using)
         documents = Document.objects.using(using).filter(collection__in=beside)
         for batch in batches(ids, BATCH):
             yield collection, documents.filter(session_id__in=batch)
+
+
+def related_keys(rows: Sequence[Row], using: str) -> dict[int, list[int]]:
+    """The keys of what belongs to the sessions among ``rows``, by the session's."""
+    sessions = {(row.place, row.name): row.key for row in rows}
+    found: dict[int, list[int]] = defaultdict(list)
+    for collection, parts in belonging(rows, using):
+        for key, session_id in parts.values_list("key", "session_id"):
+            session = sessions[collection, session_id]
+            if key != session:
+                found[session].append(key)
+    return found
 
 
 def end_with_sessions(rows: Sequence[Row], using: str) -> int:
@@ -43,29 +59,28 @@ def end_with_sessions(rows: Sequence[Row], using: str) -> int:
     return number
 
 
-def overlap(sessions: Sequence[Row], rows: Sequence[Row]) -> int:
+def overlap(sessions: Sequence[Row], rows: Sequence[Row], using: str) -> int:
     """How many of ``rows`` belong to sessions among ``sessions``."""
-    ids = {
-        collection.removesuffix(SESSIONS): set(found)
-        for collection, found in _sessions(sessions).items()
-    }
-    fitting = {
-        place: [found for prefix, found in ids.items() if place.startswith(prefix)]
-        for place in {row.place for row in rows}
-    }
-    return sum(row.beside in found for row in rows for found in fitting[row.place])
+    of_place = defaultdict(set)
+    for collection, ids in _sessions(sessions).items():
+        for name in _beside(collection, using):
+            of_place[name].update(ids)
+    return sum(row.beside in of_place[row.place] for row in rows)
 
 
 def _sessions(rows: Sequence[Row]) -> dict[str, list[str]]:
     """The ids of Parlant's sessions among ``rows``, by their collections."""
     ids: dict[str, list[str]] = defaultdict(list)
     for row in rows:
-        if row.place.endswith(SESSIONS) and row.name is not None:
+        if sessions_prefix(row.place) is not None and row.name is not None:
             ids[row.place].append(row.name)
     return ids
 
 
-def _beginning(prefix: str, using: str) -> list[str]:
+def _beside(sessions: str, using: str) -> list[str]:
+    """The collections of the same prefix as this one of sessions."""
+    prefix = sessions_prefix(sessions) or ""
     with connections[using].cursor() as cursor:
         cursor.execute(_BEGINNING, (prefix, *(len(prefix), prefix) * 2))
-        return [name for (name,) in cursor.fetchall()]
+        names = [name for (name,) in cursor.fetchall()]
+    return collections_by_prefix(names, session_prefixes([sessions, *names]))[prefix]

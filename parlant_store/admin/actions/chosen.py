@@ -9,7 +9,7 @@ from django.db.models import BooleanField, ExpressionWrapper, Model, Q, Value
 from django.utils import timezone
 
 from parlant_store.admin.batches import batches
-from parlant_store.backends.orm.connection import write
+from parlant_store.backends.orm.statements import write
 from parlant_store.models import Document, Session
 
 MOST = 10_000
@@ -54,8 +54,8 @@ def look(
     using: str | None = None,
     lock: bool = False,
 ) -> list[Row]:
-    """The rows of these keys that are there, in their order."""
-    rows = model._default_manager.using(using or router.db_for_read(model))
+    """The rows of these keys that are there, in their order, as the writing database has them."""
+    rows = model._default_manager.using(using or router.db_for_write(model))
     rows = rows.select_for_update() if lock else rows
     flags = (_flag(meant), _flag(Q(expires_at__isnull=False, expires_at__lte=timezone.now())))
     found = {

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy
 
 from parlant_store.admin.actions import here, lives, words
 from parlant_store.admin.actions.chosen import everything, look, writing
-from parlant_store.admin.actions.confirming import page_of
+from parlant_store.admin.actions.confirming import NAMED, page_of
 from parlant_store.admin.actions.exporting import exported
 from parlant_store.admin.actions.forms import BranchForm, ExtendForm
 from parlant_store.admin.actions.lives import Change, Done
@@ -25,8 +25,10 @@ from parlant_store.admin.actions.log import log
 from parlant_store.admin.actions.words import WORDS, counted
 from parlant_store.admin.lists import StoreAdmin
 from parlant_store.admin.text import column_name, cut
-from parlant_store.backends.arguments import SessionName
-from parlant_store.exceptions import SessionNotFound
+from parlant_store.backends.orm.references.deletion import ProtectedGroup
+from parlant_store.backends.validation import SessionName
+from parlant_store.codec import printable
+from parlant_store.exceptions import ProtectedRow, SessionNotFound
 from parlant_store.models import Session
 
 Answer = HttpResponseBase | None
@@ -216,6 +218,9 @@ class Branch(_ForLive):
         except SessionNotFound:
             asked.tell(messages.WARNING, str(words.NOTHING_THERE))
             return None
+        except ProtectedRow as exc:
+            asked.tell(messages.ERROR, printable(str(exc)))
+            return asked.back()
         except here.Taken:
             asked.tell(messages.ERROR, _("There is a session of this id already."))
             return asked.back()
@@ -241,8 +246,18 @@ def _tell(asked: Asked, action: Action, done: Done) -> None:
         asked.tell(messages.SUCCESS, counted(words.PARTS_DONE, done.parts))
     if done.left:
         asked.tell(messages.WARNING, counted(words.LEFT[action.name], done.left))
+    for one in done.kept[:NAMED]:
+        asked.tell(messages.ERROR, _protected(asked.model, one))
+    if len(done.kept) > NAMED:
+        asked.tell(messages.ERROR, counted(words.MORE_PROTECTED, len(done.kept) - NAMED))
     if done.gone:
         asked.tell(messages.WARNING, counted(words.GONE, done.gone))
+
+
+def _protected(model: type[Model], one: ProtectedGroup) -> str:
+    row = model._default_manager.filter(pk=one.keys[0]).first()
+    names = {"name": cut(str(row)), "rows": one.protected_by}
+    return printable(_("%(name)s stays: it is protected by %(rows)s.") % names)
 
 
 def _along(done: Done) -> str:

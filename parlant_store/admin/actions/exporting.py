@@ -9,14 +9,16 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
+from django.db import router
 from django.db.models import Model
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
 
 from parlant_store import codec
 from parlant_store.admin.batches import batches
-from parlant_store.backends.rows import name_of, owner_of
+from parlant_store.backends.columns import name_of, owner_of
 from parlant_store.models import Document, Session, SessionItem
+from parlant_store.times import as_utc
 
 ROWS = 100
 """How many sessions or documents are read at once."""
@@ -43,7 +45,7 @@ def exported(
 def session_lines(keys: Sequence[int]) -> Iterator[str]:
     """Each session as a line, in several pieces where it is long."""
     for batch in batches(keys, ROWS):
-        found = Session.objects.filter(key__in=batch).order_by("key")
+        found = Session.objects.using(_primary(Session)).filter(key__in=batch).order_by("key")
         few: list[Session] = []
         for session in found:
             if sum(one.item_count for one in few) + session.item_count > ITEMS:
@@ -58,12 +60,13 @@ def session_lines(keys: Sequence[int]) -> Iterator[str]:
 
 def document_lines(keys: Sequence[int]) -> Iterator[str]:
     for batch in batches(keys, ROWS):
-        for document in Document.objects.filter(key__in=batch).order_by("key"):
+        found = Document.objects.using(_primary(Document)).filter(key__in=batch)
+        for document in found.order_by("key"):
             record = {
                 "collection": codec.unescape(document.collection),
                 "document": document.data,
-                "updated_at": document.updated_at.isoformat(),
-                "expires_at": document.expires_at and document.expires_at.isoformat(),
+                "updated_at": as_utc(document.updated_at).isoformat(),
+                "expires_at": document.expires_at and as_utc(document.expires_at).isoformat(),
             }
             yield json.dumps(record) + "\n"
 
@@ -72,7 +75,11 @@ def _few(sessions: list[Session]) -> Iterator[str]:
     """Sessions that have few items together, which are read at once."""
     texts: dict[int, list[str]] = {session.key: [] for session in sessions}
     if any(session.item_count for session in sessions):
-        items = SessionItem.objects.filter(session__in=texts).order_by("session", "position")
+        items = (
+            SessionItem.objects.using(_primary(SessionItem))
+            .filter(session__in=texts)
+            .order_by("session", "position")
+        )
         for key, text in items.values_list("session_id", "data"):
             texts[key].append(text)
     for session in sessions:
@@ -80,7 +87,11 @@ def _few(sessions: list[Session]) -> Iterator[str]:
 
 
 def _many(session: Session) -> Iterator[str]:
-    items = SessionItem.objects.filter(session=session.key).order_by("position")
+    items = (
+        SessionItem.objects.using(_primary(SessionItem))
+        .filter(session=session.key)
+        .order_by("position")
+    )
     yield _head(session)
     after, separator = -1, ""
     while page := list(items.filter(position__gt=after).values_list("position", "data")[:ITEMS]):
@@ -90,6 +101,7 @@ def _many(session: Session) -> Iterator[str]:
 
 
 _END = "]}\n"
+_primary = router.db_for_write
 
 
 def _head(session: Session) -> str:
@@ -101,9 +113,9 @@ def _head(session: Session) -> str:
         "user_id": owner_of(session.user_id, session.full_names),
         "metadata": session.metadata,
         "state": session.state,
-        "created_at": session.created_at.isoformat(),
-        "updated_at": session.updated_at.isoformat(),
-        "expires_at": session.expires_at and session.expires_at.isoformat(),
+        "created_at": as_utc(session.created_at).isoformat(),
+        "updated_at": as_utc(session.updated_at).isoformat(),
+        "expires_at": session.expires_at and as_utc(session.expires_at).isoformat(),
     }
     return json.dumps(record)[:-1] + ', "items": ['
 

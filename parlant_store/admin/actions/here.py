@@ -4,16 +4,18 @@ from contextlib import suppress
 from datetime import datetime
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import IntegrityError, router, transaction
+from django.db import IntegrityError, connections, router, transaction
 from django.utils import timezone
 
+from parlant_store import codec
 from parlant_store.admin.actions.chosen import Row, everything, look, writing
 from parlant_store.admin.actions.lives import is_live
 from parlant_store.admin.stores.asking import is_here
-from parlant_store.backends.arguments import SessionName
 from parlant_store.backends.base import BaseBackend
+from parlant_store.backends.columns import columns, name_of
 from parlant_store.backends.orm import OrmBackend
-from parlant_store.backends.rows import columns, name_of
+from parlant_store.backends.orm.references.deletion import delete
+from parlant_store.backends.validation import SessionName
 from parlant_store.handler import stores
 from parlant_store.models import Session
 from parlant_store.signals import send, session_deleted
@@ -51,7 +53,7 @@ def tell_deleted(rows: list[Row]) -> None:
 def branch(source: SessionName, new_id: str) -> Row:
     """Copy a session to an id that is free; return the copy.
 
-    Raises SessionNotFound, and Taken.
+    Raises SessionNotFound, Taken, and ProtectedRow.
     """
     using = router.db_for_write(Session)
     store = store_here() or OrmBackend("admin", using=using)
@@ -67,7 +69,7 @@ def branch(source: SessionName, new_id: str) -> Row:
 
 def is_taken(name: SessionName) -> bool:
     place, id_ = columns(name)
-    live = Session.objects.filter(is_live(timezone.now()))
+    live = Session.objects.using(router.db_for_write(Session)).filter(is_live(timezone.now()))
     return live.filter(namespace=place, session_id=id_).exists()
 
 
@@ -78,7 +80,10 @@ def name_of_row(row: Row) -> SessionName:
 def _take(place: str, name: str, using: str, now: datetime) -> None:
     """Begin a session that the copy replaces: nobody else can begin one until then."""
     sessions = Session.objects.using(using)
-    sessions.filter(namespace=place, session_id=name, expires_at__lte=now).only("key").delete()
+    expired = sessions.filter(namespace=place, session_id=name, expires_at__lte=now)
+    if keys := list(expired.values_list("key", flat=True)):
+        what = f"the session {codec.unescape(name)!r}, which has expired,"
+        delete(connections[using], Session, keys, what)
     try:
         with transaction.atomic(using=using):
             sessions.create(namespace=place, session_id=name)

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.db import router
 from django.db.models import QuerySet
 from django.forms import Form
 from django.http import HttpRequest
@@ -40,7 +41,9 @@ def ask_and_do(
     if is_confirmed:
         keys = heard_keys(request.POST["keys"])
     else:
-        keys = list(queryset.values_list("pk", flat=True)[: MOST + 1])
+        # A replica may not have what was written or deleted a moment ago.
+        written = queryset.using(router.db_for_write(queryset.model))
+        keys = list(written.values_list("pk", flat=True)[: MOST + 1])
     asked = Asked(admin, request, keys)
     if refusal := _too_many(asked) or action.refusal(asked):
         asked.tell(messages.ERROR, refusal)
@@ -57,8 +60,8 @@ def _too_many(asked: Asked) -> str | None:
     names = {"number": grouped(MOST), "names": asked.admin.opts.verbose_name_plural}
     return (
         _(
-            "More than %(number)s %(names)s were chosen. Narrow the list, or use manage.py expire, "
-            "which removes any number by a rule, or manage.py export."
+            "More than %(number)s %(names)s were chosen. Narrow the list, or use "
+            "manage.py store_expire, which removes any number by a rule, or manage.py store_export."
         )
         % names
     )

@@ -95,9 +95,9 @@ def collections() -> list[Collection]:
         return [Collection(*row) for row in cursor.fetchall()]
 
 
-def collection_names() -> list[str]:
+def collection_names(using: str | None = None) -> list[str]:
     """The names of the first STEPS collections, as their column keeps them."""
-    return first_values(Document, "collection", STEPS)
+    return first_values(Document, "collection", STEPS, using)
 
 
 class CollectionFilter(admin.SimpleListFilter):

@@ -10,10 +10,11 @@ from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from parlant_store.admin.documents.event_entries import MESSAGE, READ, Event, entries_of
-from parlant_store.admin.documents.links import EVENTS, SESSIONS
+from parlant_store.admin.documents.links import EVENTS
 from parlant_store.admin.transcripts.entries import Transcript
 from parlant_store.models import Document
-from parlant_store.sql.expressions import IndexedField
+from parlant_store.related_documents import sessions_prefix
+from parlant_store.sql.index_expressions import IndexedField
 
 PAGE = 100
 
@@ -70,9 +71,8 @@ def transcript_of(
 
 def events_collection(session: Document) -> str | None:
     """Where the events of ``session`` are, if it is a Parlant session."""
-    if session.document_id is None or not session.collection.endswith(SESSIONS):
-        return None
-    return f"{session.collection.removesuffix(SESSIONS)}{EVENTS}"
+    prefix = sessions_prefix(session.collection)
+    return None if session.document_id is None or prefix is None else prefix + EVENTS
 
 
 def _page(

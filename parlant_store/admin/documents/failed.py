@@ -1,13 +1,14 @@
 """Failed migrations: documents set aside when their collection was opened, and put back.
 
 They are ``{"document": the original, "reason": text, "collection": name}``, as
-parlant_store.adapters.parlant.opening leaves them.
+parlant_store.adapters.parlant.migration leaves them. The name of the collection in which they are
+says where they are from; one that says otherwise itself stays.
 """
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from django.db import router, transaction
+from django.db import connections, router, transaction
 from django.db.models import Q, QuerySet, TextField
 from django.db.models.functions import Cast
 from django.utils import timezone
@@ -16,9 +17,10 @@ from django.utils.translation import gettext as _
 from parlant_store import codec
 from parlant_store.admin.batches import batches
 from parlant_store.admin.documents.collections import collection_names
-from parlant_store.backends.arguments import check_collection, check_document
+from parlant_store.backends.columns import stored
 from parlant_store.backends.orm import OrmBackend
-from parlant_store.backends.rows import stored
+from parlant_store.backends.orm.references.deletion import delete_groups, lock_rows
+from parlant_store.backends.validation import check_collection, check_document
 from parlant_store.exceptions import DuplicateDocument, StoreError
 from parlant_store.models import Document
 from parlant_store.types import FAILED, JSONObject, Replacement, StoredDocument
@@ -34,6 +36,8 @@ class Original(NamedTuple):
 
     document: JSONObject
     collection: str
+    """What the document says; the name of the collection in which it is decides."""
+
     reason: str
 
 
@@ -67,8 +71,10 @@ def original_of(data: Any) -> Original | None:
 
 def failed_keys(documents: QuerySet[Any]) -> list[int]:
     """The keys of the failed migrations among ``documents``; MOST + 1 at most."""
-    names = [name for name in collection_names() if name.endswith(FAILED)]
-    failed = documents.filter(collection__in=names).order_by("collection", "document_id")
+    using = router.db_for_write(Document)
+    names = [name for name in collection_names(using) if name.endswith(FAILED)]
+    failed = documents.using(using).filter(collection__in=names)
+    failed = failed.order_by("collection", "document_id")
     return list(failed.values_list("key", flat=True)[: MOST + 1])
 
 
@@ -95,26 +101,32 @@ class _Putting:
     def put_back(self, keys: Sequence[int]) -> None:
         chosen = self._documents.filter(key__in=keys, collection__endswith=FAILED)
         texts = chosen.annotate(text=Cast("data", TextField())).order_by("key")
+        rows = list(texts.values_list("key", "text", "collection"))
         replacements = []
-        for failed in stored(list(texts.values_list("key", "text"))):
-            replacement = self._checked(failed)
+        for failed, row in zip(stored([row[:2] for row in rows]), rows, strict=True):
+            replacement = self._checked(failed, codec.unescape(row[2]))
             if replacement is not None:
                 replacements.append(replacement)
         self._replace(self._free(replacements))
 
-    def _checked(self, failed: StoredDocument) -> Replacement | None:
+    def _checked(self, failed: StoredDocument, name: str) -> Replacement | None:
+        """What goes back from the collection ``name``; None when it stays."""
         original = original_of(failed.document)
         if original is None:
             self._refuse(str(failed.key), _("it is no failed migration"))
             return None
-        document, collection, _reason = original
+        collection = name.removesuffix(FAILED)
+        named = _name(collection, original.document)
+        if original.collection != collection:
+            self._refuse(named, _("it says that it is from another collection"))
+            return None
         try:
             check_collection(collection)
-            check_document(document)
+            check_document(original.document)
         except StoreError as exc:
-            self._refuse(_name(collection, document), str(exc))
+            self._refuse(named, str(exc))
             return None
-        return Replacement(stored=failed, document=document, collection=collection)
+        return Replacement(stored=failed, document=original.document, collection=collection)
 
     def _free(self, replacements: list[Replacement]) -> list[Replacement]:
         """Those whose id nobody has, neither in their collection nor among themselves."""
@@ -140,8 +152,11 @@ class _Putting:
         if not condition:
             return set()
         there = self._documents.filter(condition)
-        # What has expired makes room, as it does for every insertion.
-        there.filter(expires_at__lte=timezone.now()).delete()
+        # What has expired makes room, as it does for every insertion, unless it is protected.
+        expired = there.filter(expires_at__lte=timezone.now()).values_list("key", flat=True)
+        connection = connections[self.alias]
+        keys = lock_rows(connection, Document, expired)
+        delete_groups(connection, Document, [[key] for key in keys])
         return set(there.values_list("collection", "document_id"))
 
     def _replace(self, replacements: list[Replacement]) -> None:

@@ -13,9 +13,10 @@ from parlant_store.admin.documents.owners import OWNERS, owned
 from parlant_store.admin.lists import StoreAdmin
 from parlant_store.admin.text import column_name, cut
 from parlant_store.models import Document, Session
+from parlant_store.related_documents import SESSIONS, prefix_of, session_prefixes
 
-SESSIONS, EVENTS = "sessions", "events"
-"""How the names of the collections end that Parlant keeps these in, under one prefix."""
+EVENTS = "events"
+"""How the names of the collections end that Parlant keeps these in, beside its sessions."""
 
 KEPT_IN = {"session_id": SESSIONS, "customer_id": "customers", "agent_id": "agents"}
 """How the names of the collections end that hold the sessions, customers and agents."""
@@ -99,7 +100,13 @@ def _kept(document: Document, owners: list[Owner]) -> dict[Owner, int]:
 
 
 def _candidates(document: Document, column: str, names: list[str]) -> list[str]:
-    """The collections that may hold the owner, those first that are named most alike."""
+    """The collections that may hold the owner, those first that are named most alike.
+
+    A session is in the one collection of sessions to which the document may belong.
+    """
+    if column == "session_id":
+        prefix = prefix_of(document.collection, session_prefixes(names))
+        return [] if prefix is None else [prefix + SESSIONS]
     fitting = [name for name in names if name.endswith(KEPT_IN[column])]
     fitting.sort(key=lambda name: _alike(name, document.collection), reverse=True)
     return fitting[:CANDIDATES]

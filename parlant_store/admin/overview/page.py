@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from parlant_store.admin.lists import StoreAdmin
 from parlant_store.admin.overview import sections
 from parlant_store.admin.overview.chart import Charts
+from parlant_store.admin.readiness import guarded
 from parlant_store.admin.search import COUNTED
 from parlant_store.admin.stores import actions as store_actions
 from parlant_store.admin.stores import documents as store_documents
@@ -68,7 +69,7 @@ class StorePages(StoreAdmin):
         pages = [
             path(
                 f"{name.replace('_', '/')}/",
-                self.admin_site.admin_view(partial(page, self)),
+                guarded(self, self.admin_site.admin_view(partial(page, self))),
                 name=f"parlant_store_session_{name}",
             )
             for name, page in PAGES.items()

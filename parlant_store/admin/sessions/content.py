@@ -7,9 +7,10 @@ from django.db import connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.functions import Left
 
-from parlant_store import search
+from parlant_store import text_search
+from parlant_store.backends.orm.search import require_index
 from parlant_store.models import SessionItem
-from parlant_store.sql.search import SQLITE_TABLE
+from parlant_store.sql.search_index import SQLITE_TABLE
 
 LOOKED_AT = 10_000
 """How many items that match are looked at."""
@@ -53,7 +54,7 @@ class Found(NamedTuple):
 
 def find(query: str) -> Found:
     """Sessions with an item that has all the terms of ``query``; with any of them, if none has."""
-    terms = search.terms(query)
+    terms = text_search.terms(query)
     hits = _hits(terms, joined=True) if terms else []
     if not hits and len(terms) > 1:
         hits = _hits(terms, joined=False)
@@ -71,17 +72,18 @@ def snippets(found: Found, sessions: Sequence[int]) -> dict[int, str]:
     if not keys:
         return {}
     texts = SessionItem.objects.filter(key__in=keys).values_list("session", Left("text", SNIPPED))
-    return {session: search.snippet(text or "", found.terms) for session, text in texts}
+    return {session: text_search.snippet(text or "", found.terms) for session, text in texts}
 
 
 def _hits(terms: list[list[str]], *, joined: bool) -> list[Hit]:
     """The newest hits, LOOKED_AT and one more at most; where they are too many, also others."""
     connection = connections[router.db_for_read(SessionItem)]
     if connection.vendor == "sqlite":
+        require_index(connection)
         phrases = [f'"{" ".join(words)}" *' for words in terms]
         query = (" AND " if joined else " OR ").join(phrases)
         return _fetch(connection, _SQLITE, (query, LOOKED_AT + 1))
-    query = search.tsquery(terms)
+    query = text_search.tsquery(terms)
     query = query.replace(") | (", ") & (") if joined else query
     with transaction.atomic(connection.alias):
         _fetch(connection, _BY_INDEX)

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 FORM = "selectools"
-"""The field of a state that parlant_store.adapters.selectools.contents writes."""
+"""The field of a state that parlant_store.adapters.selectools.serialization writes."""
 
 SOON = timedelta(days=1)
 

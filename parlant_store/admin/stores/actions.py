@@ -12,13 +12,16 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from parlant_store.admin.actions.words import counted
 from parlant_store.admin.stores.asking import ask, heard, on_store, show
 from parlant_store.admin.stores.noting import note
 from parlant_store.admin.stores.subjects import DOCUMENTS, SESSIONS, Chosen, Subject
 from parlant_store.admin.text import grouped
 from parlant_store.backends.base import BaseBackend
+from parlant_store.backends.reads import primary_reads
 from parlant_store.codec import printable
-from parlant_store.exceptions import InvalidLimit, StoreError
+from parlant_store.exceptions import InvalidLimit, ProtectedRow, StoreError
+from parlant_store.times import as_utc
 
 MOST = 100
 """To how many of them something is done at once."""
@@ -66,21 +69,21 @@ def _change(admin: Any, request: HttpRequest, store: BaseBackend, subject: Subje
     """Asks first; then does what was chosen to each, until the store fails."""
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
-    chosen = _chosen(request, subject)
     action = ACTIONS.get(request.POST.get("action", ""))
+    if action is not None and not _may_act(request, action, subject):
+        raise PermissionDenied
+    chosen = _chosen(request, subject)
     back = subject.list_url(admin, store, chosen)
     if action is None:
         messages.warning(request, _("No action was chosen."))
         return HttpResponseRedirect(back)
-    if not _may_act(request, action, subject):
-        raise PermissionDenied
+    if not chosen:
+        messages.warning(request, subject.nothing_chosen)
+        return HttpResponseRedirect(back)
     days = _days(request) if action.name == "extend" else None
-    if not chosen or days == 0:
-        too_many = _("The number of days must be from 1 to %(most)s.")
-        messages.warning(
-            request,
-            subject.nothing_chosen if not chosen else too_many % {"most": grouped(MOST_DAYS)},
-        )
+    if days == 0:
+        text = _("The number of days must be from 1 to %(most)s.")
+        messages.warning(request, text % {"most": grouped(MOST_DAYS)})
         return HttpResponseRedirect(back)
     if request.POST.get("confirmed") != "yes":
         return _confirm(admin, request, store, subject, action, chosen, days)
@@ -115,11 +118,7 @@ def _confirm(
     chosen: list[Chosen],
     days: int | None,
 ) -> HttpResponse:
-    question = subject.questions[action.name] % {
-        "count": len(chosen),
-        "number": grouped(len(chosen)),
-        "days": grouped(days or 0),
-    }
+    question = subject.questions[action.name]
     return show(
         admin,
         request,
@@ -127,7 +126,7 @@ def _confirm(
         title=action.title,
         store_alias=store.alias,
         place=subject.title % {"alias": store.alias},
-        question=question,
+        question=counted(question, len(chosen), days=grouped(days or 0)),
         names=[str(one) for one in chosen],
         fields={"action": action.name, "days": str(days or "")},
         field=subject.field,
@@ -149,7 +148,12 @@ def _do(
     done = 0
     for one in chosen:
         try:
-            is_done = ask(store, partial(_act, store, subject, action, one, timedelta(days=days)))
+            with primary_reads():
+                act = partial(_act, store, subject, action, one, timedelta(days=days))
+                is_done = ask(store, act)
+        except ProtectedRow as exc:
+            messages.error(request, printable(str(exc)))
+            continue
         except StoreError as exc:
             names = {"name": one, "error": printable(str(exc))}
             messages.error(request, _("Stopped at %(name)s: %(error)s") % names)
@@ -160,10 +164,9 @@ def _do(
             note(request, subject.model, store, str(one), flag, action.done.format(days=days))
     left = len(chosen) - done
     if done:
-        number = {"count": done, "number": grouped(done), "action": action.title}
-        messages.success(request, subject.done % number)
+        messages.success(request, counted(subject.done, done, action=action.title))
     if left:
-        messages.warning(request, subject.left % {"count": left, "number": grouped(left)})
+        messages.warning(request, counted(subject.left, left))
 
 
 def _act(
@@ -178,16 +181,11 @@ def _act(
         case "extend":
             end = subject.end_of(store, one)
             return end is not None and subject.set_end(store, one, _later(end, days))
-    return subject.set_end(store, one, _aware(store.clock()))
+    return subject.set_end(store, one, as_utc(store.clock()))
 
 
 def _later(time: datetime, days: timedelta) -> datetime:
     try:
-        return _aware(time) + days
+        return as_utc(time) + days
     except OverflowError:
         raise InvalidLimit(_("there is no day so late")) from None
-
-
-def _aware(time: datetime) -> datetime:
-    """``time`` as stores take it; without USE_TZ Django's times say no zone."""
-    return time if time.tzinfo else time.astimezone()

@@ -14,15 +14,15 @@ from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from parlant_store import codec
 from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.orm import OrmBackend
-from parlant_store.exceptions import InvalidInput, StoreError, StoreUnavailable
+from parlant_store.exceptions import InvalidInput, OutcomeUnknown, StoreError, StoreUnavailable
 from parlant_store.handler import stores
 from parlant_store.models import Session
+from parlant_store.times import without_zone
 
 T = TypeVar("T")
 
@@ -43,19 +43,20 @@ def ask(store: BaseBackend, call: Callable[[], T]) -> T:
 def answer(future: Future[T], patience: float) -> T:
     """What comes within so many seconds.
 
-    Raises StoreUnavailable when nothing does. What was to be written may then be written later.
+    Raises StoreUnavailable when nothing does, and OutcomeUnknown when the call has begun: what
+    was to be written may be written later.
     """
     try:
         return future.result(max(0.0, patience))
     except TimeoutError:
-        future.cancel()
-        raise StoreUnavailable(_("no answer in time")) from None
+        error = StoreUnavailable if future.cancel() else OutcomeUnknown
+        raise error(_("no answer in time")) from None
 
 
 def is_here(store: BaseBackend) -> bool:
     """Whether the store's sessions are those that this admin lists."""
-    here = router.db_for_read(Session)
-    return isinstance(store, OrmBackend) and (store.using or here) == here
+    here = router.db_for_read(Session), router.db_for_write(Session)
+    return isinstance(store, OrmBackend) and (store.using is None or store.using in here)
 
 
 def link(admin: Any, name: str, **query: Any) -> str:
@@ -109,9 +110,7 @@ def _failed(admin: Any, request: HttpRequest, alias: str, exc: Exception) -> Htt
 
 def here(time: datetime | None) -> datetime | None:
     """``time`` as Django's own times are: without a zone when USE_TZ is off."""
-    if time is None or settings.USE_TZ or timezone.is_naive(time):
-        return time
-    return timezone.make_naive(time)
+    return time if time is None or settings.USE_TZ else without_zone(time)
 
 
 def said(names: object) -> str:

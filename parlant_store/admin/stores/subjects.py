@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Any, ClassVar, NamedTuple
 
 from django.db.models import Model
-from django.utils.translation import gettext_lazy, ngettext_lazy
+from django.utils.translation import gettext_lazy
 
+from parlant_store.admin.actions.words import numbered
 from parlant_store.admin.stores.asking import link, said
 from parlant_store.admin.text import cut
 from parlant_store.backends.base import BaseBackend
@@ -40,7 +41,7 @@ class Subject(ABC):
     title: Any
     nothing_chosen: Any
     questions: ClassVar[dict[str, Any]]
-    """What is asked before each action, for %(count)s of them."""
+    """What is asked before each action."""
 
     done: Any
     left: Any
@@ -68,39 +69,33 @@ class Sessions(Subject):
     title = gettext_lazy("Sessions of the store %(alias)s")
     nothing_chosen = gettext_lazy("No session was chosen.")
     questions: ClassVar = {
-        "expire": ngettext_lazy(
+        "expire": numbered(
             "%(number)s session will expire now: nobody reads it from then on, and the next "
             "sweep removes it.",
             "%(number)s sessions will expire now: nobody reads them from then on, and the "
             "next sweep removes them.",
-            "count",
         ),
-        "extend": ngettext_lazy(
+        "extend": numbered(
             "%(number)s session will expire later than now said, by this many days: %(days)s.",
             "%(number)s sessions will expire later than now said, by this many days: %(days)s.",
-            "count",
         ),
-        "keep": ngettext_lazy(
+        "keep": numbered(
             "%(number)s session will be kept for ever.",
             "%(number)s sessions will be kept for ever.",
-            "count",
         ),
-        "delete": ngettext_lazy(
+        "delete": numbered(
             "%(number)s session will be deleted with all its items. It cannot be brought back.",
             "%(number)s sessions will be deleted with all their items. They cannot be brought "
             "back.",
-            "count",
         ),
     }
-    done = ngettext_lazy(
+    done = numbered(
         "%(action)s: done for %(number)s session.",
         "%(action)s: done for %(number)s sessions.",
-        "count",
     )
-    left = ngettext_lazy(
+    left = numbered(
         "%(number)s session was left as it was.",
         "%(number)s sessions were left as they were.",
-        "count",
     )
 
     def list_url(self, admin: Any, store: BaseBackend, chosen: list[Chosen]) -> str:
@@ -123,44 +118,38 @@ class Documents(Subject):
     title = gettext_lazy("Documents of the store %(alias)s")
     nothing_chosen = gettext_lazy("No document was chosen.")
     questions: ClassVar = {
-        "expire": ngettext_lazy(
+        "expire": numbered(
             "%(number)s document will expire now: nobody reads it from then on, and the next "
             "sweep removes it. A Parlant session takes its documents along.",
             "%(number)s documents will expire now: nobody reads them from then on, and the "
             "next sweep removes them. A Parlant session takes its documents along.",
-            "count",
         ),
-        "extend": ngettext_lazy(
+        "extend": numbered(
             "%(number)s document will expire later than now said, by this many days: %(days)s. "
             "A Parlant session takes its documents along.",
             "%(number)s documents will expire later than now said, by this many days: %(days)s. "
             "A Parlant session takes its documents along.",
-            "count",
         ),
-        "keep": ngettext_lazy(
+        "keep": numbered(
             "%(number)s document will be kept for ever. A Parlant session takes its documents "
             "along.",
             "%(number)s documents will be kept for ever. A Parlant session takes its documents "
             "along.",
-            "count",
         ),
-        "delete": ngettext_lazy(
+        "delete": numbered(
             "%(number)s document will be deleted. It cannot be brought back. What belongs to a "
             "Parlant session stays: to take that along, let the session expire now.",
             "%(number)s documents will be deleted. They cannot be brought back. What belongs to "
             "a Parlant session stays: to take that along, let the session expire now.",
-            "count",
         ),
     }
-    done = ngettext_lazy(
+    done = numbered(
         "%(action)s: done for %(number)s document.",
         "%(action)s: done for %(number)s documents.",
-        "count",
     )
-    left = ngettext_lazy(
+    left = numbered(
         "%(number)s document was left as it was.",
         "%(number)s documents were left as they were.",
-        "count",
     )
 
     def list_url(self, admin: Any, store: BaseBackend, chosen: list[Chosen]) -> str:

@@ -16,6 +16,7 @@ from parlant_store.admin.stores.asking import PATIENCE, ask, link, on_store, sho
 from parlant_store.admin.stores.noting import note
 from parlant_store.admin.text import grouped
 from parlant_store.backends.base import BaseBackend
+from parlant_store.codec import printable
 from parlant_store.models import Session
 from parlant_store.types import ExpireResult
 
@@ -25,6 +26,9 @@ counted before."""
 
 BATCHES = 10
 """How many batches go at once."""
+
+NAMED = 10
+"""How many of those that stay are named."""
 
 
 def may_sweep(request: HttpRequest, store: BaseBackend) -> bool:
@@ -54,13 +58,18 @@ def sweep(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpResponse:
             is_deletion=True,
             back_url=back,
         )
-    sessions, documents, has_more = _sweep(store)
+    removed, has_more = _sweep(store)
+    sessions = sum(batch.sessions for batch in removed)
+    documents = sum(batch.documents for batch in removed)
     number = {"sessions": grouped(sessions), "documents": grouped(documents)}
     noted = f"Removed as expired: {sessions:,} sessions, {documents:,} documents."
     note(request, Session, store, store.alias, DELETION, noted)
     messages.success(
         request, _("Removed as expired: sessions %(sessions)s, documents %(documents)s.") % number
     )
+    protected = [one for batch in removed for one in batch.protected]
+    for one in protected[:NAMED]:
+        messages.warning(request, printable(_("Not removed: %(one)s.") % {"one": one}))
     if has_more:
         messages.warning(request, _("There is more. Do this again."))
     return HttpResponseRedirect(back)
@@ -85,8 +94,8 @@ def _swept_question(number: int) -> str:
     return text % {"number": grouped(number)}
 
 
-def _sweep(store: BaseBackend) -> tuple[int, int, bool]:
-    """How many sessions and documents were removed, and whether there is more."""
+def _sweep(store: BaseBackend) -> tuple[list[ExpireResult], bool]:
+    """What each batch removed, and whether there is more."""
     removed: list[ExpireResult] = []
     batches, until = store.expire_batches(batch_size=BATCH), monotonic() + PATIENCE
     has_more = True
@@ -96,5 +105,4 @@ def _sweep(store: BaseBackend) -> tuple[int, int, bool]:
             has_more = False
         else:
             removed.append(batch)
-    sessions = sum(batch.sessions for batch in removed)
-    return sessions, sum(batch.documents for batch in removed), has_more
+    return removed, has_more

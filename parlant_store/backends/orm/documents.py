@@ -1,28 +1,37 @@
 """Documents in their table."""
 
 from abc import ABC, abstractmethod
-from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store import codec
-from parlant_store.backends.arguments import MAX_LIMIT
+from parlant_store.backends.columns import promoted
 from parlant_store.backends.documents import duplicate
-from parlant_store.backends.orm.connection import Row, fetch
+from parlant_store.backends.operations import (
+    DeleteOne,
+    Find,
+    FindOne,
+    GetDocument,
+    InsertNumbered,
+    InsertOne,
+    SetDocumentExpiry,
+    UpdateOne,
+)
 from parlant_store.backends.orm.filters import Renderer, Sql
 from parlant_store.backends.orm.sessions import LIVE, Time, aware
-from parlant_store.backends.rows import promoted
+from parlant_store.backends.orm.statements import Row, fetch
+from parlant_store.backends.validation import MAX_LIMIT
 from parlant_store.query import Filter
-from parlant_store.types import (
-    PROMOTED,
-    Direction,
-    DocumentCursor,
-    DocumentInfo,
-    JSONObject,
-    UpdateResult,
+from parlant_store.types import PROMOTED, DocumentInfo, JSONObject, UpdateResult
+
+NAMES = (
+    "WITH RECURSIVE names (name) AS (SELECT min(collection) FROM parlant_store_document"
+    " UNION ALL SELECT (SELECT min(collection) FROM parlant_store_document"
+    " WHERE collection > name) FROM names WHERE name IS NOT NULL)"
 )
+"""The collections, and null, by one step into the index for each, however much it holds."""
 
 _COLUMNS = ", ".join(PROMOTED)
 _REPLACE = ", ".join(
@@ -38,29 +47,23 @@ class Documents(ABC):
     """How a parameter becomes the column ``data``."""
 
     limit_one = "LIMIT 1"
+    lock = ""
+    """What locks the rows that a statement selects; SQLite has one lock for all."""
 
-    def insert_one(
-        self, connection: BaseDatabaseWrapper, collection: str, document: JSONObject, time: Time
-    ) -> None:
+    def insert_one(self, connection: BaseDatabaseWrapper, insertion: InsertOne, time: Time) -> None:
+        collection, document, _ = insertion
         sql = f"{self._insert(f'VALUES ({self._values})')} RETURNING key"
         try:
-            rows = fetch(connection, sql, self._inserted(collection, document, time))
+            rows = self._fetch_once(connection, sql, self._inserted(collection, document, time))
         except IntegrityError as exc:
             raise duplicate(collection, document, str(exc)) from exc
         if not rows:
             raise duplicate(collection, document)
 
     def find(
-        self,
-        connection: BaseDatabaseWrapper,
-        collection: str,
-        filter_: Filter,
-        limit: int | None,
-        cursor: DocumentCursor | None,
-        direction: Direction,
-        count_to: int | None,
-        time: Time,
+        self, connection: BaseDatabaseWrapper, search: Find, time: Time
     ) -> tuple[list[JSONObject], int | None]:
+        collection, filter_, limit, cursor, direction, count_to = search
         where, params = self._where(collection, filter_, time)
         if cursor is not None:
             after, after_params = self.renderer.after(cursor, direction)
@@ -88,26 +91,18 @@ class Documents(ABC):
         return codec.decode_documents(texts), rows[0][0]
 
     def find_one(
-        self,
-        connection: BaseDatabaseWrapper,
-        collection: str,
-        filter_: Filter,
-        sort: tuple[tuple[str, Direction], ...],
-        time: Time,
+        self, connection: BaseDatabaseWrapper, search: FindOne, time: Time
     ) -> JSONObject | None:
-        first, params = self._first("data", collection, filter_, sort, time)
+        first, params = self._first("data", search, time)
         rows = self._fetch(connection, first, params)
         return codec.decode_document(rows[0][0]) if rows else None
 
     def get_document(
-        self, connection: BaseDatabaseWrapper, collection: str, document_id: str, time: Time
+        self, connection: BaseDatabaseWrapper, read: GetDocument, time: Time
     ) -> DocumentInfo | None:
-        sql = (
-            "SELECT data, updated_at, expires_at FROM parlant_store_document"
-            f" WHERE collection = %s AND id = %s AND {LIVE}"
-        )
-        given = (codec.to_column(collection), codec.to_column(document_id), time.now)
-        rows = fetch(connection, sql, given)
+        where, params = self._by_id(read.collection, read.document_id, time)
+        sql = f"SELECT data, updated_at, expires_at FROM parlant_store_document WHERE {where}"
+        rows = fetch(connection, sql, params)
         if not rows:
             return None
         ((text, *times),) = rows
@@ -118,53 +113,36 @@ class Documents(ABC):
 
     @abstractmethod
     def set_document_expiry(
-        self,
-        connection: BaseDatabaseWrapper,
-        collection: str,
-        document_id: str,
-        expires_at: datetime | None,
-        time: Time,
+        self, connection: BaseDatabaseWrapper, change: SetDocumentExpiry, time: Time
     ) -> int:
         """Return how many documents end then."""
 
     @abstractmethod
     def insert_numbered(
-        self,
-        connection: BaseDatabaseWrapper,
-        collection: str,
-        document: JSONObject,
-        number: str,
-        within: str,
-        time: Time,
+        self, connection: BaseDatabaseWrapper, insertion: InsertNumbered, time: Time
     ) -> JSONObject: ...
 
     @abstractmethod
     def update_one(
-        self,
-        connection: BaseDatabaseWrapper,
-        collection: str,
-        filter_: Filter,
-        params: JSONObject,
-        upsert: bool,
-        time: Time,
+        self, connection: BaseDatabaseWrapper, update: UpdateOne, time: Time
     ) -> UpdateResult: ...
 
     @abstractmethod
     def delete_one(
-        self, connection: BaseDatabaseWrapper, collection: str, filter_: Filter, time: Time
+        self, connection: BaseDatabaseWrapper, deletion: DeleteOne, time: Time
     ) -> JSONObject | None: ...
+
+    def lock_one(self, connection: BaseDatabaseWrapper, search: FindOne, time: Time) -> list[Row]:
+        """The key and text of the first document that matches, locked for this transaction."""
+        sql, params = self._first("key, data", search, time)
+        return self._fetch(connection, f"{sql} {self.lock}", params)
 
     @abstractmethod
     def drop_collection(self, connection: BaseDatabaseWrapper, collection: str) -> int: ...
 
     def list_collections(self, connection: BaseDatabaseWrapper, time: Time) -> list[str]:
-        # One step into the index for each collection, however many documents it holds.
         sql = (
-            "WITH RECURSIVE names (name) AS ("
-            "SELECT min(collection) FROM parlant_store_document"
-            " UNION ALL SELECT (SELECT min(collection) FROM parlant_store_document"
-            " WHERE collection > name) FROM names WHERE name IS NOT NULL)"
-            " SELECT name FROM names WHERE EXISTS ("
+            f"{NAMES} SELECT name FROM names WHERE EXISTS ("
             f"SELECT 1 FROM parlant_store_document WHERE collection = name AND {LIVE})"
             " ORDER BY name"
         )
@@ -206,18 +184,25 @@ class Documents(ABC):
             time.now,
         ]
 
-    def _first(
-        self,
-        column: str,
-        collection: str,
-        filter_: Filter,
-        sort: tuple[tuple[str, Direction], ...],
-        time: Time,
-    ) -> Sql:
+    def _by_id(self, collection: str, document_id: str, time: Time) -> Sql:
+        return f"collection = %s AND id = %s AND {LIVE}", [
+            codec.to_column(collection),
+            codec.to_column(document_id),
+            time.now,
+        ]
+
+    def _first(self, column: str, search: FindOne, time: Time) -> Sql:
+        collection, filter_, sort = search
         where, params = self._where(collection, filter_, time)
         order, order_params = self.renderer.order_by(filter_, sort)
         sql = f"SELECT {column} FROM parlant_store_document WHERE {where} ORDER BY {order}"
         return f"{sql} {self.limit_one}", params + order_params
+
+    def _fetch_once(
+        self, connection: BaseDatabaseWrapper, sql: str, params: list[Any]
+    ) -> list[Row]:
+        """Run a write's own statement, which gives a row unless it refuses."""
+        return fetch(connection, sql, params)
 
     def _fetch(self, connection: BaseDatabaseWrapper, sql: str, params: list[Any]) -> list[Row]:
         return fetch(connection, sql, params, prepare=None)

@@ -6,7 +6,7 @@ from typing import Any
 
 from parlant_store import codec
 from parlant_store.query import AllOf, AnyOf, Compare, Filter, In
-from parlant_store.sql.expressions import TEXT_FIELDS, indexed_text
+from parlant_store.sql.index_expressions import TEXT_FIELDS, indexed_text
 from parlant_store.types import PROMOTED, Direction, DocumentCursor
 
 Sql = tuple[str, list[Any]]
@@ -76,8 +76,8 @@ class Renderer(ABC):
         # confirms them.
         prefixes = [codec.escape(text)[: self.prefix] for text in texts]
         indexed = indexed_text(self.vendor, self.column, field)
-        found, prefix_params = self.one_of(indexed, prefixes)
-        return f"({indexed} IS NOT NULL AND {found} AND {sql})", prefix_params + params
+        begins, prefix_params = self.one_of(indexed, prefixes)
+        return f"({indexed} IS NOT NULL AND {begins} AND {sql})", prefix_params + params
 
     prefix: int | None = None
     """How many characters of a text an index keeps; None: all of them."""

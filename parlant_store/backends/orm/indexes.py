@@ -7,16 +7,16 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store import codec
 from parlant_store.backends.indexes import Fields, not_unique, wanted
-from parlant_store.sql.expressions import NUMBER_FIELDS, indexed_number, indexed_text
+from parlant_store.backends.operations import EnsureIndex
+from parlant_store.sql.index_expressions import NUMBER_FIELDS, indexed_number, indexed_text
 from parlant_store.types import PROMOTED
 
 
 class Indexes(ABC):
     """What the contract asks of indexes, on a connection of one kind of database."""
 
-    def ensure_index(
-        self, connection: BaseDatabaseWrapper, collection: str, fields: Fields, unique: bool
-    ) -> bool:
+    def ensure_index(self, connection: BaseDatabaseWrapper, wish: EnsureIndex) -> bool:
+        collection, fields, unique, _ = wish
         index = wanted(collection, fields, unique)
         if index is None:
             return False
@@ -25,7 +25,7 @@ class Indexes(ABC):
         else:
             sql = self._create(index.name, index.fields)
         try:
-            return self._ensure(connection, index.name, sql)
+            return self.ensure(connection, index.name, sql)
         except IntegrityError as exc:
             raise not_unique(collection, fields) from exc
 
@@ -43,16 +43,21 @@ class Indexes(ABC):
     def unique_expressions(self, field: str) -> list[str]:
         """What is equal where the values of ``field`` are; null where it is null or missing."""
 
-    def _ensure(self, connection: BaseDatabaseWrapper, name: str, sql: str) -> bool:
+    def ensure(self, connection: BaseDatabaseWrapper, name: str, sql: str) -> bool:
+        """Make the index of this name unless there is one; True if it was made."""
         if self.exists(connection, name):
             return False
         with transaction.atomic(using=connection.alias):
             self.wait_for_others(connection)
             if self.exists(connection, name):
                 return False
-            with connection.cursor() as cursor:
-                cursor.execute(sql)
+            self.make(connection, sql)
         return True
+
+    def make(self, connection: BaseDatabaseWrapper, sql: str) -> None:
+        """Make an index."""
+        with connection.cursor() as cursor:
+            cursor.execute(sql)
 
     def _create(self, name: str, fields: Fields) -> str:
         # For all collections: one that asks for what another has asked for shares its index.

@@ -13,6 +13,16 @@ class RetentionRules(ABC):
     """One step of a pass; each returns where the next begins, None: the pass is over."""
 
     @abstractmethod
+    def find(
+        self, connection: BaseDatabaseWrapper, sweep: Sweep, after: Place
+    ) -> tuple[list[int], Place]:
+        """Return the keys of what the step finds."""
+
+    @abstractmethod
+    def related(self, connection: BaseDatabaseWrapper, keys: list[int]) -> list[tuple[int, int]]:
+        """Return the documents of the Parlant sessions among ``keys``: session and document."""
+
+    @abstractmethod
     def retire(
         self, connection: BaseDatabaseWrapper, sweep: Sweep, after: Place
     ) -> tuple[Expired, Place]:

@@ -13,19 +13,27 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
 from parlant_store import codec
-from parlant_store.backends.arguments import SessionName
-from parlant_store.backends.expiry import Expired
-from parlant_store.backends.orm.connection import Row, fetch
-from parlant_store.backends.orm.filters import Renderer, Sql
-from parlant_store.backends.rows import (
+from parlant_store.backends.columns import (
     Columns,
     columns,
     decode_all,
     name_of,
     owner_of,
 )
-from parlant_store.backends.sessions import Addition, Latest, Narrowed
-from parlant_store.items import Batch
+from parlant_store.backends.expiry import Expired
+from parlant_store.backends.operations import (
+    AddItems,
+    GetItems,
+    ListSessions,
+    ListSummaries,
+    SessionFilters,
+    SetExpiry,
+    SetMetadata,
+)
+from parlant_store.backends.orm.filters import Renderer, Sql
+from parlant_store.backends.orm.statements import Row, fetch
+from parlant_store.backends.validation import SessionName
+from parlant_store.times import as_utc, without_zone
 from parlant_store.types import JSONObject, SessionInfo, SessionSummary
 
 logger = logging.getLogger("parlant_store")
@@ -35,7 +43,7 @@ KEY = f"(SELECT key FROM parlant_store_session WHERE namespace = %s AND session_
 _ITEMS = f"SELECT data FROM parlant_store_session_item WHERE session_key = {KEY} ORDER BY position"
 # A limit that the planner cannot see costs it nothing to ignore: PostgreSQL then keeps one
 # plan for all limits, where it would plan anew at each call.
-_LATEST = f"{_ITEMS} DESC LIMIT (SELECT CAST(%s AS bigint))"
+LATEST = f"{_ITEMS} DESC LIMIT (SELECT CAST(%s AS bigint))"
 _INFO = (
     "SELECT namespace, session_id, full_names, user_id, item_count, tokens, metadata,"
     f" created_at, updated_at, expires_at FROM parlant_store_session WHERE {LIVE}"
@@ -57,6 +65,9 @@ def time_for(connection: BaseDatabaseWrapper, now: datetime, expires_at: datetim
 
 def adapted(connection: BaseDatabaseWrapper, time: datetime | None) -> Any:
     """``time`` as a parameter of a statement on ``connection``."""
+    if time is not None and connection.timezone is None:
+        # SQLite keeps no zone; PostgreSQL would take that of the session for granted.
+        time = without_zone(time) if connection.vendor == "sqlite" else as_utc(time)
     return time and connection.ops.adapt_datetimefield_value(time)
 
 
@@ -70,14 +81,15 @@ class Sessions(ABC):
         """Have what ``sql`` needs on the connection."""
 
     def get_items(
-        self, connection: BaseDatabaseWrapper, name: SessionName, time: Time, limit: int | None
+        self, connection: BaseDatabaseWrapper, read: GetItems, time: Time
     ) -> list[JSONObject]:
+        name, limit = read
         key = (*columns(name), time.now)
         if limit is None:
             return _decode(fetch(connection, _ITEMS, key), name)
         window = limit
         while True:
-            rows = fetch(connection, _LATEST, (*key, window))
+            rows = fetch(connection, LATEST, (*key, window))
             rows.reverse()
             items = _decode(rows, name)
             # Damaged rows do not count: look further back for as many as were asked for.
@@ -93,32 +105,22 @@ class Sessions(ABC):
         return _info(connection, rows[0]) if rows else None
 
     def list_sessions(
-        self,
-        connection: BaseDatabaseWrapper,
-        time: Time,
-        narrowed: Narrowed,
-        limit: int,
-        after: SessionName | None,
+        self, connection: BaseDatabaseWrapper, listing: ListSessions, time: Time
     ) -> list[SessionInfo]:
-        where, params = self._narrowed(connection, narrowed)
-        if after is not None:
+        where, params = self._where(connection, listing.filters)
+        if listing.after is not None:
             where += " AND (namespace, session_id) > (%s, %s)"
-            params += columns(after)
+            params += columns(listing.after)
         sql = f"{_INFO} AND {where} ORDER BY namespace, session_id LIMIT %s"
-        rows = fetch(connection, sql, (time.now, *params, limit), prepare=None)
+        rows = fetch(connection, sql, (time.now, *params, listing.limit), prepare=None)
         return [_info(connection, row) for row in rows]
 
     def list_summaries(
-        self,
-        connection: BaseDatabaseWrapper,
-        time: Time,
-        narrowed: Narrowed,
-        limit: int,
-        after: int,
+        self, connection: BaseDatabaseWrapper, listing: ListSummaries, time: Time
     ) -> Iterator[SessionSummary]:
-        where, params = self._narrowed(connection, narrowed)
+        where, filter_params = self._where(connection, listing.filters)
         created, updated = (self.seconds(connection, name) for name in ("created_at", "updated_at"))
-        least = f"key, namespace, session_id, item_count, {created}, {updated}"
+        summary = f"key, namespace, session_id, item_count, {created}, {updated}"
         # In the order of the rows, which lie side by side. A plus sign keeps SQLite from it
         # where an index finds those that are wanted.
         key = "key" if where == "TRUE" else "+key"
@@ -126,11 +128,11 @@ class Sessions(ABC):
             f"FROM parlant_store_session WHERE {LIVE} AND {where} AND {key} > %s"
             f" ORDER BY {key} LIMIT %s"
         )
-        given = (time.now, *params, after, limit)
-        rows = fetch(connection, f"SELECT {least} {table}", given, prepare=None, binary=True)
-        if all(codec.is_plain("".join(map(itemgetter(name), rows))) for name in (1, 2)):
+        params = (time.now, *filter_params, listing.after, listing.limit)
+        rows = fetch(connection, f"SELECT {summary} {table}", params, prepare=None, binary=True)
+        if all(codec.is_plain("".join(map(itemgetter(place), rows))) for place in (1, 2)):
             return map(partial(tuple.__new__, SessionSummary), rows)
-        rows = fetch(connection, f"SELECT {least}, full_names {table}", given, prepare=None)
+        rows = fetch(connection, f"SELECT {summary}, full_names {table}", params, prepare=None)
         return (
             SessionSummary(key, *name_of(namespace, session_id, full), *counted)
             for key, namespace, session_id, *counted, full in rows
@@ -140,38 +142,27 @@ class Sessions(ABC):
     def seconds(self, connection: BaseDatabaseWrapper, column: str) -> str:
         """What the time in ``column`` is in seconds since 1970."""
 
-    def _narrowed(self, connection: BaseDatabaseWrapper, narrowed: Narrowed) -> Sql:
+    def _where(self, connection: BaseDatabaseWrapper, filters: SessionFilters) -> Sql:
         """The condition of a listing."""
         sql = "TRUE"
         params: list[Any] = []
-        for column, value in (("namespace", narrowed.namespace), ("user_id", narrowed.user_id)):
+        for column, value in (("namespace", filters.namespace), ("user_id", filters.user_id)):
             if value is not None:
                 sql += f" AND {column} = %s"
                 params.append(codec.to_column(value))
-        if narrowed.prefix:
-            first = codec.escape(narrowed.prefix)
+        if filters.prefix:
+            prefix = codec.escape(filters.prefix)
             sql += " AND session_id >= %s AND substr(session_id, 1, %s) = %s"
-            params += [first, len(first), first]
-        if narrowed.updated_since is not None:
+            params += [prefix, len(prefix), prefix]
+        if filters.updated_since is not None:
             sql += " AND updated_at >= %s"
-            params.append(adapted(connection, narrowed.updated_since))
-        if narrowed.metadata is not None:
-            condition, operands = self.metadata.where(narrowed.metadata)
+            params.append(adapted(connection, filters.updated_since))
+        if filters.metadata is not None:
+            condition, operands = self.metadata.where(filters.metadata)
             sql += f" AND {condition}"
             params += operands
         self.prepare(connection, sql)
         return sql, params
-
-    def set_expiry(
-        self,
-        connection: BaseDatabaseWrapper,
-        name: SessionName,
-        expires_at: datetime | None,
-        time: Time,
-    ) -> bool:
-        end = adapted(connection, expires_at)
-        sql = f"UPDATE parlant_store_session SET expires_at = %s WHERE key = {KEY} RETURNING key"
-        return bool(fetch(connection, sql, (end, *columns(name), time.now)))
 
     def pop_item(
         self, connection: BaseDatabaseWrapper, name: SessionName, time: Time
@@ -186,26 +177,17 @@ class Sessions(ABC):
         return None
 
     @abstractmethod
-    def add_items(
-        self,
-        connection: BaseDatabaseWrapper,
-        name: SessionName,
-        batch: Batch,
-        user_id: str | None,
-        time: Time,
-        *,
-        replace: bool,
-    ) -> int:
+    def add_items(self, connection: BaseDatabaseWrapper, addition: AddItems, time: Time) -> int:
         """Return how many items the session has then."""
 
     def add_all(
-        self, connection: BaseDatabaseWrapper, additions: Sequence[Addition], time: Time
+        self, connection: BaseDatabaseWrapper, additions: Sequence[AddItems], time: Time
     ) -> list[int] | None:
         """Make ``additions`` in one statement; None when none is made."""
         return None
 
     def get_all(
-        self, connection: BaseDatabaseWrapper, reads: Sequence[Latest], time: Time
+        self, connection: BaseDatabaseWrapper, reads: Sequence[GetItems], time: Time
     ) -> list[list[JSONObject]] | None:
         """Return what each of ``reads`` asks for by one statement; None when it cannot."""
         return None
@@ -225,13 +207,13 @@ class Sessions(ABC):
         """Return how many items it had; None when it was not alive."""
 
     @abstractmethod
+    def set_expiry(
+        self, connection: BaseDatabaseWrapper, change: SetExpiry, time: Time
+    ) -> bool: ...
+
+    @abstractmethod
     def set_metadata(
-        self,
-        connection: BaseDatabaseWrapper,
-        name: SessionName,
-        metadata: str,
-        time: Time,
-        merge: bool,
+        self, connection: BaseDatabaseWrapper, change: SetMetadata, time: Time
     ) -> JSONObject: ...
 
     @abstractmethod
@@ -261,7 +243,11 @@ def _info(connection: BaseDatabaseWrapper, row: Row) -> SessionInfo:
 
 def aware(connection: BaseDatabaseWrapper, time: Any) -> Any:
     """``time`` as Django gives the times of this connection."""
-    if time is None or connection.timezone is None or time.tzinfo is not None:
+    if time is None:
+        return None
+    if connection.timezone is None:
+        return without_zone(time)
+    if time.tzinfo is not None:
         return time
     if connection.timezone is UTC:
         return time.replace(tzinfo=UTC)

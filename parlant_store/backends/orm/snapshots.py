@@ -4,12 +4,11 @@ from abc import ABC, abstractmethod
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store.backends.arguments import SessionName
-from parlant_store.backends.orm.connection import fetch
+from parlant_store.backends.columns import columns, decode_all, decode_state
+from parlant_store.backends.operations import Branch, SaveSnapshot
 from parlant_store.backends.orm.sessions import LIVE, Time
-from parlant_store.backends.rows import columns, decode_all, decode_state
-from parlant_store.backends.sessions import Splice
-from parlant_store.items import Batch
+from parlant_store.backends.orm.statements import fetch
+from parlant_store.backends.validation import SessionName
 from parlant_store.types import Revision, Snapshot
 
 # The session's own row comes first, then its items.
@@ -45,17 +44,8 @@ class Snapshots(ABC):
 
     @abstractmethod
     def save(
-        self,
-        connection: BaseDatabaseWrapper,
-        name: SessionName,
-        batch: Batch,
-        state: str,
-        user_id: str | None,
-        time: Time,
-        splice: Splice | None,
+        self, connection: BaseDatabaseWrapper, snapshot: SaveSnapshot, time: Time
     ) -> Revision | None: ...
 
     @abstractmethod
-    def branch(
-        self, connection: BaseDatabaseWrapper, source: SessionName, target: SessionName, time: Time
-    ) -> int | None: ...
+    def branch(self, connection: BaseDatabaseWrapper, branch: Branch, time: Time) -> int | None: ...

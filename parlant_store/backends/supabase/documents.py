@@ -1,57 +1,66 @@
 """Documents over Supabase."""
 
-from collections.abc import Sequence
-from datetime import datetime
+import json
 
 from parlant_store import codec
 from parlant_store.backends.base import BaseBackend
-from parlant_store.backends.documents import duplicate
-from parlant_store.backends.indexes import Fields, not_unique, wanted
-from parlant_store.backends.rows import (
+from parlant_store.backends.columns import (
     number_turn,
     promoted,
     replaced,
     stored,
     upsert_turn,
 )
-from parlant_store.backends.supabase.connection import Conflict, Connection, time_of
-from parlant_store.backends.supabase.filters import tree
-from parlant_store.exceptions import DuplicateDocument
-from parlant_store.query import AllOf, Filter, In
-from parlant_store.types import (
-    Direction,
-    DocumentCursor,
-    DocumentInfo,
-    JSONObject,
-    Replacement,
-    StoredDocument,
-    UpdateResult,
+from parlant_store.backends.documents import duplicate
+from parlant_store.backends.indexes import Index, not_unique, wanted
+from parlant_store.backends.operations import (
+    DeleteOne,
+    DropCollection,
+    EnsureIndex,
+    Find,
+    FindOne,
+    GetDocument,
+    InsertNumbered,
+    InsertOne,
+    ReadVersion,
+    ReplaceDocuments,
+    SetDocumentExpiry,
+    UpdateOne,
 )
+from parlant_store.backends.supabase.client import Conflict, Connection, is_overdue, time_of
+from parlant_store.backends.supabase.filters import tree
+from parlant_store.backends.supabase.rest import shapes
+from parlant_store.exceptions import DuplicateDocument, StoreUnavailable
+from parlant_store.query import AllOf, In
+from parlant_store.types import DocumentInfo, JSONObject, StoredDocument, UpdateResult
 
 
 class SupabaseDocuments(BaseBackend):
     """What a store does with documents, each by one call."""
 
     connection: Connection
+    schema: str | None
 
-    def _insert_one(self, collection: str, document: JSONObject) -> None:
+    def _insert_one(self, insertion: InsertOne) -> None:
+        collection, document, request = insertion
         try:
             inserted = self.connection.write(
-                "insert_one", **self._in(collection), **_content(document)
+                "insert_one", shapes.boolean, request, **self._in(collection), **_content(document)
             )
         except Conflict as exc:
             raise duplicate(collection, document, str(exc)) from exc
         if not inserted:
             raise duplicate(collection, document)
 
-    def _insert_numbered(
-        self, collection: str, document: JSONObject, number: str, within: str
-    ) -> JSONObject:
+    def _insert_numbered(self, insertion: InsertNumbered) -> JSONObject:
+        collection, document, number, within, request = insertion
         group = In(within, (document[within],))
         taken = AllOf((group, In(number, (document[number],))))
         try:
             text = self.connection.write(
                 "insert_numbered",
+                shapes.optional(shapes.document),
+                request,
                 **self._in(collection),
                 **_content(document),
                 number=codec.escape(number),
@@ -65,128 +74,145 @@ class SupabaseDocuments(BaseBackend):
             raise duplicate(collection, document)
         return codec.decode_document(text)  # type: ignore[no-any-return]
 
-    def _find(
-        self,
-        collection: str,
-        filter_: Filter,
-        limit: int | None,
-        cursor: DocumentCursor | None,
-        direction: Direction,
-        count_to: int | None,
-    ) -> tuple[list[JSONObject], int | None]:
-        found = self.connection.read(
+    def _find(self, search: Find) -> tuple[list[JSONObject], int | None]:
+        cursor = search.cursor
+        page = self.connection.read(
             "find",
-            **self._in(collection),
-            filter=tree(filter_),
-            limit=limit,
+            shapes.FOUND,
+            **self._in(search.collection),
+            filter=tree(search.filter),
+            limit=search.limit,
             created=None if cursor is None else codec.to_column(cursor.creation_utc),
             id=None if cursor is None else codec.to_column(cursor.id),
-            direction=direction,
-            count_to=count_to,
+            direction=search.direction,
+            count_to=search.count_to,
         )
-        return codec.decode_documents(found["documents"]), found["total"]
+        return codec.decode_documents(page["documents"]), page["total"]
 
-    def _find_one(
-        self, collection: str, filter_: Filter, sort: tuple[tuple[str, Direction], ...]
-    ) -> JSONObject | None:
+    def _find_one(self, search: FindOne) -> JSONObject | None:
         text = self.connection.read(
             "find_one",
-            **self._in(collection),
-            filter=tree(filter_),
-            sort=[[codec.escape(field), direction] for field, direction in sort],
+            shapes.optional(shapes.document),
+            **self._in(search.collection),
+            filter=tree(search.filter),
+            sort=[[codec.escape(field), direction] for field, direction in search.sort],
         )
         return None if text is None else codec.decode_document(text)
 
-    def _get_document(self, collection: str, document_id: str) -> DocumentInfo | None:
-        found = self.connection.read(
-            "get_document", **self._in(collection), id=codec.to_column(document_id)
+    def _get_document(self, read: GetDocument) -> DocumentInfo | None:
+        row = self.connection.read(
+            "get_document",
+            shapes.optional(shapes.DOCUMENT),
+            **self._in(read.collection),
+            id=codec.to_column(read.document_id),
         )
-        return found and DocumentInfo(
-            document=codec.decode_document(found["document"]),
-            updated_at=time_of(found["updated_at"]),
-            expires_at=time_of(found["expires_at"]),
+        return row and DocumentInfo(
+            document=codec.decode_document(row["document"]),
+            updated_at=time_of(row["updated_at"]),
+            expires_at=time_of(row["expires_at"]),
         )
 
-    def _set_document_expiry(
-        self, collection: str, document_id: str, expires_at: datetime | None
-    ) -> int:
+    def _set_document_expiry(self, change: SetDocumentExpiry) -> int:
         count: int = self.connection.write(
             "set_document_expiry",
-            **self._in(collection),
-            id=codec.to_column(document_id),
-            expires_at=expires_at,
+            shapes.integer,
+            change.request,
+            **self._in(change.collection),
+            id=codec.to_column(change.document_id),
+            expires_at=change.expires_at,
         )
         return count
 
-    def _update_one(
-        self, collection: str, filter_: Filter, params: JSONObject, upsert: bool
-    ) -> UpdateResult:
+    def _update_one(self, update: UpdateOne) -> UpdateResult:
+        collection, filter_, changes, upsert, request = update
         try:
-            found = self.connection.write(
+            row = self.connection.write(
                 "update_one",
+                shapes.optional(shapes.UPDATED),
+                request,
                 **self._in(collection),
                 filter=tree(filter_),
-                **_content(params),
+                **_content(changes),
                 upsert=upsert,
                 turn=upsert_turn(collection, filter_),
             )
         except Conflict as exc:
-            raise duplicate(collection, params, str(exc)) from exc
-        if found is None:
+            raise duplicate(collection, changes, str(exc)) from exc
+        if row is None:
             return UpdateResult(matched=False, document=None)
-        if found["document"] is None:
-            raise duplicate(collection, params)
-        document = codec.decode_document(found["document"])
-        return UpdateResult(matched=found["matched"], document=document)
+        if row["document"] is None:
+            raise duplicate(collection, changes)
+        document = codec.decode_document(row["document"])
+        return UpdateResult(matched=row["matched"], document=document)
 
-    def _delete_one(self, collection: str, filter_: Filter) -> JSONObject | None:
-        text = self.connection.write("delete_one", **self._in(collection), filter=tree(filter_))
+    def _delete_one(self, deletion: DeleteOne) -> JSONObject | None:
+        text = self.connection.write(
+            "delete_one",
+            shapes.optional(shapes.document),
+            deletion.request,
+            **self._in(deletion.collection),
+            filter=tree(deletion.filter),
+        )
         return None if text is None else codec.decode_document(text)
 
     def _list_collections(self) -> list[str]:
-        names = self.connection.read("list_collections", now=self.clock())
+        names = self.connection.read(
+            "list_collections", shapes.list_of(shapes.text), now=self.clock()
+        )
         return [codec.unescape(name) for name in names]
 
-    def _drop_collection(self, collection: str) -> int:
+    def _drop_collection(self, deletion: DropCollection) -> int:
         count: int = self.connection.write(
-            "drop_collection", collection=codec.to_column(collection)
+            "drop_collection",
+            shapes.integer,
+            deletion.request,
+            collection=codec.to_column(deletion.collection),
         )
         return count
 
     def _list_versions(self, collection: str) -> list[StoredDocument]:
-        return stored(self.connection.read("list_versions", **self._in(collection)))
+        return stored(self.connection.read("list_versions", shapes.STORED, **self._in(collection)))
 
-    def _read_version(
-        self, collection: str, version: str | None, after: int, limit: int
-    ) -> list[StoredDocument]:
-        found = self.connection.read(
+    def _read_version(self, read: ReadVersion) -> list[StoredDocument]:
+        rows = self.connection.read(
             "read_version",
-            **self._in(collection),
-            version=None if version is None else codec.to_column(version),
-            after=after,
-            limit=limit,
+            shapes.STORED,
+            **self._in(read.collection),
+            version=None if read.version is None else codec.to_column(read.version),
+            after=read.after,
+            limit=read.limit,
         )
-        return stored(found)
+        return stored(rows)
 
-    def _replace(self, replacements: Sequence[Replacement]) -> list[bool]:
+    def _replace(self, replacement: ReplaceDocuments) -> list[bool]:
+        replacements, request = replacement
         documents = [
             {"key": each.stored.key, "old": each.stored.text, **replaced(each)}
             for each in replacements
         ]
         try:
-            keys = self.connection.write("replace", documents=documents, now=self.clock())
+            keys = self.connection.write(
+                "replace",
+                shapes.list_of(shapes.integer),
+                request,
+                documents=documents,
+                now=self.clock(),
+            )
         except Conflict as exc:
             raise DuplicateDocument("another document has the id of one of these") from exc
-        done = set(keys)
-        return [each.stored.key in done for each in replacements]
+        replaced_keys = set(keys)
+        return [each.stored.key in replaced_keys for each in replacements]
 
-    def _ensure_index(self, collection: str, fields: Fields, unique: bool) -> bool:
+    def _ensure_index(self, wish: EnsureIndex) -> bool:
+        collection, fields, unique, request = wish
         index = wanted(collection, fields, unique)
         if index is None:
             return False
         try:
             made: bool = self.connection.write(
                 "ensure_index",
+                shapes.boolean,
+                request,
                 name=index.name,
                 collection=codec.to_column(collection),
                 fields=index.fields,
@@ -194,10 +220,29 @@ class SupabaseDocuments(BaseBackend):
             )
         except Conflict as exc:
             raise not_unique(collection, fields) from exc
+        except StoreUnavailable as exc:
+            if not is_overdue(exc):
+                raise
+            call = _ensure_index_sql(self.schema or "public", index, collection, unique)
+            raise StoreUnavailable(
+                f"{exc}; if it is the index that takes as long, make it in the SQL editor: {call}"
+            ) from exc.__cause__
         return made
 
     def _in(self, collection: str) -> JSONObject:
         return {"collection": codec.to_column(collection), "now": self.clock()}
+
+
+def _ensure_index_sql(schema: str, index: Index, collection: str, unique: bool) -> str:
+    # Only here: it needs Django's PostgreSQL.
+    from parlant_store.sql.supabase.schema import identifier, literal
+
+    arguments = [index.name, codec.to_column(collection), json.dumps(index.fields)]
+    given = ", ".join(literal(argument) for argument in arguments)
+    return (
+        "set statement_timeout to 0; select "
+        f"{identifier(schema)}.parlant_store_ensure_index({given}, {str(unique).lower()});"
+    )
 
 
 def _content(document: JSONObject) -> JSONObject:

@@ -3,13 +3,13 @@
 import json
 import logging
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
+from uuid import uuid5
 
 from parlant_store import codec
-from parlant_store.backends.arguments import SessionName
 from parlant_store.backends.base import BaseBackend
-from parlant_store.backends.rows import (
+from parlant_store.backends.columns import (
     MAX_SNIPPETS,
     columns,
     decode_all,
@@ -19,12 +19,30 @@ from parlant_store.backends.rows import (
     name_of,
     owner_of,
 )
-from parlant_store.backends.sessions import Narrowed, Splice
-from parlant_store.backends.supabase.connection import Conflict, Connection, time_of
+from parlant_store.backends.operations import (
+    AddItems,
+    Branch,
+    ClearSession,
+    DeleteSession,
+    GetItems,
+    ListSessions,
+    ListSummaries,
+    PopItem,
+    SaveSnapshot,
+    Search,
+    SessionFilters,
+    SetExpiry,
+    SetMetadata,
+    Splice,
+)
+from parlant_store.backends.supabase.client import Conflict, Connection, time_of
 from parlant_store.backends.supabase.filters import tree
-from parlant_store.exceptions import AccessDenied
+from parlant_store.backends.supabase.rest import shapes
+from parlant_store.backends.validation import SessionName
+from parlant_store.exceptions import AccessDenied, StoreError, StoreUnavailable
 from parlant_store.items import Batch
-from parlant_store.search import tsquery, tsvector
+from parlant_store.sql.functions import MAX_DELETED
+from parlant_store.text_search import tsquery, tsvector
 from parlant_store.types import (
     JSONObject,
     Revision,
@@ -42,39 +60,28 @@ class SupabaseSessions(BaseBackend):
 
     connection: Connection
 
-    def _add_items(
-        self, name: SessionName, batch: Batch, user_id: str | None, ttl: timedelta | None
-    ) -> int:
-        return self._add(name, batch, user_id, ttl, replace=False)
-
-    def _replace_items(
-        self, name: SessionName, batch: Batch, user_id: str | None, ttl: timedelta | None
-    ) -> int:
-        return self._add(name, batch, user_id, ttl, replace=True)
-
-    def _add(
-        self,
-        name: SessionName,
-        batch: Batch,
-        user_id: str | None,
-        ttl: timedelta | None,
-        *,
-        replace: bool,
-    ) -> int:
+    def _add_items(self, addition: AddItems) -> int:
         count: int = self.connection.write(
             "add_items",
-            **_owned(name, user_id),
-            **_items(batch),
-            **self._times(ttl),
-            replace=replace,
+            shapes.integer,
+            addition.request,
+            **_owned(addition.session, addition.user_id),
+            **_items(addition.batch),
+            **self._times(addition.ttl),
+            replace=addition.replace,
         )
         return count
 
-    def _get_items(self, name: SessionName, limit: int | None) -> list[JSONObject]:
+    def _get_items(self, read: GetItems) -> list[JSONObject]:
+        name, limit = read
         window = limit
         while True:
             texts = self.connection.read(
-                "get_items", **_named(name), limit=window, now=self.clock()
+                "get_items",
+                shapes.list_of(shapes.text),
+                **_named(name),
+                limit=window,
+                now=self.clock(),
             )
             items = decode_all(texts, name)
             if limit is None or window is None:
@@ -84,84 +91,108 @@ class SupabaseSessions(BaseBackend):
                 return items[-limit:]
             window *= 2
 
-    def _pop_item(self, name: SessionName) -> JSONObject | None:
+    def _pop_item(self, removal: PopItem) -> JSONObject | None:
+        name, request = removal
         while True:
-            text = self.connection.write("pop_item", **_named(name), **self._times())
+            text = self.connection.write(
+                "pop_item", shapes.optional(shapes.text), request, **_named(name), **self._times()
+            )
             if text is None:
                 return None
             try:
                 item: JSONObject = json.loads(text)
             except ValueError:
                 logger.warning("Removed a damaged item of %r", name)
+                request = request and uuid5(request, "next")
             else:
                 return item
 
-    def _clear(self, name: SessionName) -> None:
-        self.connection.write("clear", **_named(name), **self._times())
+    def _clear(self, removal: ClearSession) -> None:
+        name, request = removal
+        self.connection.write("clear", shapes.boolean, request, **_named(name), **self._times())
 
-    def _delete_session(self, name: SessionName) -> int | None:
-        count: int | None = self.connection.write(
-            "delete_session", **_named(name), now=self.clock()
-        )
+    def _delete_session(self, removal: DeleteSession) -> int | None:
+        try:
+            deleted = self._delete_or_hide(removal, MAX_DELETED)
+        except StoreUnavailable as exc:
+            if not self._is_overdue(exc):
+                raise
+            deleted = self._delete_or_hide(removal, 0)
+        if deleted["v_is_hidden"]:
+            # Nobody sees the session any more, whatever becomes of the rest.
+            try:
+                self.delete_hidden()
+            except StoreError as exc:
+                logger.warning("Items of %r are left for expire: %s", removal.session, exc)
+        count: int | None = deleted["v_items"]
         return count
 
-    def _get_session(self, name: SessionName) -> SessionInfo | None:
-        found = self.connection.read("get_session", **_named(name), now=self.clock())
-        return None if found is None else _info(found)
+    def _delete_or_hide(self, removal: DeleteSession, items: int) -> Any:
+        """Delete the session, or hide it when it has more than so many items."""
+        name, request = removal
+        return self.connection.write(
+            "delete_session",
+            shapes.DELETED,
+            request,
+            **_named(name),
+            now=self.clock(),
+            items=items,
+        )
 
-    def _set_metadata(self, name: SessionName, metadata: str, merge: bool) -> JSONObject:
+    def _get_session(self, session: SessionName) -> SessionInfo | None:
+        row = self.connection.read(
+            "get_session", shapes.optional(shapes.SESSION), **_named(session), now=self.clock()
+        )
+        return None if row is None else _info(row)
+
+    def _set_metadata(self, change: SetMetadata) -> JSONObject:
         text = self.connection.write(
             "set_metadata",
-            **_named(name),
-            names=full_names(name),
-            metadata=metadata,
+            shapes.document,
+            change.request,
+            **_named(change.session),
+            names=full_names(change.session),
+            metadata=change.metadata,
             **self._times(),
-            merge=merge,
+            merge=change.merge,
         )
         return codec.decode_document(text)  # type: ignore[no-any-return]
 
-    def _set_expiry(self, name: SessionName, expires_at: datetime | None) -> bool:
-        found: bool = self.connection.write(
-            "set_expiry", **_named(name), expires_at=expires_at, now=self.clock()
+    def _set_expiry(self, change: SetExpiry) -> bool:
+        is_there: bool = self.connection.write(
+            "set_expiry",
+            shapes.boolean,
+            change.request,
+            **_named(change.session),
+            expires_at=change.expires_at,
+            now=self.clock(),
         )
-        return found
+        return is_there
 
-    def _load_snapshot(self, name: SessionName) -> Snapshot | None:
-        found = self.connection.read("load", **_named(name), now=self.clock())
-        if found is None:
+    def _load_snapshot(self, session: SessionName) -> Snapshot | None:
+        row = self.connection.read(
+            "load", shapes.optional(shapes.SNAPSHOT), **_named(session), now=self.clock()
+        )
+        if row is None:
             return None
         return Snapshot(
-            items=decode_all(found.pop("items"), name),
-            state=decode_state(found.pop("state"), name),
-            revision=Revision(**found),
+            items=decode_all(row["items"], session),
+            state=decode_state(row["state"], session),
+            revision=Revision(
+                key=row["key"], next_position=row["next_position"], item_count=row["item_count"]
+            ),
         )
 
-    def _save_snapshot(
-        self,
-        name: SessionName,
-        batch: Batch,
-        state: str,
-        user_id: str | None,
-        ttl: timedelta | None,
-        splice: Splice | None,
-    ) -> Revision | None:
-        kept = {}
-        if splice is not None:
-            since = splice.since
-            kept = {
-                "key": since.key,
-                "next": since.next_position,
-                "count": since.item_count,
-                "drop": splice.drop,
-                "keep": splice.keep,
-            }
+    def _save_snapshot(self, snapshot: SaveSnapshot) -> Revision | None:
         saved = self.connection.write(
             "save",
-            **_owned(name, user_id),
-            state=state,
-            **kept,
-            **_items(batch),
-            **self._times(ttl),
+            shapes.REVISION,
+            snapshot.request,
+            **_owned(snapshot.session, snapshot.user_id),
+            state=snapshot.state,
+            **_splice(snapshot.splice),
+            **_items(snapshot.batch),
+            **self._times(snapshot.ttl),
         )
         if saved["v_key"] is None:
             return None
@@ -169,12 +200,13 @@ class SupabaseSessions(BaseBackend):
             key=saved["v_key"], next_position=saved["v_next"], item_count=saved["v_items"]
         )
 
-    def _branch(
-        self, source: SessionName, target: SessionName, ttl: timedelta | None
-    ) -> int | None:
+    def _branch(self, branch: Branch) -> int | None:
+        source, target, ttl, request = branch
         try:
             count: int | None = self.connection.write(
                 "branch",
+                shapes.optional(shapes.integer),
+                request,
                 namespace=columns(source).namespace,
                 source=columns(source).session_id,
                 target=columns(target).session_id,
@@ -182,12 +214,14 @@ class SupabaseSessions(BaseBackend):
                 **self._times(ttl),
             )
         except Conflict as exc:
-            raise AccessDenied("the session to branch to belongs to somebody else") from exc
+            raise AccessDenied("the session to branch to belongs to another user") from exc
         return count
 
-    def _search(self, terms: list[list[str]], namespace: str | None, limit: int) -> list[SearchHit]:
+    def _search(self, search: Search) -> list[SearchHit]:
+        terms, namespace, limit = search
         rows = self.connection.read(
             "search",
+            shapes.list_of(shapes.HIT),
             query=tsquery(terms),
             namespace=None if namespace is None else codec.to_column(namespace),
             limit=limit,
@@ -196,24 +230,25 @@ class SupabaseSessions(BaseBackend):
         )
         return hits(rows, terms)
 
-    def _list_sessions(
-        self, narrowed: Narrowed, limit: int, after: SessionName | None
-    ) -> list[SessionInfo]:
-        place = None if after is None else columns(after)
-        found = self.connection.read(
-            "list_sessions",
-            **self._narrowed(narrowed),
-            limit=limit,
-            after_namespace=place and place.namespace,
-            after_session_id=place and place.session_id,
-        )
-        return [_info(session) for session in found]
-
-    def _list_summaries(
-        self, narrowed: Narrowed, limit: int, after: int
-    ) -> Iterator[SessionSummary]:
+    def _list_sessions(self, listing: ListSessions) -> list[SessionInfo]:
+        after = None if listing.after is None else columns(listing.after)
         rows = self.connection.read(
-            "list_summaries", **self._narrowed(narrowed), limit=limit, after=after
+            "list_sessions",
+            shapes.list_of(shapes.SESSION),
+            **self._filters(listing.filters),
+            limit=listing.limit,
+            after_namespace=after and after.namespace,
+            after_session_id=after and after.session_id,
+        )
+        return [_info(row) for row in rows]
+
+    def _list_summaries(self, listing: ListSummaries) -> Iterator[SessionSummary]:
+        rows = self.connection.read(
+            "list_summaries",
+            shapes.list_of(shapes.SUMMARY),
+            **self._filters(listing.filters),
+            limit=listing.limit,
+            after=listing.after,
         )
         return (
             SessionSummary(
@@ -226,16 +261,16 @@ class SupabaseSessions(BaseBackend):
         now = self.clock()
         return {"now": now, "expires_at": self._expires_at(now, ttl)}
 
-    def _narrowed(self, narrowed: Narrowed) -> JSONObject:
-        names = {"namespace": narrowed.namespace, "user_id": narrowed.user_id}
+    def _filters(self, filters: SessionFilters) -> JSONObject:
+        names = {"namespace": filters.namespace, "user_id": filters.user_id}
         return {
             **{
                 what: None if name is None else codec.to_column(name)
                 for what, name in names.items()
             },
-            "prefix": codec.escape(narrowed.prefix),
-            "since": narrowed.updated_since,
-            "filter": None if narrowed.metadata is None else tree(narrowed.metadata, ()),
+            "prefix": codec.escape(filters.prefix),
+            "since": filters.updated_since,
+            "filter": None if filters.metadata is None else tree(filters.metadata, ()),
             "now": self.clock(),
         }
 
@@ -249,6 +284,18 @@ def _owned(name: SessionName, user_id: str | None) -> JSONObject:
     return {**_named(name), "names": full_names(name, user_id), "user_id": owner}
 
 
+def _splice(splice: Splice | None) -> JSONObject:
+    if splice is None:
+        return {}
+    return {
+        "key": splice.since.key,
+        "next": splice.since.next_position,
+        "count": splice.since.item_count,
+        "drop": splice.drop,
+        "keep": splice.keep,
+    }
+
+
 def _items(batch: Batch) -> JSONObject:
     return {
         "data": batch.data,
@@ -260,15 +307,15 @@ def _items(batch: Batch) -> JSONObject:
     }
 
 
-def _info(found: dict[str, Any]) -> SessionInfo:
-    name = name_of(found["namespace"], found["session_id"], found["full_names"])
-    times = {when: time_of(found[when]) for when in ("created_at", "updated_at", "expires_at")}
+def _info(row: dict[str, Any]) -> SessionInfo:
+    name = name_of(row["namespace"], row["session_id"], row["full_names"])
+    times = {when: time_of(row[when]) for when in ("created_at", "updated_at", "expires_at")}
     return SessionInfo(
         namespace=name.namespace,
         session_id=name.session_id,
-        user_id=owner_of(found["user_id"], found["full_names"]),
-        item_count=found["item_count"],
-        tokens=found["tokens"],
-        metadata=codec.decode_document(found["metadata"]),
+        user_id=owner_of(row["user_id"], row["full_names"]),
+        item_count=row["item_count"],
+        tokens=row["tokens"],
+        metadata=codec.decode_document(row["metadata"]),
         **times,
     )

@@ -1,4 +1,4 @@
-"""Prints the SQL that makes a Supabase project ready, or keeps it in a file."""
+"""Prints the SQL that prepares a Supabase project, or writes it to a file."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -7,17 +7,18 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from parlant_store.management.scripts import ScriptCommand, written
+from parlant_store.management.sql_command import SQLCommand, split_names, write_script
+from parlant_store.sql.supabase.adoption import parse_adopted
 from parlant_store.sql.supabase.script import supabase_sql, without_header
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
-class Command(ScriptCommand):
+class Command(SQLCommand):
     help = (
         "Prints the SQL that a Supabase project needs, rendered from the models: tables, "
-        "indexes, functions, grants, row level security and policies. No database is reached. "
-        "The SQL may run again, and on tables that migrate made; it changes nothing then."
+        "indexes, functions, grants, row level security and policies. It does not connect to a "
+        "database. The SQL may run again, and on tables that migrate created."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -25,14 +26,18 @@ class Command(ScriptCommand):
         parser.add_argument(
             "--collections",
             metavar="NAME,...",
-            help="Make each of these collections of documents a table of its name, a partition "
-            "of the one that keeps them all, as parlant_sessions_events.",
+            help="Create a table for each of these collections of documents, as "
+            "parlant_sessions_events: a partition of the table of all documents.",
         )
         parser.add_argument(
             "--adopt",
-            action="store_true",
-            help="With --collections: a table of such a name that is there already keeps its "
-            "rows and becomes the partition.",
+            nargs="?",
+            const=True,
+            default=False,
+            metavar="TABLE[=COLLECTION],...",
+            help="Adopt existing tables with their rows: those that Parlant's Supabase adapter "
+            "documents, those of --collections, and those named here become collections; "
+            "selectools' table becomes sessions.",
         )
         parser.add_argument(
             "--realtime", action="store_true", help="Send changes to Supabase Realtime."
@@ -40,7 +45,7 @@ class Command(ScriptCommand):
         parser.add_argument(
             "--cron",
             metavar="SCHEDULE",
-            help="Remove what has expired by a job of pg_cron, as --cron '*/15 * * * *'.",
+            help="Delete expired rows with a job of pg_cron, as --cron '*/15 * * * *'.",
         )
         parser.add_argument(
             "--migration",
@@ -48,7 +53,7 @@ class Command(ScriptCommand):
             const="parlant_store",
             metavar="NAME",
             help="Write to supabase/migrations/<time>_NAME.sql (parlant_store) and print its "
-            "path; nothing is written when the newest of this NAME does the same.",
+            "path; if the newest migration of this NAME is the same, write nothing.",
         )
 
     def handle(self, *args: Any, output: str | None, migration: str | None, **options: Any) -> str:
@@ -56,8 +61,8 @@ class Command(ScriptCommand):
         try:
             script = supabase_sql(
                 **self.access(options),
-                collections=_names(options["collections"]),
-                adopt=options["adopt"],
+                collections=split_names(options["collections"]),
+                adopt=_adopted(options["adopt"]),
                 realtime=options["realtime"],
                 cron=options["cron"],
                 # Supabase's CLI runs a migration in a transaction of its own.
@@ -66,24 +71,27 @@ class Command(ScriptCommand):
         except ValueError as exc:
             raise CommandError(str(exc)) from exc
         if output is not None:
-            return written(Path(output), script)
+            return write_script(Path(output), script)
         return script if migration is None else self._migration(migration, script)
 
     def _migration(self, name: str, script: str) -> str:
-        """The path of the migration that does what ``script`` does; it is written if need be."""
+        """Return the path of a migration with this script; write it unless the newest has it."""
         folder = _migrations()
         own = re.compile(rf"[0-9]+_{name}\.sql")
-        found = sorted(path for path in folder.iterdir() if own.fullmatch(path.name))
-        if found and without_header(_read(found[-1])) == without_header(script):
+        written = sorted(path for path in folder.iterdir() if own.fullmatch(path.name))
+        if written and without_header(_read(written[-1])) == without_header(script):
             self.stderr.write(
                 "Nothing is written: the newest migration does the same.", self.style.NOTICE
             )
-            return str(found[-1])
-        return written(folder / f"{_free_time(folder)}_{name}.sql", script)
+            return str(written[-1])
+        return write_script(folder / f"{_free_time(folder)}_{name}.sql", script)
 
 
-def _names(text: str | None) -> list[str]:
-    return [] if text is None else [name.strip() for name in text.split(",")]
+def _adopted(option: str | bool) -> dict[str, str] | None:
+    """Return the tables in the option with their collections; None without the option."""
+    if isinstance(option, str):
+        return parse_adopted(option)
+    return {} if option else None
 
 
 def _check_target(output: str | None, migration: str | None) -> None:
@@ -91,7 +99,7 @@ def _check_target(output: str | None, migration: str | None) -> None:
         raise CommandError("--output and --migration exclude each other")
     if migration is not None and not _NAME.fullmatch(migration):
         raise CommandError(
-            f"{migration!r} is no name for a migration: it takes letters, digits, _ and -"
+            f"{migration!r} is no name for a migration: use letters, digits, _ and -"
         )
 
 
@@ -111,7 +119,7 @@ def _migrations() -> Path:
 
 
 def _free_time(folder: Path) -> str:
-    """Now, as Supabase's CLI names migrations; later when one has this time already."""
+    """Return the current time as Supabase's CLI writes it, or the next second that is free."""
     moment = datetime.now(UTC)
     while any(folder.glob(f"{moment:%Y%m%d%H%M%S}_*")):
         moment += timedelta(seconds=1)

@@ -2,16 +2,16 @@
 -- that repeat fields of the document, for those that it has.
 
 -- Stores a document, in place of one whose time has come; false when its id is taken.
-create or replace function {schema}.parlant_store_insert_one(
-    p_collection text, p_document text, p_columns jsonb, p_now timestamptz
-) returns boolean language plpgsql set search_path to {schema}, pg_temp as $$
+create or replace function {in_schema}parlant_store_insert_one(
+    p_collection text, p_document text, p_columns json, p_now timestamptz
+) returns boolean language plpgsql{search_path} as $$
 begin
     insert into parlant_store_document as d (
         collection, id, version, creation_utc, session_id, customer_id, agent_id, data, updated_at
     ) values (
         p_collection, p_columns ->> 'id', p_columns ->> 'version', p_columns ->> 'creation_utc',
         p_columns ->> 'session_id', p_columns ->> 'customer_id', p_columns ->> 'agent_id',
-        p_document::jsonb, p_now
+        parlant_store_as_jsonb(p_document, {max_row}, 'a document'), p_now
     )
     on conflict (collection, id) do update set
         version = excluded.version, creation_utc = excluded.creation_utc,
@@ -25,26 +25,33 @@ end $$;
 -- Stores a document and returns its text; if one that p_group finds has its number already
 -- (p_taken), with the next after the highest of these. Null when its id is taken. Whoever
 -- has the same p_turn waits.
-create or replace function {schema}.parlant_store_insert_numbered(
-    p_collection text, p_document text, p_columns jsonb, p_number text,
-    p_group jsonb, p_taken jsonb, p_turn text, p_now timestamptz
-) returns text language plpgsql set search_path to {schema}, pg_temp as $$
+create or replace function {in_schema}parlant_store_insert_numbered(
+    p_collection text, p_document text, p_columns json, p_number text,
+    p_group json, p_taken json, p_turn text, p_now timestamptz
+) returns text language plpgsql{search_path} as $$
 declare
-    v_data jsonb := p_document;
+    v_data jsonb := parlant_store_as_jsonb(p_document, {max_row}, 'a document');
     v_taken boolean;
     v_next numeric;
 begin
-    perform pg_advisory_xact_lock(hashtextextended(p_turn, 0));
+    perform parlant_store_wait_turn(p_turn);
     execute format(
         'select exists (select from parlant_store_document where %s)',
-        parlant_store_matching(p_collection, p_taken, p_now)
+        parlant_store_matching(
+            p_collection, parlant_store_as_jsonb(p_taken::text, {max_filter}, 'a filter'), p_now
+        )
     ) into v_taken;
     if v_taken then
         execute format(
             'select floor((data ->> %L)::numeric) + 1 from parlant_store_document'
             ' where %s order by %s limit 1',
-            p_number, parlant_store_matching(p_collection, p_group, p_now),
-            parlant_store_order(jsonb_build_array(jsonb_build_array(p_number, 'desc')))
+            p_number,
+            parlant_store_matching(
+            p_collection, parlant_store_as_jsonb(p_group::text, {max_filter}, 'a filter'), p_now
+        ),
+            parlant_store_order(
+                jsonb_build_array(jsonb_build_array(p_number, 'desc')), 'data'
+            )
         ) into v_next;
         v_data := v_data || jsonb_build_object(p_number, v_next);
     end if;
@@ -56,12 +63,14 @@ end $$;
 
 -- Returns {"documents": texts, "total": how many match, up to p_count_to} from the place
 -- (p_created, p_id) on, unless that is null; no total with a null p_count_to.
-create or replace function {schema}.parlant_store_find(
-    p_collection text, p_filter jsonb, p_limit bigint, p_created text, p_id text,
+create or replace function {in_schema}parlant_store_find(
+    p_collection text, p_filter json, p_limit bigint, p_created text, p_id text,
     p_direction text, p_count_to bigint, p_now timestamptz
-) returns json language plpgsql stable set search_path to {schema}, pg_temp as $$
+) returns json language plpgsql stable{search_path} as $$
 declare
-    v_where text := parlant_store_matching(p_collection, p_filter, p_now);
+    v_where text := parlant_store_matching(
+        p_collection, parlant_store_as_jsonb(p_filter::text, {max_filter}, 'a filter'), p_now
+    );
     v_order text;
     v_documents json;
     v_total bigint;
@@ -78,6 +87,13 @@ begin
     v_order := format(
         'coalesce(creation_utc, '''') %1$s, coalesce(id, '''') %1$s', p_direction
     );
+    if row_security_active('parlant_store_document') then
+        execute format(
+            'select parlant_store_limit_answer(sum(octet_length(data::text))) from ('
+            'select data from parlant_store_document where %s order by %s limit %L) page',
+            v_where, v_order, p_limit
+        );
+    end if;
     execute format(
         'select coalesce(json_agg(data::text), ''[]'') from ('
         'select data from parlant_store_document where %s order by %s limit %L) page',
@@ -96,29 +112,32 @@ end $$;
 
 -- Returns the text of the first document that p_filter finds, sorted as parlant_store_order
 -- says; null for none.
-create or replace function {schema}.parlant_store_find_one(
-    p_collection text, p_filter jsonb, p_sort jsonb, p_now timestamptz
-) returns text language plpgsql stable set search_path to {schema}, pg_temp as $$
+create or replace function {in_schema}parlant_store_find_one(
+    p_collection text, p_filter json, p_sort json, p_now timestamptz
+) returns text language plpgsql stable{search_path} as $$
 declare
     v_document text;
 begin
     execute format(
         'select data from parlant_store_document where %s order by %s limit 1',
-        parlant_store_matching(p_collection, p_filter, p_now), parlant_store_order(p_sort)
+        parlant_store_matching(
+            p_collection, parlant_store_as_jsonb(p_filter::text, {max_filter}, 'a filter'), p_now
+        ),
+        parlant_store_order(parlant_store_as_jsonb(p_sort::text, {max_filter}, 'a filter'), 'data')
     ) into v_document;
     return v_document;
 end $$;
 
--- Locks the first document that p_filter finds and returns its key; null for none.
-create or replace function {schema}.parlant_store_lock_one(
-    p_collection text, p_filter jsonb, p_now timestamptz
-) returns bigint language plpgsql set search_path to {schema}, pg_temp as $$
+-- Locks the first document of the collection $1 that is alive at $3 and that the filter $2 finds,
+-- and returns its key; null for none.
+create or replace function {in_schema}parlant_store_lock_one(text, jsonb, timestamptz)
+returns bigint language plpgsql{search_path} as $$
 declare
     v_key bigint;
 begin
     execute format(
         'select key from parlant_store_document where %s order by %s limit 1 for update',
-        parlant_store_matching(p_collection, p_filter, p_now), parlant_store_order('[]')
+        parlant_store_matching($1, $2, $3), parlant_store_order('[]', 'data')
     ) into v_key;
     return v_key;
 end $$;
@@ -126,48 +145,55 @@ end $$;
 -- Merges p_document into the first that p_filter finds; with p_upsert, inserts it when there
 -- is none, while whoever has the same p_turn waits. Returns {"matched", "document": text},
 -- the document null when its id is taken; null when nothing was to be done.
-create or replace function {schema}.parlant_store_update_one(
-    p_collection text, p_filter jsonb, p_document text, p_columns jsonb,
+create or replace function {in_schema}parlant_store_update_one(
+    p_collection text, p_filter json, p_document text, p_columns json,
     p_upsert boolean, p_turn text, p_now timestamptz
-) returns json language plpgsql set search_path to {schema}, pg_temp as $$
+) returns json language plpgsql{search_path} as $$
 declare
+    v_data jsonb := parlant_store_as_jsonb(p_document, {max_row}, 'a document');
+    v_columns jsonb := parlant_store_as_jsonb(p_columns::text, {max_filter}, 'a filter');
     v_key bigint;
     v_document text;
 begin
     if p_upsert then
-        perform pg_advisory_xact_lock(hashtextextended(p_turn, 0));
+        perform parlant_store_wait_turn(p_turn);
     end if;
-    v_key := parlant_store_lock_one(p_collection, p_filter, p_now);
+    v_key := parlant_store_lock_one(
+        p_collection, parlant_store_as_jsonb(p_filter::text, {max_filter}, 'a filter'), p_now
+    );
     if v_key is not null then
-        delete from parlant_store_document
-            where collection = p_collection and id = p_columns ->> 'id' and expires_at <= p_now;
+        if v_columns ->> 'id' is not null then
+            delete from parlant_store_document
+                where collection = p_collection and id = v_columns ->> 'id'
+                    and expires_at <= p_now;
+        end if;
         update parlant_store_document d set
-            data = d.data || p_document::jsonb,
+            data = d.data || v_data,
             updated_at = p_now,
-            id = case when p_columns ? 'id' then p_columns ->> 'id' else d.id end,
+            id = case when v_columns ? 'id' then v_columns ->> 'id' else d.id end,
             version = case
-                when p_columns ? 'version' then p_columns ->> 'version' else d.version
+                when v_columns ? 'version' then v_columns ->> 'version' else d.version
             end,
             creation_utc = case
-                when p_columns ? 'creation_utc' then p_columns ->> 'creation_utc'
+                when v_columns ? 'creation_utc' then v_columns ->> 'creation_utc'
                 else d.creation_utc
             end,
             session_id = case
-                when p_columns ? 'session_id' then p_columns ->> 'session_id' else d.session_id
+                when v_columns ? 'session_id' then v_columns ->> 'session_id' else d.session_id
             end,
             customer_id = case
-                when p_columns ? 'customer_id' then p_columns ->> 'customer_id'
+                when v_columns ? 'customer_id' then v_columns ->> 'customer_id'
                 else d.customer_id
             end,
             agent_id = case
-                when p_columns ? 'agent_id' then p_columns ->> 'agent_id' else d.agent_id
+                when v_columns ? 'agent_id' then v_columns ->> 'agent_id' else d.agent_id
             end
         where collection = p_collection and key = v_key
         returning data into v_document;
         return json_build_object('matched', true, 'document', v_document);
     elsif p_upsert then
         if parlant_store_insert_one(p_collection, p_document, p_columns, p_now) then
-            v_document := p_document::jsonb;
+            v_document := v_data;
         end if;
         return json_build_object('matched', false, 'document', v_document);
     end if;
@@ -175,9 +201,9 @@ begin
 end $$;
 
 -- Returns a document's text with its times; null when there is none.
-create or replace function {schema}.parlant_store_get_document(
+create or replace function {in_schema}parlant_store_get_document(
     p_collection text, p_id text, p_now timestamptz
-) returns json language sql stable set search_path to {schema}, pg_temp as $$
+) returns json language sql stable{search_path} as $$
     select json_build_object(
         'document', data::text, 'updated_at', updated_at, 'expires_at', expires_at
     ) from parlant_store_document
@@ -186,11 +212,13 @@ create or replace function {schema}.parlant_store_get_document(
 $$;
 
 -- Removes the first document that p_filter finds and returns its text; null for none.
-create or replace function {schema}.parlant_store_delete_one(
-    p_collection text, p_filter jsonb, p_now timestamptz
-) returns text language plpgsql set search_path to {schema}, pg_temp as $$
+create or replace function {in_schema}parlant_store_delete_one(
+    p_collection text, p_filter json, p_now timestamptz
+) returns text language plpgsql{search_path} as $$
 declare
-    v_key bigint := parlant_store_lock_one(p_collection, p_filter, p_now);
+    v_key bigint := parlant_store_lock_one(
+        p_collection, parlant_store_as_jsonb(p_filter::text, {max_filter}, 'a filter'), p_now
+    );
     v_document text;
 begin
     delete from parlant_store_document where collection = p_collection and key = v_key
@@ -199,8 +227,8 @@ begin
 end $$;
 
 -- Returns the collections that hold documents which have not expired.
-create or replace function {schema}.parlant_store_list_collections(p_now timestamptz)
-returns json language sql stable set search_path to {schema}, pg_temp as $$
+create or replace function {in_schema}parlant_store_list_collections(p_now timestamptz)
+returns json language sql stable{search_path} as $$
     select coalesce(json_agg(name order by name), '[]')
     from unnest(parlant_store_names()) as name where exists (
         select from parlant_store_document
@@ -209,8 +237,8 @@ returns json language sql stable set search_path to {schema}, pg_temp as $$
 $$;
 
 -- Removes every document of the collection and returns how many there were.
-create or replace function {schema}.parlant_store_drop_collection(p_collection text)
-returns bigint language plpgsql set search_path to {schema}, pg_temp as $$
+create or replace function {in_schema}parlant_store_drop_collection(p_collection text)
+returns bigint language plpgsql{search_path} as $$
 declare
     v_documents bigint;
 begin
@@ -221,9 +249,9 @@ end $$;
 
 -- Returns [key, text] of one document of each version, those without a version as one. It
 -- goes from each to the next in the order of the index on versions, at whatever number.
-create or replace function {schema}.parlant_store_list_versions(
+create or replace function {in_schema}parlant_store_list_versions(
     p_collection text, p_now timestamptz
-) returns json language sql stable set search_path to {schema}, pg_temp as $$
+) returns json language sql stable{search_path} as $$
     with recursive firsts (key) as (
         select (
             select d.key from parlant_store_document d
@@ -258,9 +286,9 @@ create or replace function {schema}.parlant_store_list_versions(
 $$;
 
 -- Returns [key, text] of documents of one version, or of those without, after key p_after.
-create or replace function {schema}.parlant_store_read_version(
+create or replace function {in_schema}parlant_store_read_version(
     p_collection text, p_version text, p_after bigint, p_limit bigint, p_now timestamptz
-) returns json language plpgsql stable set search_path to {schema}, pg_temp as $$
+) returns json language plpgsql stable{search_path} as $$
 declare
     v_page json;
 begin
@@ -284,13 +312,14 @@ end $$;
 -- Puts documents in place of those that are still as they were read: p_documents is an array
 -- of objects of the row's columns with its key and its old text. Returns the keys of those
 -- that were replaced. Rows are locked in one order, whatever order others lock them in.
-create or replace function {schema}.parlant_store_replace(p_documents jsonb, p_now timestamptz)
-returns json language plpgsql set search_path to {schema}, pg_temp as $$
+create or replace function {in_schema}parlant_store_replace(p_documents json, p_now timestamptz)
+returns json language plpgsql{search_path} as $$
 declare
     v_keys json;
 begin
+    perform parlant_store_limit(octet_length(p_documents::text), {max_batch}, 'bytes of documents');
     with new as (
-        select * from jsonb_to_recordset(p_documents) as new (
+        select * from json_to_recordset(p_documents) as new (
             key bigint, old text, collection text, id text, version text, creation_utc text,
             session_id text, customer_id text, agent_id text, data text
         )
@@ -302,7 +331,7 @@ begin
             collection = new.collection, id = new.id, version = new.version,
             creation_utc = new.creation_utc, session_id = new.session_id,
             customer_id = new.customer_id, agent_id = new.agent_id,
-            data = new.data::jsonb, updated_at = p_now
+            data = parlant_store_as_jsonb(new.data, {max_row}, 'a document'), updated_at = p_now
         from locked join new using (key)
         where d.key = locked.key and d.data::text = new.old
         returning d.key

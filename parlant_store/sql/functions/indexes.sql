@@ -2,10 +2,11 @@
 
 -- Has an index of this name on p_fields, an array of [field, "asc" or "desc"]; a unique one is
 -- on the documents of p_collection alone. Says whether it was made now. Only the owner of the
--- table can make one: this runs as that role, and nobody but service_role may call it.
-create or replace function {schema}.parlant_store_ensure_index(
+-- table can make one: where the script of the policies let service_role alone call this, and
+-- nowhere else, it runs as that role.
+create or replace function {in_schema}parlant_store_ensure_index(
     p_name text, p_collection text, p_fields jsonb, p_unique boolean
-) returns boolean language plpgsql security definer set search_path to {schema}, pg_temp as $$
+) returns boolean language plpgsql{search_path} as $$
 declare
     v_columns text[] := '{}';
     v_field text;
@@ -51,6 +52,3 @@ begin
     end loop;
     return true;
 end $$;
-
-revoke all on function {schema}.parlant_store_ensure_index(text, text, jsonb, boolean)
-    from public;

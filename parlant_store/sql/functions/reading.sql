@@ -1,89 +1,109 @@
 -- Reading sessions, each in one answer that no limit on rows cuts.
 
+-- The texts of the latest $2 items of the session of key $1, oldest first.
+create or replace function {in_schema}parlant_store_items(bigint, bigint)
+returns json language plpgsql stable{search_path} as $$
+begin
+    if row_security_active('parlant_store_session_item') then
+        perform parlant_store_limit_answer(sum(octet_length(data))) from (
+            select data from parlant_store_session_item
+            where session_key = $1 order by position desc limit $2
+        ) latest;
+    end if;
+    return (
+        select coalesce(json_agg(data order by position), '[]') from (
+            select position, data from parlant_store_session_item
+            where session_key = $1 order by position desc limit $2
+        ) latest
+    );
+end $$;
+
 -- Returns the latest p_limit items as an array of their texts, oldest first; all when null.
-create or replace function {schema}.parlant_store_get_items(
+create or replace function {in_schema}parlant_store_get_items(
     p_namespace text, p_session_id text, p_limit bigint, p_now timestamptz
-) returns json language sql stable set search_path to {schema}, pg_temp as $$
-    select coalesce(json_agg(data order by position), '[]') from (
-        select position, data from parlant_store_session_item
-        where session_key = (
-            select key from parlant_store_session
-            where namespace = p_namespace and session_id = p_session_id
-                and (expires_at is null or expires_at > p_now)
-        )
-        order by position desc limit p_limit
-    ) latest
+) returns json language sql stable{search_path} as $$
+    select parlant_store_items(key, p_limit) from (values (1)) one left join (
+        select key from parlant_store_session
+        where namespace = p_namespace and session_id = p_session_id
+            and (expires_at is null or expires_at > p_now)
+    ) s on true
 $$;
 
 -- What a listing says of a session.
-create or replace function {schema}.parlant_store_describe(p_session {schema}.parlant_store_session)
-returns json language sql stable set search_path to {schema}, pg_temp as $$
+create or replace function {in_schema}parlant_store_describe({in_schema}parlant_store_session)
+returns json language sql stable{search_path} as $$
     select json_build_object(
-        'namespace', p_session.namespace, 'session_id', p_session.session_id,
-        'full_names', p_session.full_names, 'user_id', p_session.user_id,
-        'item_count', p_session.item_count, 'tokens', p_session.tokens,
-        'metadata', p_session.metadata::text, 'created_at', p_session.created_at,
-        'updated_at', p_session.updated_at, 'expires_at', p_session.expires_at
+        'namespace', $1.namespace, 'session_id', $1.session_id,
+        'full_names', $1.full_names, 'user_id', $1.user_id,
+        'item_count', $1.item_count, 'tokens', $1.tokens,
+        'metadata', $1.metadata::text, 'created_at', $1.created_at,
+        'updated_at', $1.updated_at, 'expires_at', $1.expires_at
     )
 $$;
 
 -- Returns what a listing says of the session; null when there is none.
-create or replace function {schema}.parlant_store_get_session(
+create or replace function {in_schema}parlant_store_get_session(
     p_namespace text, p_session_id text, p_now timestamptz
-) returns json language sql stable set search_path to {schema}, pg_temp as $$
+) returns json language sql stable{search_path} as $$
     select parlant_store_describe(s) from parlant_store_session s
     where namespace = p_namespace and session_id = p_session_id
         and (expires_at is null or expires_at > p_now)
 $$;
 
 -- Returns a session's state and the texts of its items; null when there is no session.
-create or replace function {schema}.parlant_store_load(
+create or replace function {in_schema}parlant_store_load(
     p_namespace text, p_session_id text, p_now timestamptz
-) returns json language sql stable set search_path to {schema}, pg_temp as $$
+) returns json language sql stable{search_path} as $$
     select json_build_object(
         'key', key, 'next_position', next_position, 'item_count', item_count,
-        'state', state::text, 'items', (
-            select coalesce(json_agg(data order by position), '[]')
-            from parlant_store_session_item where session_key = s.key
-        )
+        'state', state::text, 'items', parlant_store_items(key, null)
     ) from parlant_store_session s
     where namespace = p_namespace and session_id = p_session_id
         and (expires_at is null or expires_at > p_now)
 $$;
 
--- The condition that narrows a listing; what is null does not. p_prefix is what session_id
--- begins with, p_filter a filter on the metadata (parlant_store_where).
-create or replace function {schema}.parlant_store_narrowed(
-    p_namespace text, p_user_id text, p_prefix text, p_since timestamptz, p_filter jsonb,
-    p_now timestamptz
-) returns text language sql stable set search_path to {schema}, pg_temp as $$
+-- The condition that narrows a listing; what is null does not: the namespace $1, the owner $2, what
+-- session_id begins with $3, the time of the last change $4, and a filter on the metadata $5
+-- (parlant_store_where). $6 is now.
+create or replace function {in_schema}parlant_store_narrowed(
+    text, text, text, timestamptz, jsonb, timestamptz
+) returns text language sql stable{search_path} as $$
     select concat_ws(' and ',
-        format('(expires_at is null or expires_at > %L)', p_now),
-        case when p_namespace is not null then format('namespace = %L', p_namespace) end,
-        case when p_user_id is not null then format('user_id = %L', p_user_id) end,
-        case when p_prefix <> '' then
-            format('session_id >= %1$L and starts_with(session_id, %1$L)', p_prefix)
+        format('(expires_at is null or expires_at > %L)', $6),
+        case when $1 is not null then format('namespace = %L', $1) end,
+        case when $2 is not null then format('user_id = %L', $2) end,
+        case when $3 <> '' then
+            format('session_id >= %1$L and starts_with(session_id, %1$L)', $3)
         end,
-        case when p_since is not null then format('updated_at >= %L', p_since) end,
-        case when p_filter is not null then parlant_store_where(p_filter, 'metadata') end
+        case when $4 is not null then format('updated_at >= %L', $4) end,
+        case when $5 is not null then parlant_store_where($5, 'metadata') end
     )
 $$;
 
 -- Returns sessions by namespace and session_id, after those of p_after_namespace and
 -- p_after_session_id unless these are null.
-create or replace function {schema}.parlant_store_list_sessions(
-    p_namespace text, p_user_id text, p_prefix text, p_since timestamptz, p_filter jsonb,
+create or replace function {in_schema}parlant_store_list_sessions(
+    p_namespace text, p_user_id text, p_prefix text, p_since timestamptz, p_filter json,
     p_limit bigint, p_after_namespace text, p_after_session_id text, p_now timestamptz
-) returns json language plpgsql stable set search_path to {schema}, pg_temp as $$
+) returns json language plpgsql stable{search_path} as $$
 declare
     v_where text := parlant_store_narrowed(
-        p_namespace, p_user_id, p_prefix, p_since, p_filter, p_now
+        p_namespace, p_user_id, p_prefix, p_since,
+        parlant_store_as_jsonb(p_filter::text, {max_filter}, 'a filter'), p_now
     );
     v_page json;
 begin
     if p_after_session_id is not null then
         v_where := v_where || format(
             ' and (namespace, session_id) > (%L, %L)', p_after_namespace, p_after_session_id
+        );
+    end if;
+    if row_security_active('parlant_store_session') then
+        execute format(
+            'select parlant_store_limit_answer(sum(1000 + octet_length(metadata::text))) from ('
+            'select metadata from parlant_store_session where %s'
+            ' order by namespace, session_id limit %L) s',
+            v_where, p_limit
         );
     end if;
     execute format(
@@ -97,10 +117,10 @@ end $$;
 
 -- Returns the least of sessions in the order in which they began, after the one of key
 -- p_after: an array for each.
-create or replace function {schema}.parlant_store_list_summaries(
-    p_namespace text, p_user_id text, p_prefix text, p_since timestamptz, p_filter jsonb,
+create or replace function {in_schema}parlant_store_list_summaries(
+    p_namespace text, p_user_id text, p_prefix text, p_since timestamptz, p_filter json,
     p_limit bigint, p_after bigint, p_now timestamptz
-) returns json language plpgsql stable set search_path to {schema}, pg_temp as $$
+) returns json language plpgsql stable{search_path} as $$
 declare
     v_page json;
 begin
@@ -109,26 +129,33 @@ begin
         'key, namespace, session_id, item_count, date_part(''epoch'', created_at),'
         ' date_part(''epoch'', updated_at), full_names)), ''[]'') from ('
         'select * from parlant_store_session where %s and key > %L order by key limit %L) s',
-        parlant_store_narrowed(p_namespace, p_user_id, p_prefix, p_since, p_filter, p_now),
+        parlant_store_narrowed(
+            p_namespace, p_user_id, p_prefix, p_since,
+            parlant_store_as_jsonb(p_filter::text, {max_filter}, 'a filter'), p_now
+        ),
         p_after, p_limit
     ) into v_page;
     return v_page;
 end $$;
 
--- Returns the sessions that match p_query, a tsquery, the best first: an array of namespace,
--- session_id, full_names, score and text for each of at most p_texts items that match best.
+-- Returns the sessions that match p_query, a tsquery, those with the most matches first: an array
+-- of namespace, session_id, full_names, score and text for each of at most p_texts items that
+-- match best.
 -- Under row level security the index on terms cannot serve: there, the items of the sessions
 -- that the role sees are looked through, and nobody else's.
-create or replace function {schema}.parlant_store_search(
+create or replace function {in_schema}parlant_store_search(
     p_query text, p_namespace text, p_limit bigint, p_texts bigint, p_now timestamptz
-) returns json language plpgsql stable set search_path to {schema}, pg_temp as $$
+) returns json language plpgsql stable{search_path} as $$
 declare
     v_rows json;
 begin
+    perform parlant_store_limit(octet_length(p_query), {max_query}, 'bytes of a search');
     execute format(
         $sql$
         with hits as materialized (
-            select session_key, position, text, ts_rank(terms, $1::tsquery) as score
+            -- With weights of 1, this counts the places that match.
+            select session_key, position, text,
+                least(ts_rank_cd('{1,1,1,1}', terms, $1::tsquery)::bigint, {max_matches}) as score
             from parlant_store_session_item where terms @@ $1::tsquery %s
         ), best as (
             select session_key, sum(score) as score from hits group by session_key

@@ -6,8 +6,8 @@
 -- after the place p_after, looks at p_examine rows at most and finds p_limit of them at most.
 
 -- The condition on a row's own columns that p_rule is; true when what has expired is meant.
-create or replace function {schema}.parlant_store_is_old(p_rule jsonb)
-returns text language sql immutable set search_path to {schema}, pg_temp as $$
+create or replace function {in_schema}parlant_store_is_old(p_rule jsonb)
+returns text language sql immutable{search_path} as $$
     select case
         when coalesce(p_rule ->> 'began', p_rule ->> 'written') is null then 'true'
         else concat_ws(' and ',
@@ -29,30 +29,34 @@ returns text language sql immutable set search_path to {schema}, pg_temp as $$
 $$;
 
 -- The condition beside it that keeps the documents of a Parlant session together.
-create or replace function {schema}.parlant_store_is_whole(p_rule jsonb)
-returns text language plpgsql stable set search_path to {schema}, pg_temp as $$
+create or replace function {in_schema}parlant_store_is_whole(p_rule jsonb)
+returns text language plpgsql stable{search_path} as $$
 declare
-    v_names text[] := parlant_store_names();
-    v_sessions text[] := array(select name from unnest(v_names) name where name like '%sessions');
+    v_beside text;
     v_condition text := 'true';
 begin
+    -- Each collection with that of the sessions to which its documents belong.
+    select format(
+        'unnest(%L::text[], %L::text[]) beside (name, sessions)',
+        coalesce(array_agg(collection), '{}'), coalesce(array_agg(prefix || 'sessions'), '{}')
+    ) into v_beside from parlant_store_prefixes();
     if p_rule ->> 'written' is not null then
         v_condition := format(
             '(d.collection not like ''%%sessions'' or not exists ('
-            'select from unnest(%L::text[]) name join parlant_store_document part'
-            ' on part.collection = name and part.session_id = d.id'
-            ' where starts_with(name, left(d.collection, -8)) and part.key <> d.key'
+            'select from %s join parlant_store_document part'
+            ' on part.collection = beside.name and part.session_id = d.id'
+            ' where beside.sessions = d.collection and part.key <> d.key'
             ' and part.updated_at > %L))',
-            v_names, p_rule ->> 'written'
+            v_beside, p_rule ->> 'written'
         );
     end if;
     if p_rule ->> 'collection' is null then
         v_condition := v_condition || format(
             ' and d.collection not like ''%%metadata'' and not exists ('
-            'select from unnest(%L::text[]) name join parlant_store_document s'
-            ' on s.collection = name and s.id = d.session_id'
-            ' where starts_with(d.collection, left(name, -8)) and s.key <> d.key)',
-            v_sessions
+            'select from %s join parlant_store_document s'
+            ' on s.collection = beside.sessions and s.id = d.session_id'
+            ' where beside.name = d.collection and s.key <> d.key)',
+            v_beside
         );
     end if;
     return v_condition;
@@ -61,10 +65,10 @@ end $$;
 -- Takes a step: returns the keys of what it finds, and where the next begins; null: nowhere.
 -- It walks an index, whatever the planner thinks of reading all that is left and sorting it: each
 -- step would do that again.
-create or replace function {schema}.parlant_store_due(
+create or replace function {in_schema}parlant_store_due(
     p_rule jsonb, p_after jsonb, p_limit bigint, p_examine bigint,
     out v_keys bigint[], out v_after jsonb
-) language plpgsql stable set search_path to {schema}, pg_temp
+) language plpgsql stable{search_path}
 set enable_seqscan to off set enable_bitmapscan to off set enable_sort to off as $$
 declare
     v_documents boolean := p_rule ->> 'documents';
@@ -122,13 +126,14 @@ end $$;
 
 -- Takes a step and removes what it finds, with the items of sessions and the documents of
 -- Parlant sessions; returns the sessions' names with how many items they had, how many
--- documents there were, and where the next step begins; null: nowhere. What others hold, or
--- have written to meanwhile, stays.
-create or replace function {schema}.parlant_store_retire(
-    p_rule jsonb, p_after jsonb, p_limit bigint, p_examine bigint,
+-- documents there were, where the next step begins (null: nowhere), and whether it hid sessions: those
+-- with more than p_items items in all (null: none). What others hold, or have written to
+-- meanwhile, stays.
+create or replace function {in_schema}parlant_store_retire(
+    p_rule jsonb, p_after jsonb, p_limit bigint, p_examine bigint, p_items bigint,
     out v_namespaces text[], out v_session_ids text[], out v_names text[],
-    out v_items bigint[], out v_documents bigint, out v_after jsonb
-) language plpgsql set search_path to {schema}, pg_temp set enable_seqscan to off as $$
+    out v_items bigint[], out v_documents bigint, out v_after jsonb, out v_is_hidden boolean
+) language plpgsql{search_path} set enable_seqscan to off as $$
 declare
     v_keys bigint[];
     v_sessions bigint[];
@@ -139,16 +144,17 @@ begin
     select due.v_keys, due.v_after into v_keys, v_after
     from parlant_store_due(p_rule, p_after, p_limit, p_examine) due;
     v_documents := 0;
+    v_is_hidden := false;
     if not (p_rule ->> 'documents')::boolean then
         execute format(
             'select array_agg(key), array_agg(namespace), array_agg(session_id),'
             ' array_agg(full_names), array_agg(item_count) from ('
             'select * from parlant_store_session where key = any ($1) and %s'
+            ' and not {is_hidden}'
             ' order by key for update skip locked) held',
             parlant_store_is_old(p_rule)
         ) into v_keys, v_namespaces, v_session_ids, v_names, v_items using v_keys;
-        delete from parlant_store_session_item where session_key = any (v_keys);
-        delete from parlant_store_session where key = any (v_keys);
+        v_is_hidden := parlant_store_delete_sessions(v_keys, p_items);
         return;
     end if;
     execute format(
@@ -183,9 +189,9 @@ end $$;
 -- Takes a step and removes nothing: returns {"found": an array for each that would go, "after":
 -- where the next step begins}, of sessions [key, namespace, session_id, full_names, item_count],
 -- of documents [key, collection, id].
-create or replace function {schema}.parlant_store_list_due(
+create or replace function {in_schema}parlant_store_list_due(
     p_rule jsonb, p_after jsonb, p_limit bigint, p_examine bigint
-) returns json language plpgsql stable set search_path to {schema}, pg_temp as $$
+) returns json language plpgsql stable{search_path} as $$
 declare
     v_keys bigint[];
     v_after jsonb;
@@ -202,7 +208,8 @@ begin
         end)) into v_found from parlant_store_document where key = any (v_keys);
     else
         select json_agg(json_build_array(key, namespace, session_id, full_names, item_count))
-            into v_found from parlant_store_session where key = any (v_keys);
+            into v_found from parlant_store_session
+            where key = any (v_keys) and not {is_hidden};
     end if;
     return json_build_object('found', coalesce(v_found, '[]'), 'after', v_after);
 end $$;

@@ -4,9 +4,9 @@
 
 -- Ends the session if its time has come, so that its id can begin a new life. Row level
 -- security may hide it: then p_tries, how often this was tried for nothing, ends the trying.
-create or replace function {schema}.parlant_store_bury(
+create or replace function {in_schema}parlant_store_bury(
     p_namespace text, p_session_id text, p_now timestamptz, p_tries bigint
-) returns void language plpgsql set search_path to {schema}, pg_temp as $$
+) returns void language plpgsql{search_path} as $$
 declare
     v_key bigint;
 begin
@@ -16,24 +16,27 @@ begin
     select key into v_key from parlant_store_session
         where namespace = p_namespace and session_id = p_session_id and expires_at <= p_now
         for update;
-    delete from parlant_store_session_item where session_key = v_key;
-    delete from parlant_store_session where key = v_key;
+    perform parlant_store_delete_sessions(array[v_key], {max_deleted});
 end $$;
 
 -- Adds items after those of a session, which is begun if need be; with p_replace, in place
--- of them. p_names holds the names that were too long for their columns; a null p_expires_at
+-- of them. The parameter without a name is p_total, the tokens of all: who calls over HTTP names all,
+-- and is to call this by parlant_store_once, which counts what a user gives before it makes arrays of
+-- it. p_names holds the names that were too long for their columns; a null p_expires_at
 -- leaves the time as it is. Returns how many items the session has then.
-create or replace function {schema}.parlant_store_add_items(
+create or replace function {in_schema}parlant_store_add_items(
     p_namespace text, p_session_id text, p_names text, p_user_id text,
     p_data text[], p_roles text[], p_texts text[], p_terms text[], p_tokens bigint[],
-    p_total bigint, p_now timestamptz, p_expires_at timestamptz, p_replace boolean
-) returns bigint language plpgsql set search_path to {schema}, pg_temp as $$
+    bigint, p_now timestamptz, p_expires_at timestamptz, p_replace boolean
+) returns bigint language plpgsql{search_path} as $$
 declare
+    p_total alias for $10;
     v_count bigint := cardinality(p_data);
     v_key bigint;
     v_first bigint;
     v_items bigint;
 begin
+    perform parlant_store_limit_items(p_data, p_texts);
     for v_tries in 1 .. 1000 loop
         insert into parlant_store_session as s (
             namespace, session_id, full_names, user_id, metadata, state,
@@ -72,13 +75,14 @@ end $$;
 -- arrays as text; returns how many items each of them has then. It waits for nobody longer
 -- than a moment, less than it takes PostgreSQL to look for a deadlock: whoever holds one of
 -- the sessions must not hold up the others.
-create or replace function {schema}.parlant_store_add_all(
+create or replace function {in_schema}parlant_store_add_all(
     p_namespaces text[], p_session_ids text[], p_names text[], p_user_ids text[],
     p_data text[], p_roles text[], p_texts text[], p_terms text[], p_tokens text[],
-    p_totals bigint[], p_now timestamptz, p_expires_at timestamptz
-) returns bigint[] language plpgsql set search_path to {schema}, pg_temp
+    bigint[], p_now timestamptz, p_expires_at timestamptz
+) returns bigint[] language plpgsql{search_path}
 set lock_timeout to '20ms' as $$
 declare
+    p_totals alias for $10;
     v_items bigint[];
 begin
     select array_agg(parlant_store_add_items(
@@ -98,25 +102,28 @@ end $$;
 -- Otherwise the session must be as p_key, p_next and p_count say: the first p_drop of its
 -- items go, the p_keep after them stay, those after these go, and the given ones are added;
 -- if it has changed, nothing is done. Returns what the session is then, or nulls.
-create or replace function {schema}.parlant_store_save(
+create or replace function {in_schema}parlant_store_save(
     p_namespace text, p_session_id text, p_names text, p_user_id text, p_state text,
     p_key bigint, p_next bigint, p_count bigint, p_drop bigint, p_keep bigint,
     p_data text[], p_roles text[], p_texts text[], p_terms text[], p_tokens bigint[],
-    p_total bigint, p_now timestamptz, p_expires_at timestamptz,
+    bigint, p_now timestamptz, p_expires_at timestamptz,
     out v_key bigint, out v_next bigint, out v_items bigint
-) language plpgsql set search_path to {schema}, pg_temp as $$
+) language plpgsql{search_path} as $$
 declare
+    p_total alias for $16;
     v_count bigint := cardinality(p_data);
     v_gone bigint;
     v_from bigint;
     v_to bigint;
+    v_state jsonb := parlant_store_as_jsonb(p_state, {max_row}, 'a document');
 begin
+    perform parlant_store_limit_items(p_data, p_texts);
     if p_key is null then
         perform parlant_store_add_items(
             p_namespace, p_session_id, p_names, p_user_id,
             p_data, p_roles, p_texts, p_terms, p_tokens, p_total, p_now, p_expires_at, true
         );
-        update parlant_store_session set state = p_state::jsonb
+        update parlant_store_session set state = v_state
             where namespace = p_namespace and session_id = p_session_id
             returning key, next_position, item_count into v_key, v_next, v_items;
         return;
@@ -151,7 +158,7 @@ begin
     ) select coalesce(sum(tokens), 0) into v_gone
         from (select * from before union all select * from after) gone;
     update parlant_store_session s set
-        state = p_state::jsonb,
+        state = v_state,
         next_position = s.next_position + v_count,
         item_count = p_keep + v_count,
         tokens = s.tokens - v_gone + p_total,
@@ -170,10 +177,10 @@ end $$;
 
 -- Copies a session to another name, in place of what that has; returns how many items it
 -- has, or null when there is no such session.
-create or replace function {schema}.parlant_store_branch(
+create or replace function {in_schema}parlant_store_branch(
     p_namespace text, p_source text, p_target text, p_names text,
     p_now timestamptz, p_expires_at timestamptz
-) returns bigint language plpgsql set search_path to {schema}, pg_temp as $$
+) returns bigint language plpgsql{search_path} as $$
 declare
     v_source parlant_store_session;
     v_owner text;
@@ -189,7 +196,7 @@ begin
     if p_source = p_target then
         return v_source.item_count;
     end if;
-    perform parlant_store_delete_session(p_namespace, p_target, p_now);
+    perform parlant_store_delete_session(p_namespace, p_target, p_now, {max_deleted});
     -- The JSON text of an owner's name that was too long goes along as it is.
     v_owner := (v_source.full_names::json -> 'user_id')::text;
     insert into parlant_store_session (
@@ -214,9 +221,9 @@ begin
 end $$;
 
 -- Takes the latest item of a session away and returns it; null when there is none.
-create or replace function {schema}.parlant_store_pop_item(
+create or replace function {in_schema}parlant_store_pop_item(
     p_namespace text, p_session_id text, p_now timestamptz, p_expires_at timestamptz
-) returns text language plpgsql set search_path to {schema}, pg_temp as $$
+) returns text language plpgsql{search_path} as $$
 declare
     v_key bigint;
     v_data text;
@@ -242,9 +249,9 @@ begin
 end $$;
 
 -- Takes every item of a session away, which stays itself; false when there is no session.
-create or replace function {schema}.parlant_store_clear(
+create or replace function {in_schema}parlant_store_clear(
     p_namespace text, p_session_id text, p_now timestamptz, p_expires_at timestamptz
-) returns boolean language plpgsql set search_path to {schema}, pg_temp as $$
+) returns boolean language plpgsql{search_path} as $$
 declare
     v_key bigint;
 begin
@@ -261,9 +268,9 @@ begin
 end $$;
 
 -- Lets a session end at p_expires_at, or never; false when there is no session.
-create or replace function {schema}.parlant_store_set_expiry(
+create or replace function {in_schema}parlant_store_set_expiry(
     p_namespace text, p_session_id text, p_expires_at timestamptz, p_now timestamptz
-) returns boolean language plpgsql set search_path to {schema}, pg_temp as $$
+) returns boolean language plpgsql{search_path} as $$
 begin
     update parlant_store_session set expires_at = p_expires_at
         where namespace = p_namespace and session_id = p_session_id
@@ -271,31 +278,31 @@ begin
     return found;
 end $$;
 
--- Ends a session and says how many items it had; null when it was not alive.
-create or replace function {schema}.parlant_store_delete_session(
-    p_namespace text, p_session_id text, p_now timestamptz
-) returns bigint language plpgsql set search_path to {schema}, pg_temp as $$
+-- Deletes a session, or hides it if it has more than p_items items (null: never); returns how many items
+-- it had, null when it was not alive, and whether it is hidden.
+create or replace function {in_schema}parlant_store_delete_session(
+    p_namespace text, p_session_id text, p_now timestamptz, p_items bigint,
+    out v_items bigint, out v_is_hidden boolean
+) language plpgsql{search_path} as $$
 declare
     v_key bigint;
-    v_items bigint;
 begin
     select key, case when expires_at is null or expires_at > p_now then item_count end
         into v_key, v_items
         from parlant_store_session
         where namespace = p_namespace and session_id = p_session_id
         for update;
-    delete from parlant_store_session_item where session_key = v_key;
-    delete from parlant_store_session where key = v_key;
-    return v_items;
+    v_is_hidden := parlant_store_delete_sessions(array[v_key], p_items);
 end $$;
 
 -- Sets a session's metadata, or merges into it, and returns its text; begins the session if
 -- need be.
-create or replace function {schema}.parlant_store_set_metadata(
+create or replace function {in_schema}parlant_store_set_metadata(
     p_namespace text, p_session_id text, p_names text, p_metadata text,
     p_now timestamptz, p_expires_at timestamptz, p_merge boolean
-) returns text language plpgsql set search_path to {schema}, pg_temp as $$
+) returns text language plpgsql{search_path} as $$
 declare
+    v_given jsonb := parlant_store_as_jsonb(p_metadata, {max_row}, 'a document');
     v_metadata text;
 begin
     for v_tries in 1 .. 1000 loop
@@ -303,12 +310,12 @@ begin
             namespace, session_id, full_names, metadata, state,
             next_position, item_count, tokens, created_at, updated_at, expires_at
         ) values (
-            p_namespace, p_session_id, p_names, p_metadata::jsonb, '{}',
+            p_namespace, p_session_id, p_names, v_given, '{}',
             0, 0, 0, p_now, p_now, p_expires_at
         )
         on conflict (namespace, session_id) do update set
             metadata = case
-                when p_merge then s.metadata || p_metadata::jsonb else p_metadata::jsonb
+                when p_merge then s.metadata || v_given else v_given
             end,
             updated_at = p_now,
             expires_at = coalesce(p_expires_at, s.expires_at)
@@ -321,30 +328,79 @@ begin
 end $$;
 
 -- Removes at most p_limit expired sessions with their items, and as many expired
--- documents; returns the sessions' names with how many items they had, and how many
--- documents there were. Rows that others hold are left for the next call.
-create or replace function {schema}.parlant_store_expire(
-    p_now timestamptz, p_limit bigint,
+-- documents; returns the sessions' names with how many items they had, how many documents
+-- there were, and whether there are or were hidden sessions: those with more than p_items items in all
+-- (null: none) are hidden. Rows that others hold are left for the next call.
+create or replace function {in_schema}parlant_store_expire(
+    p_now timestamptz, p_limit bigint, p_items bigint,
     out v_namespaces text[], out v_session_ids text[], out v_names text[],
-    out v_items bigint[], out v_documents bigint
-) language plpgsql set search_path to {schema}, pg_temp as $$
+    out v_items bigint[], out v_documents bigint, out v_is_hidden boolean
+) language plpgsql{search_path} as $$
 declare
     v_keys bigint[];
 begin
-    select array_agg(key), array_agg(namespace), array_agg(session_id), array_agg(full_names),
-            array_agg(item_count)
-        into v_keys, v_namespaces, v_session_ids, v_names, v_items
+    select array_agg(key), array_agg(namespace) filter (where not is_hidden),
+            array_agg(session_id) filter (where not is_hidden),
+            array_agg(full_names) filter (where not is_hidden),
+            array_agg(item_count) filter (where not is_hidden), coalesce(bool_or(is_hidden), false)
+        into v_keys, v_namespaces, v_session_ids, v_names, v_items, v_is_hidden
     from (
-        select key, namespace, session_id, full_names, item_count
+        select key, namespace, session_id, full_names, item_count,
+            {is_hidden} as is_hidden
         from parlant_store_session where expires_at <= p_now
         order by expires_at limit p_limit for update skip locked
     ) expired;
-    delete from parlant_store_session_item where session_key = any (v_keys);
-    delete from parlant_store_session where key = any (v_keys);
+    v_is_hidden := parlant_store_delete_sessions(v_keys, p_items) or v_is_hidden;
     delete from parlant_store_document where key in (
         select key from parlant_store_document where expires_at <= p_now
         order by expires_at limit p_limit for update skip locked
     );
     get diagnostics v_documents = row_count;
     perform parlant_store_forget_requests(p_limit);
+end $$;
+
+-- The same for a job that nobody watches: what another table refers to stays, with a warning,
+-- and does not keep the others. It is for a transaction of its own, whose constraints it checks.
+create or replace function {in_schema}parlant_store_sweep(p_now timestamptz, p_limit bigint)
+returns void language plpgsql{search_path} as $$
+declare
+    v_key bigint;
+    v_name text;
+    v_gone bigint := 0;
+begin
+    begin
+        perform parlant_store_expire(p_now, p_limit, null);
+        set constraints all immediate;
+        return;
+    exception when foreign_key_violation or restrict_violation then
+        perform parlant_store_forget_requests(p_limit);
+    end;
+    for v_key, v_name in
+        select key, session_id from parlant_store_session where expires_at <= p_now
+        order by expires_at for update skip locked
+    loop
+        begin
+            delete from parlant_store_session_item where session_key = v_key;
+            delete from parlant_store_session where key = v_key;
+            set constraints all immediate;
+            v_gone := v_gone + 1;
+        exception when foreign_key_violation or restrict_violation then
+            raise warning 'session % is not removed: %', v_name, sqlerrm;
+        end;
+        exit when v_gone >= p_limit;
+    end loop;
+    v_gone := 0;
+    for v_key, v_name in
+        select key, id from parlant_store_document where expires_at <= p_now
+        order by expires_at for update skip locked
+    loop
+        begin
+            delete from parlant_store_document where key = v_key;
+            set constraints all immediate;
+            v_gone := v_gone + 1;
+        exception when foreign_key_violation or restrict_violation then
+            raise warning 'document % is not removed: %', v_name, sqlerrm;
+        end;
+        exit when v_gone >= p_limit;
+    end loop;
 end $$;

@@ -4,8 +4,8 @@
 -- caller may do with a table, and which of the caller, anon and authenticated may call a
 -- function. "open_to" names those of anon and authenticated whom grants and policies let into
 -- a table; "open" names the tables of others here that they read without row level security.
-create or replace function {schema}.parlant_store_status()
-returns json language sql stable set search_path to {schema}, pg_temp as $$
+create or replace function {in_schema}parlant_store_status()
+returns json language sql stable{search_path} as $$
     with roles (role, id, guest) as (
         select rolname, oid, rolname in ('anon', 'authenticated') from pg_roles
         where rolname in ('anon', 'authenticated', current_user)
@@ -77,7 +77,7 @@ returns json language sql stable set search_path to {schema}, pg_temp as $$
 $$;
 
 -- Returns more rows than Supabase gives in one answer, unless it is told to.
-create or replace function {schema}.parlant_store_rows()
-returns setof int language sql stable set search_path to {schema}, pg_temp rows 10001 as $$
+create or replace function {in_schema}parlant_store_rows()
+returns setof int language sql stable{search_path} rows 10001 as $$
     select generate_series(1, 10001)
 $$;

@@ -1,8 +1,11 @@
--- Tables named like a collection get the columns of documents, in place. Every row stays, and
+-- Tables that hold a collection get the columns of documents, in place. Every row stays, and
 -- becomes a document of the collection. Times become ISO 8601 texts as Python writes those of
 -- UTC, and a time without a zone is taken as of UTC. Defaults, checks, indexes and triggers stay,
--- save the primary key and what refused null where a document may have it. Policies are dropped:
--- those of documents take their place.
+-- save a primary key that is not the id, and what refused null where a document may have it.
+-- Policies are dropped: those of documents take their place.
+-- Of several rows with one id the first stays, unless a document has the id already; the others
+-- become documents of the collection of failed migrations, each with the row as it was and the
+-- reason. What all rows say is counted and summed up before and after.
 do {quote}
 declare
     v_document regclass := {document_text};
@@ -14,12 +17,31 @@ declare
     v_statement text;
     v_has_keys boolean;
     v_shared boolean;
+    v_id_is_key boolean;
+    v_collection text;
+    v_beside text;
+    v_is_required boolean;
+    v_partition regclass;
+    v_rows bigint;
+    v_sum numeric;
+    v_left bigint;
+    v_sum_left numeric;
+    v_ids text[];
+    v_sum_beside numeric;
 begin
-    foreach v_name in array array[{collections}] loop
+    for v_name, v_collection, v_beside, v_is_required in
+        select name, collection, beside, is_required from {listed}
+    loop
         v_table := to_regclass(format('%I.%I', {schema_text}, v_name));
+        if v_is_required and v_table is null
+            and to_regclass(format('%I.%I', {partitions_text}, v_name)) is null
+        then
+            raise exception 'there is no table % to adopt in the schema %', v_name, {schema_text};
+        end if;
         continue when not exists (
             select from pg_class where oid = v_table and relkind = 'r' and not relispartition
         );
+        execute format('lock table %s in access exclusive mode', v_table);
         select string_agg(name, ', ' order by name desc) into v_odd
         from (values ('id'), ('data')) wanted (name) where not exists (
             select from pg_attribute where attrelid = v_table and attname = name
@@ -43,6 +65,9 @@ begin
         end if;
 
         for v_statement in
+            select format('alter table %s no force row level security', v_table)
+            from pg_class where oid = v_table and relforcerowsecurity
+            union all
             select format('drop policy %I on %s', polname, v_table)
             from pg_policy where polrelid = v_table
             union all
@@ -51,20 +76,33 @@ begin
         loop
             execute v_statement;
         end loop;
+        execute format('select coalesce(quote_literal(id), ''a row without an id'') from %s'
+            ' where jsonb_typeof(data::jsonb) <> ''object'' limit 1', v_table) into v_odd;
+        if v_odd is not null then
+            raise exception '% cannot be adopted: data of % must be a JSON object', v_table, v_odd;
+        end if;
+        execute format('select count(*), %s from %s',
+            format({sum}, 'coalesce(data::jsonb, ''{{}}'')'), v_table) into v_rows, v_sum;
+        v_id_is_key := exists (
+            select from pg_constraint join pg_attribute on attrelid = conrelid and attname = 'id'
+            where conrelid = v_table and contype = 'p' and conkey = array[attnum]
+        );
         v_has_keys := exists (
             select from pg_attribute
             where attrelid = v_table and attname = 'key' and not attisdropped
         );
         -- Every other change in one statement, which writes the table anew at most once.
         with columns as (
-            select quote_ident(d.attname) as name, a.attname is null as is_missing,
+            select d.attnum as number, quote_ident(d.attname) as name,
+                a.attname is null as is_missing,
                 format_type(d.atttypid, d.atttypmod)
                     || coalesce(' collate ' || nullif(d.attcollation, 0)::regcollation, '') as type,
                 a.atttypid is distinct from d.atttypid
                     or a.attcollation is distinct from d.attcollation as is_other,
-                coalesce(template, '%s') as template, d.attnotnull as is_full,
+                coalesce(template, '%s') as template,
+                d.attnotnull or d.attname = 'id' and v_id_is_key as is_full,
                 a.attnotnull as was_full, a.attidentity <> '' as is_identity,
-                case when d.attname = 'collection' then format('%L', v_name)
+                case when d.attname = 'collection' then format('%L', v_collection)
                     else pg_get_expr(of_documents.adbin, d.attrelid) end as value,
                 case when d.attname <> 'key' then pg_get_expr(own.adbin, a.attrelid) end
                     as own_value
@@ -76,32 +114,33 @@ begin
             left join pg_attrdef own on own.adrelid = a.attrelid and own.adnum = a.attnum
             left join {casts} on (target, source) = (d.atttypid, a.atttypid)
             where d.attrelid = v_document and d.attnum > 0 and not d.attisdropped
-        ), changes (place, change) as (
-            select 1, format('drop constraint %I', conname)
+        ), changes (place, number, change) as (
+            select 1, 0, format('drop constraint %I', conname)
             from pg_constraint where conrelid = v_table and contype = 'p'
             union all
-            select 2, format('alter column %s drop not null', name)
+            select 2, number, format('alter column %s drop not null', name)
             from columns where was_full and not is_full
             union all
-            select 2, format('alter column %s drop identity', name) from columns where is_identity
+            select 2, number, format('alter column %s drop identity', name)
+            from columns where is_identity
             union all
-            select 3, format('alter column %s drop default', name)
+            select 3, number, format('alter column %s drop default', name)
             from columns where own_value is not null and is_other
             union all
-            select 4, format('alter column %1$s type %2$s using %3$s', name, type,
+            select 4, number, format('alter column %1$s type %2$s using %3$s', name, type,
                 format(template, name))
             from columns where is_other and not is_missing
             union all
-            select 5, format('alter column %s set default %s', name,
+            select 5, number, format('alter column %s set default %s', name,
                 case when own_value is null then value else format(template, own_value) end)
             from columns where not is_missing and (own_value is null or is_other)
                 and coalesce(own_value, value) is not null
             union all
-            select 6, concat_ws(' ', 'add column', name, type, 'default ' || value,
+            select 6, number, concat_ws(' ', 'add column', name, type, 'default ' || value,
                 case when is_full then 'not null' end)
             from columns where is_missing
         )
-        select string_agg(change, ', ' order by place),
+        select string_agg(change, ', ' order by place, number),
             (select array_agg(format('update %1$s set %2$s = %3$s where %2$s is null', v_table,
                 name, coalesce(own_value, value, '''{{}}''')))
             || array_agg(format('alter table %s alter column %s set not null', v_table, name))
@@ -122,6 +161,82 @@ begin
             end if;
             execute format('select setval(%L, greatest(nextval(%1$L), max(key) + 1), false)'
                 ' from %s', {sequence_text}, v_table);
+        end if;
+
+        -- Where the store has a document of the id, that is the one which agents see already.
+        delete from {document} where collection = v_collection and expires_at <= now();
+        execute format($sql$
+            with rows as (
+                select ctid as place, data, {columns} as columns, case jsonb_typeof(data -> 'id')
+                    when 'string' then data ->> 'id' else id end as id
+                from %1$s
+            ), numbered as (
+                select *, row_number() over (partition by id order by place) as number
+                from rows where id is not null
+            ), moved as (
+                delete from %1$s where ctid in (
+                    select place from numbered where number > 1 or id in (
+                        select data ->> 'id' from %2$s
+                        where collection = %3$L and jsonb_typeof(data -> 'id') = 'string'
+                    )
+                ) returning ctid as place
+            ), originals as (
+                select id, data, data || coalesce((
+                    select jsonb_object_agg(key, value)
+                    from jsonb_each(jsonb_strip_nulls(columns))
+                    where jsonb_typeof(data -> key) is distinct from 'string'
+                ), '{{}}') as document
+                from moved join rows using (place)
+            ), made as (
+                insert into %2$s (collection, data) select %4$L, coalesce((
+                    select jsonb_object_agg(key, value) from jsonb_each(document)
+                    where key in ('version', 'session_id', 'customer_id', 'agent_id')
+                        and jsonb_typeof(value) = 'string'
+                ), '{{}}') || jsonb_build_object(
+                    'id', replace(gen_random_uuid()::text, '-', ''),
+                    'creation_utc', {now},
+                    'collection', %5$L::text,
+                    'reason', format('the id %%L was held twice in the table %%s', id, %6$L),
+                    'document', document
+                ) from originals
+            )
+            select array_agg(id order by id), %7$s from originals
+        $sql$, v_table, v_document, v_collection, v_beside,
+            regexp_replace(v_beside, {failed} || '$', ''), v_name, format({sum}, 'data'))
+            into v_ids, v_sum_beside;
+        execute format('select count(*), %s from %s', format({sum}, 'data'), v_table)
+            into v_left, v_sum_left;
+        if v_left + cardinality(coalesce(v_ids, '{{}}')) <> v_rows
+            or v_sum_left + v_sum_beside <> v_sum
+        then
+            raise exception '% cannot be adopted: % of its % rows would be lost, or others',
+                v_table, v_rows - v_left - cardinality(coalesce(v_ids, '{{}}')), v_rows;
+        end if;
+        -- A partition that the collection has already gives its documents to this table.
+        v_partition := {partition};
+        if v_partition is not null then
+            for v_statement in
+                select format({view}, {schema_text}, v.relname, v_table)
+                from pg_class v join pg_class p on p.oid = v_partition
+                where v.relkind = 'v' and v.relname in (p.relname, v_collection)
+                    and v.relnamespace = (
+                        select oid from pg_namespace where nspname = {schema_text}
+                    )
+            loop
+                execute v_statement;
+            end loop;
+            execute format('alter table %s detach partition %s', v_document, v_partition);
+            execute format('insert into %1$s (%2$s) select %2$s from %3$s', v_document, (
+                select string_agg(quote_ident(attname), ', ') from pg_attribute
+                where attrelid = v_document and attnum > 0 and not attisdropped
+            ), v_partition);
+            execute format('drop table %s', v_partition);
+        end if;
+        if v_ids is not null then
+            raise warning '%: % of % rows have an id that is held twice; they are in % now: %',
+                v_name, cardinality(v_ids), v_rows, v_beside,
+                array_to_string(v_ids[:20], ', ') || case when v_ids[21] is null then ''
+                    else ' ...' end;
         end if;
     end loop;
 end

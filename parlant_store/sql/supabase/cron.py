@@ -31,7 +31,7 @@ def cron_sql(schema: str, schedule: str) -> str:
     Raises ValueError when pg_cron would refuse the schedule, or would never run it.
     """
     _check(schedule)
-    command = f"select {identifier(schema)}.parlant_store_expire(now(), {BATCH})"
+    command = f"select {identifier(schema)}.parlant_store_sweep(now(), {BATCH})"
     arguments = ", ".join(map(literal, (job_name(schema), schedule, command)))
     return (
         "-- What has expired is removed by this job.\n"

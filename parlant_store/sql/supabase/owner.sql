@@ -1,44 +1,45 @@
 -- What the policies of "owner" ask, in a schema that the Data API does not show. Nobody but
--- the policies and triggers calls these functions: they need no usage of the schema.
-create schema if not exists {private};
+-- the policies and triggers calls these functions: they need no usage of the schema. It is made
+-- anew, with all that hangs on it.
+drop schema if exists {private} cascade;
+create schema {private};
 
--- The ids of the session documents whose customer is the user.
-create or replace function {private}.own_sessions() returns setof text
+-- The ids of the documents in a collection of Parlant's sessions whose customer is the user.
+create function {private}.own_sessions(p_collection text) returns setof text
 language sql stable security definer set search_path = '' as {quote}
     select id from {document}
-    where collection = {sessions} and customer_id = {owner} and id is not null
+    where collection = p_collection and customer_id = {owner} and id is not null
 {quote};
 
--- Whether no document has this session's id: a new session must not open what another left.
-create or replace function {private}.is_unused(p_session_id text) returns boolean
+-- Whether no document has this session's id, in the collections whose names begin with the
+-- prefix: a new session must not open what another left.
+create function {private}.is_unused(p_prefix text, p_session_id text) returns boolean
 language sql stable security definer set search_path = '' as {quote}
     with recursive names (name) as (
-        select min(collection) from {document} where collection >= {prefix}
+        select min(collection) from {document} where collection >= p_prefix
         union all
         select (select min(collection) from {document} where collection > name)
-        from names where starts_with(name, {prefix})
+        from names where starts_with(name, p_prefix)
     )
     select p_session_id is not null and not exists (
         select from names join {document} on collection = name and session_id = p_session_id
-        where starts_with(name, {prefix})
+        where starts_with(name, p_prefix)
     )
 {quote};
 
--- Whether users may have documents in the collection: those of Parlant's stores, which have
--- a collection "metadata" beside them, hold what all users share. Each look is one step into
--- an index.
-create or replace function {private}.is_open(p_collection text) returns boolean
-language sql stable security definer set search_path = '' as {quote}
-    select p_collection not like '%metadata' and not exists (
-        select from generate_series(0, length(p_collection)) n
-        cross join lateral (select left(p_collection, n) || 'metadata') as beside (name)
-        where name = (select min(collection) from {document} where collection >= name)
-    )
+-- Refuses to move a document. What has expired may make room for another of its id.
+create function {private}.stay() returns trigger
+language plpgsql set search_path = '' as {quote}
+begin
+    raise insufficient_privilege using
+        message = format('new row violates row-level security policy for table "%s"', tg_table_name),
+        detail = 'Users change neither the collection, the id nor the owner of a document.';
+end
 {quote};
 
 -- Whether the columns say what the document says: a column is null unless its field is text,
 -- and keeps the beginning and a digest of a long one.
-create or replace function {private}.agrees(p_data jsonb, p_columns jsonb) returns boolean
+create function {private}.agrees(p_data jsonb, p_columns jsonb) returns boolean
 language sql immutable set search_path = '' as {quote}
     select not exists (
         select from jsonb_each_text(p_columns) as columns (name, kept)
@@ -56,7 +57,7 @@ language sql immutable set search_path = '' as {quote}
 {quote};
 
 -- Whether the full names are those of which the columns keep the beginning and a digest.
-create or replace function {private}.names_agree(p_full text, p_columns jsonb) returns boolean
+create function {private}.names_agree(p_full text, p_columns jsonb) returns boolean
 language sql immutable set search_path = '' as {quote}
     select not exists (
         -- Each of a name's values, of which jsonb would keep the last alone.
@@ -75,11 +76,12 @@ language sql immutable set search_path = '' as {quote}
     )
 {quote};
 
--- Whether it is an object that Python reads: what one user wrote must not stop a reader of
--- everybody's.
-create or replace function {private}.is_readable(p_data jsonb) returns boolean
+-- Whether it is an object that Python reads, and not too long: what one user wrote must not stop a
+-- reader of everybody's.
+create function {private}.is_readable(p_data jsonb) returns boolean
 language sql immutable set search_path = '' as {quote}
     select jsonb_typeof(p_data) = 'object'
+        and octet_length(p_data::text) <= {max_row}
         and not jsonb_path_exists(p_data, 'strict $.**{{{too_deep}}}')
         and not jsonb_path_exists(
             p_data,
@@ -88,7 +90,7 @@ language sql immutable set search_path = '' as {quote}
 {quote};
 
 -- What a user begins without saying whose it is belongs to that user.
-create or replace function {private}.own_by_default() returns trigger
+create function {private}.own_by_default() returns trigger
 language plpgsql set search_path = '' as {quote}
 begin
     new.user_id := {owner};
@@ -96,17 +98,73 @@ begin
 end
 {quote};
 
+-- What parlant_store_once stores: users call these by it alone, and need no right on the table. $2 and $4
+-- say whether the caller is a user, whose requests are those of the owner.
+create function {private}.begin_request(uuid, boolean) returns text[]
+language plpgsql security definer set search_path = '' as {quote}
+declare
+    v_owner text := case when $2 then {owner} end;
+    v_stored {request};
+begin
+    if $2 and v_owner is null then
+        raise insufficient_privilege using message = 'a request of a user needs an owner';
+    end if;
+    for v_tries in 1 .. 10 loop
+        insert into {request} (id, user_id) values ($1, v_owner) on conflict do nothing;
+        if found then
+            return null;
+        end if;
+        select * into v_stored from {request} where id = $1;
+        exit when $2 and v_stored.user_id is distinct from v_owner and found;
+        if v_stored.created_at > now() - interval '1 hour' then
+            return array[v_stored.answer];
+        end if;
+        delete from {request} where id = $1 and created_at <= now() - interval '1 hour';
+    end loop;
+    raise insufficient_privilege using message = 'the request id was used by somebody else';
+end
+{quote};
+create function {private}.end_request(uuid, text, boolean, boolean) returns void
+language plpgsql security definer set search_path = '' as {quote}
+begin
+    if $3 then
+        update {request} set answer = $2
+            where id = $1 and (not $4 or user_id = {owner});
+    else
+        delete from {request} where id = $1 and (not $4 or user_id = {owner});
+    end if;
+    delete from {request} where id in (
+        select id from {request} where created_at < now() - interval '1 hour'
+        order by created_at limit 10 for update skip locked
+    );
+end
+{quote};
+create or replace function {in_schema}parlant_store_begin_request(uuid) returns text[]
+language sql return {private}.begin_request($1, current_user = 'authenticated');
+create or replace function {in_schema}parlant_store_end_request(uuid, text, boolean) returns void
+language sql return {private}.end_request($1, $2, $3, current_user = 'authenticated');
+
 revoke all on schema {private} from public, anon, authenticated, service_role;
 revoke all on all functions in schema {private} from public, anon, authenticated, service_role;
 grant execute on function
-    {private}.own_sessions(), {private}.is_unused(text), {private}.is_open(text),
+    {private}.own_sessions(text), {private}.is_unused(text, text),
     {private}.agrees(jsonb, jsonb), {private}.names_agree(text, jsonb),
     {private}.is_readable(jsonb)
 to authenticated;
+grant execute on function
+    {private}.begin_request(uuid, boolean), {private}.end_request(uuid, text, boolean, boolean)
+to authenticated, service_role;
 
 create or replace trigger parlant_store_own before insert on {session} for each row
 when (new.user_id is null and current_user = 'authenticated')
 execute function {private}.own_by_default();
-create or replace trigger parlant_store_own before insert on {request} for each row
-when (new.user_id is null and current_user = 'authenticated')
-execute function {private}.own_by_default();
+-- After the trigger that completes documents by their columns: triggers go by their names.
+create or replace trigger parlant_store_stay before update on {document} for each row
+when (
+    current_user = 'authenticated' and (
+        (old.collection, old.id) is distinct from (new.collection, new.id)
+        or (old.session_id, old.customer_id) is distinct from (new.session_id, new.customer_id)
+        and coalesce(old.expires_at > statement_timestamp(), true)
+    )
+)
+execute function {private}.stay();

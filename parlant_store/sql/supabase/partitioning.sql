@@ -1,6 +1,7 @@
 -- The table of documents becomes partitioned by collection. Its plain table stays as it is, rows
 -- and indexes, and becomes the default partition. What would belong to that partition alone from
--- then on, as a view of it, is named and nothing is done.
+-- then on, as a view of it, is named and nothing is done. Each partition has a primary key of its
+-- own: that of an adopted table is its id.
 do {quote}
 declare
     v_document regclass := {document_text};
@@ -16,9 +17,25 @@ begin
         if pg_get_partkeydef(v_document) <> 'LIST (collection)' then
             raise exception '% is partitioned, and not by list (collection)', v_document;
         end if;
+        for v_statement in
+            select format('alter table %s drop constraint %I', v_document, conname)
+            from pg_constraint where conrelid = v_document and contype = 'p'
+        loop
+            execute v_statement;
+        end loop;
+        for v_statement in
+            select format('alter table %s add primary key (key)', inhrelid::regclass)
+            from pg_inherits where inhparent = v_document and not exists (
+                select from pg_constraint where conrelid = inhrelid and contype = 'p'
+            )
+        loop
+            execute v_statement;
+        end loop;
         return;
     end if;
     lock table {document} in access exclusive mode;
+    -- The policies make it anew, for all partitions.
+    drop trigger if exists parlant_store_stay on {document};
     select string_agg(pg_describe_object(classid, objid, 0), ', ') into v_bound from (
         select distinct classid, objid from pg_depend
         where refclassid = 'pg_class'::regclass and refobjid = v_document and classid in (
@@ -26,7 +43,7 @@ begin
             'pg_policy'::regclass
         ) and objid not in (
             select oid from pg_policy
-            where polrelid = v_document and polname in ({own_policies})
+            where polrelid = v_document and starts_with(polname, 'parlant_store_')
         )
         union all
         select 'pg_constraint'::regclass, oid from pg_constraint
@@ -65,11 +82,6 @@ begin
     ) into v_next;
     select greatest(v_next, max(key) + 1) into v_next from {document};
     alter table {document} alter column key drop identity;
-    for v_name in
-        select conname from pg_constraint where conrelid = v_document and contype = 'p'
-    loop
-        execute format('alter table %s drop constraint %I', v_document, v_name);
-    end loop;
     for v_index, v_name in
         select indexrelid, relname from pg_index join pg_class c on c.oid = indexrelid
         where indrelid = v_document
@@ -85,8 +97,7 @@ begin
     alter table {document} rename to {default_name};
 
     create table {document} (
-        like {default} including all excluding indexes excluding statistics,
-        primary key (key, collection)
+        like {default} including all excluding indexes excluding statistics
     ) partition by list (collection);
     execute format('alter table %s owner to %s', {document_text}, v_owner::regrole);
     alter table {document} enable row level security;

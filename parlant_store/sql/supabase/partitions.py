@@ -5,18 +5,24 @@ the columns that repeat fields of its documents. All documents are in the one ta
 model all the same.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
-from importlib import resources
+from typing import Any
 
 from django.apps import apps
 from django.db.migrations.recorder import MigrationRecorder
 
 from parlant_store import codec
-from parlant_store.sql.supabase.access import POLICIES, SESSIONS_COLLECTION
+from parlant_store.sql.supabase.access import Access
+from parlant_store.sql.supabase.adoption import (
+    listed,
+    listed_sql,
+    sessions_terms,
+    text_of,
+)
 from parlant_store.sql.supabase.policies import document_policies_sql
 from parlant_store.sql.supabase.schema import dollars, identifier, literal
-from parlant_store.types import PROMOTED
+from parlant_store.types import FAILED, PROMOTED
 
 _APP = "parlant_store"
 _NAME_BYTES = 63
@@ -36,6 +42,21 @@ _CASTS = (
 )
 """The types of documents' columns, the others that they are made of, and how in SQL's format."""
 
+_SUM = f"""coalesce(sum(hashtextextended(
+    (%s - array[{", ".join(map(literal, PROMOTED))}])::text, 0
+)), 0)"""
+"""What rows say besides their columns, as one number; in SQL's format."""
+
+_VIEW = f"""create or replace view %I.%I with (security_invoker = true) as
+    select {", ".join(map(identifier, (*PROMOTED, "data")))} from %s
+    where expires_at is null or expires_at > now()"""
+
+_PARTITION = """(
+            select inhrelid from pg_inherits join pg_class on oid = inhrelid
+            where inhparent = v_document and pg_get_expr(relpartbound, oid)
+                = 'FOR VALUES IN (''' || replace(v_collection, '''', '''''') || ''')'
+        )"""
+
 _GRANTS = """
             select privilege_type as privilege, a.grantee::regrole as grantee
             from pg_class, aclexplode(relacl) a where oid = v_document and a.grantee <> 0
@@ -46,46 +67,41 @@ _GRANTS = """
         """
 
 
-def partitions_sql(schema: str, collections: Sequence[str], *, adopt: bool = False) -> str:
+def partitions_sql(
+    schema: str, collections: Sequence[str], *, adopt: Mapping[str, str] | None = None
+) -> str:
     """Makes each of ``collections`` a partition, after ``tables_sql`` made the tables.
 
     It is in ``partitions_schema``; in ``schema`` a view has its name, with the promoted columns
     and data, that takes inserts, updates and deletes. The rest is in a default partition.
     Partitions that are there are left alone, and nothing is granted: ``partition_policies_sql``
-    does that. With ``adopt``, a table of the name that is there already keeps its rows and
-    becomes the partition, if its columns allow it. Raises ValueError for a name that no partition
-    can have.
+    does that. With ``adopt``, tables that are there already keep their rows and become
+    partitions, if their columns allow it, and views have their names: those of ``collections``,
+    those of ``documented_tables``, and those that it names, each with its collection. A table of
+    selectools becomes sessions. Raises ValueError for a name that no partition can have.
     """
-    names = list(dict.fromkeys(collections))
-    if not names:
+    tables = listed(collections, adopt)
+    if not tables:
         raise ValueError("No collection is named")
-    for name in names:
+    for name in {*collections, *(adopt or {})}:
         _check(name)
-    files = ["partitioning", "completion", *(["adoption"] if adopt else []), "partitions"]
-    terms = {"collections": _texts(names), "adopt": str(adopt).lower()}
+    files = ["partitioning", "completion", "partitions"]
+    terms = {"listed": listed_sql(tables), "adopt": str(adopt is not None).lower()}
+    if adopt is not None:
+        files[2:2] = ["adopted_sessions", "adoption"]
+        terms |= sessions_terms(adopt)
     return "\n".join(_rendered(file, schema, terms) for file in files)
 
 
-def partition_policies_sql(
-    *,
-    schema: str,
-    policy: str,
-    owner_claim: str | None = None,
-    sessions_collection: str = SESSIONS_COLLECTION,
-) -> str:
+def partition_policies_sql(**options: Any) -> str:
     """The policies of documents for each partition that is there, granted to the same roles.
 
-    It is for after ``policies_sql`` with the same arguments; it does nothing to documents that
-    are not partitioned. Raises ValueError when an argument is wrong.
+    It is for after ``policies_sql`` with the same options; it does nothing to documents that
+    are not partitioned. Raises ValueError when an option is wrong.
     """
-    policies = document_policies_sql(
-        schema=schema,
-        table=_default(),
-        policy=policy,
-        owner_claim=owner_claim,
-        sessions_collection=sessions_collection,
-    )
-    return _rendered("partition_policies", schema, {"policies": literal(policies)})
+    policies = document_policies_sql(table=_default(), **options)
+    terms = {"policies": literal(policies), "is_readable": Access(**options).may_read_partition()}
+    return _rendered("partition_policies", options["schema"], terms)
 
 
 def partitions_schema(schema: str) -> str:
@@ -116,8 +132,12 @@ def _tables() -> set[str]:
     return {MigrationRecorder.Migration._meta.db_table, *(model._meta.db_table for model in models)}
 
 
+def _table(model: str) -> str:
+    return str(apps.get_model(_APP, model)._meta.db_table)
+
+
 def _document() -> str:
-    return str(apps.get_model(_APP, "Document")._meta.db_table)
+    return _table("Document")
 
 
 def _default() -> str:
@@ -132,8 +152,7 @@ def _rendered(file: str, schema: str, terms: dict[str, str]) -> str:
     """The text of the .sql file, with what it names."""
     terms = _terms(schema) | terms
     terms["quote"] = dollars("".join(terms.values()))
-    text = resources.files(__package__).joinpath(f"{file}.sql").read_text("utf-8")
-    return text.format_map(terms)
+    return text_of(file).format_map(terms)
 
 
 def _terms(schema: str) -> dict[str, str]:
@@ -145,6 +164,8 @@ def _terms(schema: str) -> dict[str, str]:
     fields = _object(lambda name: f"data -> {literal(name)}")
     return {
         "schema": identifier(schema),
+        "session_text": literal(f"{identifier(schema)}.{identifier(_table('Session'))}"),
+        "item_text": literal(f"{identifier(schema)}.{identifier(_table('SessionItem'))}"),
         "schema_text": literal(schema),
         "partitions": identifier(partitions_schema(schema)),
         "partitions_text": literal(partitions_schema(schema)),
@@ -155,12 +176,16 @@ def _terms(schema: str) -> dict[str, str]:
         "default_text": literal(default),
         "sequence": sequence,
         "sequence_text": literal(sequence),
-        "own_policies": _texts([f"{_APP}_{policy}" for policy in POLICIES]),
         "names": _texts(PROMOTED),
         "new_columns": _object(lambda name: f"new.{identifier(name)}"),
         "old_columns": _object(lambda name: f"old.{identifier(name)}"),
-        "view_columns": ", ".join(map(identifier, (*PROMOTED, "data"))),
+        "view": literal(_VIEW),
+        "partition": _PARTITION,
+        "sum": literal(_SUM),
+        "now": _TIME % "(now() at time zone 'UTC')",
+        "failed": literal(FAILED),
         "fields": _object(lambda name: f"v_data -> {literal(name)}"),
+        "columns": columns,
         "columns_text": literal(columns),
         "fields_text": literal(fields),
         "max_bytes": str(codec.MAX_COLUMN_BYTES),

@@ -1,6 +1,7 @@
--- Each collection is a partition of its name, in a schema of the partitions: PostgREST hides what
--- is a partition, so it shows a view of that name. Documents of the collection that are in the
--- default partition move, with their keys. Partitions that are there are left alone.
+-- Each collection is a partition, in a schema of the partitions: PostgREST hides what is a
+-- partition, so it shows a view. Both are named as the collection, or as the table that was adopted
+-- for it. Documents of the collection that are in the default partition move, with their keys.
+-- Partitions that are there are left alone.
 create schema if not exists {partitions};
 do {quote}
 declare
@@ -13,17 +14,36 @@ declare
     );
     v_table regclass;
     v_name text;
+    v_collection text;
+    v_is_made boolean;
+    v_is_required boolean;
+    v_is_adopted boolean;
     v_index regclass;
     v_name_of_all text;
+    v_rows bigint;
+    v_sum numeric;
+    v_moved bigint;
+    v_found bigint;
+    v_sum_found numeric;
 begin
-    foreach v_name in array array[{collections}] loop
-        continue when exists (
-            select from pg_inherits
-            where inhrelid = to_regclass(format('%I.%I', {partitions_text}, v_name))
-                and inhparent = v_document
-        );
-        lock table {document} in access exclusive mode;
+    for v_name, v_collection, v_is_made, v_is_required in
+        select name, collection, is_made, is_required from {listed}
+    loop
+        v_is_adopted := false;
+        v_moved := 0;
+        v_table := {partition};
+        if v_table is not null then
+            if v_is_made and to_regclass(format('%I.%I', {schema_text}, v_name)) is null then
+                execute format({view}, {schema_text}, v_name, v_table);
+                execute format('alter view %I.%I owner to %s', {schema_text}, v_name, v_owner);
+            end if;
+            continue;
+        end if;
         v_table := to_regclass(format('%I.%I', {schema_text}, v_name));
+        continue when not v_is_made and (v_table is null or not v_is_required and not exists (
+            select from pg_class where oid = v_table and relkind = 'r' and not relispartition
+        ));
+        lock table {document} in access exclusive mode;
         if v_table is null then
             execute format(
                 'create table %I.%I (like %s including all excluding indexes)',
@@ -40,18 +60,27 @@ begin
             raise exception '% cannot be adopted: it is no table of its own', v_table;
         else
             execute format('alter table %s set schema %I', v_table, {partitions_text});
+            v_is_adopted := true;
         end if;
         if v_default <> 0 then
             execute format(
                 'with moved as (delete from %1$s where collection = %2$L returning *)'
                 ' insert into %3$s (%4$s) select %4$s from moved',
-                v_default, v_name, v_table, v_columns
+                v_default, v_collection, v_table, v_columns
             );
+            get diagnostics v_moved = row_count;
+        end if;
+        if v_is_adopted then
+            execute format('select count(*), %s from %s', format({sum}, 'data'), v_table)
+                into v_rows, v_sum;
         end if;
         execute format('alter table %s enable row level security', v_table);
-        execute format('alter table %s alter column collection set default %L', v_table, v_name);
         execute format(
-            'alter table %s attach partition %s for values in (%L)', v_document, v_table, v_name
+            'alter table %s alter column collection set default %L', v_table, v_collection
+        );
+        execute format(
+            'alter table %s attach partition %s for values in (%L)',
+            v_document, v_table, v_collection
         );
         -- Errors name the index of a partition, and are told apart by its name.
         for v_index, v_name_of_all in
@@ -64,7 +93,16 @@ begin
             );
         end loop;
         -- For upserts by the id alone. Made after the index on collection and id, which two
-        -- who insert the same id are to meet at first.
+        -- who insert the same id are to meet at first. PostgREST takes the primary key for upserts
+        -- that name no column.
+        if exists (
+            select from pg_attribute where attrelid = v_table and attname = 'id' and attnotnull
+        ) then
+            execute format('alter table %s add primary key (id)', v_table);
+            execute format('create unique index on %s (key)', v_table);
+        else
+            execute format('alter table %s add primary key (key)', v_table);
+        end if;
         if not exists (
             select from pg_index join pg_attribute on attrelid = indrelid and attname = 'id'
             where indrelid = v_table and indisunique and indpred is null
@@ -77,11 +115,16 @@ begin
             'update %s set data = data where jsonb_strip_nulls(%s) <> jsonb_strip_nulls(%s)',
             v_table, {columns_text}, {fields_text}
         );
-        execute format(
-            'create view %I.%I with (security_invoker = true) as select {view_columns} from %s'
-            ' where expires_at is null or expires_at > now()',
-            {schema_text}, v_name, v_table
-        );
+        if v_is_adopted then
+            execute format('select count(*), %s from %s where collection = %L',
+                format({sum}, 'data'), v_document, v_collection) into v_found, v_sum_found;
+            if (v_found, v_sum_found) <> (v_rows, v_sum) then
+                raise exception '% cannot be adopted: of its % rows % are documents', v_name,
+                    v_rows, v_found;
+            end if;
+            raise notice '%: % rows are documents of %', v_name, v_rows - v_moved, v_collection;
+        end if;
+        execute format({view}, {schema_text}, v_name, v_table);
         execute format('alter view %I.%I owner to %s', {schema_text}, v_name, v_owner);
     end loop;
 end

@@ -3,18 +3,21 @@
 Django itself connects as the owner of the tables, which no policy binds.
 """
 
+from importlib import resources
+from typing import Any
+
 from django.apps import apps
 from django.db.models import AutoField
 
+from parlant_store.sql.functions import LIMITS, OWNER_CLAIM, functions_sql
 from parlant_store.sql.supabase.access import (
     APP,
     GUESTS,
     POLICIES,
-    SESSIONS_COLLECTION,
     Access,
     model_of,
 )
-from parlant_store.sql.supabase.locking import SEQUENCES
+from parlant_store.sql.supabase.django_tables import SEQUENCES
 from parlant_store.sql.supabase.schema import do_block, identifier, literal
 
 SERVICE_ONLY = (
@@ -25,6 +28,7 @@ SERVICE_ONLY = (
     "parlant_store_is_whole",
     "parlant_store_list_due",
     "parlant_store_retire",
+    "parlant_store_sweep",
 )
 """Functions that no user may call."""
 
@@ -34,86 +38,66 @@ _OPEN_TO_ALL = """\
 -- removes everything in these tables. It is for trying things out on data of no worth."""
 
 
-def policies_sql(
-    *,
-    schema: str,
-    policy: str,
-    owner_claim: str | None = None,
-    sessions_collection: str = SESSIONS_COLLECTION,
-) -> str:
-    """Policies, grants and revokes for the tables and functions in ``schema``, a plain name.
+def policies_sql(**options: Any) -> str:
+    """Policies, grants and revokes for the tables and functions of a schema.
 
-    They take the place of those of any other policy. With "owner", sessions belong to the
-    user in user_id and documents to the one in customer_id, or to whoever has their session
-    in ``sessions_collection``; the user is auth.uid(), or what ``owner_claim`` names in the
-    token, dots leading into objects. Raises ValueError when an argument is wrong.
+    They take the place of those of any other policy. The options are those of ``Access``. With
+    "owner", sessions belong to the user in user_id and documents to the one in customer_id, or
+    to the owner of their Parlant session. Raises ValueError when an option is wrong.
     """
-    access = Access(
-        schema=schema,
-        policy=policy,
-        owner_claim=owner_claim,
-        sessions_collection=sessions_collection,
-    )
+    access = Access(**options)
     parts = [
-        *([_OPEN_TO_ALL] if policy == "open" else []),
-        f"grant usage on schema {identifier(schema)} to {', '.join(access.roles)};",
+        *([_OPEN_TO_ALL] if access.policy == "open" else []),
+        f"grant usage on schema {identifier(access.schema)} to {', '.join(access.roles)};",
+        _requests(access),
         access.helpers(),
         *(_table(access, model) for model in _models()),
         _sequences(access),
+        functions_sql(
+            identifier(access.schema),
+            owner_claim=access.owner_claim or OWNER_CLAIM,
+            files=("turns",),
+        ),
         _functions(access),
     ]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
-def document_policies_sql(
-    *,
-    schema: str,
-    table: str,
-    policy: str,
-    owner_claim: str | None = None,
-    sessions_collection: str = SESSIONS_COLLECTION,
-) -> str:
+def document_policies_sql(*, table: str, **options: Any) -> str:
     """The policies of documents for ``table``, a partition of theirs; it is granted to nobody.
 
-    It is for after ``policies_sql`` with the same arguments, whose functions it uses.
+    It is for after ``policies_sql`` with the same options, whose functions it uses.
     """
-    access = Access(
-        schema=schema,
-        policy=policy,
-        owner_claim=owner_claim,
-        sessions_collection=sessions_collection,
-    )
+    access = Access(**options)
     return _secured(access, access.qualified(table), "Document") + "\n"
 
 
-# A user's documents, and those of the user's sessions. What a user writes must not appear in
-# another's session, nor among what all users share; what Parlant's other stores say of a
-# customer, as the tags, is for the customer to read alone.
-_DOCUMENT = """for all to authenticated using (
-    customer_id = {owner}
-    or (starts_with(collection, {prefix}) and session_id in (select {private}.own_sessions()))
-) with check (
-    (customer_id = {owner} or (customer_id is null and session_id is not null))
+# A user's documents, and those of the user's Parlant sessions, in the collections that are named.
+# What a user writes must not appear in another's session. Where users only read, nothing is
+# found to change or to remove.
+_OWN_DOCUMENTS = """collection in ({listed})
+    and (
+        customer_id = {owner}
+        or {in_own_session}
+    )"""
+_DOCUMENT = (
+    f"for all to authenticated using (\n    {_OWN_DOCUMENTS}\n)"
+    """ with check (
+    collection in ({open})
+    and (customer_id = {owner} or (customer_id is null and session_id is not null))
     and (
         session_id is null
-        or (starts_with(collection, {prefix}) and session_id in (select {private}.own_sessions()))
+        or {in_own_session}
     )
-    and case collection
-        when {sessions} then
-            customer_id = {owner}
-            and (id in (select {private}.own_sessions()) or {private}.is_unused(id))
-        when {events} then true
-        else {private}.is_open(collection)
-    end
+    and {is_good_session}
     and {private}.agrees(data, {columns})
     and {private}.is_readable(data)
     and greatest(updated_at, expires_at) < {last_day}
     and least(updated_at, expires_at) > {first_day}
 )"""
-_REMOVAL = """as restrictive for delete to authenticated using (
-    case when collection in ({sessions}, {events}) then true
-    else {private}.is_open(collection) end
-)"""
+)
+_CHANGE = "as restrictive for update to authenticated using (collection in ({open}))"
+_REMOVAL = "as restrictive for delete to authenticated using (collection in ({open}))"
 _SESSION = """for all to authenticated using (
     user_id = {owner}
 ) with check (
@@ -132,18 +116,31 @@ _ITEM = (
     "    and (terms is null or text is not null)\n"
     "    and created_at > {first_day} and created_at < {last_day}\n)"
 )
-_REQUEST = """for all to authenticated using (
-    user_id = {owner}
-) with check (
-    user_id = {owner}
-)"""
 _OWNERS = {
-    "Document": {"owner": _DOCUMENT, "removal": _REMOVAL},
+    "Document": {"owner": _DOCUMENT, "change": _CHANGE, "removal": _REMOVAL},
     "Session": {"owner": _SESSION},
     "SessionItem": {"owner": _ITEM},
-    "Request": {"owner": _REQUEST},
 }
-_NAMES = (*POLICIES, "removal")
+_OWN = {
+    "Document": _OWN_DOCUMENTS,
+    "Session": "user_id = {owner}",
+    "SessionItem": _OWN_SESSIONS,
+}
+"""Which rows are the user's."""
+
+# Rows of others count for nothing, whatever PostgreSQL looks at first.
+_READING = """as restrictive for select to {guests} using (
+    case
+        when (select parlant_store_requests.measure({table})) is null then true
+        when {own} then parlant_store_requests.weigh(
+            octet_length(json_build_array({columns})::text) + 200,
+            (select parlant_store_requests.measure({table}))
+        )
+        else false
+    end
+)"""
+POLICY_NAMES = (*POLICIES, "change", "removal", "reading")
+"""How the policies of a table are called, after "parlant_store_"."""
 
 
 def _models() -> list[str]:
@@ -154,7 +151,7 @@ def _table(access: Access, model: str) -> str:
     table = access.table(model)
     parts = [_secured(access, table, model)]
     parts.append(f"grant select, insert, update, delete on {table} to service_role;")
-    guests = ", ".join(GUESTS[access.policy])
+    guests = ", ".join(access.guests(model))
     if guests:
         # Not the keys that the tables give: who chose them could take those of others.
         given = ", ".join(map(identifier, _columns(model)))
@@ -172,15 +169,24 @@ def _columns(model: str) -> list[str]:
 def _secured(access: Access, table: str, model: str) -> str:
     """Row level security on the table, and its policies."""
     policies = {"service": "for all to service_role using (true) with check (true)"}
-    if access.policy == "owner":
+    own = "true"
+    guests = ", ".join(access.guests(model))
+    if guests and access.policy == "owner":
         policies |= {name: text.format_map(access.terms()) for name, text in _OWNERS[model].items()}
-    elif access.policy == "open":
+        own = _OWN[model].format_map(access.terms())
+    elif guests:
         policies["open"] = "for all to anon, authenticated using (true) with check (true)"
+    if guests:
+        columns = ", ".join(map(identifier, _columns(model)))
+        table_name = literal(model_of(model)._meta.db_table)
+        policies["reading"] = _READING.format(
+            guests=guests, own=own, columns=columns, table=table_name
+        )
     return "\n".join(
         [
             f"alter table {table} enable row level security;",
             f"revoke all on table {table} from public, anon, authenticated, service_role;",
-            *(f"drop policy if exists parlant_store_{name} on {table};" for name in _NAMES),
+            *(f"drop policy if exists parlant_store_{name} on {table};" for name in POLICY_NAMES),
             *(
                 f"create policy parlant_store_{name} on {table} {rule};"
                 for name, rule in policies.items()
@@ -203,8 +209,26 @@ end"""
     return f"{do_block(body)};"
 
 
+def _requests(access: Access) -> str:
+    """What PostgREST calls before what users ask for."""
+    text = resources.files(__package__).joinpath("requests.sql").read_text("utf-8")
+    terms = {
+        "is_wanted": str(bool(GUESTS[access.policy])).lower(),
+        "columns": "|".join(sorted({name for model in _models() for name in _columns(model)})),
+        "tables": "|".join(rf"{name.removeprefix(f'{APP}_')}\M" for name in _tables()),
+    }
+    return text.format(quote="$$", **terms, **LIMITS)
+
+
+def _tables() -> list[str]:
+    return [model_of(name)._meta.db_table for name in _models()]
+
+
 def _functions(access: Access) -> str:
-    """Each function, whatever its parameters, for those who may call it."""
+    """Each function, whatever its parameters, for those who may call it, on these tables alone.
+
+    Those that migrate made follow the search_path of their callers, who may be anybody here.
+    """
     service_only = ", ".join(map(literal, SERVICE_ONLY))
     guests = ", ".join(GUESTS[access.policy])
     to_guests = f"""
@@ -221,9 +245,15 @@ begin
         where n.nspname = {literal(access.schema)} and p.proname like 'parlant\\_store\\_%'
     loop
         execute format(
+            'alter routine %s set search_path to %I, pg_temp', v_routine, {literal(access.schema)}
+        );
+        execute format(
             'revoke all on routine %s from public, anon, authenticated, service_role', v_routine
         );
-        execute format('grant execute on routine %s to service_role', v_routine);\
+        execute format('grant execute on routine %s to service_role', v_routine);
+        if v_name = 'parlant_store_ensure_index' then
+            execute format('alter routine %s security definer', v_routine);
+        end if;\
 {to_guests if guests else ""}
     end loop;
 end"""

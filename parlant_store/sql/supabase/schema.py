@@ -1,5 +1,6 @@
 """The models' tables as SQL for PostgreSQL, rendered with no server."""
 
+from importlib import resources
 from typing import Any
 
 from django.apps import apps
@@ -9,10 +10,14 @@ from django.db.models import Model
 from django.db.utils import ConnectionHandler
 from psycopg import sql
 
-from parlant_store.sql.search import terms_index
+from parlant_store.sql.functions import version
+from parlant_store.sql.search_index import terms_index
 
 _APP = "parlant_store"
 _SCHEMA = "{schema}"
+_WANTED = "parlant_store_wanted"
+"""Where the tables stand for a moment as they are to be."""
+
 _OLDEST = 150000
 """The oldest PostgreSQL that Supabase runs, as it tells its version."""
 
@@ -29,6 +34,45 @@ def tables_sql(schema: str) -> str:
     statements = [*editor.collected_sql, terms_index(item)]
     named = [statement.replace(_SCHEMA, identifier(schema)) for statement in statements]
     return "\n".join(f"{_repeatable(statement)};" for statement in named) + "\n"
+
+
+def update_sql(schema: str) -> str:
+    """The statements that bring tables of an older version in ``schema`` up to date.
+
+    They change nothing where all is as it should be, and make no table: ``tables_sql`` does.
+    """
+    terms = {
+        "schema_text": literal(schema),
+        "wanted": identifier(_WANTED),
+        "wanted_text": literal(_WANTED),
+        "values": _values(),
+    }
+    terms["quote"] = dollars("".join(terms.values()))
+    text = resources.files(__package__).joinpath("update.sql").read_text("utf-8")
+    made = f"create schema {identifier(_WANTED)};\n{tables_sql(_WANTED)}"
+    return made + text.format_map(terms)
+
+
+def functions_update_sql(schema: str) -> str:
+    """Removes functions of another version, whose arguments and results may differ."""
+    body = f"""declare
+    v_routine regprocedure;
+begin
+    if exists (
+        select from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+        where nspname = {literal(schema)} and proname = 'parlant_store_version'
+            and strpos(prosrc, {literal(version())}) > 0
+    ) then
+        return;
+    end if;
+    for v_routine in
+        select p.oid from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+        where nspname = {literal(schema)} and proname like 'parlant\\_store\\_%'
+    loop
+        execute format('drop routine %s', v_routine);
+    end loop;
+end"""
+    return f"{do_block(body)};"
 
 
 def identifier(name: str) -> str:
@@ -53,6 +97,19 @@ def dollars(body: str) -> str:
     while quote in body:
         quote = f"{quote[:-1]}q$"
     return quote
+
+
+def _values() -> str:
+    """What rows get in new columns that may not be null: table, column and SQL of each."""
+    with _Editor(_models()) as editor:
+        rows = [
+            (model._meta.db_table, field.column, literal(editor.effective_default(field)))
+            for model in editor.models
+            for field in model._meta.local_concrete_fields
+            if field.has_default() and not field.null and not field.primary_key
+        ]
+    texts = [f"({', '.join(map(literal, row))})" for row in rows]
+    return f"(values {', '.join(texts)})"
 
 
 class _Editor(DatabaseSchemaEditor):

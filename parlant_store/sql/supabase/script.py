@@ -1,59 +1,66 @@
 """The script that makes a Supabase project ready for the stores."""
 
 import shlex
-from collections.abc import Sequence
-from importlib.metadata import version
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from django.apps import apps
 
 from parlant_store.sql.functions import functions_sql
-from parlant_store.sql.supabase.access import SESSIONS_COLLECTION
+from parlant_store.sql.supabase.access import Access
 from parlant_store.sql.supabase.cron import cron_sql
 from parlant_store.sql.supabase.partitions import partition_policies_sql, partitions_sql
 from parlant_store.sql.supabase.policies import policies_sql
-from parlant_store.sql.supabase.schema import do_block, identifier, literal, tables_sql
+from parlant_store.sql.supabase.schema import (
+    do_block,
+    functions_update_sql,
+    identifier,
+    literal,
+    tables_sql,
+    update_sql,
+)
 
 PUBLICATION = "supabase_realtime"
 
 _PUBLISHED = ("Document", "Session", "SessionItem")
 _NAME_BYTES = 63
+_OPTIONS = {"table_prefixes": "table_prefix"}
+_DEFAULTS = {field.name: field.default for field in fields(Access) if field.default is not MISSING}
+"""Access options that the script leaves out, because they are the defaults."""
 
 
 def supabase_sql(
     *,
     schema: str = "public",
     policy: str = "service",
-    owner_claim: str | None = None,
-    sessions_collection: str = SESSIONS_COLLECTION,
     collections: Sequence[str] = (),
-    adopt: bool = False,
+    adopt: Mapping[str, str] | None = None,
     realtime: bool = False,
     cron: str | None = None,
     transaction: bool = True,
+    **options: Any,
 ) -> str:
     """Everything that the tables in ``schema`` need; run again, it changes nothing.
 
-    ``policy``, ``owner_claim`` and ``sessions_collection`` are those of ``policies_sql``,
-    ``collections`` and ``adopt`` those of ``partitions_sql``; with no collections nothing is
-    partitioned. ``realtime`` publishes the changes of documents, sessions and items. ``cron``
-    is a schedule of pg_cron, by which what has expired is removed. With ``transaction`` all of
-    the script is done or none of it. The same arguments give the same text. Raises ValueError
-    when one of them is wrong.
+    ``policy`` and ``options`` are those of ``policies_sql``, ``collections`` and ``adopt`` those
+    of ``partitions_sql``; with neither nothing is partitioned. ``realtime`` publishes the
+    changes of documents, sessions and items. ``cron`` is a schedule of pg_cron, by which what
+    has expired is removed. With ``transaction`` all of the script is done or none of it. The
+    same arguments give the same text. Raises ValueError when one of them is wrong.
     """
     _check_schema(schema)
-    access: Any = {
-        "schema": schema,
-        "policy": policy,
-        "owner_claim": owner_claim,
-        "sessions_collection": sessions_collection,
-    }
-    parts = [f"create schema if not exists {identifier(schema)};", tables_sql(schema)]
-    if collections:
+    access: dict[str, Any] = {"schema": schema, "policy": policy, **options}
+    parts = [
+        f"create schema if not exists {identifier(schema)};",
+        update_sql(schema),
+        tables_sql(schema),
+    ]
+    if collections or adopt is not None:
         parts.append(partitions_sql(schema, collections, adopt=adopt))
-    elif adopt:
-        raise ValueError("Tables to adopt are those of collections: name these")
     parts += [
+        functions_update_sql(schema),
         functions_sql(identifier(schema)),
         policies_sql(**access),
         partition_policies_sql(**access),
@@ -66,7 +73,8 @@ def supabase_sql(
     parts.append("notify pgrst, 'reload schema';")
     if transaction:
         parts = ["begin;", *parts, "commit;"]
-    given = access | {"collections": ",".join(collections), "adopt": adopt}
+    adopted = ["=".join(dict.fromkeys(pair)) for pair in (adopt or {}).items()]
+    given = access | {"collections": collections, "adopt": adopted or adopt is not None}
     header = _header(given | {"realtime": realtime, "cron": cron})
     return "\n\n".join(part.strip() for part in [header, *parts]) + "\n"
 
@@ -80,13 +88,25 @@ def _header(arguments: dict[str, Any]) -> str:
     """How the script was made: the command with the options that say something."""
     options: list[str] = []
     for name, value in arguments.items():
-        if value and (name, value) != ("sessions_collection", SESSIONS_COLLECTION):
-            options += [f"--{name.replace('_', '-')}", *([] if value is True else [value])]
+        if not value or value == _DEFAULTS.get(name):
+            continue
+        options.append(f"--{_OPTIONS.get(name, name).replace('_', '-')}")
+        if value is not True:
+            options.append(value if isinstance(value, str) else ",".join(value))
     return (
-        f"-- The tables and functions of django-parlant-store {version('django-parlant-store')}"
-        f" on Supabase. Made by\n--     python manage.py supabase_sql {shlex.join(options)}\n"
+        f"-- The tables and functions of {_package()} on Supabase. Made by\n"
+        f"--     python manage.py supabase_sql {shlex.join(options)}\n"
         "-- Run again, it changes nothing."
     )
+
+
+def _package() -> str:
+    """The package with its version, which it has where it is installed."""
+    name = "django-parlant-store"
+    try:
+        return f"{name} {version(name)}"
+    except PackageNotFoundError:
+        return name
 
 
 def _check_schema(schema: str) -> None:

@@ -1,22 +1,33 @@
 """Documents on PostgreSQL."""
 
-from datetime import datetime
+from typing import Any
 
 from django.db import IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store import codec
+from parlant_store.backends.columns import number_turn, promoted, upsert_turn
 from parlant_store.backends.documents import duplicate
-from parlant_store.backends.orm.connection import fetch, fetch_alone
+from parlant_store.backends.operations import (
+    DeleteOne,
+    FindOne,
+    InsertNumbered,
+    SetDocumentExpiry,
+    UpdateOne,
+)
 from parlant_store.backends.orm.documents import Documents, result
 from parlant_store.backends.orm.postgresql.filters import PostgreSQLRenderer
+from parlant_store.backends.orm.postgresql.requests import fetch_once
 from parlant_store.backends.orm.sessions import Time, adapted
-from parlant_store.backends.rows import number_turn, promoted, upsert_turn
-from parlant_store.query import AllOf, Filter, In
+from parlant_store.backends.orm.statements import Row
+from parlant_store.query import AllOf, In
 from parlant_store.types import PROMOTED, JSONObject, UpdateResult
 
 _COLUMNS = ", ".join(["%s::text"] * (1 + len(PROMOTED)))
 """The collection and the promoted fields, as parameters."""
+
+_ONE_ROW = "SELECT found.* FROM (VALUES (1)) one LEFT JOIN"
+"""Followed by a source of one row at most: its row, or one of nulls."""
 
 _SET_EXPIRY = (
     "SELECT parlant_store_set_document_expiry(%s::text, %s::text, %s::timestamptz, %s::timestamptz)"
@@ -26,24 +37,22 @@ _SET_EXPIRY = (
 class PostgreSQLDocuments(Documents):
     renderer = PostgreSQLRenderer()
     json = "%s::jsonb"
+    lock = "FOR UPDATE"
 
     def insert_numbered(
-        self,
-        connection: BaseDatabaseWrapper,
-        collection: str,
-        document: JSONObject,
-        number: str,
-        within: str,
-        time: Time,
+        self, connection: BaseDatabaseWrapper, insertion: InsertNumbered, time: Time
     ) -> JSONObject:
+        collection, document, number, within, _ = insertion
         group = In(within, (document[within],))
         taken, taken_params = self._where(
             collection, AllOf((group, In(number, (document[number],)))), time
         )
         highest, highest_params = self._first(
-            "floor((data ->> %s::text)::numeric)", collection, group, ((number, "desc"),), time
+            "floor((data ->> %s::text)::numeric)",
+            FindOne(collection, group, ((number, "desc"),)),
+            time,
         )
-        given = self._inserted(collection, document, time)
+        values = self._inserted(collection, document, time)
         sql = self._insert(
             f"SELECT {_COLUMNS}, {self.json} || CASE WHEN EXISTS ("
             f"SELECT FROM parlant_store_document WHERE {taken})"
@@ -51,10 +60,10 @@ class PostgreSQLDocuments(Documents):
             " %s::timestamptz"
         )
         field = codec.escape(number)
-        params = [*given[:-2], *taken_params, field, field, *highest_params, *given[-2:]]
+        params = [*values[:-2], *taken_params, field, field, *highest_params, *values[-2:]]
         name = number_turn(collection, document[within])
         try:
-            rows = fetch_alone(connection, name, f"{sql} RETURNING data", params)
+            rows = fetch_once(connection, f"{sql} RETURNING data::text", params, turn=name)
         except IntegrityError as exc:
             raise duplicate(collection, document, str(exc)) from exc
         if not rows:
@@ -62,83 +71,75 @@ class PostgreSQLDocuments(Documents):
         return codec.decode_document(rows[0][0])  # type: ignore[no-any-return]
 
     def set_document_expiry(
-        self,
-        connection: BaseDatabaseWrapper,
-        collection: str,
-        document_id: str,
-        expires_at: datetime | None,
-        time: Time,
+        self, connection: BaseDatabaseWrapper, change: SetDocumentExpiry, time: Time
     ) -> int:
-        names = (codec.to_column(collection), codec.to_column(document_id))
-        given = (*names, adapted(connection, expires_at), time.now)
-        ((count,),) = fetch(connection, _SET_EXPIRY, given)
+        names = (codec.to_column(change.collection), codec.to_column(change.document_id))
+        params = (*names, adapted(connection, change.expires_at), time.now)
+        ((count,),) = fetch_once(connection, _SET_EXPIRY, params)
         return count  # type: ignore[no-any-return]
 
     def update_one(
-        self,
-        connection: BaseDatabaseWrapper,
-        collection: str,
-        filter_: Filter,
-        params: JSONObject,
-        upsert: bool,
-        time: Time,
+        self, connection: BaseDatabaseWrapper, update: UpdateOne, time: Time
     ) -> UpdateResult:
-        target, target_params = self._first("key", collection, filter_, (), time)
-        columns = promoted(params)
+        collection, filter_, changes, upsert, _ = update
+        target, target_params = self._first("key", FindOne(collection, filter_), time)
+        columns = promoted(changes)
         sets = "".join(f", {column} = %s" for column in columns)
         # The lock waits for other writers, so that the merge begins from what they left.
-        sql, beside = f"WITH target AS ({target} FOR UPDATE)", ""
-        values = [codec.encode_document(params, "document"), time.now, *columns.values()]
+        ctes, beside = f"target AS ({target} FOR UPDATE)", ""
+        values = [codec.encode_document(changes, "document"), time.now, *columns.values()]
         if columns.get("id") is not None:
             # What is counted before the update is gone before it.
             freed, freed_params = self._make_room(collection, columns, time)
-            sql += f", freed AS ({freed})"
+            ctes += f", freed AS ({freed})"
             beside = " CROSS JOIN (SELECT count(*) FROM freed) AS counted"
             values = [*freed_params, *values]
-        sql += (
+        ctes += (
             ", updated AS (UPDATE parlant_store_document d"
             f" SET data = d.data || %s::jsonb, updated_at = %s{sets}"
-            f" FROM target{beside} WHERE d.key = target.key RETURNING d.data)"
+            f" FROM target{beside} WHERE d.key = target.key"
+            " RETURNING TRUE AS matched, d.data::text AS document)"
         )
-        rows = "SELECT TRUE, data FROM updated"
+        sql, turn = f"{_ONE_ROW} updated AS found ON TRUE", None
         if upsert:
             source = f"SELECT {self._typed_values} WHERE NOT EXISTS (SELECT FROM target)"
-            sql += f", inserted AS ({self._insert(source)} RETURNING data)"
-            values += self._inserted(collection, params, time)
-            rows += " UNION ALL SELECT FALSE, data FROM inserted"
-        sql, all_params = f"{sql} {rows}", [*target_params, *values]
+            ctes += f", inserted AS ({self._insert(source)} RETURNING FALSE, data::text)"
+            values += self._inserted(collection, changes, time)
+            # Two that find nothing at once would both insert.
+            turn = upsert_turn(collection, filter_)
+            sql = "SELECT * FROM updated UNION ALL SELECT * FROM inserted"
+        params = [*target_params, *values]
         try:
-            if upsert:
-                # Two that find nothing at once would both insert.
-                turn = upsert_turn(collection, filter_)
-                found = fetch_alone(connection, turn, sql, all_params)
-            else:
-                found = self._fetch(connection, sql, all_params)
+            rows = fetch_once(connection, sql, params, ctes=ctes, turn=turn, prepare=None)
         except IntegrityError as exc:
-            raise duplicate(collection, params, str(exc)) from exc
-        if upsert and not found:
-            raise duplicate(collection, params)
-        return result(found)
+            raise duplicate(collection, changes, str(exc)) from exc
+        if upsert and not rows:
+            raise duplicate(collection, changes)
+        return result([row for row in rows if row[0] is not None])
 
     def delete_one(
-        self, connection: BaseDatabaseWrapper, collection: str, filter_: Filter, time: Time
+        self, connection: BaseDatabaseWrapper, deletion: DeleteOne, time: Time
     ) -> JSONObject | None:
-        target, params = self._first("key", collection, filter_, (), time)
-        sql = (
-            f"WITH target AS ({target} FOR UPDATE)"
-            " DELETE FROM parlant_store_document d USING target"
-            " WHERE d.key = target.key RETURNING d.data"
+        target, params = self._first("key", FindOne(deletion.collection, deletion.filter), time)
+        ctes = (
+            f"target AS ({target} FOR UPDATE),"
+            " deleted AS (DELETE FROM parlant_store_document d USING target"
+            " WHERE d.key = target.key RETURNING d.data::text)"
         )
-        rows = self._fetch(connection, sql, params)
-        return codec.decode_document(rows[0][0]) if rows else None
+        sql = f"{_ONE_ROW} deleted AS found ON TRUE"
+        ((text,),) = fetch_once(connection, sql, params, ctes=ctes, prepare=None)
+        return None if text is None else codec.decode_document(text)
 
     def drop_collection(self, connection: BaseDatabaseWrapper, collection: str) -> int:
-        sql = (
-            "WITH dropped AS (DELETE FROM parlant_store_document WHERE collection = %s"
-            " RETURNING 1) SELECT count(*) FROM dropped"
-        )
-        ((count,),) = fetch(connection, sql, (codec.to_column(collection),))
+        ctes = "dropped AS (DELETE FROM parlant_store_document WHERE collection = %s RETURNING 1)"
+        sql = "SELECT count(*) FROM dropped"
+        ((count,),) = fetch_once(connection, sql, (codec.to_column(collection),), ctes=ctes)
         return count  # type: ignore[no-any-return]
+
+    def _fetch_once(
+        self, connection: BaseDatabaseWrapper, sql: str, params: list[Any]
+    ) -> list[Row]:
+        return fetch_once(connection, sql, params)
 
     @property
     def _typed_values(self) -> str:

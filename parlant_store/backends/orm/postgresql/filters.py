@@ -8,7 +8,7 @@ from parlant_store import codec
 from parlant_store.backends.indexes import is_plain
 from parlant_store.backends.orm.filters import NULLS, SIGNS, Renderer, Sql
 from parlant_store.query import Compare, kind_of
-from parlant_store.sql.expressions import NUMBER_FIELDS, PREFIX, indexed_number
+from parlant_store.sql.index_expressions import NUMBER_FIELDS, PREFIX, indexed_number
 from parlant_store.types import Direction
 
 
@@ -82,7 +82,8 @@ class PostgreSQLRenderer(Renderer):
 
 
 def _clamped(value: Any) -> int:
-    """What the index on a number keeps of it; see sql/expressions.py."""
+    """What the index on a number keeps of it; see sql/index_expressions.py."""
     bound = Decimal("9e18")
-    number = max(-bound, min(bound, Decimal(repr(value))))
+    is_exact = isinstance(value, float) and value.is_integer()
+    number = max(-bound, min(bound, Decimal(value if is_exact else repr(value))))
     return int(number.to_integral_value(ROUND_HALF_UP))

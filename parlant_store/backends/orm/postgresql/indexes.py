@@ -2,9 +2,10 @@
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store.backends.orm.connection import fetch, wait_turn
 from parlant_store.backends.orm.indexes import Indexes
-from parlant_store.sql.expressions import unique_value
+from parlant_store.backends.orm.postgresql.requests import find_answer, store_answer
+from parlant_store.backends.orm.statements import fetch, wait_turn
+from parlant_store.sql.index_expressions import unique_value
 
 
 class PostgreSQLIndexes(Indexes):
@@ -14,6 +15,16 @@ class PostgreSQLIndexes(Indexes):
         # A look at the catalog; to_regclass would answer from before the wait for others.
         sql = "SELECT 1 FROM pg_class WHERE relname = %s AND pg_table_is_visible(oid)"
         return bool(fetch(connection, sql, (name,)))
+
+    def ensure(self, connection: BaseDatabaseWrapper, name: str, sql: str) -> bool:
+        if find_answer(connection):
+            return True
+        # One that waited for another call of the same request has its answer.
+        return super().ensure(connection, name, sql) or bool(find_answer(connection))
+
+    def make(self, connection: BaseDatabaseWrapper, sql: str) -> None:
+        super().make(connection, sql)
+        store_answer(connection, True)
 
     def wait_for_others(self, connection: BaseDatabaseWrapper) -> None:
         # Beside the lock of the table, for which two could wait that hold a weaker one.

@@ -5,28 +5,42 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from parlant_store.backends.columns import due, name_of
 from parlant_store.backends.expiry import Expired
-from parlant_store.backends.orm.connection import fetch
+from parlant_store.backends.orm.postgresql.arrays import array
+from parlant_store.backends.orm.postgresql.requests import fetch_once
 from parlant_store.backends.orm.retention import RetentionRules
+from parlant_store.backends.orm.statements import fetch
 from parlant_store.backends.retention import Place, Sweep
-from parlant_store.backends.rows import due, name_of
 from parlant_store.types import ExpiredDocument, ExpiredSession
 
 _PARAMETERS = "%s::jsonb, %s::jsonb, %s::bigint, %s::bigint"
 _RETIRE = (
     "SELECT v_namespaces, v_session_ids, v_names, v_items, v_documents, v_after::text"
-    f" FROM parlant_store_retire({_PARAMETERS})"
+    f" FROM parlant_store_retire({_PARAMETERS}, NULL)"
 )
+_FIND = f"SELECT v_keys, v_after::text FROM parlant_store_due({_PARAMETERS})"
+_RELATED = "SELECT session, part FROM parlant_store_parts(%s::bigint[])"
 _LIST = f"SELECT parlant_store_list_due({_PARAMETERS})::text"
 
 
 class PostgreSQLRetention(RetentionRules):
     """Each step is one call of a function in sql/functions/retention.sql."""
 
+    def find(
+        self, connection: BaseDatabaseWrapper, sweep: Sweep, after: Place
+    ) -> tuple[list[int], Place]:
+        ((keys, place),) = fetch(connection, _FIND, _given(sweep, after))
+        return keys, None if place is None else json.loads(place)
+
+    def related(self, connection: BaseDatabaseWrapper, keys: list[int]) -> list[tuple[int, int]]:
+        rows = fetch(connection, _RELATED, (array(map(str, keys)),))
+        return [(session, part) for session, part in rows]
+
     def retire(
         self, connection: BaseDatabaseWrapper, sweep: Sweep, after: Place
     ) -> tuple[Expired, Place]:
-        ((*sessions, documents, place),) = fetch(connection, _RETIRE, _given(sweep, after))
+        ((*sessions, documents, place),) = fetch_once(connection, _RETIRE, _given(sweep, after))
         rows = zip(*(column or () for column in sessions), strict=True)
         ended = [(name_of(*names), items) for *names, items in rows]
         return Expired(ended, documents), None if place is None else json.loads(place)
@@ -35,8 +49,8 @@ class PostgreSQLRetention(RetentionRules):
         self, connection: BaseDatabaseWrapper, sweep: Sweep, after: Place
     ) -> tuple[list[ExpiredSession | ExpiredDocument], Place]:
         ((text,),) = fetch(connection, _LIST, _given(sweep, after))
-        found = json.loads(text)
-        return due(sweep.documents, found["found"]), found["after"]
+        step = json.loads(text)
+        return due(sweep.documents, step["found"]), step["after"]
 
 
 def _given(sweep: Sweep, after: Place) -> list[Any]:

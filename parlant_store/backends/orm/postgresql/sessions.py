@@ -7,31 +7,33 @@ from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store import codec
-from parlant_store.backends.arguments import SessionName
+from parlant_store.backends.columns import Columns, columns, decode, full_names, name_of
 from parlant_store.backends.expiry import Expired
-from parlant_store.backends.orm.connection import fetch, was_undone
+from parlant_store.backends.operations import AddItems, GetItems, SetExpiry, SetMetadata
+from parlant_store.backends.orm.errors import was_undone
 from parlant_store.backends.orm.postgresql.arrays import array
 from parlant_store.backends.orm.postgresql.filters import PostgreSQLRenderer
-from parlant_store.backends.orm.sessions import LIVE, Sessions, Time
-from parlant_store.backends.rows import Columns, columns, decode, full_names, name_of
-from parlant_store.backends.sessions import Addition, Latest
+from parlant_store.backends.orm.postgresql.requests import fetch_once
+from parlant_store.backends.orm.sessions import LIVE, Sessions, Time, adapted
+from parlant_store.backends.orm.statements import fetch
+from parlant_store.backends.validation import SessionName
 from parlant_store.items import Batch
-from parlant_store.search import tsvector
+from parlant_store.text_search import tsvector
 from parlant_store.types import JSONObject
 
 _LATEST_OF_ALL = f"""
-SELECT asked.number, item.data
+SELECT wanted.number, item.data
 FROM unnest(%s::text[], %s::text[], %s::bigint[])
-    WITH ORDINALITY AS asked (namespace, session_id, count, number)
+    WITH ORDINALITY AS wanted (namespace, session_id, count, number)
 CROSS JOIN LATERAL (
     SELECT position, data FROM parlant_store_session_item
     WHERE session_key = (
         SELECT key FROM parlant_store_session
-        WHERE namespace = asked.namespace AND session_id = asked.session_id AND {LIVE}
+        WHERE namespace = wanted.namespace AND session_id = wanted.session_id AND {LIVE}
     )
-    ORDER BY position DESC LIMIT asked.count
+    ORDER BY position DESC LIMIT wanted.count
 ) item
-ORDER BY asked.number, item.position
+ORDER BY wanted.number, item.position
 """
 
 
@@ -43,36 +45,29 @@ class PostgreSQLSessions(Sessions):
     def seconds(self, connection: BaseDatabaseWrapper, column: str) -> str:
         return f"date_part('epoch', {column})"
 
-    def add_items(
-        self,
-        connection: BaseDatabaseWrapper,
-        name: SessionName,
-        batch: Batch,
-        user_id: str | None,
-        time: Time,
-        *,
-        replace: bool,
-    ) -> int:
+    def add_items(self, connection: BaseDatabaseWrapper, addition: AddItems, time: Time) -> int:
         sql = (
             "SELECT parlant_store_add_items(%s::text, %s::text, %s::text, %s::text, %s::text[],"
             " %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint,"
             " %s::timestamptz, %s::timestamptz, %s::boolean)"
         )
-        params = (*named(name, user_id), *arrays(batch), *time, replace)
-        ((count,),) = fetch(connection, sql, params)
+        owned = named(addition.session, addition.user_id)
+        params = (*owned, *arrays(addition.batch), *time, addition.replace)
+        ((count,),) = fetch_once(connection, sql, params)
         return count  # type: ignore[no-any-return]
 
     def add_all(
-        self, connection: BaseDatabaseWrapper, additions: Sequence[Addition], time: Time
+        self, connection: BaseDatabaseWrapper, additions: Sequence[AddItems], time: Time
     ) -> list[int] | None:
         sql = (
             "SELECT parlant_store_add_all(%s::text[], %s::text[], %s::text[], %s::text[],"
             " %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[],"
             " %s::timestamptz, %s::timestamptz)"
         )
-        rows = [(*named(name, user_id), *arrays(batch)) for name, batch, user_id in additions]
+        rows = [(*named(each.session, each.user_id), *arrays(each.batch)) for each in additions]
         try:
-            ((counts,),) = fetch(connection, sql, (*map(array, zip(*rows, strict=True)), *time))
+            params = (*map(array, zip(*rows, strict=True)), *time)
+            ((counts,),) = fetch_once(connection, sql, params)
         except DatabaseError as exc:
             if was_undone(exc):
                 return None
@@ -80,7 +75,7 @@ class PostgreSQLSessions(Sessions):
         return counts  # type: ignore[no-any-return]
 
     def get_all(
-        self, connection: BaseDatabaseWrapper, reads: Sequence[Latest], time: Time
+        self, connection: BaseDatabaseWrapper, reads: Sequence[GetItems], time: Time
     ) -> list[list[JSONObject]] | None:
         names, limits = zip(*reads, strict=True)
         namespaces, session_ids = zip(*map(columns, names), strict=True)
@@ -88,46 +83,56 @@ class PostgreSQLSessions(Sessions):
         texts: list[list[str]] = [[] for _ in reads]
         for number, text in fetch(connection, _LATEST_OF_ALL, params):
             texts[number - 1].append(text)
-        found = [decode(of_one) for of_one in texts]
-        return None if None in found else cast("list[list[JSONObject]]", found)
+        items = [decode(of_one) for of_one in texts]
+        return None if None in items else cast("list[list[JSONObject]]", items)
 
     def pop_text(self, connection: BaseDatabaseWrapper, columns: Columns, time: Time) -> str | None:
         sql = "SELECT parlant_store_pop_item(%s::text, %s::text, %s::timestamptz, %s::timestamptz)"
-        ((text,),) = fetch(connection, sql, (*columns, *time))
+        ((text,),) = fetch_once(connection, sql, (*columns, *time))
         return text  # type: ignore[no-any-return]
 
     def clear(self, connection: BaseDatabaseWrapper, name: SessionName, time: Time) -> None:
         sql = "SELECT parlant_store_clear(%s::text, %s::text, %s::timestamptz, %s::timestamptz)"
-        fetch(connection, sql, (*columns(name), *time))
+        fetch_once(connection, sql, (*columns(name), *time))
 
     def delete_session(
         self, connection: BaseDatabaseWrapper, name: SessionName, time: Time
     ) -> int | None:
-        sql = "SELECT parlant_store_delete_session(%s::text, %s::text, %s::timestamptz)"
-        ((count,),) = fetch(connection, sql, (*columns(name), time.now))
+        sql = (
+            "SELECT v_items"
+            " FROM parlant_store_delete_session(%s::text, %s::text, %s::timestamptz, NULL)"
+        )
+        ((count,),) = fetch_once(connection, sql, (*columns(name), time.now))
         return count  # type: ignore[no-any-return]
 
+    def set_expiry(self, connection: BaseDatabaseWrapper, change: SetExpiry, time: Time) -> bool:
+        sql = (
+            "SELECT parlant_store_set_expiry(%s::text, %s::text, %s::timestamptz, %s::timestamptz)"
+        )
+        expires_at = adapted(connection, change.expires_at)
+        params = (*columns(change.session), expires_at, time.now)
+        ((is_there,),) = fetch_once(connection, sql, params)
+        return is_there  # type: ignore[no-any-return]
+
     def set_metadata(
-        self,
-        connection: BaseDatabaseWrapper,
-        name: SessionName,
-        metadata: str,
-        time: Time,
-        merge: bool,
+        self, connection: BaseDatabaseWrapper, change: SetMetadata, time: Time
     ) -> JSONObject:
         sql = (
             "SELECT parlant_store_set_metadata(%s::text, %s::text, %s::text, %s::text,"
             " %s::timestamptz, %s::timestamptz, %s::boolean)"
         )
-        params = (*columns(name), full_names(name), metadata, *time, merge)
-        ((text,),) = fetch(connection, sql, params)
+        name = change.session
+        params = (*columns(name), full_names(name), change.metadata, *time, change.merge)
+        ((text,),) = fetch_once(connection, sql, params)
         return codec.decode_document(text)  # type: ignore[no-any-return]
 
     def expire(self, connection: BaseDatabaseWrapper, time: Time, batch_size: int) -> Expired:
-        sql = "SELECT * FROM parlant_store_expire(%s::timestamptz, %s::bigint)"
-        ((*sessions, documents),) = fetch(connection, sql, (time.now, batch_size))
+        sql = "SELECT * FROM parlant_store_expire(%s::timestamptz, %s::bigint, NULL)"
+        answer = fetch_once(connection, sql, (time.now, batch_size))
+        ((*sessions, documents, has_hidden),) = answer
         rows = zip(*(column or () for column in sessions), strict=True)
-        return Expired([(name_of(*names), items) for *names, items in rows], documents)
+        ended = [(name_of(*names), items) for *names, items in rows]
+        return Expired(ended, documents, has_hidden=has_hidden)
 
 
 def named(name: SessionName, user_id: str | None) -> list[str | None]:

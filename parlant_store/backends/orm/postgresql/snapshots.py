@@ -2,14 +2,12 @@
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store.backends.arguments import SessionName
-from parlant_store.backends.orm.connection import fetch
+from parlant_store.backends.columns import columns, full_names
+from parlant_store.backends.operations import Branch, SaveSnapshot
+from parlant_store.backends.orm.postgresql.requests import fetch_once
 from parlant_store.backends.orm.postgresql.sessions import arrays, named
 from parlant_store.backends.orm.sessions import Time
 from parlant_store.backends.orm.snapshots import Snapshots
-from parlant_store.backends.rows import columns, full_names
-from parlant_store.backends.sessions import Splice
-from parlant_store.items import Batch
 from parlant_store.types import Revision
 
 _SAVE = (
@@ -19,35 +17,28 @@ _SAVE = (
     " %s::timestamptz, %s::timestamptz)"
 )
 _BRANCH = (
-    "SELECT parlant_store_branch(%s::text, %s::text, %s::text, %s::text,"
-    " %s::timestamptz, %s::timestamptz)"
+    "SELECT items FROM parlant_store_branch(%s::text, %s::text, %s::text, %s::text,"
+    " %s::timestamptz, %s::timestamptz) AS items WHERE items IS NOT NULL"
 )
 
 
 class PostgreSQLSnapshots(Snapshots):
     def save(
-        self,
-        connection: BaseDatabaseWrapper,
-        name: SessionName,
-        batch: Batch,
-        state: str,
-        user_id: str | None,
-        time: Time,
-        splice: Splice | None,
+        self, connection: BaseDatabaseWrapper, snapshot: SaveSnapshot, time: Time
     ) -> Revision | None:
-        kept: tuple[int | None, ...] = (None,) * 5
-        if splice is not None:
-            since = splice.since
-            kept = (since.key, since.next_position, since.item_count, splice.drop, splice.keep)
-        params = (*named(name, user_id), state, *kept, *arrays(batch), *time)
-        ((key, next_position, item_count),) = fetch(connection, _SAVE, params)
+        owned = named(snapshot.session, snapshot.user_id)
+        splice: tuple[int | None, ...] = (None,) * 5
+        if snapshot.splice is not None:
+            since, drop, keep = snapshot.splice
+            splice = (since.key, since.next_position, since.item_count, drop, keep)
+        params = (*owned, snapshot.state, *splice, *arrays(snapshot.batch), *time)
+        ((key, next_position, item_count),) = fetch_once(connection, _SAVE, params)
         if key is None:
             return None
         return Revision(key=key, next_position=next_position, item_count=item_count)
 
-    def branch(
-        self, connection: BaseDatabaseWrapper, source: SessionName, target: SessionName, time: Time
-    ) -> int | None:
+    def branch(self, connection: BaseDatabaseWrapper, branch: Branch, time: Time) -> int | None:
+        source, target = branch.source, branch.target
         params = (*columns(source), columns(target).session_id, full_names(target), *time)
-        ((count,),) = fetch(connection, _BRANCH, params)
-        return count  # type: ignore[no-any-return]
+        rows = fetch_once(connection, _BRANCH, params)
+        return rows[0][0] if rows else None

@@ -1,7 +1,6 @@
 """Documents on SQLite."""
 
 import json
-from datetime import datetime
 from math import floor
 from typing import Any
 
@@ -9,14 +8,22 @@ from django.db import IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store import codec
+from parlant_store.backends.columns import promoted
 from parlant_store.backends.documents import duplicate
-from parlant_store.backends.orm.connection import Row, fetch, write
+from parlant_store.backends.operations import (
+    DeleteOne,
+    FindOne,
+    InsertNumbered,
+    InsertOne,
+    SetDocumentExpiry,
+    UpdateOne,
+)
 from parlant_store.backends.orm.documents import Documents, result
 from parlant_store.backends.orm.sessions import LIVE, Time, adapted
-from parlant_store.backends.orm.sqlite.belonging import IN_KEYS, parts_of
 from parlant_store.backends.orm.sqlite.filters import SQLiteRenderer, prepare
-from parlant_store.backends.rows import promoted
-from parlant_store.query import AllOf, Filter, In
+from parlant_store.backends.orm.sqlite.related_documents import IN_KEYS, parts_of
+from parlant_store.backends.orm.statements import Row, fetch, write
+from parlant_store.query import AllOf, In
 from parlant_store.types import JSONObject, UpdateResult
 
 
@@ -27,66 +34,49 @@ class SQLiteDocuments(Documents):
     limit_one = "LIMIT 1 + 0"
 
     def insert_numbered(
-        self,
-        connection: BaseDatabaseWrapper,
-        collection: str,
-        document: JSONObject,
-        number: str,
-        within: str,
-        time: Time,
+        self, connection: BaseDatabaseWrapper, insertion: InsertNumbered, time: Time
     ) -> JSONObject:
+        collection, document, number, within, _ = insertion
         group = In(within, (document[within],))
-        same = AllOf((group, In(number, (document[number],))))
+        taken = FindOne(collection, AllOf((group, In(number, (document[number],)))))
         with write(connection):
-            if self.find_one(connection, collection, same, (), time) is not None:
-                last = self.find_one(connection, collection, group, ((number, "desc"),), time)
-                highest = document[number] if last is None else last[number]
-                document = {**document, number: floor(highest) + 1}
-            self.insert_one(connection, collection, document, time)
+            if self.find_one(connection, taken, time) is not None:
+                highest = FindOne(collection, group, ((number, "desc"),))
+                last = self.find_one(connection, highest, time) or document
+                document = {**document, number: floor(last[number]) + 1}
+            self.insert_one(connection, InsertOne(collection, document), time)
         return document
 
     def set_document_expiry(
-        self,
-        connection: BaseDatabaseWrapper,
-        collection: str,
-        document_id: str,
-        expires_at: datetime | None,
-        time: Time,
+        self, connection: BaseDatabaseWrapper, change: SetDocumentExpiry, time: Time
     ) -> int:
-        find = (
-            f"SELECT key FROM parlant_store_document WHERE collection = %s AND id = %s AND {LIVE}"
-        )
-        given = (codec.to_column(collection), codec.to_column(document_id), time.now)
+        where, params = self._by_id(change.collection, change.document_id, time)
+        find = f"SELECT key FROM parlant_store_document WHERE {where}"
         update = (
             "UPDATE parlant_store_document SET expires_at = %s"
             f" WHERE key {IN_KEYS} AND {LIVE} RETURNING key"
         )
         with write(connection):
-            keys = [key for (key,) in fetch(connection, find, given)]
+            keys = [key for (key,) in fetch(connection, find, params)]
             keys += parts_of(connection, keys)
-            ends = (adapted(connection, expires_at), json.dumps(keys), time.now)
-            return len(fetch(connection, update, ends))
+            expires_at = adapted(connection, change.expires_at)
+            return len(fetch(connection, update, (expires_at, json.dumps(keys), time.now)))
 
     def update_one(
-        self,
-        connection: BaseDatabaseWrapper,
-        collection: str,
-        filter_: Filter,
-        params: JSONObject,
-        upsert: bool,
-        time: Time,
+        self, connection: BaseDatabaseWrapper, update: UpdateOne, time: Time
     ) -> UpdateResult:
-        target, target_params = self._first("key, data", collection, filter_, (), time)
+        collection, filter_, changes, upsert, _ = update
+        target, params = self._first("key, data", FindOne(collection, filter_), time)
         with write(connection):
-            found = self._fetch(connection, target, target_params)
-            if not found:
+            rows = self._fetch(connection, target, params)
+            if not rows:
                 if not upsert:
                     return UpdateResult(matched=False, document=None)
-                self.insert_one(connection, collection, params, time)
-                return result([(False, codec.encode_document(params, "document"))])
-            ((key, text),) = found
-            document = codec.decode_document(text) | params
-            columns = promoted(params)
+                self.insert_one(connection, InsertOne(collection, changes), time)
+                return result([(False, codec.encode_document(changes, "document"))])
+            ((key, text),) = rows
+            document = codec.decode_document(text) | changes
+            columns = promoted(changes)
             sets = "".join(f", {column} = %s" for column in columns)
             sql = (
                 f"UPDATE parlant_store_document SET data = %s, updated_at = %s{sets} WHERE key = %s"
@@ -97,13 +87,13 @@ class SQLiteDocuments(Documents):
             try:
                 fetch(connection, sql, (merged, time.now, *columns.values(), key), prepare=None)
             except IntegrityError as exc:
-                raise duplicate(collection, params, str(exc)) from exc
+                raise duplicate(collection, changes, str(exc)) from exc
             return result([(True, merged)])
 
     def delete_one(
-        self, connection: BaseDatabaseWrapper, collection: str, filter_: Filter, time: Time
+        self, connection: BaseDatabaseWrapper, deletion: DeleteOne, time: Time
     ) -> JSONObject | None:
-        target, params = self._first("key", collection, filter_, (), time)
+        target, params = self._first("key", FindOne(deletion.collection, deletion.filter), time)
         sql = f"DELETE FROM parlant_store_document WHERE key = ({target}) RETURNING data"
         rows = self._fetch(connection, sql, params)
         return codec.decode_document(rows[0][0]) if rows else None

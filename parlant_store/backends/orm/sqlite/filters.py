@@ -19,8 +19,11 @@ from parlant_store.backends.orm.filters import (
     joined,
 )
 from parlant_store.query import AllOf, AnyOf, Compare, Filter, In, kind_of, matches
-from parlant_store.sql.expressions import NUMBER_FIELDS, TEXT_FIELDS, indexed_number
+from parlant_store.sql.index_expressions import NUMBER_FIELDS, TEXT_FIELDS, indexed_number
 from parlant_store.types import PROMOTED, Direction, DocumentCursor
+
+LARGE = f"{2**63}.0"
+_COMPLEMENT = str.maketrans("0123456789", "9876543210")
 
 
 class SQLiteRenderer(Renderer):
@@ -58,15 +61,15 @@ class SQLiteRenderer(Renderer):
         if kind == "boolean":
             return self.one_of(type_, [json.dumps(value) for value in values])
         if kind == "text":
-            found, params = self.one_of(value, [codec.escape(text) for text in values])
-            return f"({type_} = 'text' AND {found})", params
+            matches, params = self.one_of(value, [codec.escape(text) for text in values])
+            return f"({type_} = 'text' AND {matches})", params
         if field in NUMBER_FIELDS:
             value = indexed_number(self.vendor, self.column, field)
             if len(values) == 1:
                 return f"{value} = %s", values
         operands = json.dumps(values)
-        found = f"{value} IN (SELECT value FROM json_each(%s))"
-        return f"({type_} IN ('integer', 'real') AND {found})", [operands]
+        matches = f"{value} IN (SELECT value FROM json_each(%s))"
+        return f"({type_} IN ('integer', 'real') AND {matches})", [operands]
 
     def is_null(self, field: str) -> Sql:
         if not is_plain(field):
@@ -95,13 +98,20 @@ class SQLiteRenderer(Renderer):
             type_ = f"(SELECT type FROM json_each({self.column}) WHERE key = %s)"
             value = f"(SELECT value FROM json_each({self.column}) WHERE key = %s)"
             params = [codec.escape(field)]
-        return [
+        keys = [
             (
                 f"(CASE WHEN {type_} IN ({kinds}) THEN {value} END) {direction} {NULLS[direction]}",
                 params * 2,
             )
             for kinds in ("'integer', 'real'", "'text'", "'true', 'false'")
         ]
+        # To SQLite, integers of more than 64 bits are floats: their digits tell them apart.
+        large = f"({value} >= {LARGE} OR {value} <= -{LARGE})"
+        digits = (
+            f"(CASE WHEN {type_} IN ('integer', 'real') AND {large}"
+            f" THEN parlant_store_digits({self.column}, %s) END) {direction}"
+        )
+        return [*keys, (digits, [*params * 3, codec.escape(field)])]
 
     def after(self, cursor: DocumentCursor, direction: Direction) -> Sql:
         # SQLite finds a place in an index on expressions by one of them, not by a row of them.
@@ -162,14 +172,21 @@ def load_leaf(text: str) -> In | Compare:
 
 
 def prepare(connection: BaseDatabaseWrapper, sql: str) -> None:
-    """Have the Python function that ``sql`` calls, if it does, on the connection."""
-    if "parlant_store_matches" in sql:
-        connection.ensure_connection()
-        connection.connection.create_function(
-            "parlant_store_matches", 2, _matches, deterministic=True
-        )
+    """Have the Python functions that ``sql`` calls, if it does, on the connection."""
+    for name, function in (("parlant_store_matches", _matches), ("parlant_store_digits", _digits)):
+        if name in sql:
+            connection.ensure_connection()
+            connection.connection.create_function(name, 2, function, deterministic=True)
 
 
 def _matches(data: str, leaf: str) -> bool:
     """A condition that SQLite cannot compare exactly itself."""
     return matches(load_leaf(leaf), codec.decode_document(data))
+
+
+def _digits(data: str, field: str) -> str:
+    """Text that sorts as the large number in ``field``, of those with its sign."""
+    number = int(codec.decode_document(data)[codec.unescape(field)])
+    digits = str(abs(number))
+    text = f"{len(digits):06}{digits}"
+    return text if number > 0 else text.translate(_COMPLEMENT)

@@ -5,21 +5,22 @@ from typing import Any, NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from parlant_store.backends.columns import due, name_of
 from parlant_store.backends.expiry import Expired
-from parlant_store.backends.orm.connection import Row, fetch, write
 from parlant_store.backends.orm.filters import Sql
 from parlant_store.backends.orm.retention import RetentionRules
-from parlant_store.backends.orm.sessions import LIVE
-from parlant_store.backends.orm.sqlite.belonging import (
+from parlant_store.backends.orm.sessions import LIVE, adapted
+from parlant_store.backends.orm.sqlite.related_documents import (
     IN_KEYS,
     IS_OF_SESSIONS,
     PARTS,
     WHOLE,
-    names_of,
+    collections_beside,
     parts_of,
+    related,
 )
+from parlant_store.backends.orm.statements import Row, fetch, write
 from parlant_store.backends.retention import Place, Sweep
-from parlant_store.backends.rows import due, name_of
 from parlant_store.types import ExpiredDocument, ExpiredSession
 
 
@@ -36,6 +37,14 @@ class _Page(NamedTuple):
 
 class SQLiteRetention(RetentionRules):
     """Each step that removes something is one transaction, in which nobody else writes."""
+
+    def find(
+        self, connection: BaseDatabaseWrapper, sweep: Sweep, after: Place
+    ) -> tuple[list[int], Place]:
+        return _step(connection, sweep, after)
+
+    def related(self, connection: BaseDatabaseWrapper, keys: list[int]) -> list[tuple[int, int]]:
+        return related(connection, keys)
 
     def retire(
         self, connection: BaseDatabaseWrapper, sweep: Sweep, after: Place
@@ -93,7 +102,7 @@ def _step(connection: BaseDatabaseWrapper, sweep: Sweep, after: Place) -> tuple[
 def _page(connection: BaseDatabaseWrapper, sweep: Sweep, after: Place) -> _Page:
     table = "parlant_store_document" if sweep.documents else "parlant_store_session"
     if sweep.rule is None:
-        now = connection.ops.adapt_datetimefield_value(sweep.now)
+        now = adapted(connection, sweep.now)
         where, params = "expires_at <= %s", [now]
         if after is not None:
             where, params = f"{where} AND (expires_at, key) > (%s, %s)", [now, *after]
@@ -122,21 +131,20 @@ def _condition(connection: BaseDatabaseWrapper, sweep: Sweep) -> Sql:
     """What the rule says of the row ``d``."""
     if sweep.rule is None:
         return "TRUE", []
-    adapt = connection.ops.adapt_datetimefield_value
-    parts, params = [LIVE], [adapt(sweep.now)]
+    parts, params = [LIVE], [adapted(connection, sweep.now)]
     if sweep.began is not None:
         if sweep.documents:
             parts.append(
                 "CASE WHEN creation_utc GLOB '[0-9][0-9][0-9][0-9]-*' THEN creation_utc <= %s"
                 " ELSE updated_at <= %s END"
             )
-            params += [sweep.began_text, adapt(sweep.began)]
+            params += [sweep.began_text, adapted(connection, sweep.began)]
         else:
             parts.append("created_at <= %s")
-            params.append(adapt(sweep.began))
+            params.append(adapted(connection, sweep.began))
     if sweep.written is not None:
         parts.append("updated_at <= %s")
-        params.append(adapt(sweep.written))
+        params.append(adapted(connection, sweep.written))
     if sweep.documents:
         whole, whole_params = _is_whole(connection, sweep)
         parts += whole
@@ -146,7 +154,7 @@ def _condition(connection: BaseDatabaseWrapper, sweep: Sweep) -> Sql:
 
 def _is_whole(connection: BaseDatabaseWrapper, sweep: Sweep) -> tuple[list[str], list[Any]]:
     """What keeps the documents of a Parlant session together."""
-    names = names_of(connection)
+    beside = collections_beside(connection)
     parts: list[str] = []
     params: list[Any] = []
     if sweep.written is not None:
@@ -154,13 +162,13 @@ def _is_whole(connection: BaseDatabaseWrapper, sweep: Sweep) -> tuple[list[str],
             f"NOT ({IS_OF_SESSIONS.format('d.collection')}"
             f" AND EXISTS (SELECT 1 FROM {PARTS} WHERE part.updated_at > %s))"
         )
-        params += [names, connection.ops.adapt_datetimefield_value(sweep.written)]
+        params += [beside, adapted(connection, sweep.written)]
     if sweep.collection is None:
         parts += [
             "substr(d.collection, -8) <> 'metadata'",
             f"NOT EXISTS (SELECT 1 FROM {WHOLE})",
         ]
-        params.append(names)
+        params.append(beside)
     return parts, params
 
 

@@ -5,14 +5,12 @@ import json
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store import codec
-from parlant_store.backends.arguments import SessionName
-from parlant_store.backends.orm.connection import fetch, write
+from parlant_store.backends.columns import columns, full_names
+from parlant_store.backends.operations import AddItems, Branch, SaveSnapshot, Splice
 from parlant_store.backends.orm.sessions import LIVE, Time
 from parlant_store.backends.orm.snapshots import Snapshots
-from parlant_store.backends.orm.sqlite.sessions import SQLiteSessions, insert_items
-from parlant_store.backends.rows import columns, full_names
-from parlant_store.backends.sessions import Splice
-from parlant_store.items import Batch
+from parlant_store.backends.orm.sqlite.sessions import SQLiteSessions, insert_items, item_rows
+from parlant_store.backends.orm.statements import fetch, write
 from parlant_store.types import Revision
 
 _PLACES = "SELECT position FROM parlant_store_session_item WHERE session_key = %s ORDER BY position"
@@ -22,42 +20,36 @@ class SQLiteSnapshots(Snapshots):
     sessions = SQLiteSessions()
 
     def save(
-        self,
-        connection: BaseDatabaseWrapper,
-        name: SessionName,
-        batch: Batch,
-        state: str,
-        user_id: str | None,
-        time: Time,
-        splice: Splice | None,
+        self, connection: BaseDatabaseWrapper, snapshot: SaveSnapshot, time: Time
     ) -> Revision | None:
+        session, batch, state, user_id, *_ = snapshot
         with write(connection):
-            if splice is None:
-                self.sessions.put_items(connection, name, batch, user_id, time, replace=True)
-            elif not self._splice(connection, name, batch, user_id, time, splice):
+            if snapshot.splice is None:
+                addition = AddItems(session, batch, user_id, replace=True)
+                self.sessions.put_items(connection, addition, time)
+            elif not self._splice(connection, snapshot, snapshot.splice, time):
                 return None
             ((key, next_position, item_count),) = fetch(
                 connection,
                 "UPDATE parlant_store_session SET state = %s"
                 " WHERE namespace = %s AND session_id = %s"
                 " RETURNING key, next_position, item_count",
-                (state, *columns(name)),
+                (state, *columns(session)),
             )
         return Revision(key=key, next_position=next_position, item_count=item_count)
 
-    def branch(
-        self, connection: BaseDatabaseWrapper, source: SessionName, target: SessionName, time: Time
-    ) -> int | None:
+    def branch(self, connection: BaseDatabaseWrapper, branch: Branch, time: Time) -> int | None:
+        source, target = branch.source, branch.target
         with write(connection):
-            found = fetch(
+            rows = fetch(
                 connection,
                 "SELECT key, full_names, item_count FROM parlant_store_session"
                 f" WHERE namespace = %s AND session_id = %s AND {LIVE}",
                 (*columns(source), time.now),
             )
-            if not found:
+            if not rows:
                 return None
-            ((key, full, count),) = found
+            ((key, full, count),) = rows
             if source == target:
                 return count  # type: ignore[no-any-return]
             self.sessions.remove(connection, target, time)
@@ -83,14 +75,9 @@ class SQLiteSnapshots(Snapshots):
         return count  # type: ignore[no-any-return]
 
     def _splice(
-        self,
-        connection: BaseDatabaseWrapper,
-        name: SessionName,
-        batch: Batch,
-        user_id: str | None,
-        time: Time,
-        splice: Splice,
+        self, connection: BaseDatabaseWrapper, snapshot: SaveSnapshot, splice: Splice, time: Time
     ) -> bool:
+        name, batch, _, user_id, *_ = snapshot
         since, drop, keep = splice
         count = len(batch.data)
         updated = fetch(
@@ -123,5 +110,5 @@ class SQLiteSnapshots(Snapshots):
                 "UPDATE parlant_store_session SET tokens = tokens - %s WHERE key = %s",
                 (sum(tokens for (tokens,) in removed), since.key),
             )
-        insert_items(connection, since.key, since.next_position, batch, time)
+        insert_items(connection, item_rows(since.key, since.next_position, batch, time))
         return True

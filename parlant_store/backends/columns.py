@@ -1,0 +1,170 @@
+"""What the columns of a row keep of names and documents, alike over every connection."""
+
+import json
+import logging
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from parlant_store import codec
+from parlant_store.backends.validation import SessionName
+from parlant_store.query import Filter
+from parlant_store.text_search import snippet
+from parlant_store.types import (
+    PROMOTED,
+    ExpiredDocument,
+    ExpiredSession,
+    JSONObject,
+    Replacement,
+    SearchHit,
+    StoredDocument,
+)
+
+logger = logging.getLogger("parlant_store")
+
+MAX_SNIPPETS = 5
+"""How many items of a session a search shows."""
+
+
+class Columns(NamedTuple):
+    """The names of a session as its columns keep them."""
+
+    namespace: str
+    session_id: str
+
+
+@lru_cache(maxsize=1_000)
+def columns(name: SessionName) -> Columns:
+    return Columns(codec.to_column(name.namespace), codec.to_column(name.session_id))
+
+
+def full_names(name: SessionName, user_id: str | None = None) -> str | None:
+    """What the columns had to shorten, as JSON text; None when they keep everything."""
+    names = {"namespace": name.namespace, "session_id": name.session_id, "user_id": user_id}
+    long = {what: text for what, text in names.items() if text and codec.is_long(text)}
+    return json.dumps(long) if long else None
+
+
+def name_of(namespace: str, session_id: str, full: str | None) -> SessionName:
+    """The name that a session's columns keep: the reverse of ``columns`` and ``full_names``."""
+    if full is None:
+        return SessionName(codec.unescape(namespace), codec.unescape(session_id))
+    names = json.loads(full)
+    return SessionName(
+        names.get("namespace", codec.unescape(namespace)),
+        names.get("session_id", codec.unescape(session_id)),
+    )
+
+
+def owner_of(user_id: str | None, full: str | None) -> str | None:
+    """The owner that a session's columns keep."""
+    names = {} if full is None else json.loads(full)
+    owner: str | None = names.get("user_id", user_id and codec.unescape(user_id))
+    return owner
+
+
+def promoted(document: JSONObject) -> dict[str, str | None]:
+    """The columns that repeat fields of ``document``, for the fields that it has."""
+    return {
+        field: codec.to_column(value) if isinstance(value := document[field], str) else None
+        for field in PROMOTED
+        if field in document
+    }
+
+
+def replaced(replacement: Replacement) -> dict[str, str | None]:
+    """The columns of the document to come: its collection, the promoted fields and the data."""
+    fields = promoted(replacement.document)
+    return {
+        "collection": codec.to_column(replacement.collection),
+        **{field: fields.get(field) for field in PROMOTED},
+        "data": codec.encode_document(replacement.document, "document"),
+    }
+
+
+def stored(rows: Sequence[Sequence[Any]]) -> list[StoredDocument]:
+    """Documents from pairs of a key and a text."""
+    documents = codec.decode_documents([text for _, text in rows])
+    return [
+        StoredDocument(key=key, text=text, document=document)
+        for (key, text), document in zip(rows, documents, strict=True)
+    ]
+
+
+def upsert_turn(collection: str, filter_: Filter) -> str:
+    """What two who update or insert the same wait for: finding nothing, both would insert."""
+    return codec.escape(f"upsert {collection} {filter_}")
+
+
+def number_turn(collection: str, group: str) -> str:
+    """What two who number documents of the same group wait for."""
+    return codec.escape(f"number {collection} {group}")
+
+
+def hits(rows: Iterable[Sequence[Any]], terms: list[list[str]]) -> list[SearchHit]:
+    """The hits of a search, from rows of a session's names, its score and a text."""
+    texts: dict[Any, list[str]] = {}
+    for *session, text in rows:
+        texts.setdefault(tuple(session), []).append(text)
+    return [
+        SearchHit(
+            **name_of(*names)._asdict(),
+            score=float(score),
+            snippets=tuple(snippet(text, terms) for text in of_one),
+        )
+        for (*names, score), of_one in texts.items()
+    ]
+
+
+def due(documents: bool, rows: Iterable[Sequence[Any]]) -> list[ExpiredSession | ExpiredDocument]:
+    """What would go, from rows of sessions or of documents (sql/functions/retention.sql)."""
+    if documents:
+        return [
+            ExpiredDocument(
+                key=key,
+                collection=codec.unescape(collection),
+                id=None if id_ is None else codec.unescape(id_),
+            )
+            for key, collection, id_ in rows
+        ]
+    return [
+        ExpiredSession(key=key, item_count=count, **name_of(*names)._asdict())
+        for key, *names, count in rows
+    ]
+
+
+def decode_all(texts: Sequence[str], name: SessionName) -> list[JSONObject]:
+    """The items that ``texts`` are, without the damaged ones."""
+    items = decode(texts)
+    return _decode_damaged(texts, name) if items is None else items
+
+
+def decode(texts: Sequence[str]) -> list[JSONObject] | None:
+    """The items that ``texts`` are; None when one of them is damaged."""
+    try:
+        items: list[JSONObject] = json.loads(f"[{','.join(texts)}]")
+    except (ValueError, RecursionError):
+        return None
+    return items if len(items) == len(texts) else None
+
+
+def _decode_damaged(texts: Sequence[str], name: SessionName) -> list[JSONObject]:
+    items = []
+    for text in texts:
+        try:
+            items.append(json.loads(text))
+        except (ValueError, RecursionError):
+            logger.warning("Skipped a damaged item of %r", name)
+    return items
+
+
+def decode_state(text: str, name: SessionName) -> JSONObject:
+    """The state that ``text`` is; an empty one when it is damaged."""
+    try:
+        state = codec.decode_document(text)
+    except (ValueError, RecursionError):
+        state = None
+    if isinstance(state, dict):
+        return state
+    logger.warning("Skipped the damaged state of %r", name)
+    return {}

@@ -1,0 +1,213 @@
+"""What each call of the contract asks for: one value per operation, its arguments checked.
+
+The public methods of a store make these, and its medium takes them. Names and texts are the
+caller's own; ``request`` is the id under which the medium stores the result of a write, or None;
+``ttl`` is the time until what is written expires, None for the default of the store.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from parlant_store.backends.validation import SessionName
+from parlant_store.items import Batch
+from parlant_store.query import Filter
+from parlant_store.types import (
+    Direction,
+    DocumentCursor,
+    JSONObject,
+    Replacement,
+    Revision,
+)
+
+Sort = tuple[tuple[str, Direction], ...]
+"""Fields in order, each with its direction."""
+
+
+class AddItems(NamedTuple):
+    session: SessionName
+    batch: Batch
+    user_id: str | None
+    ttl: timedelta | None = None
+    request: UUID | None = None
+    replace: bool = False
+    """Do they take the place of all items, or follow them?"""
+
+
+class GetItems(NamedTuple):
+    session: SessionName
+    limit: int | None
+    """The number of latest items; None: all."""
+
+
+class PopItem(NamedTuple):
+    session: SessionName
+    request: UUID | None
+
+
+class ClearSession(NamedTuple):
+    session: SessionName
+    request: UUID | None
+
+
+class DeleteSession(NamedTuple):
+    session: SessionName
+    request: UUID | None
+
+
+class SetMetadata(NamedTuple):
+    session: SessionName
+    metadata: str
+    """The encoded object."""
+
+    merge: bool
+    request: UUID | None
+
+
+class SetExpiry(NamedTuple):
+    session: SessionName
+    expires_at: datetime | None
+    request: UUID | None
+
+
+class Splice(NamedTuple):
+    """Which items of a revision stay: ``keep`` of them, after the first ``drop``."""
+
+    since: Revision
+    drop: int
+    keep: int
+
+
+class SaveSnapshot(NamedTuple):
+    session: SessionName
+    batch: Batch
+    state: str
+    """The encoded object."""
+
+    user_id: str | None
+    ttl: timedelta | None
+    splice: Splice | None
+    """None: the items take the place of all."""
+
+    request: UUID | None
+
+
+class Branch(NamedTuple):
+    source: SessionName
+    target: SessionName
+    ttl: timedelta | None
+    request: UUID | None
+
+
+class Search(NamedTuple):
+    terms: list[list[str]]
+    """The words of each term (parlant_store.text_search)."""
+
+    namespace: str | None
+    limit: int
+
+
+class SessionFilters(NamedTuple):
+    """None and an empty prefix match any session."""
+
+    namespace: str | None
+    user_id: str | None
+    prefix: str
+    updated_since: datetime | None
+    metadata: Filter | None
+
+
+class ListSessions(NamedTuple):
+    filters: SessionFilters
+    limit: int
+    after: SessionName | None
+
+
+class ListSummaries(NamedTuple):
+    filters: SessionFilters
+    limit: int
+    after: int
+    """The key of the last one before; 0: none."""
+
+
+class InsertOne(NamedTuple):
+    collection: str
+    document: JSONObject
+    request: UUID | None = None
+
+
+class InsertNumbered(NamedTuple):
+    collection: str
+    document: JSONObject
+    number: str
+    within: str
+    request: UUID | None
+
+
+class Find(NamedTuple):
+    collection: str
+    filter: Filter
+    limit: int | None
+    cursor: DocumentCursor | None
+    direction: Direction
+    count_to: int | None
+    """How many matching documents are counted at most; None: they are not counted."""
+
+
+class FindOne(NamedTuple):
+    collection: str
+    filter: Filter
+    sort: Sort = ()
+
+
+class GetDocument(NamedTuple):
+    collection: str
+    document_id: str
+
+
+class SetDocumentExpiry(NamedTuple):
+    collection: str
+    document_id: str
+    expires_at: datetime | None
+    request: UUID | None
+
+
+class UpdateOne(NamedTuple):
+    collection: str
+    filter: Filter
+    changes: JSONObject
+    upsert: bool
+    request: UUID | None
+
+
+class DeleteOne(NamedTuple):
+    collection: str
+    filter: Filter
+    request: UUID | None
+
+
+class DropCollection(NamedTuple):
+    collection: str
+    request: UUID | None
+
+
+class ReadVersion(NamedTuple):
+    collection: str
+    version: str | None
+    after: int
+    """The key of the last one before; 0: none."""
+
+    limit: int
+
+
+class ReplaceDocuments(NamedTuple):
+    replacements: Sequence[Replacement]
+    request: UUID | None
+
+
+class EnsureIndex(NamedTuple):
+    collection: str
+    fields: Sort
+    unique: bool
+    request: UUID | None

@@ -1,0 +1,285 @@
+"""Where the calls of a store in this project's databases run: which database, which thread."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from time import sleep
+from typing import Any, TypeVar
+from uuid import UUID
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, router
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from parlant_store.backends.base import IDLE_SECONDS, BaseBackend, check_seconds
+from parlant_store.backends.orm.connection import (
+    begins_by_locking,
+    interrupt,
+    is_in_memory,
+    is_watched,
+    pool_size,
+    refresh,
+    wait_little_for_locks,
+    waiting_little_for_locks,
+)
+from parlant_store.backends.orm.errors import Errors, is_deadlock, is_locked
+from parlant_store.backends.orm.references.registry import is_referenced
+from parlant_store.backends.orm.sessions import time_for
+from parlant_store.backends.orm.tables import TABLES, Target, with_references
+from parlant_store.backends.reads import CHOICES, PRIMARY, ROUTER, is_primary
+from parlant_store.backends.threads import caller
+from parlant_store.backends.threads.calls import Call, running_call
+from parlant_store.exceptions import StoreUnavailable
+
+T = TypeVar("T")
+
+MAX_DEADLOCKS = 5
+"""How often a write is sent again that PostgreSQL undid in favour of another one."""
+
+LOCK_PAUSE = 0.005
+"""Seconds before a call asks again for a lock of SQLite that another connection holds."""
+
+TIMEOUT = 30.0
+"""Seconds that a call of an adapter may take, unless the option says otherwise."""
+
+READS = frozenset(
+    (
+        "exists",
+        "find",
+        "find_one",
+        "get_document",
+        "get_items",
+        "get_metadata",
+        "get_session",
+        "list_collections",
+        "list_sessions",
+        "list_summaries",
+        "load_snapshot",
+        "search",
+    )
+)
+"""The methods that write nothing."""
+
+SQLITE_ENGINES = (".sqlite3", ".spatialite")
+
+_OWN_TRANSACTION = (
+    "if it is the caller's own (transaction.atomic, ATOMIC_REQUESTS), call the store itself "
+    "there, or let adapters join it with the option threads: 0"
+)
+
+
+class OrmCalls(BaseBackend):
+    """Runs operations on the database that the routers give, in the context of the caller.
+
+    In the caller's thread they join the caller's transaction. For adapters they run on the
+    store's own threads, each with a connection of its own, unless the caller's connection is
+    in memory, of a class that is not Django's, or watched: then they use that one.
+    """
+
+    def __init__(
+        self,
+        alias: str,
+        *,
+        using: str | None = None,
+        reads: str = PRIMARY,
+        timeout: float | None = TIMEOUT,
+        **options: Any,
+    ) -> None:
+        """
+        using: the alias in DATABASES; None leaves it to the database routers.
+        reads: "primary" reads where writes go; "router" lets plain reads and lists go where
+        the routers' db_for_read says, which may be a replica.
+        timeout: how many seconds a call of an adapter may take, waiting for a thread, a
+        connection and locks included; None: as long as it needs.
+        """
+        if using is not None and using not in connections.settings:
+            raise ImproperlyConfigured(
+                f"the store {alias!r} uses the database {using!r}, which DATABASES does not have"
+            )
+        if reads not in CHOICES:
+            raise ImproperlyConfigured(
+                f"reads of the store {alias!r} must be 'primary' or 'router', not {reads!r}"
+            )
+        if using is not None and reads == ROUTER:
+            raise ImproperlyConfigured(
+                f"the store {alias!r} has using, which names one database, and reads 'router', "
+                "which leaves it to the database routers: give one of them"
+            )
+        self.using = using
+        self.reads = reads
+        self._errors = Errors(lambda: self._usual_connection().alias)
+        self.call_timeout = check_seconds(timeout, "timeout", alias)
+        super().__init__(alias, **options)
+
+    def thread_count(self, threads: int) -> int:
+        self.threads = threads
+        databases = self._databases()
+        if threads and all(entry["ENGINE"].endswith(SQLITE_ENGINES) for entry in databases):
+            # Threads of one process only fight for SQLite's single write lock.
+            return 1
+        # The project needs connections of its pool too.
+        sizes = [size for size in map(pool_size, databases) if size is not None]
+        return min([threads, *(max(1, size // 2) for size in sizes)])
+
+    threads: int
+    """How many the option asks for."""
+
+    def default_idle_seconds(self) -> float:
+        ages = [entry["CONN_MAX_AGE"] for entry in self._databases()]
+        return min((float(age) for age in ages if age), default=IDLE_SECONDS)
+
+    def prepare_call(self, call: Call[Any]) -> BaseDatabaseWrapper | None:
+        call.database = self._alias(write=True)
+        connection = caller.connection_of_caller(call.database)
+        if self.is_on_callers_thread() or is_watched(connection) or is_in_memory(connection):
+            return connection
+        if connection.in_atomic_block and begins_by_locking(connection) and not _is_read(call):
+            raise StoreUnavailable(
+                f"another transaction holds the lock of the database {call.database!r}: "
+                + _OWN_TRANSACTION
+            )
+        return None
+
+    def uses_coroutines_connection(self) -> bool:
+        connection = caller.connection_of_coroutine(self._alias(write=True))
+        return connection is not None and is_watched(connection)
+
+    def interrupt(self, resource: Any, *, force: bool) -> None:
+        interrupt(resource, force=force)
+
+    def explain_timeout(self, seconds: float) -> str:
+        reason = super().explain_timeout(seconds)
+        return (
+            f"{reason}; another transaction may hold a lock that it waited for: {_OWN_TRANSACTION}"
+        )
+
+    def after_call(self) -> None:
+        for connection in connections.all(initialized_only=True):
+            if connection.settings_dict["OPTIONS"].get("pool"):
+                connection.close()
+            elif settings.DEBUG:
+                connection.queries_log.clear()
+
+    def _databases(self) -> list[dict[str, Any]]:
+        """The entries of DATABASES that the store may use."""
+        names = connections.settings if self.using is None else (self.using,)
+        return [connections.settings[name] for name in names]
+
+    def _aliases(self) -> list[str]:
+        """The databases in which the store may have tables."""
+        from parlant_store.models import Session
+
+        try:
+            return [self._alias(write=True)]
+        except Exception:
+            # The router needs a request to choose among them.
+            return [alias for alias in connections if router.allow_migrate_model(alias, Session)]
+
+    def _alias(self, *, write: bool = False) -> str:
+        """Where a call runs: the database of ``using``, or what the routers say now."""
+        if self.using is not None:
+            return self.using
+        call = running_call()
+        if call is not None and call.store is self and call.database is not None:
+            return call.database
+        from parlant_store.models import Session
+
+        primary = router.db_for_write(Session)
+        if write or self.reads == PRIMARY or is_primary() or connections[primary].in_atomic_block:
+            return primary
+        return router.db_for_read(Session)
+
+    def _connection(self, *, write: bool = False) -> BaseDatabaseWrapper:
+        return connections[self._alias(write=write)]
+
+    def _usual_connection(self) -> BaseDatabaseWrapper:
+        """Where writes go while nobody calls: a router may know that of a request alone."""
+        try:
+            return self._connection(write=True)
+        except Exception:
+            return connections[DEFAULT_DB_ALIAS]
+
+    def _read(self, operation: Callable[[Target], T]) -> T:
+        return self._run(self._connection(), operation)
+
+    def _write(
+        self,
+        operation: Callable[[Target], T],
+        ttl: timedelta | None = None,
+        request: UUID | None = None,
+    ) -> T:
+        """Run ``operation``, once under the id ``request`` if there is one.
+
+        Inside a transaction of the caller's, its errors leave the rest.
+        """
+
+        def run_once(target: Target) -> T:
+            if is_referenced(target.connection.alias):
+                target = with_references(target)
+            return target.tables.requests.run(target.connection, request, lambda: operation(target))
+
+        connection = self._connection(write=True)
+        for _ in range(MAX_DEADLOCKS):
+            try:
+                return self._run(connection, run_once, ttl)
+            except StoreUnavailable as exc:
+                if connection.in_atomic_block or not is_deadlock(exc.__cause__):
+                    raise
+        return self._run(connection, run_once, ttl)
+
+    def _run(
+        self,
+        connection: BaseDatabaseWrapper,
+        operation: Callable[[Target], T],
+        ttl: timedelta | None = None,
+    ) -> T:
+        call = running_call()
+        if call is None or call.store is not self:
+            with self._errors:
+                refresh(connection)
+                return operation(self._target(connection, ttl))
+        call.check()
+        call.resource = connection
+        with self._errors:
+            refresh(connection)
+            if connection.connection is None:
+                # From a pool that has none to spare, or from a server that does not answer.
+                with call.leaving(StoreUnavailable):
+                    connection.ensure_connection()
+            if call.is_on_callers_connection:
+                with waiting_little_for_locks(connection):
+                    return self._run_call(call, connection, operation, ttl)
+            wait_little_for_locks(connection)
+            return self._run_call(call, connection, operation, ttl)
+
+    def _run_call(
+        self,
+        call: Call[Any],
+        connection: BaseDatabaseWrapper,
+        operation: Callable[[Target], T],
+        ttl: timedelta | None,
+    ) -> T:
+        """Run what a call on another thread asks for; ask for SQLite's lock again and again.
+
+        SQLite's own waiting cannot be interrupted.
+        """
+        while True:
+            try:
+                return operation(self._target(connection, ttl))
+            except OperationalError as exc:
+                if not is_locked(exc) or connection.in_atomic_block or call.is_late():
+                    raise
+            call.check()
+            sleep(LOCK_PAUSE)
+
+    def _target(self, connection: BaseDatabaseWrapper, ttl: timedelta | None = None) -> Target:
+        """The tables' statements, ``connection``, and the time."""
+        now = self.clock()
+        time = time_for(connection, now, self._expires_at(now, ttl))
+        return Target(TABLES[connection.vendor], connection, time)
+
+
+def _is_read(call: Call[Any]) -> bool:
+    function = call.function.func if isinstance(call.function, partial) else call.function
+    return getattr(function, "__name__", "") in READS

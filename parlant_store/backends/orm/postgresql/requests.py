@@ -1,0 +1,294 @@
+"""Writes that are done once, on PostgreSQL, where an answer may get lost on its way.
+
+Every write stores its answer in the statement that does it, under the id of its request. When
+the connection breaks before the answer is there, the write is sent again under the same id on
+another connection: the id is unique, so that it is done once, also when the server is still
+busy with the first. The next write of the connection removes what the last one stored.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from os import urandom
+from time import time_ns
+from typing import Any, TypeVar
+from uuid import UUID, uuid5
+from weakref import WeakKeyDictionary
+
+from django.db import IntegrityError, InterfaceError, OperationalError, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from parlant_store import codec
+from parlant_store.backends.orm.connection import reconnect
+from parlant_store.backends.orm.errors import is_lost
+from parlant_store.backends.orm.requests import (
+    ANSWER_SECONDS,
+    Requests,
+    decoded,
+    encoded,
+    is_encodable,
+)
+from parlant_store.backends.orm.statements import Row, fetch, fetch_alone, savepoint
+from parlant_store.backends.threads.calls import running_call
+from parlant_store.exceptions import (
+    BackendError,
+    DuplicateDocument,
+    OutcomeUnknown,
+    StoreUnavailable,
+)
+
+T = TypeVar("T")
+
+_RECENT = f"created_at > now() - interval '{ANSWER_SECONDS} seconds'"
+_FIND = (
+    f"WITH old AS (DELETE FROM parlant_store_request WHERE id = %s::uuid AND NOT {_RECENT})"
+    f" SELECT answer FROM parlant_store_request WHERE id = %s::uuid AND {_RECENT}"
+)
+_STORE = "INSERT INTO parlant_store_request (id, answer) SELECT %s::uuid, to_json(done)::text"
+_FORGET_LAST = "DELETE FROM parlant_store_request WHERE id = %s::uuid"
+_FORGET_OLD = (
+    "DELETE FROM parlant_store_request WHERE id IN ("
+    f"SELECT id FROM parlant_store_request WHERE NOT {_RECENT}"
+    " ORDER BY created_at LIMIT 10 FOR UPDATE SKIP LOCKED)"
+)
+
+
+class AlreadyDone(BackendError):
+    """The request was done meanwhile; nothing of the statement was."""
+
+
+class _Request:
+    """One call of a write, and what was sent for it."""
+
+    def __init__(self, id_: UUID, *, is_callers: bool) -> None:
+        self.id = id_
+        self.is_callers = is_callers
+        self.is_repeated = is_callers
+        """May it have been done before?"""
+        self.statements = 0
+        self.was_sent = False
+
+    def next_id(self) -> UUID:
+        """The id of its next statement; only damaged items make more than one."""
+        self.statements += 1
+        return self.id if self.statements == 1 else uuid5(self.id, str(self.statements))
+
+
+_current: ContextVar[_Request | None] = ContextVar("parlant_store_request", default=None)
+
+_last: WeakKeyDictionary[BaseDatabaseWrapper, UUID] = WeakKeyDictionary()
+"""What the last write of each connection stored its answer under."""
+
+
+class PostgreSQLRequests(Requests):
+    def run(
+        self, connection: BaseDatabaseWrapper, request: UUID | None, operation: Callable[[], T]
+    ) -> T:
+        connection.ensure_connection()
+        if connection.in_atomic_block or not connection.autocommit:
+            # Without COMMIT, which is the caller's, nothing is done.
+            call = None if request is None else _Request(request, is_callers=True)
+            return _done_once(connection, call, operation)
+        call = _Request(request or _new_id(), is_callers=request is not None)
+        try:
+            return _done_once(connection, call, operation)
+        except (OperationalError, InterfaceError) as exc:
+            if not is_lost(exc):
+                raise
+            if call.was_sent and _is_stopped():
+                raise OutcomeUnknown("the call was stopped after the write was sent") from exc
+        call.is_repeated = True
+        try:
+            _reconnect(connection, call)
+            return _done_once(connection, call, operation)
+        except (OperationalError, InterfaceError) as exc:
+            if not call.was_sent:
+                raise
+            raise OutcomeUnknown(
+                "the connection broke after the write was sent, which may have been done; "
+                f"sending it again failed: {str(exc).strip()}"
+            ) from exc
+
+    def forget(self, connection: BaseDatabaseWrapper, user_id: str) -> int:
+        ctes = "forgotten AS (DELETE FROM parlant_store_request WHERE user_id = %s RETURNING 1)"
+        sql = "SELECT count(*) FROM forgotten"
+        ((count,),) = fetch_once(connection, sql, (codec.to_column(user_id),), ctes=ctes)
+        return count  # type: ignore[no-any-return]
+
+
+def fetch_once(
+    connection: BaseDatabaseWrapper,
+    sql: str,
+    params: Sequence[Any],
+    *,
+    ctes: str = "",
+    turn: str | None = None,
+    prepare: bool | None = True,
+) -> list[Row]:
+    """Run the statement of a write and return its row, or the one that it returned before.
+
+    ``sql`` gives one row, of what JSON has; none when it refuses to do anything, which is not
+    stored. ``ctes`` come before it, ``turn`` is what ``fetch_alone`` waits for.
+    """
+    call = _current.get()
+    if call is None:
+        return _send(connection, f"WITH {ctes} {sql}" if ctes else sql, params, turn, prepare)
+    id_ = call.next_id()
+    if call.is_repeated and (stored := _stored(connection, id_)):
+        return stored
+    call.was_sent = True
+    last = None
+    if not call.is_repeated and call.statements == 1:
+        last = _last.pop(connection, None)
+        # A connection's first write removes others' answers, and is not worth preparing.
+        prepare = prepare if last else False
+    statement, more = _recorded(sql, ctes, id_, last)
+    try:
+        rows = _send(connection, statement, (*params, *more), turn, prepare)
+    except IntegrityError as exc:
+        if _is_of_requests(exc):
+            raise AlreadyDone("the request was done meanwhile") from exc
+        raise
+    if not call.is_callers and not connection.in_atomic_block:
+        _last[connection] = id_
+    return rows
+
+
+def find_answer(connection: BaseDatabaseWrapper) -> list[Row]:
+    """The row of the current request when it may have been done before, and was."""
+    call = _current.get()
+    return _stored(connection, call.id) if call is not None and call.is_repeated else []
+
+
+def store_answer(connection: BaseDatabaseWrapper, answer: Any) -> None:
+    """Store the row of a write that is no single statement, in its transaction."""
+    call = _current.get()
+    if call is not None:
+        call.was_sent = True
+        sql = "INSERT INTO parlant_store_request (id, answer) VALUES (%s::uuid, %s) RETURNING id"
+        fetch(connection, sql, (call.id, json.dumps({"answer": answer})))
+
+
+def run_whole(connection: BaseDatabaseWrapper, operation: Callable[[], T]) -> T:
+    """Run a write that is several statements, which store no answers of their own.
+
+    Its answer is stored in their transaction, unless it is one of a sweep or of a reading: these
+    may be repeated.
+    """
+    call = _current.get()
+    if call is None:
+        return operation()
+    with transaction.atomic(using=connection.alias):
+        for (answer,) in find_answer(connection):
+            return decoded(answer)  # type: ignore[no-any-return]
+        token = _current.set(None)
+        try:
+            result = operation()
+        finally:
+            _current.reset(token)
+        if is_encodable(result):
+            try:
+                store_answer(connection, encoded(result))
+            except IntegrityError as exc:
+                if _is_of_requests(exc):
+                    raise AlreadyDone("the request was done meanwhile") from exc
+                raise
+            _forget_before(connection, call)
+        call.was_sent = True
+        return result
+
+
+def _forget_before(connection: BaseDatabaseWrapper, call: _Request) -> None:
+    """Remove what the last write of the connection stored, or what is old."""
+    last = None if call.is_repeated else _last.pop(connection, None)
+    if last is None:
+        fetch(connection, f"{_FORGET_OLD} RETURNING id")
+    else:
+        fetch(connection, f"{_FORGET_LAST} RETURNING id", (last,))
+    if not call.is_callers:
+        _last[connection] = call.id
+
+
+def _is_stopped() -> bool:
+    """Whether nobody waits any more for the call that this thread makes."""
+    call = running_call()
+    return call is not None and call.stopped is not None
+
+
+def _reconnect(connection: BaseDatabaseWrapper, request: _Request) -> None:
+    call = running_call()
+    if call is None:
+        reconnect(connection)
+        return
+    try:
+        with call.leaving(OutcomeUnknown if request.was_sent else StoreUnavailable):
+            reconnect(connection)
+    except StoreUnavailable as exc:
+        if request.was_sent:
+            raise OutcomeUnknown("the call was stopped after the write was sent") from exc
+        raise
+
+
+def _done_once(
+    connection: BaseDatabaseWrapper, call: _Request | None, operation: Callable[[], T]
+) -> T:
+    try:
+        return _attempt(connection, call, operation)
+    except (AlreadyDone, DuplicateDocument) as exc:
+        # The first of this id may have been going on, and the document may be its own.
+        if call is None or not (call.is_repeated or isinstance(exc, AlreadyDone)):
+            raise
+        call.is_repeated = True
+        return _attempt(connection, call, operation)
+
+
+def _attempt(
+    connection: BaseDatabaseWrapper, call: _Request | None, operation: Callable[[], T]
+) -> T:
+    if call is not None:
+        call.statements = 0
+    token = _current.set(call)
+    try:
+        with savepoint(connection):
+            return operation()
+    finally:
+        _current.reset(token)
+
+
+def _recorded(sql: str, ctes: str, id_: UUID, last: UUID | None) -> tuple[str, list[Any]]:
+    """The statement that stores its answer as well, and its further parameters."""
+    forget, forgotten = (_FORGET_OLD, []) if last is None else (_FORGET_LAST, [last])
+    statement = (
+        f"WITH {ctes + ', ' if ctes else ''}done AS ({sql}), stored AS ({_STORE} FROM done),"
+        f" gone AS ({forget}) SELECT * FROM done"
+    )
+    return statement, [id_, *forgotten]
+
+
+def _send(
+    connection: BaseDatabaseWrapper,
+    sql: str,
+    params: Sequence[Any],
+    turn: str | None,
+    prepare: bool | None,
+) -> list[Row]:
+    if turn is None:
+        return fetch(connection, sql, params, prepare=prepare)
+    return fetch_alone(connection, turn, sql, params)
+
+
+def _stored(connection: BaseDatabaseWrapper, id_: UUID) -> list[Row]:
+    rows = fetch(connection, _FIND, (id_, id_))
+    return [tuple(json.loads(answer).values()) for (answer,) in rows]
+
+
+def _is_of_requests(error: IntegrityError) -> bool:
+    details = getattr(error.__cause__, "diag", None)
+    return getattr(details, "table_name", None) == "parlant_store_request"
+
+
+def _new_id() -> UUID:
+    """A random id (version 7) that begins with the time: the index grows at its end."""
+    random = int.from_bytes(urandom(10))
+    random = random & ~(0xF << 76) & ~(0b11 << 62) | 7 << 76 | 0b10 << 62
+    return UUID(int=time_ns() // 1_000_000 << 80 | random)

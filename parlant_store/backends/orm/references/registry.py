@@ -1,0 +1,71 @@
+"""Which models of the project refer to the models of this app."""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from django.db import router
+from django.db.models import CASCADE, PROTECT, RESTRICT, SET_NULL, Model
+
+Field = Any
+"""A ForeignKey or OneToOneField."""
+
+_HANDLED = (CASCADE, PROTECT, RESTRICT, SET_NULL)
+"""After these, nothing refers to what was deleted."""
+
+_cache: dict[type[Model], tuple[Any, bool]] = {}
+
+
+@cache
+def referenced_models() -> tuple[type[Model], ...]:
+    from parlant_store.models import Document, Session, SessionItem
+
+    return Session, SessionItem, Document
+
+
+def has_references(model: type[Model]) -> bool:
+    """Whether a model of the project refers to ``model``.
+
+    Django makes ``related_objects`` anew when a model is added: until then the answer is cached.
+    """
+    related = model._meta.related_objects
+    cached = _cache.get(model)
+    if cached is None or cached[0] is not related:
+        cached = _cache[model] = (related, _is_referenced(model))
+    return cached[1]
+
+
+def is_referenced(using: str) -> bool:
+    """Whether tables of the project in this database refer to ours."""
+    return any(has_references(model) and _are_in(using, model) for model in referenced_models())
+
+
+def references(model: type[Model]) -> Iterator[Field]:
+    """The foreign keys of the project to ``model``, those of many-to-many tables among them."""
+    for relation in model._meta.get_fields(include_hidden=True):
+        is_to_many = relation.one_to_many or relation.one_to_one
+        if relation.auto_created and not relation.concrete and is_to_many:
+            field: Field = relation.field  # type: ignore[union-attr]
+            if field.model not in referenced_models():
+                yield field
+
+
+def may_dangle(field: Field) -> bool:
+    """Whether a row may refer to what was deleted, which the database refuses at the commit."""
+    return bool(field.db_constraint and field.remote_field.on_delete not in _HANDLED)
+
+
+def is_protecting(field: Field) -> bool:
+    """Whether a row may keep what it refers to from being deleted."""
+    return field.remote_field.on_delete not in (CASCADE, SET_NULL)
+
+
+def _are_in(using: str, model: type[Model]) -> bool:
+    fields = [*references(model)]
+    return not fields or any(router.allow_migrate_model(using, field.model) for field in fields)
+
+
+def _is_referenced(model: type[Model]) -> bool:
+    # A GenericRelation that the project has put on our model makes Django delete rows, too.
+    generic = any(hasattr(field, "bulk_related_objects") for field in model._meta.private_fields)
+    return generic or any(True for _ in references(model))

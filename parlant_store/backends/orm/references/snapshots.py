@@ -1,0 +1,85 @@
+"""Whole sessions to which, or to whose items, tables of the project refer."""
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from parlant_store.backends.columns import columns
+from parlant_store.backends.operations import Branch, SaveSnapshot, Splice
+from parlant_store.backends.orm.references.deletion import delete, select_locked, writing
+from parlant_store.backends.orm.references.registry import has_references
+from parlant_store.backends.orm.references.sessions import (
+    delete_if_expired,
+    delete_items,
+    lock_session,
+    remove,
+)
+from parlant_store.backends.orm.sessions import LIVE, Time
+from parlant_store.backends.orm.snapshots import Snapshots
+from parlant_store.backends.orm.statements import fetch
+from parlant_store.backends.validation import SessionName
+from parlant_store.types import Revision
+
+_IS_AS = (
+    "SELECT key FROM parlant_store_session WHERE namespace = %s AND session_id = %s"
+    f" AND {LIVE} AND key = %s AND next_position = %s AND item_count = %s"
+)
+_ITEMS = (
+    "SELECT key, COALESCE(tokens, 0) FROM parlant_store_session_item WHERE session_key = %s"
+    " ORDER BY position {} LIMIT %s"
+)
+
+
+class ReferencedSnapshots(Snapshots):
+    """Deletes through Django what the statements of ``tables`` would delete without it."""
+
+    def __init__(self, tables: Snapshots) -> None:
+        self.tables = tables
+
+    def save(
+        self, connection: BaseDatabaseWrapper, snapshot: SaveSnapshot, time: Time
+    ) -> Revision | None:
+        session, splice = snapshot.session, snapshot.splice
+        with writing(connection):
+            if splice is None:
+                delete_if_expired(connection, session, time)
+                delete_items(connection, session, time)
+            else:
+                splice = self._delete_dropped(connection, session, time, splice)
+            return self.tables.save(connection, snapshot._replace(splice=splice), time)
+
+    def branch(self, connection: BaseDatabaseWrapper, branch: Branch, time: Time) -> int | None:
+        source, target = branch.source, branch.target
+        with writing(connection):
+            rows = lock_session(connection, columns(source), time)
+            if rows and rows[0][-1] and source != target:
+                remove(connection, target, time)
+            return self.tables.branch(connection, branch, time)
+
+    def _delete_dropped(
+        self, connection: BaseDatabaseWrapper, name: SessionName, time: Time, splice: Splice
+    ) -> Splice:
+        """Delete the items that do not stay; return a splice of those that are left."""
+        from parlant_store.models import SessionItem
+
+        since, drop, keep = splice
+        dropped = since.item_count - keep
+        if not dropped or not has_references(SessionItem):
+            return splice
+        params = (*columns(name), time.now, since.key, since.next_position, since.item_count)
+        if not select_locked(connection, _IS_AS, params, "FOR NO KEY UPDATE"):
+            return splice
+        items = select_locked(connection, _ITEMS.format("ASC"), (since.key, drop))
+        items += select_locked(connection, _ITEMS.format("DESC"), (since.key, dropped - drop))
+        what = f"an item of the session {name.session_id!r}"
+        delete(connection, SessionItem, [key for key, _ in items], what, lock=False)
+        fetch(
+            connection,
+            "UPDATE parlant_store_session SET item_count = item_count - %s, tokens = tokens - %s"
+            " WHERE key = %s RETURNING key",
+            (len(items), sum(tokens for _, tokens in items), since.key),
+        )
+        left = Revision(
+            key=since.key,
+            next_position=since.next_position,
+            item_count=since.item_count - len(items),
+        )
+        return Splice(left, 0, keep)

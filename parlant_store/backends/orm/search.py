@@ -1,0 +1,107 @@
+"""Searching the items of sessions."""
+
+import json
+from collections.abc import Callable
+from typing import NamedTuple
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from parlant_store import codec
+from parlant_store.backends.columns import MAX_SNIPPETS, hits
+from parlant_store.backends.operations import Search
+from parlant_store.backends.orm.errors import migrate_command
+from parlant_store.backends.orm.sessions import LIVE, Time
+from parlant_store.backends.orm.statements import fetch
+from parlant_store.exceptions import BackendError
+from parlant_store.sql.search_index import SQLITE_PARTS, SQLITE_TABLE
+from parlant_store.text_search import MAX_MATCHES, count_matches, tsquery
+from parlant_store.types import SearchHit
+
+# The sessions that match most, each with the items that do. What matches is found once, and
+# all else is looked up from there, whatever the planner thinks of how much it is.
+_SEARCH = """
+WITH hits AS MATERIALIZED ({hits}), best AS (
+    SELECT session_key, sum(score) AS score FROM hits GROUP BY session_key
+), first AS (
+    SELECT best.session_key, best.score, s.namespace, s.session_id, s.full_names
+    FROM best CROSS JOIN {session} AND {condition}
+    ORDER BY best.score DESC, s.session_id, s.namespace LIMIT %s
+), shown AS (
+    SELECT session_key, text, row_number() OVER (
+        PARTITION BY session_key ORDER BY score DESC, position
+    ) AS number
+    FROM hits WHERE session_key IN (SELECT session_key FROM first)
+)
+SELECT first.namespace, first.session_id, first.full_names, first.score, shown.text
+FROM first JOIN shown ON shown.session_key = first.session_key AND shown.number <= %s
+ORDER BY first.score DESC, first.session_id, first.namespace, shown.number
+"""
+
+_COUNT_PARTS = (
+    f"SELECT count(*) FROM sqlite_master WHERE name IN ({', '.join(['%s'] * len(SQLITE_PARTS))})"
+)
+
+
+class _Dialect(NamedTuple):
+    hits: str
+    session: str
+    params: Callable[[list[list[str]]], list[str]]
+
+
+def search_items(connection: BaseDatabaseWrapper, search: Search, time: Time) -> list[SearchHit]:
+    """The sessions of which items match any of the terms."""
+    terms, namespace, limit = search
+    if connection.vendor == "sqlite":
+        require_index(connection)
+    condition, params = LIVE, [time.now]
+    if namespace is not None:
+        condition += " AND s.namespace = %s"
+        params.append(codec.to_column(namespace))
+    dialect = _DIALECTS[connection.vendor]
+    sql = _SEARCH.format(hits=dialect.hits, session=dialect.session, condition=condition)
+    params = [*dialect.params(terms), *params, limit, MAX_SNIPPETS]
+    if connection.vendor == "sqlite":
+        connection.ensure_connection()
+        connection.connection.create_function(
+            "parlant_store_matches_in", 2, _count_matches, deterministic=True
+        )
+    rows = fetch(connection, sql, params, prepare=None)
+    return hits(rows, terms)
+
+
+def require_index(connection: BaseDatabaseWrapper) -> None:
+    """Raise BackendError when SQLite has no index, or no triggers that bring items to it."""
+    if fetch(connection, _COUNT_PARTS, SQLITE_PARTS) != [(len(SQLITE_PARTS),)]:
+        raise BackendError(
+            "the search index is missing, and would find nothing; "
+            f"run {migrate_command(connection.alias)}"
+        )
+
+
+def _fts5(terms: list[list[str]]) -> str:
+    return " OR ".join(f'"{" ".join(words)}" *' for words in terms)
+
+
+def _count_matches(text: str, terms: str) -> int:
+    return count_matches(text, json.loads(terms))
+
+
+# With weights of 1, ts_rank_cd counts the places that match: each is a cover without noise.
+_DIALECTS = {
+    "postgresql": _Dialect(
+        "SELECT session_key, position, text, least("
+        f"ts_rank_cd('{{1,1,1,1}}', terms, %s::tsquery)::bigint, {MAX_MATCHES}) AS score"
+        " FROM parlant_store_session_item WHERE terms @@ %s::tsquery",
+        "LATERAL (SELECT namespace, session_id, full_names, expires_at"
+        " FROM parlant_store_session WHERE key = best.session_key LIMIT 1) s WHERE TRUE",
+        lambda terms: [tsquery(terms)] * 2,
+    ),
+    "sqlite": _Dialect(
+        "SELECT i.session_key, i.position, i.text,"
+        " parlant_store_matches_in(i.terms, %s) AS score"
+        f" FROM {SQLITE_TABLE} CROSS JOIN parlant_store_session_item i"
+        f" WHERE {SQLITE_TABLE} MATCH %s AND i.key = {SQLITE_TABLE}.rowid",
+        "parlant_store_session s WHERE s.key = best.session_key",
+        lambda terms: [json.dumps(terms), _fts5(terms)],
+    ),
+}

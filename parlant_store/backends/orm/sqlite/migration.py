@@ -1,0 +1,39 @@
+"""Replacing documents on SQLite."""
+
+from collections.abc import Sequence
+
+from django.db import IntegrityError
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from parlant_store.backends.columns import replaced
+from parlant_store.backends.orm.migration import Versions
+from parlant_store.backends.orm.sessions import Time
+from parlant_store.backends.orm.statements import fetch, write
+from parlant_store.exceptions import DuplicateDocument
+from parlant_store.types import PROMOTED, Replacement
+
+_REPLACE = (
+    "UPDATE parlant_store_document SET"
+    f" {', '.join(f'{column} = %s' for column in ('collection', *PROMOTED, 'data', 'updated_at'))}"
+    " WHERE key = %s AND data = %s RETURNING key"
+)
+
+
+class SQLiteVersions(Versions):
+    def replace(
+        self, connection: BaseDatabaseWrapper, replacements: Sequence[Replacement], time: Time
+    ) -> list[bool]:
+        try:
+            with write(connection):
+                return [
+                    bool(
+                        fetch(
+                            connection,
+                            _REPLACE,
+                            (*replaced(new).values(), time.now, new.stored.key, new.stored.text),
+                        )
+                    )
+                    for new in replacements
+                ]
+        except IntegrityError as exc:
+            raise DuplicateDocument("another document has the id of one of these") from exc

@@ -1,0 +1,99 @@
+"""The statements of each kind of database, and where a call runs them."""
+
+from functools import cache
+from typing import NamedTuple
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from parlant_store.backends.orm.documents import Documents
+from parlant_store.backends.orm.indexes import Indexes
+from parlant_store.backends.orm.migration import Versions
+from parlant_store.backends.orm.postgresql.documents import PostgreSQLDocuments
+from parlant_store.backends.orm.postgresql.indexes import PostgreSQLIndexes
+from parlant_store.backends.orm.postgresql.migration import PostgreSQLVersions
+from parlant_store.backends.orm.postgresql.requests import PostgreSQLRequests
+from parlant_store.backends.orm.postgresql.retention import PostgreSQLRetention
+from parlant_store.backends.orm.postgresql.sessions import PostgreSQLSessions
+from parlant_store.backends.orm.postgresql.snapshots import PostgreSQLSnapshots
+from parlant_store.backends.orm.references.documents import ReferencedDocuments
+from parlant_store.backends.orm.references.registry import has_references, referenced_models
+from parlant_store.backends.orm.references.requests import ReferencedRequests
+from parlant_store.backends.orm.references.retention import ReferencedRetention
+from parlant_store.backends.orm.references.sessions import ReferencedSessions
+from parlant_store.backends.orm.references.snapshots import ReferencedSnapshots
+from parlant_store.backends.orm.requests import Requests
+from parlant_store.backends.orm.retention import RetentionRules
+from parlant_store.backends.orm.sessions import Sessions, Time
+from parlant_store.backends.orm.snapshots import Snapshots
+from parlant_store.backends.orm.sqlite.documents import SQLiteDocuments
+from parlant_store.backends.orm.sqlite.indexes import SQLiteIndexes
+from parlant_store.backends.orm.sqlite.migration import SQLiteVersions
+from parlant_store.backends.orm.sqlite.requests import SQLiteRequests
+from parlant_store.backends.orm.sqlite.retention import SQLiteRetention
+from parlant_store.backends.orm.sqlite.sessions import SQLiteSessions
+from parlant_store.backends.orm.sqlite.snapshots import SQLiteSnapshots
+
+
+class Tables(NamedTuple):
+    sessions: Sessions
+    documents: Documents
+    snapshots: Snapshots
+    versions: Versions
+    indexes: Indexes
+    retention: RetentionRules
+    requests: Requests
+
+
+TABLES = {
+    "postgresql": Tables(
+        PostgreSQLSessions(),
+        PostgreSQLDocuments(),
+        PostgreSQLSnapshots(),
+        PostgreSQLVersions(),
+        PostgreSQLIndexes(),
+        PostgreSQLRetention(),
+        PostgreSQLRequests(),
+    ),
+    "sqlite": Tables(
+        SQLiteSessions(),
+        SQLiteDocuments(),
+        SQLiteSnapshots(),
+        SQLiteVersions(),
+        SQLiteIndexes(),
+        SQLiteRetention(),
+        SQLiteRequests(),
+    ),
+}
+
+
+@cache
+def _referenced(vendor: str, *, sessions: bool, documents: bool) -> Tables:
+    """The statements where tables of the project refer to sessions or items, or to documents."""
+    tables = TABLES[vendor]._replace(
+        retention=ReferencedRetention(TABLES[vendor].retention),
+        requests=ReferencedRequests(TABLES[vendor].requests),
+    )
+    if sessions:
+        tables = tables._replace(
+            sessions=ReferencedSessions(tables.sessions),
+            snapshots=ReferencedSnapshots(tables.snapshots),
+        )
+    if documents:
+        tables = tables._replace(documents=ReferencedDocuments(tables.documents))
+    return tables
+
+
+class Target(NamedTuple):
+    """What one call of the contract works with."""
+
+    tables: Tables
+    connection: BaseDatabaseWrapper
+    time: Time
+
+
+def with_references(target: Target) -> Target:
+    """``target`` where the project's own tables refer to ours (references/registry.py)."""
+    session, item, document = map(has_references, referenced_models())
+    vendor = target.connection.vendor
+    tables = _referenced(vendor, sessions=session or item, documents=document)
+    return target._replace(tables=tables)

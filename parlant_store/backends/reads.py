@@ -1,0 +1,51 @@
+"""Which database reads go to, where writes go to another."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+PRIMARY, ROUTER = "primary", "router"
+CHOICES = (PRIMARY, ROUTER)
+"""What the option ``reads`` may say."""
+
+_primary: ContextVar[bool] = ContextVar("parlant_store_primary_reads", default=False)
+
+
+@contextmanager
+def primary_reads() -> Iterator[None]:
+    """Every read of a store goes where its writes go, whatever its option ``reads`` says.
+
+    A write, a receipt or an agent's next turn relies on these reads, and a replica may lag.
+    """
+    token = _primary.set(True)
+    try:
+        yield
+    finally:
+        _primary.reset(token)
+
+
+def is_primary() -> bool:
+    """Whether ``primary_reads`` is in effect."""
+    return _primary.get()
+
+
+def on_primary(generator: Callable[P, Iterator[T]]) -> Callable[P, Iterator[T]]:
+    """Run each step of ``generator`` in ``primary_reads``, and its consumer outside of it."""
+
+    @wraps(generator)
+    def run(*args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+        steps = generator(*args, **kwargs)
+        while True:
+            with primary_reads():
+                try:
+                    value = next(steps)
+                except StopIteration:
+                    return
+            yield value
+
+    return run

@@ -1,0 +1,263 @@
+"""Calls of the store's SQL functions through the client of Supabase."""
+
+import os
+import random
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+
+from parlant_store.backends.supabase.rest.answers import TIMED_OUT, Answer
+from parlant_store.backends.supabase.rest.requests import Rest
+from parlant_store.backends.supabase.rest.shapes import Shape
+from parlant_store.backends.supabase.secrets import Secret
+from parlant_store.exceptions import (
+    AccessDenied,
+    BackendError,
+    OutcomeUnknown,
+    ProtectedRow,
+    StoreError,
+    StoreUnavailable,
+)
+from parlant_store.times import as_utc, without_zone
+
+if TYPE_CHECKING:
+    from supabase import Client
+
+Token = str | Callable[[], str | None]
+"""A user's JWT, or what gives one at each call."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+"""Seconds between a call and its repeats; each is a random part of twice the one before."""
+
+_NO_HEADER = "the key or token has characters that no HTTP header may have, as a line's end"
+_NO_USER = (
+    "the store's access_token gave no token, and without one the call would be made as the role "
+    "of the key; with allow_service=True it may"
+)
+_MISSING = ("PGRST202", "PGRST205", "42883", "42P01")
+
+
+class Conflict(BackendError):
+    """A unique constraint refused a row; the message names it."""
+
+
+class Connection:
+    """One client for all threads of a process.
+
+    Every call is one HTTP request. What gets no answer is sent again, after a pause: a read
+    does no harm, and a write carries an id under which the database does it once.
+    """
+
+    def __init__(
+        self,
+        make: "Callable[[float], Client]",
+        *,
+        token: Secret[Token] | None,
+        allow_service: bool,
+        timeout: float,
+    ) -> None:
+        """
+        make: makes the client, with how many seconds it waits for one answer.
+        token: a user's JWT, or what gives one at each call; None: the key speaks for itself.
+        allow_service: whether it may do so as well when the function gives no token.
+        timeout: how many seconds a call may take, its repeats included.
+        """
+        self._make = make
+        self._token = token
+        self._allow_service = allow_service
+        self._patience = timeout / 3
+        self._last_start = timeout - self._patience
+        self._lock = threading.Lock()
+        self._client: Client | None = None
+        self._process = 0
+
+    def read(self, function: str, shape: Shape, /, **arguments: Any) -> Any:
+        """What ``parlant_store_<function>`` returns; ``arguments`` are named without p_.
+
+        Raises BackendError when what came has not this shape.
+        """
+        return self._call(function, _parameters(arguments), shape)
+
+    def write(
+        self, function: str, shape: Shape, request: uuid.UUID | None = None, /, **arguments: Any
+    ) -> Any:
+        """``read`` of a function that writes, done once however often it is sent.
+
+        ``request`` is the id under which it is done; None: a new one. Raises OutcomeUnknown.
+        """
+        once = {
+            "p_request": str(request or uuid.uuid4()),
+            "p_function": function,
+            "p_arguments": _parameters(arguments),
+        }
+        return self._call("once", once, shape, writes=True)
+
+    def close(self) -> None:
+        """Let the client go; the next call makes another."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.postgrest.session.close()
+
+    def rest(self, seconds: float | None = None) -> Rest:
+        """The REST API as the next call sees it, which waits as long for an answer as the client
+        does unless ``seconds`` are given. Raises AccessDenied when there is no token.
+        """
+        return Rest.of(self.client(), self.token(), seconds)
+
+    def _call(
+        self, function: str, parameters: dict[str, Any], shape: Shape, *, writes: bool = False
+    ) -> Any:
+        last = time.monotonic() + self._last_start
+        pause = _FIRST_PAUSE
+        is_unknown = False
+        while True:
+            try:
+                rest = self.rest()
+            except AccessDenied as exc:
+                if not is_unknown:
+                    raise
+                raise OutcomeUnknown(f"the answer was lost, and then: {exc}") from exc
+            answer = rest.post(function, parameters, shape)
+            if answer.good:
+                return answer.body
+            if not answer.passing:
+                raise _refusal(answer, is_unknown) from answer.cause
+            is_unknown = is_unknown or (writes and not answer.undone)
+            wait = max(random.uniform(pause / 2, pause), answer.retry_after)  # noqa: S311
+            if time.monotonic() + wait > last:
+                error = OutcomeUnknown if is_unknown else StoreUnavailable
+                raise error(f"no good answer over HTTP: {_message(answer)}") from answer.cause
+            time.sleep(wait)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def token(self) -> str | None:
+        """The user's JWT for the next call; None: the key speaks for itself.
+
+        Raises AccessDenied when access_token gives none and the key must not speak.
+        """
+        if self._token is None:
+            return None
+        try:
+            token = _token_of(self._token)
+        except LookupError as exc:
+            # A context variable that nobody has set.
+            raise AccessDenied(_NO_USER) from exc
+        if isinstance(token, str) and token.strip():
+            return token
+        if token is not None and not isinstance(token, str):
+            kind, token = type(token).__name__, None
+            raise AccessDenied(f"the store's access_token gave {kind}, which is no text")
+        if not self._allow_service:
+            raise AccessDenied(_NO_USER)
+        return None
+
+    def client(self) -> "Client":
+        """The client of this process: a child must not speak on its parent's sockets."""
+        client, process = self._client, os.getpid()
+        if client is None or self._process != process:
+            with self._lock:
+                if self._client is None or self._process != process:
+                    self._client, self._process = self._new_client(), process
+                client = self._client
+        return client
+
+    def _new_client(self) -> "Client":
+        try:
+            return self._make(self._patience)
+        except Exception as exc:
+            # The frames below have the key in their variables; the message may have it too.
+            kind = type(exc).__name__
+        raise BackendError(f"supabase could make no client of the url and the key: {kind}")
+
+
+def _token_of(secret: Secret[Token]) -> str | None:
+    # In no variable: frames are shown with theirs.
+    if callable(secret.reveal()):
+        return secret.reveal()()  # type: ignore[operator]  # narrowed above
+    return str(secret.reveal())
+
+
+def _parameters(arguments: dict[str, Any]) -> dict[str, Any]:
+    return {
+        f"p_{name}": _moment(value) if isinstance(value, datetime) else value
+        for name, value in arguments.items()
+    }
+
+
+def _moment(time: datetime) -> str:
+    return (time if time.tzinfo else as_utc(time)).isoformat()
+
+
+def time_of(text: str | None) -> Any:
+    """A time that was answered, as Django's databases give it: naive if USE_TZ is off."""
+    if text is None:
+        return None
+    time = datetime.fromisoformat(text)
+    return time if settings.USE_TZ else without_zone(time)
+
+
+def is_overdue(exc: StoreUnavailable) -> bool:
+    """Whether the database ended and undid the call, since it or a lock took too long."""
+    is_known = not isinstance(exc, OutcomeUnknown)
+    return is_known and getattr(exc.__cause__, "code", None) in TIMED_OUT
+
+
+def _message(answer: Answer) -> str:
+    reason = answer.code or answer.status
+    return answer.message + (f" ({reason})" if reason else "")
+
+
+def _refusal(answer: Answer, is_unknown: bool) -> StoreError:
+    """The error for an answer after which the call is not repeated.
+
+    is_unknown: whether the answer of the same write was lost before.
+    """
+    refusal = _error(answer)
+    if is_unknown and not answer.is_verdict:
+        return OutcomeUnknown(f"the answer was lost, and the repeat refused: {refusal}")
+    return refusal
+
+
+def _error(answer: Answer) -> StoreError:
+    code, message = answer.code, _message(answer)
+    if answer.unsent:
+        return AccessDenied(_NO_HEADER)
+    if code == "42501":
+        return AccessDenied(
+            f"{message}; row level security or a missing grant refuses this to the role of the "
+            "key or token: manage.py supabase_sql emits both"
+        )
+    if answer.status in (401, 403) or code.startswith("PGRST3"):
+        return AccessDenied(f"the key or token was refused: {message}")
+    if answer.timed_out:
+        return StoreUnavailable(f"the database let the role wait no longer: {message}")
+    return _backend_error(answer, message)
+
+
+def _backend_error(answer: Answer, message: str) -> BackendError:
+    code = answer.code
+    if code == "23505":
+        return Conflict(message)
+    if code in ("23503", "23001"):
+        return ProtectedRow(message, message)
+    if code in _MISSING:
+        return BackendError(f"{message}; run what manage.py supabase_sql emits in the project")
+    if code == "PGRST106":
+        return BackendError(f"{message}; expose the schema in the API settings of the project")
+    if code == "22P02" and "type uuid" in answer.message:
+        return BackendError(
+            f"{message}; where users have ids that are no UUIDs, name the claim that holds them: "
+            "manage.py supabase_rls --policy owner --owner-claim sub"
+        )
+    if answer.status is not None and not code:
+        return BackendError(
+            f"this is no answer of the store's functions: {message}; compare the url with the "
+            "project's"
+        )
+    return BackendError(message)

@@ -1,0 +1,131 @@
+"""What the functions promise to answer, so that nothing else is taken for an answer.
+
+A shape says whether a JSON value is what it stands for.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+_PLAIN_JSON = re.compile(r"-?[0-9][0-9.eE+-]*|true|false|null")
+
+Shape = Callable[[Any], bool]
+
+
+def anything(value: Any) -> bool:
+    return True
+
+
+def text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def integer(value: Any) -> bool:
+    return type(value) is int
+
+
+def number(value: Any) -> bool:
+    return type(value) in (int, float)
+
+
+def boolean(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def document(value: Any) -> bool:
+    """JSON as text, as far as its ends show: an object, mostly."""
+    return isinstance(value, str) and (
+        value[:1] + value[-1:] in ("{}", "[]", '""') or _PLAIN_JSON.fullmatch(value) is not None
+    )
+
+
+def moment(value: Any) -> bool:
+    """A time in ISO 8601."""
+    try:
+        datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def optional(shape: Shape) -> Shape:
+    """Null, or what ``shape`` stands for."""
+    return lambda value: value is None or shape(value)
+
+
+def list_of(shape: Shape) -> Shape:
+    return lambda value: isinstance(value, list) and all(map(shape, value))
+
+
+def row(*shapes: Shape) -> Shape:
+    """A list with one value for each of ``shapes``."""
+    return lambda value: (
+        isinstance(value, list)
+        and len(value) == len(shapes)
+        and all(shape(part) for shape, part in zip(shapes, value, strict=True))
+    )
+
+
+def record(**shapes: Shape) -> Shape:
+    """An object that has these names at least."""
+    return lambda value: (
+        isinstance(value, dict)
+        and all(name in value and shape(value[name]) for name, shape in shapes.items())
+    )
+
+
+_EXPIRED = {
+    "v_namespaces": optional(list_of(text)),
+    "v_session_ids": optional(list_of(text)),
+    "v_names": optional(list_of(optional(text))),
+    "v_items": optional(list_of(integer)),
+    "v_documents": integer,
+    "v_is_hidden": boolean,
+}
+EXPIRED = record(**_EXPIRED)
+RETIRED = record(v_after=anything, **_EXPIRED)
+DUE_SESSIONS = record(
+    found=list_of(row(integer, text, text, optional(text), integer)), after=anything
+)
+DUE_DOCUMENTS = record(found=list_of(row(integer, text, optional(text))), after=anything)
+DELETED = record(v_items=optional(integer), v_is_hidden=boolean)
+SESSION = record(
+    namespace=text,
+    session_id=text,
+    full_names=optional(text),
+    user_id=optional(text),
+    item_count=integer,
+    tokens=integer,
+    metadata=document,
+    created_at=moment,
+    updated_at=moment,
+    expires_at=optional(moment),
+)
+SNAPSHOT = record(
+    key=integer, next_position=integer, item_count=integer, state=text, items=list_of(text)
+)
+REVISION = record(v_key=optional(integer), v_next=optional(integer), v_items=optional(integer))
+FOUND = record(documents=list_of(document), total=optional(integer))
+DOCUMENT = record(document=document, updated_at=moment, expires_at=optional(moment))
+UPDATED = record(matched=boolean, document=optional(document))
+SUMMARY = row(integer, text, text, integer, number, number, optional(text))
+HIT = row(text, text, optional(text), number, text)
+STORED = list_of(row(integer, document))
+STATUS = record(
+    version=text,
+    role=text,
+    now=number,
+    postgresql=text,
+    tables=list_of(
+        record(
+            name=text,
+            secured=boolean,
+            policies=list_of(text),
+            may=list_of(text),
+            open_to=list_of(text),
+        )
+    ),
+    functions=list_of(record(name=text, may=list_of(text))),
+    open=list_of(text),
+)

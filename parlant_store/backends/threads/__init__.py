@@ -1,0 +1,1 @@
+"""Calls for callers that must not block: on a store's own threads, or the caller's connection."""

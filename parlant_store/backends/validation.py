@@ -1,0 +1,114 @@
+"""Arguments of a store's methods: what is checked before a backend sees them."""
+
+import re
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID, uuid5
+
+from django.conf import settings
+
+from parlant_store import codec
+from parlant_store.exceptions import InvalidInput, InvalidLimit, InvalidName
+from parlant_store.query import kind_of
+from parlant_store.times import as_utc
+from parlant_store.types import JSONObject
+
+MAX_LIMIT = 2**63 - 1
+
+MAX_PREFIX_BYTES = codec.MAX_COLUMN_BYTES - 72
+"""How much of a name that is too long for its column the column keeps, or less."""
+
+MAX_TTL_SECONDS = 100 * 366 * 24 * 3600
+"""A hundred years: what lives longer lives for ever, and later times may have no datetime."""
+
+
+class SessionName(NamedTuple):
+    """What identifies a session."""
+
+    namespace: str
+    session_id: str
+
+
+def session_name(session_id: str, namespace: str) -> SessionName:
+    codec.check_name(session_id, "session_id")
+    codec.check_name(namespace, "namespace", empty=True)
+    return SessionName(namespace, session_id)
+
+
+def check_owner(user_id: str | None) -> str | None:
+    return None if user_id is None else codec.check_name(user_id, "user_id")
+
+
+_REQUESTS = UUID("5f0c1f0e-6a5b-5d1f-9a63-0c1c7d5a4e21")
+"""The namespace of the ids that callers give to their requests."""
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def check_request(request_id: str | UUID | None, method: str) -> UUID | None:
+    """Return the id under which the medium keeps the request; an id counts for one method."""
+    if request_id is None:
+        return None
+    if not isinstance(request_id, (str, UUID)):
+        raise InvalidName(f"request_id must be text or a UUID, not {type(request_id).__name__}")
+    text = codec.escape(codec.check_name(str(request_id), "request_id"))
+    return uuid5(_REQUESTS, f"{method} {text.lower() if _UUID.fullmatch(text) else text}")
+
+
+def check_prefix(prefix: str) -> str:
+    codec.check_name(prefix, "prefix", empty=True)
+    if len(codec.escape(prefix).encode()) > MAX_PREFIX_BYTES:
+        raise InvalidName(f"prefix has more than {MAX_PREFIX_BYTES} bytes in UTF-8")
+    return prefix
+
+
+def check_ttl(ttl_seconds: float | None) -> timedelta | None:
+    if ttl_seconds is None:
+        return None
+    if kind_of(ttl_seconds) != "number" or not 0 < ttl_seconds <= MAX_TTL_SECONDS:
+        raise InvalidLimit(
+            f"ttl_seconds must be a number above 0 and at most {MAX_TTL_SECONDS:,}, "
+            f"not {ttl_seconds!r}"
+        )
+    return timedelta(seconds=ttl_seconds)
+
+
+def check_time(time: datetime | None, what: str) -> datetime | None:
+    """Return ``time`` in UTC; with USE_TZ = False it may have no zone, as Django's own."""
+    if time is None:
+        return None
+    if not isinstance(time, datetime) or (time.tzinfo is None and settings.USE_TZ):
+        raise InvalidInput(f"{what} must be a datetime with a timezone, not {time!r}")
+    try:
+        return as_utc(time)
+    except OverflowError:
+        raise InvalidInput(f"{what} is beyond all times in UTC: {time!r}") from None
+
+
+def check_limit(limit: int | None) -> int | None:
+    """Return ``limit``, lowered to what a database can count to."""
+    if limit is None:
+        return None
+    if not isinstance(limit, int) or isinstance(limit, bool):
+        raise InvalidLimit(f"limit must be a whole number or None, not {limit!r}")
+    if limit < 0:
+        raise InvalidLimit(f"limit must not be negative; it is {limit}")
+    return min(limit, MAX_LIMIT)
+
+
+def check_collection(collection: str) -> str:
+    codec.check_name(collection, "collection")
+    if codec.is_long(collection):
+        raise InvalidName(f"collection has more than {codec.MAX_COLUMN_BYTES} bytes in UTF-8")
+    return collection
+
+
+def check_id(document_id: str) -> str:
+    return codec.check_name(document_id, "the document's id")
+
+
+def check_document(document: JSONObject) -> JSONObject:
+    codec.check_object(document, "document")
+    if document.get("id") is not None:
+        check_id(document["id"])
+    return document

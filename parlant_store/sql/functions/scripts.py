@@ -1,0 +1,175 @@
+"""The texts of the SQL functions, and the operation of migrations that creates them."""
+
+import re
+from functools import cache
+from hashlib import sha256
+from importlib import resources
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations.state import ProjectState
+
+from parlant_store.sql.closing import CLOSE
+from parlant_store.sql.index_expressions import (
+    NUMBER_FIELDS,
+    PREFIX,
+    indexed_number,
+    indexed_text,
+    unique_value,
+)
+from parlant_store.sql.migration_operations import OutsideModels
+from parlant_store.text_search import MAX_MATCHES
+from parlant_store.types import FAILED, PROMOTED
+
+FILES = (
+    "limits",
+    "requests",
+    "answers",
+    "filters",
+    "removal",
+    "sessions",
+    "reading",
+    "belonging",
+    "turns",
+    "documents",
+    "retention",
+    "indexes",
+    "status",
+)
+"""The .sql files beside this one, in an order in which each finds the types it names."""
+
+
+LIMITS = {
+    "max_request": 1_048_576,  # bytes of what is sent over HTTP to a function
+    "max_request_by_table": 262_144,  # to a table, of which nothing is counted before it is JSON
+    "max_filter": 262_144,  # bytes of its JSON
+    "max_conditions": 1_000,
+    "max_values_of_filter": 5_000,
+    "max_levels": 200,  # for servers as well
+    "max_sorts": 20,
+    "max_query": 65_536,
+    "max_row": 1_048_576,  # bytes of a document, an item, metadata or a state
+    "max_values": 100_000,  # in one of these
+    "max_items": 10_000,
+    "max_batch": 4_194_304,
+    "max_answer": 4_194_304,
+    "max_read": 8_388_608,  # of rows by the name of a table, each column as often as it is named
+}
+"""What one call of a user may ask for at most: a backend takes many times the size of it."""
+
+MAX_DELETED = 5_000
+"""How many items are deleted with their sessions at once, where no statement may take long."""
+
+OWNER_CLAIM = "sub"
+"""What Supabase's tokens have the user's id in."""
+
+
+def functions_sql(
+    schema: str | None = None,
+    *,
+    owner_claim: str = OWNER_CLAIM,
+    files: tuple[str, ...] = FILES,
+) -> str:
+    """The text of all functions, or of those in ``files``.
+
+    With ``schema``, a quoted identifier, they stand there and always work on its tables.
+    Without, they find tables and each other as the caller's statements do, by search_path:
+    they stay right when their schema is renamed or copied. ``owner_claim`` names the owner in the
+    token of a user, dots leading into objects.
+    """
+    values = {
+        "version": version(),
+        "search_path": "" if schema is None else f" set search_path to {schema}, pg_temp",
+        "in_schema": "" if schema is None else f"{schema}.",
+        "owner_claim": _array(owner_claim.split(".")),
+    }
+    names = r"\{(version|search_path|in_schema|owner_claim)\}"
+    return re.sub(names, lambda found: values[found[1]], _text(files))
+
+
+@cache
+def names() -> frozenset[str]:
+    """The names of the functions."""
+    return frozenset(re.findall(r"create or replace function {in_schema}(\w+)", _text()))
+
+
+@cache
+def version() -> str:
+    """What parlant_store_version returns where these functions are."""
+    return sha256(_text().encode()).hexdigest()[:12]
+
+
+@cache
+def _text(files: tuple[str, ...] = FILES) -> str:
+    folder = resources.files(__package__)
+    text = "\n".join(folder.joinpath(f"{name}.sql").read_text("utf-8") for name in files)
+    for name, value in _EXPRESSIONS.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text
+
+
+def _array(texts: list[str]) -> str:
+    """An array of texts, which stands inside dollar quotes."""
+    escapes = str.maketrans({"\\": "\\\\", "'": "''", "$": "\\x24"})
+    return "array[" + ", ".join(f"E'{text.translate(escapes)}'" for text in texts) + "]"
+
+
+def signatures(connection: BaseDatabaseWrapper) -> list[str]:
+    """The functions of the connection's own schema, whatever version they are of."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT p.oid::regprocedure::text FROM pg_proc p"
+            " JOIN pg_namespace n ON n.oid = p.pronamespace"
+            " WHERE n.nspname = current_schema() AND p.proname LIKE 'parlant\\_store\\_%'"
+        )
+        return [signature for (signature,) in cursor.fetchall()]
+
+
+def _template(expression: str) -> str:
+    """An indexed expression inside a format string: %1$I is the column, %2$L the field."""
+    return expression.replace("'{field}'", "%2$L").replace("'", "''")
+
+
+_EXPRESSIONS = {
+    "indexed_number": _template(indexed_number("postgresql", "%1$I", "{field}")),
+    "indexed_text": _template(indexed_text("postgresql", "%1$I", "{field}")),
+    "unique_value": _template(unique_value("%1$I", "{field}")),
+    "number_fields": ", ".join(f"'{field}'" for field in NUMBER_FIELDS),
+    "promoted": ", ".join(f"'{field}'" for field in PROMOTED),
+    "prefix": str(PREFIX),
+    "max_matches": str(MAX_MATCHES),
+    "failed": FAILED,
+    "is_hidden": "starts_with(session_id, chr(1) || chr(4))",
+    "max_deleted": str(MAX_DELETED),
+    **{name: str(number) for name, number in LIMITS.items()},
+}
+
+
+class CreateFunctions(OutsideModels):
+    """Creates the functions of the .sql files, and closes them; only on PostgreSQL.
+
+    Where they are missing or of another version, manage.py migrate makes them anew
+    (parlant_store.sql.completion).
+    """
+
+    def database_forwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, *states: ProjectState
+    ) -> None:
+        connection = schema_editor.connection
+        if connection.vendor != "postgresql" or not self.is_allowed(app_label, connection):
+            return
+        schema_editor.execute(functions_sql(), params=None)
+        # In the transaction that makes the tables: no other sees them open.
+        schema_editor.execute(CLOSE, params=None)
+
+    def database_backwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, *states: ProjectState
+    ) -> None:
+        connection = schema_editor.connection
+        if connection.vendor != "postgresql" or not self.is_allowed(app_label, connection):
+            return
+        for signature in signatures(connection):
+            schema_editor.execute(f"DROP FUNCTION {signature}", params=None)
+
+    def describe(self) -> str:
+        return "Create the functions of parlant_store on PostgreSQL"

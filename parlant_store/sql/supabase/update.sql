@@ -1,0 +1,112 @@
+-- Tables that an older version made become those of this one. What they are to be stands beside them
+-- for as long. Rows stay; so do columns that are not the app's, which no longer refuse null.
+do {quote}
+declare
+    v_schema text := {schema_text};
+    v_table text;
+    v_old regclass;
+    v_new regclass;
+    v_partitioned boolean;
+    v_statement text;
+begin
+    for v_table, v_old, v_new, v_partitioned in
+        select n.relname, o.oid, n.oid, o.relkind = 'p' from pg_class n
+        join pg_class o on o.relname = n.relname and o.relkind in ('r', 'p')
+            and o.relnamespace = (select oid from pg_namespace where nspname = v_schema)
+        where n.relkind = 'r'
+            and n.relnamespace = (select oid from pg_namespace where nspname = {wanted_text})
+        order by n.oid
+    loop
+        for v_statement in
+            with columns as (
+                select n.attname as name, n.attnum as place, o.attname is null as is_missing,
+                    format_type(n.atttypid, n.atttypmod) || coalesce(
+                        ' collate ' || case when n.attcollation <> t.typcollation
+                            then n.attcollation::regcollation::text end, ''
+                    ) as type,
+                    (o.atttypid, o.atttypmod, o.attcollation)
+                        is distinct from (n.atttypid, n.atttypmod, n.attcollation) as is_other,
+                    n.attnotnull as is_full, o.attnotnull as was_full,
+                    pg_get_expr(of_new.adbin, v_new) as value,
+                    pg_get_expr(of_old.adbin, v_old) as old_value,
+                    filled, n.attidentity <> '' or o.attidentity <> '' as is_identity
+                from pg_attribute n join pg_type t on t.oid = n.atttypid
+                left join pg_attribute o
+                    on o.attrelid = v_old and o.attname = n.attname and not o.attisdropped
+                left join pg_attrdef of_new on of_new.adrelid = v_new and of_new.adnum = n.attnum
+                left join pg_attrdef of_old on of_old.adrelid = v_old and of_old.adnum = o.attnum
+                left join {values} given (of_table, of_column, filled)
+                    on of_table = v_table and of_column = n.attname
+                where n.attrelid = v_new and n.attnum > 0 and not n.attisdropped
+                    and not (v_partitioned and n.attidentity <> '')
+            ), steps (step, place, statement) as (
+                -- The script makes them again, and they hold the types of columns.
+                select 1, 0, format('drop policy %I on %s', polname, v_old) from pg_policy
+                where polrelid = v_old and starts_with(polname, 'parlant_store_')
+                    and exists (select from columns where is_other and not is_missing)
+                union all
+                select 2, place, format('alter table %s add column %I %s', v_old, name, concat_ws(' ',
+                    type, 'default ' || coalesce(value, filled), case when is_full then 'not null' end))
+                from columns where is_missing
+                union all
+                select 3, place, format('alter table %s alter column %I drop default', v_old, name)
+                from columns where is_missing and value is null and filled is not null
+                    or not is_missing and old_value is not null and (is_other or value is null)
+                union all
+                select 4, place, format('alter table %1$s alter column %2$I type %3$s using %2$I::%4$s',
+                    v_old, name, type, split_part(type, ' collate ', 1))
+                from columns where is_other and not is_missing
+                union all
+                select 5, place, format('alter table %s alter column %I set default %s', v_old, name,
+                    value)
+                from columns where not is_missing and value is not null
+                    and (is_other or old_value is distinct from value)
+                union all
+                select 6, place, format('update %1$s set %2$I = %3$s where %2$I is null', v_old, name,
+                    coalesce(value, filled))
+                from columns where is_full and not was_full and coalesce(value, filled) is not null
+                union all
+                select 7, place, format('alter table %s alter column %I %s not null', v_old, name,
+                    case when is_full then 'set' else 'drop' end)
+                from columns where is_full <> was_full and not is_identity
+                union all
+                select 8, attnum, format('alter table %s alter column %I drop not null', v_old, attname)
+                from pg_attribute o
+                where attrelid = v_old and attnum > 0 and not attisdropped and attnotnull
+                    and not atthasdef and attidentity = '' and not exists (
+                        select from pg_attribute n
+                        where n.attrelid = v_new and n.attname = o.attname and not n.attisdropped
+                    )
+                union all
+                select 9, 0, format('alter table %s drop constraint %I', v_old, o.conname)
+                from pg_constraint o left join pg_constraint n
+                    on n.conrelid = v_new and n.conname = o.conname
+                where o.conrelid = v_old and o.contype = 'u' and n.oid is null
+                    and starts_with(o.conname, 'parlant_store_')
+                union all
+                select 10, 0, format('drop index %s', o.indexrelid::regclass)
+                from pg_index o join pg_class c on c.oid = o.indexrelid
+                left join pg_class n on n.relname = c.relname
+                    and n.oid in (select indexrelid from pg_index where indrelid = v_new)
+                where o.indrelid = v_old and starts_with(c.relname, 'parlant_store_')
+                    and c.relname !~ '^parlant_store_doc_[ux]_'
+                    and not exists (select from pg_constraint where conindid = o.indexrelid)
+                    and regexp_replace(pg_get_indexdef(n.oid), ' INDEX .*? USING ', ' ')
+                        is distinct from
+                        regexp_replace(pg_get_indexdef(o.indexrelid), ' INDEX .*? USING ', ' ')
+                union all
+                select 11, 0, format('alter table %s add constraint %I %s', v_old, n.conname,
+                    replace(pg_get_constraintdef(n.oid), {wanted_text}, quote_ident(v_schema)))
+                from pg_constraint n
+                where n.conrelid = v_new and n.contype in ('u', 'f', 'c') and not exists (
+                    select from pg_constraint o where o.conrelid = v_old and o.conname = n.conname
+                )
+            )
+            select statement from steps order by step, place
+        loop
+            execute v_statement;
+        end loop;
+    end loop;
+end
+{quote};
+drop schema {wanted} cascade;

@@ -1,0 +1,21 @@
+"""Conversion of times with and without a time zone."""
+
+from datetime import UTC, datetime
+
+from django.utils import timezone
+
+
+def as_utc(time: datetime) -> datetime:
+    """Return ``time`` in UTC; a time without a zone is in the project's TIME_ZONE."""
+    if time.tzinfo is UTC:
+        return time
+    if time.tzinfo is None:
+        time = timezone.make_aware(time, timezone.get_default_timezone())
+    return time.astimezone(UTC)
+
+
+def without_zone(time: datetime) -> datetime:
+    """Return ``time`` as Django represents it with USE_TZ = False."""
+    if time.tzinfo is None:
+        return time
+    return timezone.make_naive(time, timezone.get_default_timezone())

@@ -1,0 +1,227 @@
+"""Writes with a request id: the same id again does nothing and returns the first answer."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from threading import Barrier
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import connections
+from django.utils import timezone
+
+from parlant_store.backends.base import BaseBackend
+from parlant_store.exceptions import DuplicateDocument, InvalidInput, SessionNotFound
+from parlant_store.models import Request
+from parlant_store.types import Replacement
+from tests.contract.documents import made
+from tests.contract.sessions import Timed, numbered
+
+LATER = datetime(2031, 1, 1, tzinfo=UTC)
+BAD_IDS = ["", "a\0b", "x" * 4097, 5, b"bytes", True, ["a"]]
+
+WRITES: dict[str, Callable[..., Any]] = {
+    "add_items": lambda store, **id_: store.add_items("s", numbered(7, 8), **id_),
+    "add_items to a new session": lambda store, **id_: store.add_items("n", numbered(7), **id_),
+    "replace_items": lambda store, **id_: store.replace_items("s", numbered(7, 8), **id_),
+    "pop_item": lambda store, **id_: store.pop_item("s", **id_),
+    "pop_item of nothing": lambda store, **id_: store.pop_item("none", **id_),
+    "clear": lambda store, **id_: store.clear("s", **id_),
+    "delete_session": lambda store, **id_: store.delete_session("s", **id_),
+    "delete_session of none": lambda store, **id_: store.delete_session("none", **id_),
+    "set_metadata": lambda store, **id_: store.set_metadata("s", {"a": 1.0, "b": "\0"}, **id_),
+    "merge metadata": lambda store, **id_: store.set_metadata("s", {"z": []}, merge=True, **id_),
+    "set_expiry": lambda store, **id_: store.set_expiry("s", LATER, **id_),
+    "set_expiry of none": lambda store, **id_: store.set_expiry("none", LATER, **id_),
+    "save_snapshot": lambda store, **id_: store.save_snapshot(
+        "s", numbered(7), state={"a": 1}, **id_
+    ),
+    "save_snapshot of a part": lambda store, since, **id_: store.save_snapshot(
+        "s", numbered(7), state={}, since=since, drop=1, keep=1, **id_
+    ),
+    "branch": lambda store, **id_: store.branch("s", "branched", **id_),
+    "insert_one": lambda store, **id_: store.insert_one("c", made(7, x=10**30), **id_),
+    "insert_one without an id": lambda store, **id_: store.insert_one("c", {"x": 1}, **id_),
+    "insert_numbered": lambda store, **id_: store.insert_numbered(
+        "c", {"session_id": "s", "offset": 3}, number="offset", within="session_id", **id_
+    ),
+    "update_one": lambda store, **id_: store.update_one(
+        "c", {"id": {"$eq": "d1"}}, {"text": "\0 \ud800 1", "float": 1.0}, **id_
+    ),
+    "update_one of none": lambda store, **id_: store.update_one(
+        "c", {"id": {"$eq": "none"}}, {"a": 1}, **id_
+    ),
+    "upsert": lambda store, **id_: store.update_one(
+        "c", {"a": {"$eq": 5}}, {"b": 1}, upsert=True, **id_
+    ),
+    "delete_one": lambda store, **id_: store.delete_one("c", {}, **id_),
+    "delete_one of none": lambda store, **id_: store.delete_one("none", {}, **id_),
+    "drop_collection": lambda store, **id_: store.drop_collection("c", **id_),
+    "set_document_expiry": lambda store, **id_: store.set_document_expiry("c", "d1", LATER, **id_),
+    "replace": lambda store, stored, **id_: store.replace(
+        [
+            Replacement(stored=each, document={**each.document, "new": 1}, collection="c")
+            for each in stored
+        ],
+        **id_,
+    ),
+    "ensure_index": lambda store, **id_: store.ensure_index("c", [("field", "asc")], **id_),
+}
+"""Every write of the contract, some of them in several ways."""
+
+
+def everything(store: BaseBackend) -> Any:
+    """All that the store has."""
+    sessions = store.list_sessions().sessions
+    collections = store.list_collections()
+    return (
+        sessions,
+        [store.get_items(session.session_id) for session in sessions],
+        [store.load_snapshot(session.session_id).state for session in sessions],
+        [store.find(name).documents for name in collections],
+        [store.get_document("c", f"d{number}") for number in range(9)],
+    )
+
+
+@pytest.mark.usefixtures("own_indexes")
+class RequestContract(Timed):
+    """Tests of request ids; a subclass gives the fixture ``make_store``."""
+
+    @pytest.fixture
+    def filled(self, store):
+        store.add_items("s", numbered(1, 2, 3), user_id="ada")
+        store.set_metadata("s", {"k": 1})
+        for number in (1, 2):
+            store.insert_one("c", made(number))
+        return store
+
+    @pytest.fixture(params=WRITES)
+    def write(self, request, filled):
+        """A write that takes ``request_id``."""
+        call = WRITES[request.param]
+        given: dict[str, Any] = {}
+        if request.param == "save_snapshot of a part":
+            given["since"] = filled.load_snapshot("s").revision
+        if request.param == "replace":
+            given["stored"] = filled.read_version("c", None)
+        return lambda id_: call(filled, **given, request_id=id_)
+
+    def test_the_same_id_does_nothing_and_returns_the_first_answer(self, filled, write, clock):
+        answer, after = write("an id"), everything(filled)
+        for _ in range(2):
+            clock.pass_(1)
+            assert write("an id") == answer
+            assert everything(filled) == after
+
+    def test_what_happened_since_stays(self, filled, write):
+        answer = write("an id")
+        filled.add_items("s", numbered(9))
+        filled.update_one("c", {"id": {"$eq": "d9"}}, {"id": "d9"}, upsert=True)
+        after = everything(filled)
+        assert write("an id") == answer
+        assert everything(filled) == after
+
+    def test_those_who_repeat_at_once_get_one_answer(self, filled, write):
+        start = Barrier(4)
+
+        def repeat() -> Any:
+            start.wait()
+            try:
+                return write("an id")
+            finally:
+                connections.close_all()
+
+        with ThreadPoolExecutor(4) as pool:
+            calls = [pool.submit(repeat) for _ in range(4)]
+            answers = [call.result() for call in calls]
+        assert answers == [answers[0]] * 4
+        after = everything(filled)
+        assert write("an id") == answers[0]
+        assert everything(filled) == after
+        added = [item["n"] for item in filled.get_items("s")]
+        assert len(added) == len(set(added))
+
+    def test_another_id_is_another_request(self, filled):
+        for id_ in ("one", "two", uuid4(), uuid4(), None, None, "\ud800", "One"):
+            filled.add_items("s", numbered(5), request_id=id_)
+        assert filled.get_items("s") == numbered(1, 2, 3, *[5] * 8)
+
+    def test_a_uuid_is_its_text(self, filled):
+        id_ = uuid4()
+        for given in (id_, str(id_), str(id_).upper()):
+            filled.add_items("s", numbered(4), request_id=given)
+        assert filled.get_items("s") == numbered(1, 2, 3, 4)
+
+    def test_an_id_counts_for_one_method(self, filled):
+        filled.add_items("s", numbered(4), request_id="an id")
+        assert filled.pop_item("s", request_id="an id") == {"n": 4}
+        assert filled.pop_item("s", request_id="an id") == {"n": 4}
+        filled.replace_items("s", numbered(7), request_id="an id")
+        filled.add_items("s", numbered(4), request_id="an id")
+        assert filled.get_items("s") == numbered(7)
+
+    def test_an_id_counts_for_an_hour(self, filled):
+        assert filled.pop_item("s", request_id="an id") == {"n": 3}
+        Request.objects.update(created_at=timezone.now() - timedelta(minutes=59))
+        assert filled.pop_item("s", request_id="an id") == {"n": 3}
+        Request.objects.update(created_at=timezone.now() - timedelta(minutes=61))
+        assert filled.pop_item("s", request_id="an id") == {"n": 2}
+        assert filled.pop_item("s", request_id="an id") == {"n": 2}
+
+    def test_old_answers_are_removed(self, filled):
+        for number in range(5):
+            filled.add_items("s", numbered(number), request_id=str(number))
+        Request.objects.update(created_at=timezone.now() - timedelta(minutes=61))
+        filled.add_items("s", numbered(9), request_id="9")
+        assert Request.objects.count() == 1
+        Request.objects.update(created_at=timezone.now() - timedelta(minutes=61))
+        filled.expire()
+        hour_ago = timezone.now() - timedelta(hours=1)
+        assert not Request.objects.filter(created_at__lt=hour_ago).exists()
+
+    @pytest.mark.parametrize("bad", BAD_IDS)
+    def test_a_bad_id_is_refused_before_anything_is_written(self, filled, bad):
+        before = everything(filled)
+        for call in (
+            lambda: filled.add_items("s", numbered(4), request_id=bad),
+            lambda: filled.pop_item("s", request_id=bad),
+            lambda: filled.insert_one("c", made(7), request_id=bad),
+            lambda: filled.drop_collection("c", request_id=bad),
+        ):
+            with pytest.raises(InvalidInput, match="request_id"):
+                call()
+        assert everything(filled) == before
+
+    def test_a_duplicate_is_no_answer(self, filled):
+        for _ in range(2):
+            with pytest.raises(DuplicateDocument):
+                filled.insert_one("c", made(1), request_id="an id")
+        filled.delete_one("c", {"id": {"$eq": "d1"}})
+        for _ in range(2):
+            filled.insert_one("c", made(1, x=1), request_id="an id")
+        assert filled.find_one("c", {"id": {"$eq": "d1"}}) == made(1, x=1)
+
+    def test_a_duplicate_number_or_upsert_is_no_answer(self, filled):
+        numbering = {"number": "offset", "within": "session_id", "request_id": "an id"}
+        document = {**made(1), "session_id": "s", "offset": 0}
+        upsert = {"upsert": True, "request_id": "an id"}
+        with pytest.raises(DuplicateDocument):
+            filled.insert_numbered("c", document, **numbering)
+        with pytest.raises(DuplicateDocument):
+            filled.update_one("c", {"a": {"$eq": 1}}, made(2, a=1), **upsert)
+        filled.drop_collection("c")
+        assert filled.insert_numbered("c", document, **numbering) == document
+        assert filled.insert_numbered("c", document, **numbering) == document
+        assert not filled.update_one("c", {"a": {"$eq": 1}}, made(2, a=1), **upsert).matched
+        assert not filled.update_one("c", {"a": {"$eq": 1}}, made(2, a=1), **upsert).matched
+        assert len(filled.find("c").documents) == 2
+
+    def test_no_session_to_branch_from_is_no_answer(self, filled):
+        for _ in range(2):
+            with pytest.raises(SessionNotFound):
+                filled.branch("later", "new", request_id="an id")
+        filled.add_items("later", numbered(1))
+        for _ in range(2):
+            filled.branch("later", "new", request_id="an id")
+        assert filled.get_items("new") == numbered(1)

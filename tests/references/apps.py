@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class References(AppConfig):
+    name = "tests.references"
+    label = "references"

@@ -1,0 +1,10 @@
+"""The tests' project, with tables of its own that refer to those of the stores."""
+
+from tests.settings import *  # noqa: F403
+from tests.settings import DATABASES, INSTALLED_APPS
+
+# Beside the database of the run that starts this one, on the same server.
+if DATABASES["default"]["ENGINE"].endswith("postgresql"):
+    DATABASES["default"]["TEST"] = {"NAME": "test_references"}
+
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.references"]

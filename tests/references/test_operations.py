@@ -1,0 +1,117 @@
+"""Every way to refer to a row, times everything that deletes it."""
+
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.db import transaction
+
+from parlant_store.exceptions import ProtectedRow
+from tests.references.models import GROUPS, REFERENCES, SPARES, TARGETS, Remark, Vote
+from tests.references.operations import OPERATIONS, Operation, prepare, sibling
+
+KEPT = ("PROTECT", "RESTRICT", "DO_NOTHING")
+CASES = [
+    pytest.param(target, way, name, id=f"{target}-{way}-{name}")
+    for target, way in REFERENCES
+    for name in OPERATIONS[target]
+]
+
+
+@pytest.fixture(params=[False, True], ids=["outside", "inside"])
+def atomic(request: pytest.FixtureRequest) -> Any:
+    return transaction.atomic if request.param else nullcontext
+
+
+def everything() -> dict[str, list[Any]]:
+    models: list[Any] = [*TARGETS.values()]
+    models += apps.get_app_config("references").get_models(include_auto_created=True)
+    return {model.__name__: [*model.objects.order_by("pk").values()] for model in models}
+
+
+def run(store: Any, operation: Operation, atomic: Any) -> Any:
+    with atomic():
+        return operation.run(store)
+
+
+def is_there(target: str, key: int) -> bool:
+    return TARGETS[target].objects.filter(pk=key).exists()
+
+
+def check_protected(
+    store: Any, target: str, operation: Operation, atomic: Any, key: int, named: str
+) -> None:
+    """It stays, its protecting row is named, and others go."""
+    before = everything()
+    if operation.is_sweep:
+        (protected,) = run(store, operation, atomic)
+        assert protected.id == ("d" if target == "Document" else "s")
+        assert named in protected.protected_by
+        assert not sibling(target)
+        assert is_there(target, key)
+        return
+    with atomic():
+        with pytest.raises(ProtectedRow, match=named):
+            operation.run(store)
+        # The caller's transaction can go on.
+        store.insert_one("after", {})
+    assert is_there(target, key)
+    store.drop_collection("after")
+    assert everything() == before
+
+
+@pytest.mark.parametrize(("target", "way", "name"), CASES)
+def test_foreign_keys(store, target, way, name, atomic):
+    operation = OPERATIONS[target][name]
+    key = prepare(store, target, operation)
+    model = REFERENCES[target, way]
+    row = model.objects.create(to_id=key)
+    if way in KEPT:
+        check_protected(
+            store, target, operation, atomic, key, f"references.{model.__name__} {row.pk}"
+        )
+        return
+    spare = SPARES[target]()
+    protected = run(store, operation, atomic)
+    assert not operation.is_sweep or protected == []
+    assert not is_there(target, key)
+    left = [*model.objects.values_list("to_id", flat=True)]
+    expected = {"SET_NULL": [None], "DB_SET_NULL": [None], "UNCHECKED": [key]}
+    expected |= {"SET": [spare], "SET_DEFAULT": [spare]}
+    assert left == expected.get(way, [])
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [pytest.param(target, name, id=f"{target}-{name}") for target in GROUPS
+     for name in OPERATIONS[target]],
+)  # fmt: skip
+def test_many_to_many(store, target, name, atomic):
+    operation = OPERATIONS[target][name]
+    key = prepare(store, target, operation)
+    several = GROUPS[target].objects.create()
+    several.members.add(key)
+    run(store, operation, atomic)
+    assert not is_there(target, key)
+    assert GROUPS[target].members.through.objects.count() == 0
+    assert GROUPS[target].objects.count() == 1
+
+
+@pytest.mark.parametrize("name", OPERATIONS["Session"])
+def test_a_row_that_protects_what_would_go_along(store, name, atomic):
+    operation = OPERATIONS["Session"][name]
+    key = prepare(store, "Session", operation)
+    vote = Vote.objects.create(on=REFERENCES["Session", "CASCADE"].objects.create(to_id=key))
+    check_protected(store, "Session", operation, atomic, key, f"references.Vote {vote.pk}")
+
+
+@pytest.mark.parametrize("name", [n for n, o in OPERATIONS["Session"].items() if o.is_sweep])
+def test_what_the_database_alone_refuses_stops_no_sweep(store, name):
+    operation = OPERATIONS["Session"][name]
+    key = prepare(store, "Session", operation)
+    Remark.objects.create(on=REFERENCES["Session", "CASCADE"].objects.create(to_id=key))
+    (protected,) = operation.run(store)
+    assert "FOREIGN KEY" in protected.protected_by.upper()
+    assert is_there("Session", key)
+    assert not sibling("Session")

