@@ -337,17 +337,33 @@ def test_pg_cron_takes_the_job_and_replaces_it(cron_database):
 
 @pytest.mark.cron
 def test_pg_cron_removes_what_has_expired(cron_database):
-    cron_database.execute(emitted(schema="of_cron", cron="* * * * *"))
+    script = emitted(schema="of_cron", cron="* * * * *")
+    cron_database.execute(script)
     cron_database.execute(
         "insert into of_cron.parlant_store_document (collection, id, data, expires_at)"
         " values ('c', 'gone', '{}', now()), ('c', 'alive', '{}', now() + interval '1 day')"
     )
-    left = [("gone",), ("alive",)]
-    last = time.monotonic() + 300
-    while len(left) > 1 and time.monotonic() < last:
+    for _attempt in range(6):
+        if removed_by_cron(cron_database):
+            break
+        # pg_cron 1.4 misses a job that is scheduled while it reads the jobs, until the next change
+        # of one: LoadCronJobList takes its snapshot first, RefreshTaskHash is satisfied afterwards.
+        cron_database.execute(script)
+    left = cron_database.execute("select id from of_cron.parlant_store_document").fetchall()
+    assert left == [("alive",)], cron_database.execute(
+        "select (select array_agg(job) from cron.job), (select array_agg(run) from"
+        " cron.job_run_details run), (select array_agg(activity) from pg_stat_activity activity"
+        " where backend_type ~ 'cron')"
+    ).fetchall()
+
+
+def removed_by_cron(database: Database) -> bool:
+    """Wait for the expired document to go, for as long as a job of each minute may take."""
+    last = time.monotonic() + 100
+    query = "select 1 from of_cron.parlant_store_document where id = 'gone'"
+    while database.execute(query).fetchone() and time.monotonic() < last:
         time.sleep(0.5)
-        left = cron_database.execute("select id from of_cron.parlant_store_document").fetchall()
-    assert left == [("alive",)], cron_database.execute("table cron.job_run_details").fetchall()
+    return not database.execute(query).fetchone()
 
 
 def test_open_is_warned_of():
