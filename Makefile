@@ -93,7 +93,7 @@ chromium: $(BIN)/test-ready
 	$(CHROMIUM_IS_THERE)
 
 # PGBOUNCER may name one; else it is the system's, which Debian's root can install.
-PGBOUNCER_IS_THERE = $(BIN)/python -c "from tests.pgbouncer import executable; executable()"
+PGBOUNCER_IS_THERE = $(BIN)/python -c "from tests.servers.pgbouncer import executable; executable()"
 pgbouncer: $(BIN)/test-ready
 	@$(PGBOUNCER_IS_THERE) 2>/dev/null || { test -z "$$PGBOUNCER" && \
 	test -f /etc/debian_version && test "$$(id -u)" = 0 && apt-get update -qq && \
@@ -118,8 +118,8 @@ test-postgresql: $(BIN)/test-ready $(POSTGREST) \
 test-cron: $(BIN)/test-ready
 	test -e /usr/lib/postgresql/15/lib/pg_cron.so || \
 	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql-15-cron; }
-	$(BIN)/python -m tests.cron $(BIN)/python -m pytest -m cron tests/supabase/test_sql.py \
-		tests/supabase/test_orders.py
+	$(BIN)/python -m tests.servers.pg_cron $(BIN)/python -m pytest -m cron tests/sql/supabase/test_script.py \
+		tests/sql/supabase/test_orders.py
 
 check: $(BIN)/test-ready
 	$(BIN)/ruff check .

@@ -25,7 +25,7 @@ from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from tests.servers import postgresql
+from tests.servers.postgresql import postgresql
 
 SMALL = 1_000
 ITEMS = 5

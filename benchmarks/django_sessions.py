@@ -17,7 +17,7 @@ from asgiref.sync import sync_to_async
 
 from benchmarks.databases import SYNCHRONOUS, configure
 from benchmarks.workloads import Comparison, Side, show_heads, turns
-from tests.servers import postgresql
+from tests.servers.postgresql import postgresql
 
 APP = "openai_django_sessions"
 TARGET = 5

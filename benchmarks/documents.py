@@ -45,7 +45,7 @@ from parlant.core.sessions import (
 
 from benchmarks.databases import configure
 from parlant_store.types import JSONObject
-from tests.servers import postgresql
+from tests.servers.postgresql import postgresql
 
 CALLS = 40
 SECONDS = 0.3

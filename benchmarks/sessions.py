@@ -39,8 +39,8 @@ from benchmarks.workloads import (
     show_heads,
     turns,
 )
-from tests.pgbouncer import pgbouncer
-from tests.servers import postgresql
+from tests.servers.pgbouncer import pgbouncer
+from tests.servers.postgresql import postgresql
 
 PARTS = ("sqlite", "postgresql", "pgbouncer", "pool")
 

@@ -25,7 +25,7 @@ from selectools.sessions import JsonFileSessionStore, SQLiteSessionStore
 from selectools.types import Message, Role
 
 from benchmarks.databases import configure
-from tests.servers import postgresql
+from tests.servers.postgresql import postgresql
 
 SIDES = ("SQLiteSessionStore", "JsonFileSessionStore", "ours, SQLite", "ours, PostgreSQL")
 LENGTH = 50

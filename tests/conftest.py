@@ -20,25 +20,25 @@ from parlant_store.models import Document
 
 OVER_HTTP = os.environ.get("STORE") == "supabase"
 
-if OVER_HTTP:
-    from tests.supabase.conftest import project as project
-    from tests.supabase.conftest import stack as stack
-
 VENDOR = settings.DATABASES["default"]["ENGINE"].rpartition(".")[2]
+if VENDOR == "postgresql":
+    from tests.servers.supabase_fixtures import project as project
+    from tests.servers.supabase_fixtures import session_end as session_end
+    from tests.servers.supabase_fixtures import stack as stack
+
 # Tests of the other database's own ways belong to the other run. Pages are looked at in one of
 # them: they are the same on both. So are tests on an SQLite file of their own, or on none.
 OTHERS = {
-    "sqlite3": ["postgresql", "supabase"],
+    "sqlite3": ["backends/orm/postgresql", "backends/supabase", "servers", "sql/supabase"],
     "postgresql": [
-        "sqlite",
+        "backends/orm/sqlite",
+        "backends/threads/test_executor.py",
+        "backends/threads/test_futures.py",
         "browser",
+        "project",
         "test_codec.py",
-        "test_demo.py",
-        "test_executor.py",
-        "test_futures.py",
         "test_runs.py",
         "test_standalone.py",
-        "test_supervisor.py",
         "test_turns.py",
         "test_uninstalled.py",
     ],

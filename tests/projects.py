@@ -13,8 +13,8 @@ from typing import Any
 from django.db import connection, connections
 
 from parlant_store.standalone import database
-from tests.commands import ROOT
 from tests.conftest import VENDOR
+from tests.management.processes import ROOT
 
 _SETTINGS = """
 from project.settings import *

@@ -25,7 +25,7 @@ from typing import Any
 
 from project.supervisor import Supervised
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[1]
 SELECTOOLS = f"{sys.prefix}-selectools/bin/python"
 """selectools needs an older openai than the OpenAI Agents SDK: it has an environment of its own."""
 
@@ -58,10 +58,12 @@ class Run:
 
     def command(self, *more: str) -> list[str]:
         pytest = [self.python, "-m", "pytest", *shlex.split(self.arguments), *more]
-        server = [self.python, "-m", "tests.servers"] if self.database == "postgresql" else []
+        server = (
+            [self.python, "-m", "tests.servers.postgresql"] if self.database == "postgresql" else []
+        )
         if self.pooler == "pgbouncer":
             # It keeps connections to the tests' database, which can't be dropped then.
-            return [*server, self.python, "-m", "tests.pgbouncer", *pytest, "--reuse-db"]
+            return [*server, self.python, "-m", "tests.servers.pgbouncer", *pytest, "--reuse-db"]
         return server + pytest
 
     def environment(self) -> dict[str, str]:
@@ -86,59 +88,46 @@ PARALLEL = "-n 2 --dist worksteal"
 AT_A_TIME = 3
 """Of the runs of one process, on two processors: each waits for its servers now and then."""
 
+ORM = "tests/backends/orm"
 ADAPTERS = (
-    "tests/test_openai_agents.py tests/test_parlant.py tests/test_parlant_migration.py"
-    " tests/test_parlant_stores.py"
+    "tests/adapters/test_openai_agents.py tests/adapters/parlant/test_database.py"
+    " tests/adapters/parlant/test_migration.py tests/adapters/parlant/test_stores.py"
 )
 # What holds for a store, however its connections are pooled.
 CONTRACT = (
-    "tests/test_orm_documents.py tests/test_orm_retention.py tests/test_orm_sessions.py"
-    " tests/test_orm_snapshots.py tests/test_store_expire.py tests/test_personal_data.py"
+    f"{ORM}/test_documents.py {ORM}/test_retention.py {ORM}/test_sessions.py"
+    f" {ORM}/test_snapshots.py tests/management/commands"
 )
 POOLED = f"{CONTRACT} {ADAPTERS}"
+OF_SELECTOOLS = "tests/adapters/selectools"
 
+# The roles of Supabase are the server's: one process, on a server of its own.
+REST = "tests/backends/supabase tests/servers"
+SCRIPTS = "tests/sql/supabase"
+OTHERS = " ".join(f"--ignore={name}" for name in [*REST.split(), SCRIPTS])
 
-def of_supabase(*names: str) -> list[str]:
-    return [f"tests/supabase/test_{name}.py" for name in names]
-
-
-SCRIPTS = of_supabase(
-    *("sql", "updates", "orders", "migrate", "collections", "policies", "turns", "bounds")
-)
-"""What the scripts for Supabase make."""
-
-USERS = of_supabase(
-    *("attacks_by_function", "attacks_by_store", "attacks_by_table", "attacks_by_value"),
-    *("closed_collections", "policies", "turns", "bounds", "table_bounds"),
-    *("migrate", "orders", "updates"),
-)
-"""What users of Supabase may do, and may not."""
-
-OTHERS = " ".join(f"--ignore={name}" for name in USERS)
 # Of those of one process the longest first: what begins last ends last.
 RUNS = [
     Run("sqlite", "sqlite", PARALLEL),
-    Run("postgresql", "postgresql", f"{PARALLEL} --ignore=tests/supabase"),
-    # The roles of Supabase are the server's, for one process alone: two servers, side by side.
-    Run("supabase", "postgresql", f"tests/supabase {OTHERS}"),
-    Run("supabase-users", "postgresql", " ".join(USERS)),
-    Run("adapters-http", "postgresql", f"-m 'not orm' {ADAPTERS}", store="supabase"),
+    Run("postgresql", "postgresql", f"{PARALLEL} {OTHERS}"),
+    Run("supabase-sql", "postgresql", SCRIPTS),
+    Run("supabase-rest", "postgresql", REST),
+    Run("adapters-rest", "postgresql", f"-m 'not orm' {ADAPTERS}", store="supabase"),
     Run("matrix", "postgresql", "tests/matrix"),
     # Other processes know of the pooler by the database's address, and nothing of Django's pool.
-    Run("pgbouncer", "postgresql", f"{POOLED} tests/test_processes.py", pooler="pgbouncer"),
+    Run("pgbouncer", "postgresql", f"{POOLED} {ORM}/test_processes.py", pooler="pgbouncer"),
     Run("pool", "postgresql", POOLED, pooler="pool"),
     Run("selectools-matrix", "postgresql", "tests/matrix", SELECTOOLS),
-    Run("selectools-sqlite", "sqlite", "tests/selectools", SELECTOOLS),
-    Run("selectools-postgresql", "postgresql", "tests/selectools", SELECTOOLS),
-    Run("selectools-http", "postgresql", "-m 'not orm' tests/selectools", SELECTOOLS, "supabase"),
+    Run("selectools-sqlite", "sqlite", OF_SELECTOOLS, SELECTOOLS),
+    Run("selectools-postgresql", "postgresql", OF_SELECTOOLS, SELECTOOLS),
+    Run("selectools-rest", "postgresql", f"-m 'not orm' {OF_SELECTOOLS}", SELECTOOLS, "supabase"),
 ]
-
 
 VERSIONS = [
     Run(
         f"supabase-postgresql-{version}",
         "postgresql",
-        " ".join(SCRIPTS + of_supabase("contract")),
+        f"{SCRIPTS} tests/backends/supabase/test_contract.py",
         version=version,
     )
     for version in ("15", "17")

@@ -79,8 +79,8 @@ def test_each_run_is_a_database_and_a_place_in_the_environment(monkeypatch):
     for run in (sqlite, postgresql):
         others = {"DJANGO_SETTINGS_MODULE", "STORE", "PYTHONDONTWRITEBYTECODE"}
         assert not others & run.environment().keys()
-    assert "tests.servers" in postgresql.command()
-    assert "tests.servers" not in sqlite.command()
+    assert "tests.servers.postgresql" in postgresql.command()
+    assert "tests.servers.postgresql" not in sqlite.command()
 
 
 def test_a_run_writes_where_nothing_of_it_is_left(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ import venv
 import zipfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = """
 import parlant_store, sys
 from importlib.metadata import metadata

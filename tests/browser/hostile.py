@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.admin_pages import message
+from tests.admin.pages import message
 
 MEGABYTE = 1_000_000
 SET = "window.hacked=1"

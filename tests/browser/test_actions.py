@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from parlant_store.models import Session
-from tests.admin_pages import listing, message
-from tests.admin_pages import page as address
+from tests.admin.pages import listing, message
+from tests.admin.pages import page as address
 
 
 @pytest.fixture

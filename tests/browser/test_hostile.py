@@ -10,8 +10,8 @@ from playwright.sync_api import Page, expect
 
 from parlant_store import stores
 from parlant_store.models import Document, Session, SessionItem
-from tests.admin_pages import listing
-from tests.admin_pages import page as address
+from tests.admin.pages import listing
+from tests.admin.pages import page as address
 from tests.browser import hostile
 from tests.browser.policy import WANTED
 from tests.browser.screens import TWO_STORES, elsewhere, press

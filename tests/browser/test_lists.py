@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.admin_pages import expire, listing, message
+from tests.admin.pages import expire, listing, message
 from tests.browser.visitor import DESK
 
 SHORT, LONG = "MDnAAnwfH3", "0b903906-10ab-4d04-8582-a6de2feec470"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.admin_pages import expire, message
+from tests.admin.pages import expire, message
 from tests.browser.screens import FAILED
 
 

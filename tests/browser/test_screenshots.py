@@ -11,9 +11,9 @@ import pytest
 
 from project import browser as chromium
 from project.screenshots import PICTURES
-from tests.test_supervisor import check_they_end, commands, programs, started
+from tests.project.test_supervisor import check_they_end, commands, programs, started
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 MOST = 200_000
 """How many bytes a picture may have."""
 

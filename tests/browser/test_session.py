@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.admin_pages import message
+from tests.admin.pages import message
 
 CALL = {"type": "function_call", "call_id": "1", "name": "order_status", "arguments": '{"order":7}'}
 OUTPUT = {"type": "function_call_output", "call_id": "1", "output": "It was lost at sea."}

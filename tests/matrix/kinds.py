@@ -215,7 +215,7 @@ class Killed(Project):
 
     def before_scenario(self) -> None:
         from parlant_store import store
-        from tests.matrix.own import kill_connections
+        from tests.matrix.kind_scenarios import kill_connections
 
         kill_connections(self)
         store.exists("killed")

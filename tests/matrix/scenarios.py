@@ -54,7 +54,7 @@ def names_for(project: Project) -> list[str]:
 
 def load() -> None:
     """Have every scenario registered."""
-    from tests.matrix import agents, own, people, places, stores, waits, web  # noqa: F401
+    from tests.matrix import agents, isolation, kind_scenarios, personal_data, stores, waits, web  # noqa: F401
 
 
 def eventually(condition: Callable[[], Any], what: str, seconds: float = 60) -> None:

@@ -11,9 +11,9 @@ import pytest
 
 from tests.matrix.load import KEPT
 from tests.matrix.projects import FOLDER, PGBOUNCER, POSTGRESQL
-from tests.pgbouncer import pgbouncer
+from tests.servers.pgbouncer import pgbouncer
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PROCESSES = 3
 CALLS = 5_000
 SECONDS = 300

@@ -19,9 +19,9 @@ import pytest
 from tests.matrix.kinds import KINDS, project
 from tests.matrix.projects import FOLDER, PGBOUNCER, POSTGRESQL
 from tests.matrix.scenarios import names_for
-from tests.pgbouncer import pgbouncer
+from tests.servers.pgbouncer import pgbouncer
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 AT_A_TIME = 2
 SECONDS = 180
 """For one scenario, or to start: far more than it takes."""

@@ -1,0 +1,18 @@
+"""docs/selectools.md is followed here; the other pages are in tests/docs/test_readme.py."""
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "selectools.md"
+
+
+def test_the_page(store):
+    (source,) = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S)
+    names: dict[str, Any] = {}
+    exec(source, names)
+    results = [line.partition("  # ") for line in source.splitlines() if "  # " in line]
+    assert len(results) == 2
+    for code, _, shown in results:
+        assert eval(code, names) == ast.literal_eval(shown)

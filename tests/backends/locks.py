@@ -1,0 +1,63 @@
+"""What makes a store's calls wait: a lock in the database that another connection holds."""
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from django.db import connection
+
+from tests.conftest import VENDOR
+from tests.management.processes import database_url
+
+TIMEOUT_SECONDS = 120
+
+
+def connect() -> Any:
+    """A connection to the tests' database, beside Django's."""
+    if VENDOR == "postgresql":
+        return psycopg.connect(database_url(), autocommit=True)
+    name = connection.settings_dict["NAME"]
+    return sqlite3.connect(name, isolation_level=None, timeout=0, check_same_thread=False)
+
+
+@contextmanager
+def locked(session_id: str = "s") -> Iterator[None]:
+    """Keep writers of the session waiting; on SQLite, all writers."""
+    other = connect()
+    try:
+        if VENDOR == "postgresql":
+            other.execute("BEGIN")
+            sql = "SELECT 1 FROM parlant_store_session WHERE session_id = %s FOR UPDATE"
+            assert other.execute(sql, [session_id]).fetchall()
+        else:
+            other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+    finally:
+        other.close()
+
+
+def waiting() -> int:
+    """How many statements wait for a lock at the server; SQLite has none."""
+    if VENDOR != "postgresql":
+        return 0
+    other = connect()
+    try:
+        sql = (
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return int(other.execute(sql).fetchone()[0])
+    finally:
+        other.close()
+
+
+def eventually(condition: Callable[[], Any], seconds: float = TIMEOUT_SECONDS) -> None:
+    """Return when ``condition()`` is true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.01)

@@ -1,0 +1,171 @@
+"""Calls that wait for a thread are made by one statement, as if each were made by itself."""
+
+import time
+from datetime import timedelta
+from functools import partial
+
+import psycopg
+import pytest
+from django.db import connection
+
+from parlant_store.backends.orm import OrmBackend
+from parlant_store.exceptions import InvalidItem
+from parlant_store.models import SessionItem
+from tests.backends.threads.busy_threads import TIMEOUT_SECONDS, Held, results
+from tests.contract.clock import Clock
+from tests.contract.sessions import numbered
+
+
+def transactions() -> int:
+    """How many transactions the items are of."""
+    with psycopg.connect(_dsn()) as raw:
+        sql = "SELECT count(DISTINCT xmin::text) FROM parlant_store_session_item"
+        return int(raw.execute(sql).fetchone()[0])
+
+
+def _dsn() -> str:
+    params = connection.get_connection_params()
+    keys = ("dbname", "host", "port", "user", "password")
+    return psycopg.conninfo.make_conninfo(**{k: params[k] for k in keys if params.get(k)})
+
+
+def test_additions_that_wait_are_one_transaction(store):
+    with Held(store) as held:
+        futures = [held.add(f"s{number % 5}", number, user_id="u") for number in range(20)]
+    assert results(futures) == [None] * 20
+    assert transactions() == 1
+    for session in range(5):
+        assert store.get_items(f"s{session}") == numbered(*range(session, 20, 5))
+        assert store.get_session(f"s{session}").user_id == "u"
+        assert store.get_session(f"s{session}").item_count == 4
+
+
+def test_names_and_texts_of_every_kind(store):
+    names = ['a"b', "c\\d", "{}", "NULL", "ü\ud800", "x" * 4_000, "\x01", "a,b", " "]
+    item = {"role": "user", "content": 'say "hi", \\ {a,b} NULL \x00 \udfff'}
+    with Held(store):
+        futures = [
+            store.submit(partial(store.add_items, name, [item, {"n": 1}], namespace=name))
+            for name in names
+        ]
+    results(futures)
+    for name in names:
+        assert store.get_items(name, namespace=name) == [item, {"n": 1}]
+    with Held(store):
+        futures = [
+            store.submit(partial(store.get_items, name, namespace=name, limit=2)) for name in names
+        ]
+    assert results(futures) == [[item, {"n": 1}]] * len(names)
+
+
+def test_reads_that_wait_get_what_each_asked_for(store):
+    store.add_items("s", numbered(*range(30)))
+    store.add_items("t", numbered(*range(100, 130)))
+    limits = [1, 5, 30, 1_000, 0, None]
+    with Held(store) as held:
+        futures = [held.get(name, limit) for limit in limits for name in ("s", "t", "none")]
+    found = iter(results(futures))
+    for limit in limits:
+        count = 30 if limit is None else min(limit, 30)
+        assert next(found) == numbered(*range(30 - count, 30))
+        assert next(found) == numbered(*range(130 - count, 130))
+        assert next(found) == []
+
+
+def test_a_damaged_item_is_skipped_and_the_others_do_not_notice(store):
+    for name in ("s", "t"):
+        store.add_items(name, numbered(*range(5)))
+    SessionItem.objects.filter(session__session_id="s", position=4).update(data="{")
+    with Held(store) as held:
+        futures = [held.get("s", 2), held.get("t", 2)]
+    assert results(futures) == [numbered(2, 3), numbered(3, 4)]
+
+
+def test_one_that_is_refused_fails_alone(store):
+    with Held(store) as held:
+        good = [held.add("s", number) for number in range(3)]
+        bad = store.submit(partial(store.add_items, "s", [{"n": float("nan")}]))
+        empty = held.add("s")
+    assert results([*good, empty]) == [None] * 4
+    with pytest.raises(InvalidItem):
+        bad.result(TIMEOUT_SECONDS)
+    assert sorted(item["n"] for item in store.get_items("s")) == [0, 1, 2]
+
+
+def test_adding_nothing_begins_no_session(store):
+    with Held(store) as held:
+        futures = [held.add("none"), held.add("s", 1), held.add("none")]
+    assert results(futures) == [None] * 3
+    with Held(store) as held:
+        futures = [held.add("none"), held.add("none")]
+    assert results(futures) == [None] * 2
+    assert [session.session_id for session in store.list_sessions().sessions] == ["s"]
+
+
+def test_a_session_that_somebody_holds_does_not_hold_up_the_others(store):
+    for name in ("s", "t"):
+        store.add_items(name, numbered(0))
+    with psycopg.connect(_dsn()) as other:
+        other.execute("SELECT 1 FROM parlant_store_session WHERE session_id = 's' FOR UPDATE")
+        with Held(store) as held:
+            # Locked in this order, "t" would be held by a statement that waits for "s".
+            futures = [held.add("t", 1), held.add("s", 1), held.add("t", 2)]
+        results([futures[0], futures[2]])
+        assert not futures[1].done()
+        other.execute("SELECT 1 FROM parlant_store_session WHERE session_id = 't' FOR UPDATE")
+    futures[1].result(TIMEOUT_SECONDS)
+    assert store.get_items("s") == numbered(0, 1)
+    assert sorted(item["n"] for item in store.get_items("t")) == [0, 1, 2]
+
+
+def test_when_the_server_ends_the_connection_the_group_is_made_once(store):
+    store.add_items("s", numbered(0))
+    killed = 0
+    with psycopg.connect(_dsn(), autocommit=True) as other, Held(store) as held:
+        other.execute("CREATE TABLE closed AS SELECT")
+        other.execute(
+            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " WHILE EXISTS (TABLE closed) LOOP PERFORM pg_sleep(0.1); END LOOP;"
+            " RETURN NEW; END $$"
+        )
+        other.execute(
+            "CREATE TRIGGER slow BEFORE INSERT ON parlant_store_session_item"
+            " FOR EACH ROW EXECUTE FUNCTION slow()"
+        )
+        try:
+            futures = [held.add("s", number) for number in (1, 2)]
+            held.__exit__()
+            until = time.monotonic() + TIMEOUT_SECONDS
+            while not killed and time.monotonic() < until:
+                killed = other.execute(
+                    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                    " WHERE query LIKE '%add_all%' AND wait_event = 'PgSleep'"
+                ).fetchone()[0]
+            other.execute("DELETE FROM closed")
+            for future in futures:
+                future.result(TIMEOUT_SECONDS)
+        finally:
+            other.execute("DROP TRIGGER slow ON parlant_store_session_item; DROP FUNCTION slow")
+            other.execute("DROP TABLE closed")
+    assert killed == 1
+    assert store.get_items("s") == numbered(0, 1, 2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_has_expired_begins_anew():
+    clock = Clock()
+    store = OrmBackend("test", using="default", ttl_seconds=10, clock=clock)
+    try:
+        for name in ("s", "t"):
+            store.add_items(name, numbered(0))
+        clock.pass_(10)
+        with Held(store) as held:
+            futures = [held.get(name, 5) for name in ("s", "t")]
+        assert results(futures) == [[], []]
+        with Held(store) as held:
+            futures = [held.add(name, 1) for name in ("s", "t", "s")]
+        results(futures)
+        assert store.get_items("s") == numbered(1, 1)
+        assert store.get_session("s").expires_at == clock() + timedelta(seconds=10)
+    finally:
+        store.close()

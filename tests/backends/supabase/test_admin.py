@@ -1,0 +1,148 @@
+"""A Supabase project that is reached by REST alone, in the admin."""
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from parlant_store import stores
+from parlant_store.backends.supabase import SupabaseBackend
+from tests.admin.pages import CALL, OUTPUT, UNPRINTABLE, entries, get, message, superuser
+from tests.admin.pages import patience as patience
+from tests.admin.test_stores import NASTY, act, listed, next_page, told, url
+from tests.servers.supabase import Stack
+
+
+@pytest.fixture
+def remote(transactional_db: None, project: Stack, settings: Any) -> Iterator[SupabaseBackend]:
+    settings.PARLANT_STORES = {
+        "default": {},
+        "remote": {
+            "BACKEND": "parlant_store.backends.supabase.SupabaseBackend",
+            "OPTIONS": {"url": project.url, "key": project.service_key, "timeout": 5},
+        },
+        "anonymous": {
+            "BACKEND": "parlant_store.backends.supabase.SupabaseBackend",
+            "OPTIONS": {"url": project.url, "key": project.anon_key, "timeout": 5},
+        },
+    }
+    store = stores["remote"]
+    assert isinstance(store, SupabaseBackend)
+    yield store
+    stores.close_all()
+
+
+@pytest.fixture
+def client(remote):
+    return superuser()
+
+
+def tables(client, page, **params):
+    """The statements on the tables of the stores that a page makes on its own connection."""
+    with CaptureQueriesContext(connection) as context:
+        html = get(client, url(page, **params))
+    return html, [query["sql"] for query in context if '"parlant_store' in query["sql"]]
+
+
+def test_the_project_answers_and_refuses_who_may_not(client, project):
+    html = get(client, url("stores"))
+    rows = [row for row in html.split("<tr>") if "SupabaseBackend" in row]
+    assert "Answers" in rows[0]
+    assert "Does not answer well:" in rows[1]
+    assert "manage.py supabase_sql emits both" in rows[1]
+    html = get(client, url("stores_sessions", "anonymous"))
+    assert "The store anonymous could not answer:" in html
+    assert project.anon_key not in html
+
+
+def test_sessions_are_browsed_over_http_alone(client, remote, monkeypatch):
+    monkeypatch.setattr("parlant_store.admin.stores.pages.PAGE", 2)
+    for number in range(3):
+        remote.add_items(f"s{number}", [message("a refund"), CALL, OUTPUT], user_id="ann")
+    remote.add_items("t", [UNPRINTABLE], namespace="n")
+    html, own = tables(client, "stores_sessions", owner="ann")
+    assert own == []
+    assert listed(html) == ["s0", "s1"]
+    assert listed(get(client, next_page(html))) == ["s2"]
+    html, own = tables(client, "stores_session", session=["", "s1"])
+    assert own == []
+    assert "a refund" in html
+    assert "rain &lt;b&gt;all&lt;/b&gt; day" in entries(html)[1]
+    html = get(client, url("stores_sessions", q="refund"))
+    assert len(listed(html)) == 2
+    html = get(client, url("stores_session", session=["n", "t"]))
+    assert len(entries(html)) == 1
+
+
+@pytest.mark.parametrize("name", NASTY, ids=ascii)
+def test_names_of_any_characters(client, remote, name):
+    remote.add_items(name, [message(name)], namespace=name, user_id=name)
+    html = get(client, url("stores_sessions"))
+    (link,) = re.findall(r'<th scope="row"><a href="([^"]*)"', html)
+    assert len(entries(get(client, link.replace("&amp;", "&")))) == 1
+    act(client, "expire", [name, name])
+    assert remote.get_session(name, namespace=name) is None
+    assert LogEntry.objects.count() == 1
+
+
+def test_sessions_are_expired_extended_kept_deleted_and_swept(client, remote):
+    for name in ("a", "b", "c", "d"):
+        remote.add_items(name, [message("x")], ttl_seconds=3_600)
+    before = remote.get_session("b").expires_at
+    assert told(act(client, "expire", ["", "a"])) == ["Expire now: done for 1 session."]
+    act(client, "extend", ["", "b"], days="2")
+    act(client, "keep", ["", "c"])
+    act(client, "delete", ["", "d"])
+    left = {session.session_id: session for session in remote.list_sessions().sessions}
+    assert set(left) == {"b", "c"}
+    assert left["b"].expires_at - before == timedelta(days=2)
+    assert left["c"].expires_at is None
+    assert "1 session or document has expired" in get(client, url("stores_sweep"))
+    response = client.post(url("stores_sweep"), follow=True)
+    assert told(response) == ["Removed as expired: sessions 1, documents 0."]
+    assert list(remote.list_expired()) == []
+
+
+def test_a_wrong_key_changes_nothing(client, remote):
+    remote.add_items("s", [message("x")])
+    response = act(client, "delete", ["", "s"], store="anonymous")
+    assert any(text.startswith("Stopped at s: ") for text in told(response) if text)
+    assert remote.exists("s")
+    assert LogEntry.objects.count() == 0
+
+
+def test_documents_are_browsed_and_deleted(client, remote):
+    for number in range(3):
+        at = (timezone.now() + timedelta(seconds=number)).isoformat()
+        remote.insert_one("p_events", {"id": f"d{number}", "creation_utc": at, "x": "<b>"})
+    html, own = tables(client, "stores_documents", collection=["p_events"])
+    assert own == []
+    assert listed(html) == ["d2", "d1", "d0"]
+    page = url("stores_document", document=["p_events", "d1"])
+    html = get(client, page)
+    assert "&lt;b&gt;" in html
+    act(client, "delete", ["p_events", "d1"], on="document")
+    assert remote.find_one("p_events", {"id": {"$eq": "d1"}}) is None
+    assert client.get(page).status_code == 404
+
+
+def test_documents_are_expired_and_kept(client, remote):
+    remote.insert_one("p_sessions", {"id": "s"})
+    remote.insert_one("p_events", {"id": "e", "session_id": "s"})
+    page = url("stores_document", document=["p_events", "e"])
+    assert "<td>never</td>" in get(client, page)
+    remote.set_document_expiry("p_sessions", "s", timezone.now() + timedelta(days=1))
+    act(client, "extend", ["p_sessions", "s"], on="document", days="2")
+    assert remote.get_document("p_events", "e").expires_at > timezone.now() + timedelta(days=2)
+    act(client, "keep", ["p_sessions", "s"], on="document")
+    assert "<td>never</td>" in get(client, page)
+    response = act(client, "expire", ["p_sessions", "s"], on="document")
+    assert told(response) == ["Expire now: done for 1 document."]
+    assert client.get(page).status_code == 404
+    assert "2 sessions and documents have expired" in get(client, url("stores_sweep"))

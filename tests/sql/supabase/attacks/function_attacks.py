@@ -1,0 +1,346 @@
+"""What a user asks of the app's functions about the sessions and documents of another."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from tests.sql.supabase.attacks.attackers import (
+    A_KEY,
+    AGENTS,
+    B_KEY,
+    B_REQUEST,
+    EVENTS,
+    SESSIONS,
+    A,
+    B,
+)
+
+Arguments = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Not done, for this reason of PostgreSQL's."""
+
+    code: str = "42501"
+
+
+@dataclass(frozen=True)
+class Text:
+    """SQL that is told and not run, with these words in it."""
+
+    words: str
+
+
+TOLD = Text("")
+DENIED = Refused()
+NOT_THERE = Refused("PGRST202")
+
+NOW = {"p_now": "2030-01-01T00:00:00Z"}
+ENDS = {"p_expires_at": None}
+AT: Arguments = {"p_namespace": "", "p_session_id": "b-session"} | NOW
+GONE = AT | {"p_session_id": "b-expired"}
+LEFT = AT | {"p_session_id": "nobodys"}
+ITEMS: Arguments = {
+    "p_data": ["{}"],
+    "p_roles": [None],
+    "p_texts": [None],
+    "p_terms": [None],
+    "p_tokens": [1],
+    "p_total": 1,
+}
+ADD: Arguments = AT | ENDS | ITEMS | {"p_names": None, "p_user_id": A, "p_replace": False}
+ALL: Arguments = {
+    "p_namespaces": ["", ""],
+    "p_session_ids": ["a-session", "b-session"],
+    "p_names": [None, None],
+    "p_user_ids": [A, A],
+    "p_data": ["{1}"] * 2,
+    "p_roles": ["{x}"] * 2,
+    "p_texts": ["{x}"] * 2,
+    "p_terms": ["{x}"] * 2,
+    "p_tokens": ["{1}"] * 2,
+    "p_totals": [1, 1],
+    **NOW,
+    **ENDS,
+}
+SAVE: Arguments = (
+    AT
+    | ENDS
+    | ITEMS
+    | {"p_names": None, "p_user_id": A, "p_state": "{}", "p_key": None, "p_next": None}
+    | {"p_count": None, "p_drop": None, "p_keep": None}
+)
+SINCE = {"p_key": B_KEY, "p_next": 3, "p_count": 2, "p_drop": 1, "p_keep": 1}
+BRANCH: Arguments = {"p_namespace": "", "p_source": "b-session", "p_target": "copy"}
+BRANCH |= {"p_names": None} | NOW | ENDS
+METADATA: Arguments = AT | ENDS | {"p_names": None, "p_metadata": "{}", "p_merge": True}
+EVERYTHING: Arguments = {"all": []}
+OF_B: Arguments = {"field": "customer_id", "column": True, "in": [B]}
+NOTES: Arguments = {"p_collection": "b-notes", "p_filter": EVERYTHING} | NOW
+EVENT: Arguments = NOTES | {
+    "p_collection": EVENTS,
+    "p_filter": {"field": "session_id", "column": True, "in": ["b-talk"]},
+}
+FIND: Arguments = {"p_limit": 9, "p_created": None, "p_id": None, "p_direction": "asc"}
+FIND |= {"p_count_to": 9}
+UPDATE: Arguments = NOTES | {"p_document": "{}", "p_columns": {}, "p_turn": "t"}
+UPDATE |= {"p_upsert": False}
+OWN = {"id": "b-note", "customer_id": A}
+INSERT: Arguments = {
+    "p_collection": "b-notes",
+    "p_document": f'{{"id": "b-note", "customer_id": "{A}"}}',
+    "p_columns": OWN,
+} | NOW
+OLD: Arguments = INSERT | {
+    "p_document": f'{{"id": "b-old", "customer_id": "{A}"}}',
+    "p_columns": {"id": "b-old", "customer_id": A},
+}
+PLANT: Arguments = INSERT | {
+    "p_collection": EVENTS,
+    "p_document": '{"id": "n", "session_id": "b-talk"}',
+    "p_columns": {"id": "n", "session_id": "b-talk"},
+}
+NUMBER: Arguments = {"p_number": "offset", "p_group": EVERYTHING, "p_taken": EVERYTHING}
+NUMBER |= {"p_turn": "t"}
+LIST: Arguments = {
+    "p_namespace": None,
+    "p_user_id": B,
+    "p_prefix": "",
+    "p_since": None,
+    "p_filter": None,
+    **NOW,
+}
+AFTER: Arguments = {"p_limit": 9, "p_after_namespace": None, "p_after_session_id": None}
+REPLACE: Arguments = NOW | {
+    "p_documents": [
+        {"key": B_KEY, "collection": "notes", "data": "{}", "customer_id": A, "old": old}
+        for old in ("", None, "{}")
+    ]
+}
+ONCE: Arguments = {"p_request": B_REQUEST, "p_function": "pop_item"}
+ONCE |= {"p_arguments": AT | ENDS}
+INDEX: Arguments = {
+    "p_name": "parlant_store_doc_x_0123456789abcdef",
+    "p_collection": "b-notes",
+    "p_fields": [["text", "asc"]],
+    "p_unique": False,
+}
+NONE_OF_IT: Arguments = {"documents": [], "total": 0}
+
+CALLS: dict[str, list[tuple[Arguments, Any]]] = {
+    # Each function with what it answers to A, who owns nothing that is named.
+    "add_items": [
+        (ADD, DENIED),
+        (ADD | {"p_replace": True}, DENIED),
+        (ADD | {"p_user_id": B}, DENIED),
+        (ADD | {"p_user_id": None}, DENIED),
+        (ADD | GONE, DENIED),
+        (ADD | LEFT, DENIED),
+        (ADD | {"p_session_id": "new", "p_user_id": B}, DENIED),
+        (ADD | {"p_session_id": "new", "p_names": '{"session_id": "b-session"}'}, DENIED),
+        (ADD | {"p_session_id": "a-session", "p_user_id": B}, DENIED),
+    ],
+    "add_all": [(ALL, NOT_THERE)],
+    "bury": [
+        (AT | {"p_tries": 1}, None),
+        (GONE | {"p_tries": 1}, None),
+        (GONE | {"p_tries": -1, "p_now": "infinity"}, None),
+    ],
+    "branch": [
+        (BRANCH, None),
+        (BRANCH | {"p_source": "b-expired"}, None),
+        (BRANCH | {"p_source": "nobodys"}, None),
+        (BRANCH | {"p_target": "b-session"}, None),
+        (BRANCH | {"p_source": "a-session", "p_target": "b-session"}, Refused("23505")),
+        (BRANCH | {"p_source": "a-session", "p_target": "b-expired"}, Refused("23505")),
+        (BRANCH | {"p_source": "a-session", "p_names": '{"user_id": "b"}'}, DENIED),
+    ],
+    "clear": [(AT | ENDS, False), (GONE | ENDS, False), (LEFT | ENDS, False)],
+    "delete_session": [
+        (where | {"p_items": items}, {"v_items": None, "v_is_hidden": False})
+        for where in (AT, GONE, LEFT)
+        for items in (None, 0)
+    ],
+    "delete_hidden": [({"p_limit": limit}, False) for limit in (1, 1_000)],
+    "get_items": [(where | {"p_limit": None}, []) for where in (AT, GONE, LEFT)],
+    "get_session": [(where, None) for where in (AT, GONE, LEFT)],
+    "load": [(where, None) for where in (AT, GONE, LEFT)],
+    "pop_item": [(where | ENDS, None) for where in (AT, GONE, LEFT)],
+    "save": [
+        (SAVE, DENIED),
+        (SAVE | GONE, DENIED),
+        (SAVE | SINCE, {"v_key": None, "v_next": None, "v_items": None}),
+        (
+            SAVE | SINCE | {"p_session_id": "a-session"},
+            {"v_key": None, "v_next": None, "v_items": None},
+        ),
+    ],
+    "set_expiry": [(where | ENDS, False) for where in (AT, GONE, LEFT)],
+    "set_metadata": [
+        (METADATA, DENIED),
+        (METADATA | {"p_merge": False}, DENIED),
+        (METADATA | GONE, DENIED),
+        (METADATA | LEFT, DENIED),
+        (METADATA | {"p_session_id": "new", "p_names": '{"namespace": "b"}'}, DENIED),
+    ],
+    "search": [
+        (
+            {"p_query": query, "p_namespace": space, "p_limit": 9, "p_texts": 9} | NOW,
+            [],
+        )
+        for query in ("'hush'", "!'plain' | 'hush':*", "'item' <-> 'hush'")
+        for space in (None, "", "b-space")
+    ],
+    "list_sessions": [
+        (LIST | AFTER, []),
+        (LIST | AFTER | {"p_user_id": None, "p_prefix": "b-"}, []),
+        (LIST | AFTER | {"p_user_id": None, "p_namespace": "b-space"}, []),
+        (LIST | AFTER | {"p_user_id": None, "p_filter": OF_B | {"field": "user_id"}}, []),
+        (
+            LIST
+            | AFTER
+            | {"p_user_id": None, "p_after_namespace": "", "p_after_session_id": "a-session"},
+            [],
+        ),
+    ],
+    "list_summaries": [
+        (LIST | {"p_limit": 9, "p_after": 0}, []),
+        (LIST | {"p_user_id": None, "p_limit": 9, "p_after": A_KEY}, []),
+    ],
+    "insert_one": [
+        (INSERT, False),
+        (INSERT | {"p_now": "9000-01-01"}, False),
+        (OLD, DENIED),
+        (OLD | {"p_now": "1000-01-01"}, False),
+        (OLD | {"p_now": "infinity"}, DENIED),
+        (INSERT | {"p_columns": OWN | {"id": "b-old"}}, DENIED),
+        (INSERT | {"p_columns": {"id": "n", "customer_id": B}}, DENIED),
+        (INSERT | {"p_collection": AGENTS}, DENIED),
+        (INSERT | {"p_collection": SESSIONS, "p_columns": OWN | {"id": "b-talk"}}, DENIED),
+        (PLANT, DENIED),
+        (PLANT | {"p_columns": {"id": "n", "session_id": "a-talk"}}, DENIED),
+    ],
+    "insert_numbered": [(INSERT | NUMBER, None), (OLD | NUMBER, DENIED), (PLANT | NUMBER, DENIED)],
+    "find": [
+        (NOTES | FIND, NONE_OF_IT),
+        (EVENT | FIND, NONE_OF_IT),
+        (NOTES | FIND | {"p_collection": "notes", "p_filter": OF_B}, NONE_OF_IT),
+        (NOTES | FIND | {"p_collection": AGENTS}, NONE_OF_IT),
+        (NOTES | FIND | {"p_now": "-infinity", "p_created": "", "p_id": ""}, NONE_OF_IT),
+    ],
+    "find_one": [
+        (where | {"p_sort": sort}, None)
+        for where in (NOTES, EVENT)
+        for sort in ([], [["text", "desc"]])
+    ],
+    "owner": [({}, A)],
+    "wait_turn": [({"p_turn": "t"}, None), ({"p_turn": None}, None)],
+    "update_one": [
+        (UPDATE, None),
+        (UPDATE | EVENT, None),
+        (UPDATE | INSERT | {"p_upsert": True}, {"matched": False, "document": None}),
+        (UPDATE | OLD | {"p_upsert": True}, DENIED),
+        (UPDATE | PLANT | {"p_filter": OF_B, "p_upsert": True}, DENIED),
+        (
+            UPDATE
+            | {"p_collection": "notes", "p_columns": {"customer_id": B}}
+            | {"p_document": f'{{"customer_id": "{B}"}}'},
+            DENIED,
+        ),
+        (
+            UPDATE
+            | {"p_collection": EVENTS, "p_columns": {"session_id": "b-talk"}}
+            | {"p_document": '{"session_id": "b-talk"}'},
+            DENIED,
+        ),
+    ],
+    "delete_one": [(NOTES, None), (EVENT, None), (NOTES | {"p_collection": AGENTS}, None)],
+    "get_document": [
+        (NOW | {"p_collection": collection, "p_id": id_}, None)
+        for collection, id_ in (("b-notes", "b-note"), (SESSIONS, "b-talk"))
+    ],
+    "set_document_expiry": [
+        (NOW | {"p_collection": collection, "p_id": id_, "p_expires_at": end}, 0)
+        for collection, id_ in (("b-notes", "b-note"), (SESSIONS, "b-talk"), (AGENTS, "agent"))
+        for end in (None, "2001-01-01", "infinity")
+    ],
+    "drop_collection": [({"p_collection": name}, 0) for name in ("b-notes", AGENTS, "")],
+    "list_collections": [(NOW, ["notes", EVENTS, SESSIONS])],
+    "names": [({}, ["notes", EVENTS, SESSIONS])],
+    "prefixes": [
+        ({}, [{"collection": each, "prefix": "parlant_sessions_"} for each in (EVENTS, SESSIONS)])
+    ],
+    "list_versions": [({"p_collection": "b-notes"} | NOW, [])],
+    "read_version": [
+        ({"p_collection": "b-notes", "p_version": None, "p_after": 0, "p_limit": 9} | NOW, [])
+    ],
+    "replace": [(REPLACE, [])],
+    **{
+        # For the functions beside them alone: their parameters have no names.
+        name: [({}, NOT_THERE), ({"p_filter": OF_B}, NOT_THERE)]
+        for name in (
+            "as_jsonb",
+            "begin_request",
+            "clamped",
+            "column_in",
+            "compared",
+            "delete_sessions",
+            "describe",
+            "end_request",
+            "forget_requests",
+            "items",
+            "limit",
+            "limit_answer",
+            "limit_items",
+            "limit_json",
+            "lock_one",
+            "matching",
+            "narrowed",
+            "order",
+            "part_where",
+            "parts",
+            "value_in",
+            "where",
+        )
+    },
+    "once": [
+        (ONCE, Refused("42501")),
+        (ONCE | {"p_function": "expire"}, Refused("42501")),
+        (ONCE | {"p_request": None}, Refused("23502")),
+    ],
+    "expire": [
+        ({"p_now": now, "p_limit": 100, "p_items": items}, DENIED)
+        for now in ("2026-01-01", "infinity")
+        for items in (None, 0)
+    ],
+    "sweep": [(NOW | {"p_limit": 100}, DENIED)],
+    "ensure_index": [(INDEX, DENIED), (INDEX | {"p_unique": True}, DENIED)],
+    "status": [({}, TOLD)],
+    "version": [({}, TOLD)],
+    "rows": [({}, TOLD)],
+}
+
+BY_ONCE = {"add_items", "save"}
+"""What is called by parlant_store_once alone."""
+
+REPEATABLE = {
+    # What parlant_store_once calls.
+    "add_items",
+    "branch",
+    "clear",
+    "delete_hidden",
+    "delete_one",
+    "delete_session",
+    "drop_collection",
+    "ensure_index",
+    "expire",
+    "insert_numbered",
+    "insert_one",
+    "pop_item",
+    "replace",
+    "save",
+    "set_expiry",
+    "set_document_expiry",
+    "set_metadata",
+    "update_one",
+}
