@@ -20,7 +20,7 @@ from parlant_store import stores
 from parlant_store.backends.orm import OrmBackend
 from parlant_store.exceptions import InvalidStoreError
 from parlant_store.types import Retention
-from tests.contract.sessions import numbered
+from tests.contract.values import numbered
 
 ORM = "parlant_store.backends.orm.OrmBackend"
 

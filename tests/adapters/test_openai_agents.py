@@ -19,7 +19,7 @@ from parlant_store.adapters.async_calls import run
 from parlant_store.adapters.openai_agents import Session
 from parlant_store.exceptions import InvalidItem, InvalidLimit, InvalidName, InvalidStoreError
 from tests.adapters.scripted_model import ScriptedModel, agent, tool_call
-from tests.contract.sessions import IDS, NASTY, numbered
+from tests.contract.values import IDS, NASTY, numbered
 
 pytestmark = pytest.mark.usefixtures("store")
 

@@ -15,7 +15,7 @@ from parlant_store.adapters.openai_agents import Session
 from parlant_store.exceptions import StoreUnavailable
 from tests.backends.locks import eventually, waiting
 from tests.conftest import VENDOR
-from tests.contract.sessions import numbered
+from tests.contract.values import numbered
 
 pytestmark = pytest.mark.orm
 

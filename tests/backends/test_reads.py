@@ -20,7 +20,7 @@ from tests.adapters.parlant.test_database import Note, note
 from tests.admin.action_forms import ask, do, hidden, sentences
 from tests.admin.pages import client as client
 from tests.contract.personal_data import fill
-from tests.contract.sessions import numbered
+from tests.contract.values import numbered
 
 pytestmark = [
     pytest.mark.orm,

@@ -1,16 +1,11 @@
 """Documents: the same answers from every backend that keeps them."""
 
-import json
 import random
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings
 
-from parlant_store import query
-from parlant_store.backends.base import BaseBackend
 from parlant_store.exceptions import (
     DuplicateDocument,
     InvalidFilter,
@@ -18,82 +13,16 @@ from parlant_store.exceptions import (
     InvalidLimit,
     InvalidName,
 )
-from parlant_store.types import DocumentCursor, Replacement
-from tests.contract.sessions import IDS, NASTY, NO_ITEMS, in_threads, json_objects, nested
-
-MakeStore = Callable[..., BaseBackend]
-
-BIG = int("9" * 400)
-
-VALUES = [
-    None, True, False, 0, -0.0, 1, 1.0, -1, 1.5, 2**53 + 1, 2**63, BIG, -BIG, 1e300,
-    "", "1", "true", "a", "B", "é", "e\u0301", "😀", "a\0", "a\x01", "\ud800", "\ud7ff", "\ue000",
-    [], [0], [-0.0], [1], [1.0], ["1"], [True], {}, {"a": 1}, {"a": True}, {"\0": "\ud800"},
-]  # fmt: skip
-
-FIELDS = ["plain", "id", "session_id", "offset", "variable_id", "key", "data", "a.b", 'q"', "\0x"]
-
-LARGE_NUMBERS = st.sampled_from([2**53, 2**63, 2**64, 10**16, 9 * 10**18, 10**23, 10**300]).flatmap(
-    lambda number: st.one_of(
-        st.integers(number - 3, number + 3),
-        st.just(float(number)),
-        st.integers(-number - 3, 3 - number),
-        st.just(-float(number)),
-        st.floats(0.5, 2).map(lambda factor: number * factor),
-    )
-)
-
-COMPARABLE = [value for value in VALUES if query.kind_of(value) is not None]
-
-leaves = st.one_of(
-    st.tuples(st.sampled_from(["$eq", "$ne"]), st.sampled_from(VALUES)),
-    st.tuples(st.sampled_from(["$in", "$nin"]), st.lists(st.sampled_from(VALUES), max_size=4)),
-    st.tuples(st.sampled_from(["$gt", "$gte", "$lt", "$lte"]), st.sampled_from(COMPARABLE)),
-).map(lambda pair: {pair[0]: pair[1]})
-filters = st.recursive(
-    st.dictionaries(st.sampled_from(FIELDS), leaves, max_size=2),
-    lambda inner: st.dictionaries(
-        st.sampled_from(["$and", "$or"]), st.lists(inner, max_size=3), min_size=1, max_size=2
-    ),
-    max_leaves=6,
-)
+from parlant_store.types import DocumentCursor
+from tests.contract.document_filters import FilterContract
+from tests.contract.document_indexes import IndexContract
+from tests.contract.document_values import VALUES, ids, made, numbered_event, replacement, same
+from tests.contract.threads import in_threads
+from tests.contract.values import IDS, NASTY, NO_ITEMS, json_objects, nested
 
 
-def made(number: int, **fields: Any) -> dict[str, Any]:
-    """A document whose creation follows its number."""
-    return {"id": f"d{number}", "creation_utc": f"2030-01-01T00:00:{number:02}", **fields}
-
-
-def same(one: Any, other: Any) -> bool:
-    """Whether two values are one JSON, 1 and 1.0 apart, 0.0 and -0.0 too."""
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
-
-
-def ids(documents) -> list[Any]:
-    return [document.get("id") for document in documents]
-
-
-def numbered_event(store, **fields: Any) -> dict[str, Any]:
-    return store.insert_numbered("c", fields, number="offset", within="session_id")
-
-
-def replacement(stored, document: dict[str, Any], collection: str = "c") -> Replacement:
-    return Replacement(stored=stored, document=document, collection=collection)
-
-
-class DocumentContract:
+class DocumentContract(FilterContract, IndexContract):
     """Tests of documents; a subclass gives the fixture ``make_store``."""
-
-    @pytest.fixture
-    def make_store(self) -> MakeStore:
-        raise NotImplementedError
-
-    @pytest.fixture
-    def store(self, make_store: MakeStore) -> BaseBackend:
-        return make_store()
-
-    def found(self, store, where, collection="c") -> list[Any]:
-        return ids(store.find(collection, where).documents)
 
     def test_a_document_comes_back(self, store):
         document = made(1, session_id="s", data=1, key=2, offset=3, pk=4, collection=5)
@@ -282,112 +211,6 @@ class DocumentContract:
         with pytest.raises(InvalidFilter):
             store.find("c", direction="up")
 
-    # Filters
-
-    @pytest.mark.parametrize("field", FIELDS)
-    def test_every_value_against_every_value(self, store, field):
-        documents = [{"n": number, field: value} for number, value in enumerate(VALUES)]
-        if field == "id":
-            documents = [d for d in documents if isinstance(d["id"], str) and d["id"] not in
-                         {"", "a\0"}]  # fmt: skip
-        documents.append({"n": -1})
-        for document in documents:
-            store.insert_one("c", document)
-        conditions = [(sign, value) for sign in ("$eq", "$ne") for value in VALUES]
-        conditions += [(s, value) for s in ("$gt", "$gte", "$lt", "$lte") for value in COMPARABLE]
-        for operator, operand in conditions:
-            where = {field: {operator: operand}}
-            parsed = query.parse(where)
-            expected = {d["n"] for d in documents if query.matches(parsed, d)}
-            assert {d["n"] for d in store.find("c", where).documents} == expected, where
-
-    @settings(
-        max_examples=200,
-        deadline=None,
-        suppress_health_check=[
-            HealthCheck.function_scoped_fixture,
-            HealthCheck.too_slow,
-            HealthCheck.differing_executors,
-        ],
-    )
-    @given(where=filters)
-    def test_filters_answer_as_the_grammar_says(self, store, where):
-        documents = self._documents_of_all_kinds(store)
-        parsed = query.parse(where)
-        expected = {d["n"] for d in documents if query.matches(parsed, d)}
-        page = store.find("all", where, count=True)
-        assert {d["n"] for d in page.documents} == expected
-        assert page.total_count == len(expected)
-
-    def _documents_of_all_kinds(self, store) -> list[dict[str, Any]]:
-        chance = random.Random(7)
-        documents = []
-        for number in range(60):
-            fields = chance.sample([f for f in FIELDS if f != "id"], chance.randint(0, 4))
-            document = {field: chance.choice(VALUES) for field in fields}
-            documents.append({"n": number, "id": f"d{number}", **document})
-        if store.find_one("all") is None:
-            for document in documents:
-                store.insert_one("all", document)
-        return documents
-
-    def test_what_is_true_and_what_is_false(self, store):
-        store.insert_one("c", {"id": "d", "a": 1, "b": "x"})
-        for where in ({}, None, {"$and": []}, {"a": {}}, {"a": {"$nin": []}}, {"q": {"$ne": 1}},
-                      {"q": {"$eq": None}}, {"a": {"$gt": 0, "$lt": 2}}, {"a": {"$eq": 1.0}},
-                      {"$and": [{"a": {"$eq": 1}}], "b": {"$eq": "x"}}):  # fmt: skip
-            assert self.found(store, where) == ["d"], where
-        for where in ({"$or": []}, {"a": {"$in": []}}, {"a": {"$eq": True}}, {"a": {"$eq": "1"}},
-                      {"a": {"$ne": 1}}, {"a": {"$gt": "0"}}, {"b": {"$gt": 0}},
-                      {"q": {"$lt": 5}}, {"q": {"$in": [1]}}, {"a": {"$eq": None}},
-                      {"$and": [{"a": {"$eq": 1}}], "b": {"$eq": "y"}}):  # fmt: skip
-            assert self.found(store, where) == [], where
-
-    @pytest.mark.parametrize(
-        ("where", "said"),
-        [
-            ({"a": {"$like": 1}}, r"'\$like' on 'a' is no operator"),
-            ({"a": {"eq": 1}}, "'eq' on 'a' is no operator"),
-            ({"a": 1}, r"condition on 'a' must be a mapping.*\$eq"),
-            ({"$not": {}}, r"'\$not' is no operator and no field"),
-            ({5: {"$eq": 1}}, "5 is no operator and no field"),
-            ({"$and": {"a": {"$eq": 1}}}, r"\$and takes a list"),
-            ({"$or": "x"}, r"\$or takes a list"),
-            ({"$or": [1]}, "a filter must be a mapping"),
-            ({"a": {"$in": "x"}}, r"\$in on 'a' takes a list"),
-            ({"a": {"$nin": 5}}, r"\$nin on 'a' takes a list"),
-            ({"a": {"$gt": None}}, r"\$gt on 'a' compares text"),
-            ({"a": {"$lt": [1]}}, r"\$lt on 'a' compares text"),
-            ({"a": {"$eq": float("nan")}}, "nan"),
-            ([], "a filter must be a mapping"),
-            ("x", "a filter must be a mapping"),
-        ],
-    )
-    def test_what_is_no_filter_is_refused(self, store, where, said):
-        for call in (store.find, store.find_one, store.delete_one):
-            with pytest.raises(InvalidFilter, match=said):
-                call("c", where)
-        with pytest.raises(InvalidFilter, match=said):
-            store.update_one("c", where, {})
-
-    def test_nesting_without_end_is_refused(self, store):
-        where: dict[str, Any] = {}
-        for _ in range(60):
-            where = {"$and": [where]}
-        with pytest.raises(InvalidFilter, match="levels"):
-            store.find("c", where)
-
-    def test_filters_of_thousands_of_terms(self, store):
-        for number in range(20):
-            store.insert_one("c", made(number, tag=f"t{number}"))
-        terms = [{"id": {"$eq": f"d{number}"}} for number in range(10, 10_000)]
-        assert len(self.found(store, {"$or": terms})) == 10
-        terms = [{"id": {"$eq": f"d{n}"}, "tag": {"$eq": f"t{n}"}} for n in range(15, 3_000)]
-        assert len(self.found(store, {"$or": terms})) == 5
-        terms = [{"id": {"$ne": f"d{number}"}} for number in range(18, 3_000)]
-        assert len(self.found(store, {"$and": terms})) == 18
-        assert len(self.found(store, {"id": {"$in": {f"d{n}" for n in range(20_000)}}})) == 20
-
     # find_one
 
     def test_find_one_without_sort_takes_the_first(self, store):
@@ -395,30 +218,6 @@ class DocumentContract:
             store.insert_one("c", made(number))
         assert store.find_one("c")["id"] == "d1"
         assert store.find_one("c", {"id": {"$ne": "d1"}})["id"] == "d2"
-
-    @pytest.mark.parametrize("field", ["offset", "n", "a.b", 'q"'])
-    def test_sorting_goes_by_kind_and_value(self, store, field):
-        ascending = [None, False, True, "", "B", "a", "é", -BIG, -1.5, 0, 2, 10, BIG]
-        for number, value in enumerate(random.Random(3).sample(ascending, len(ascending))):
-            store.insert_one("c", made(number, **{field: value}))
-        left = list(ascending)
-        while left:
-            low = store.find_one("c", sort=[(field, "asc")])[field]
-            high = store.find_one("c", sort=[(field, "desc")])[field]
-            assert (low, high) == (left[0], left[-1])
-            store.delete_one("c", {field: {"$eq": left.pop(0)}})
-
-    def test_sorting_by_several_fields(self, store):
-        for number, (a, b) in enumerate([(1, 1), (1, 2), (2, 1), (2, 2)]):
-            store.insert_one("c", made(number, a=a, b=b))
-        assert store.find_one("c", sort=[("a", "asc"), ("b", "desc")])["id"] == "d1"
-        assert store.find_one("c", sort=[("a", "desc"), ("b", "asc")])["id"] == "d2"
-        assert store.find_one("c", sort=[("q", "desc")])["id"] == "d0"
-
-    @pytest.mark.parametrize("sort", [[("a", "up")], ["a"], [("a",)], [(1, "asc")]])
-    def test_bad_sorts_are_refused(self, store, sort):
-        with pytest.raises(InvalidFilter):
-            store.find_one("c", sort=sort)
 
     # update_one, delete_one
 
@@ -679,99 +478,3 @@ class DocumentContract:
 
         in_threads(replace, 6)
         assert sum(done) == 60
-
-    @given(st.lists(LARGE_NUMBERS, min_size=2, max_size=8), LARGE_NUMBERS, st.booleans())
-    @example([float(2**63), 2**63, 2**63 + 1, 2**63 - 1], 2**63, True)
-    @example([1e23, 10**23, -1e23, -(10**23), 10**23 - 1], 1e23, False)
-    @settings(
-        max_examples=80,
-        deadline=None,
-        suppress_health_check=[
-            HealthCheck.function_scoped_fixture,
-            HealthCheck.too_slow,
-            HealthCheck.differing_executors,
-        ],
-    )
-    def test_large_numbers_compare_exactly(self, store, values, operand, indexed):
-        field = "offset" if indexed else "n"
-        store.drop_collection("c")
-        for number, value in enumerate(values):
-            store.insert_one("c", made(number, **{field: value}))
-        documents = store.find("c").documents
-        assert [repr(document[field]) for document in documents] == list(map(repr, values))
-        for operator in ("$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$in", "$nin"):
-            several = [operand, values[0]] if operator in ("$in", "$nin") else operand
-            where = {field: {operator: several}}
-            expected = [d["id"] for d in documents if query.matches(query.parse(where), d)]
-            assert ids(store.find("c", where).documents) == expected, operator
-        for way, best in (("asc", min(values)), ("desc", max(values))):
-            assert store.find_one("c", sort=[(field, way)])[field] == best
-
-    @pytest.mark.parametrize(
-        "value", ["x", "x" * 10_000, "\0", 1, 1.5, BIG, True, False, [1], {"a": "x"}]
-    )
-    def test_a_unique_index_is_enforced(self, store, value):
-        assert store.ensure_index("c", [("name", "asc"), ("n", "desc")], unique=True)
-        assert not store.ensure_index("c", [("n", "asc"), ("name", "asc")], unique=True)
-        store.insert_one("c", {"id": "a", "name": value, "n": 1})
-        with pytest.raises(DuplicateDocument, match="unique index"):
-            store.insert_one("c", {"id": "b", "name": value, "n": 1.0})
-        store.insert_one("c", {"id": "b", "name": value, "n": 2})
-        with pytest.raises(DuplicateDocument, match="unique index"):
-            store.update_one("c", {"id": {"$eq": "b"}}, {"n": 1})
-        assert len(store.find("c", {"name": {"$eq": value}}).documents) == 2
-        for other in ("other", "C", "c'"):
-            store.insert_one(other, {"name": value, "n": 1})
-            store.insert_one(other, {"name": value, "n": 1})
-
-    def test_a_unique_index_tells_values_apart_and_exempts_what_is_missing(self, store):
-        store.ensure_index("c", [("name", "asc")], unique=True)
-        for value in ("1", 1, True, "true", None, None, [1], "[1]"):
-            store.insert_one("c", {"name": value})
-        store.insert_one("c", {})
-        store.insert_one("c", {})
-        assert len(store.find("c").documents) == 10
-
-    def test_a_unique_index_needs_documents_that_differ(self, store):
-        for number in range(2):
-            store.insert_one("c", made(number, name="same"))
-        with pytest.raises(DuplicateDocument, match="share their name"):
-            store.ensure_index("c", [("name", "asc")], unique=True)
-        store.insert_one("c", made(3, name="same"))
-
-    def test_an_index_changes_no_answer(self, store):
-        documents = [made(n, name=value) for n, value in enumerate([*VALUES, "y" * 5_000])]
-        for document in documents[::2]:
-            store.insert_one("c", document)
-        assert store.ensure_index("c", [("name", "asc")])
-        assert not store.ensure_index("c", [("name", "desc")])
-        assert not store.ensure_index("other", [("name", "asc")])
-        for document in documents[1::2]:
-            store.insert_one("c", document)
-        for value in (*VALUES, "y" * 5_000):
-            where = {"name": {"$eq": value}}
-            filter_ = query.parse(where)
-            expected = [d["id"] for d in documents if query.matches(filter_, d)]
-            assert sorted(ids(store.find("c", where).documents)) == sorted(expected)
-
-    @pytest.mark.parametrize(
-        "fields",
-        [["id"], ["creation_utc", "id"], ["agent_id"], ["session_id", "offset"], ["variable_id"]],
-    )
-    def test_an_index_that_is_there_in_other_words_is_not_made_again(self, store, fields):
-        assert not store.ensure_index("c", [(field, "asc") for field in fields])
-
-    @pytest.mark.parametrize("fields", [[], [("a.b", "asc")], [("a'b", "asc")], [("a", "up")]])
-    def test_what_cannot_be_an_index_is_refused(self, store, fields):
-        with pytest.raises(InvalidFilter):
-            store.ensure_index("c", fields)
-
-    def test_indexes_made_at_once(self, store):
-        made_now: list[bool] = []
-
-        def ensure(number: int) -> None:
-            made_now.append(store.ensure_index("c", [("at_once", "asc"), ("b", "desc")]))
-            store.insert_one("c", {"at_once": number})
-
-        in_threads(ensure, 6)
-        assert sorted(made_now) == [False] * 5 + [True]

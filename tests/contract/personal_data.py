@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 
 from parlant_store import personal_data, stores
 from parlant_store.personal_data import PersonalData
-from tests.contract.sessions import IDS, NASTY, numbered
+from tests.contract.values import IDS, NASTY, numbered
 
 NOW = "2030-01-01T00:00:00+00:00"
 

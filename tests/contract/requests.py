@@ -15,8 +15,9 @@ from parlant_store.backends.base import BaseBackend
 from parlant_store.exceptions import DuplicateDocument, InvalidInput, SessionNotFound
 from parlant_store.models import Request
 from parlant_store.types import Replacement
-from tests.contract.documents import made
-from tests.contract.sessions import Timed, numbered
+from tests.contract.document_values import made
+from tests.contract.stores import Timed
+from tests.contract.values import numbered
 
 LATER = datetime(2031, 1, 1, tzinfo=UTC)
 BAD_IDS = ["", "a\0b", "x" * 4097, 5, b"bytes", True, ["a"]]

@@ -1,48 +1,33 @@
-"""Whole sessions, their expiry, branches, listings and search: the same from every backend."""
+"""Whole sessions, their expiry and branches: the same from every backend."""
 
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from parlant_store import signals
 from parlant_store.exceptions import (
-    InvalidFilter,
     InvalidInput,
     InvalidItem,
     InvalidLimit,
-    InvalidName,
     SessionNotFound,
 )
-from parlant_store.text_search import count_matches
-from parlant_store.text_search import terms as parse_query
 from parlant_store.types import Revision
 from tests.contract import turns
-from tests.contract.sessions import IDS, NASTY, Timed, in_threads, numbered
+from tests.contract.listings import ListingContract
+from tests.contract.search import SearchContract
+from tests.contract.snapshot_values import said, used
+from tests.contract.threads import in_threads
+from tests.contract.values import (
+    IDS,
+    NASTY,
+    numbered,
+)
 
 
-def said(*texts: str, role: str = "user", **fields: Any) -> list[dict[str, Any]]:
-    return [{"role": role, "content": text, **fields} for text in texts]
-
-
-def used(*tokens: int) -> list[dict[str, Any]]:
-    return [{"n": count, "usage": {"total_tokens": count}} for count in tokens]
-
-
-def found(store, query: str, **options: Any) -> list[str]:
-    return [hit.session_id for hit in store.search(query, **options)]
-
-
-def may_end_with(term: list[str], other: list[str]) -> bool:
-    """Whether the end of what ``term`` matches may be what ``other`` matches, and more."""
-    *first, last = other
-    end = term[len(term) - len(other) : -1]
-    return len(term) > len(other) and end == first and last.startswith(term[-1])
-
-
-class SnapshotContract(Timed):
+class SnapshotContract(ListingContract, SearchContract):
     """Tests of whole sessions; a subclass gives the fixture ``make_store``."""
 
     def test_what_is_saved_is_loaded(self, store):
@@ -328,253 +313,6 @@ class SnapshotContract(Timed):
         assert store.get_items("s", limit=3, whole_turns=True) == [*items[1:], turns.answer()]
 
     # Listing
-
-    def test_listing_by_what_the_id_begins_with(self, store):
-        for name in ("a:1", "a:2", "a", "b", "a\ud800", "ab" * 600):
-            store.add_items(name, numbered(1), namespace="n")
-            store.add_items(name, numbered(1))
-        for prefix in ("a:", "a", "a\ud800", "abab", "", "c"):
-            page = store.list_sessions(prefix=prefix, namespace="n")
-            names = [session.session_id for session in page.sessions]
-            assert sorted(names) == sorted(
-                name
-                for name in ("a:1", "a:2", "a", "b", "a\ud800", "ab" * 600)
-                if name.startswith(prefix)
-            )
-
-    def test_summaries_say_the_least_of_listings(self, store, clock):
-        for number, name in enumerate(["a", "b\ud800", "c" * 4_000, "\x01"]):
-            clock.pass_(0.123457)
-            store.add_items(name, numbered(*range(number)) or numbered(1), namespace="n")
-            clock.pass_(1.1)
-            store.add_items(name, numbered(1), namespace="n")
-        sessions = sorted(store.list_sessions().sessions, key=lambda session: session.created_at)
-        assert [summary[1:] for summary in store.list_summaries()] == [
-            (
-                session.namespace,
-                session.session_id,
-                session.item_count,
-                session.created_at.timestamp(),
-                session.updated_at.timestamp(),
-            )
-            for session in sessions
-        ]
-        first = list(store.list_summaries(limit=2, prefix=""))
-        rest = list(store.list_summaries(after=first[-1].key))
-        assert first + rest == list(store.list_summaries())
-        assert first == list(store.list_summaries(limit=2, namespace="n"))
-        assert [*store.list_summaries(namespace="none"), *store.list_summaries(limit=0)] == []
-
-    def test_summaries_say_times_to_the_microsecond(self, store, clock):
-        first = clock.time.replace(month=12, day=31, hour=23, minute=59, second=59)
-        edges = (0, 1, 499, 500, 999_499, 999_500, 999_501, 999_999, *range(7, 10**6, 20_011))
-        times = [first + timedelta(microseconds=microseconds) for microseconds in edges]
-        for number, clock.time in enumerate(times):
-            store.add_items(f"session-{number}", numbered(1))
-        said = [summary.created_at for summary in store.list_summaries()]
-        assert said == [time.timestamp() for time in times]
-
-    def test_long_prefixes_are_exact(self, store):
-        names = ["x" * 100, "x" * 100 + "a", "x" * 600 + "b", "x" * 80 + "c", "é" * 300]
-        for name in names:
-            store.add_items(name, numbered(1))
-        for prefix in ("x" * 99, "x" * 101, "x" * 440, "x" * 80 + "c", "é" * 220):
-            found = [session.session_id for session in store.list_sessions(prefix=prefix).sessions]
-            assert found == [name for name in sorted(names) if name.startswith(prefix)]
-        with pytest.raises(InvalidName, match="prefix has more than 440 bytes"):
-            store.list_sessions(prefix="x" * 441)
-
-    def test_listing_what_was_written_since(self, store, clock):
-        store.add_items("a", numbered(1))
-        clock.pass_(5)
-        store.add_items("b", numbered(1))
-        page = store.list_sessions(updated_since=clock())
-        assert [session.session_id for session in page.sessions] == ["b"]
-        with pytest.raises(InvalidInput, match="timezone"):
-            store.list_sessions(updated_since=clock().replace(tzinfo=None))
-
-    def test_listing_by_metadata(self, store):
-        store.set_metadata("a", {"topic": "x", "n": 1, "agent_id": "y"})
-        store.set_metadata("b", {"topic": "y", "n": 2.5})
-        store.set_metadata("c", {"n": 10**400})
-        for where, names in (
-            ({"topic": {"$eq": "x"}}, ["a"]),
-            ({"topic": {"$in": ["x", "y"]}}, ["a", "b"]),
-            ({"n": {"$gt": 1}}, ["b", "c"]),
-            ({"n": {"$gt": 10**300}}, ["c"]),
-            ({"topic": {"$eq": None}}, ["c"]),
-            ({"agent_id": {"$eq": "y"}}, ["a"]),
-            ({"a.b": {"$ne": 1}}, ["a", "b", "c"]),
-        ):
-            page = store.list_sessions(where=where)
-            assert [session.session_id for session in page.sessions] == names, where
-        with pytest.raises(InvalidFilter):
-            store.list_sessions(where={"n": {"$like": 1}})
-
-    # Search
-
-    def test_any_term_is_enough_and_the_best_comes_first(self, store):
-        store.add_items("a", said("the cat sat on the mat"))
-        store.add_items("b", said("a cat and a dog, and the cat again"), namespace="n")
-        store.add_items("c", said("nothing of the kind", role="assistant"))
-        assert set(found(store, "CAT bird")) == {"a", "b"}
-        assert found(store, "kind") == ["c"]
-        hits = store.search("cat dog")
-        assert (hits[0].session_id, hits[0].namespace) == ("b", "n")
-        assert hits[0].score > hits[1].score > 0
-        assert hits[0].snippets == ("a cat and a dog, and the cat again",)
-        assert found(store, "cat", namespace="n") == ["b"]
-        assert found(store, "cat", namespace="") == ["a"]
-        assert len(found(store, "cat", limit=1)) == 1
-        assert found(store, "cat", limit=0) == []
-
-    def test_more_matches_rank_higher_however_rare_a_word_is(self, store):
-        for number in range(20):
-            store.add_items(f"other {number}", said("an order"))
-        store.add_items("rare", said("a zebra"))
-        store.add_items("messages", said("the order", "an order", "order it", "nothing"))
-        store.add_items("places", said("order, order, order and ordered"))
-        store.add_items("terms", said("my order", "a lamp, a lamp and a lamp"))
-        hits = store.search("zebra order lamp", limit=30)
-        assert [(hit.session_id, hit.score) for hit in hits[:5]] == [
-            ("places", 4),
-            ("terms", 4),
-            ("messages", 3),
-            ("other 0", 1),
-            ("other 1", 1),
-        ]
-        assert hits[1].snippets == ("a lamp, a lamp and a lamp", "my order")
-
-    @pytest.mark.parametrize(
-        ("text", "query", "score"),
-        [
-            ("server serve serving", "serv", 3),
-            ("server serve", "serv server SERV serve", 2),
-            ("foo-bar, bar-foo, foo-bar-foo", "foo-bar", 2),
-            ("foo-bar-foo", "foo-bar bar-foo", 2),
-            ("foo-bar foo", "foo-bar bar", 1),
-            ("哈哈哈哈", "哈哈", 3),
-            ("a " * 1_000, "a", 100),
-            ("a b " * 1_000, "a-b", 100),
-            ("b a c a b", "a-b c", 2),
-        ],
-    )
-    def test_a_score_is_how_many_places_match(self, store, text, query, score):
-        store.add_items("s", said(text))
-        assert [hit.score for hit in store.search(query)] == [score]
-
-    @given(
-        st.lists(st.lists(st.sampled_from(["a", "b", "ab", "abc"]), max_size=9), max_size=5),
-        st.lists(st.lists(st.sampled_from(["a", "b", "ab"]), min_size=1, max_size=3), max_size=3),
-    )
-    @settings(
-        max_examples=60,
-        deadline=None,
-        suppress_health_check=[HealthCheck.function_scoped_fixture],
-    )
-    def test_scores_are_the_same_everywhere(self, store, messages, terms):
-        # PostgreSQL does not count a match around another one.
-        assume(not any(may_end_with(one, other) for one in terms for other in terms))
-        query = " ".join("-".join(term) for term in terms)
-        scores = {}
-        try:
-            for number, message in enumerate(messages):
-                store.replace_items(f"s{number}", said("-".join(message)))
-                if score := count_matches(" ".join(message), parse_query(query)):
-                    scores[f"s{number}"] = score
-            ranked = sorted(scores.items(), key=lambda found: (-found[1], found[0]))
-            hits = store.search(query)
-            assert [(hit.session_id, hit.score) for hit in hits] == ranked
-        finally:
-            for number in range(len(messages)):
-                store.delete_session(f"s{number}")
-
-    @pytest.mark.parametrize("query", ["", "  ", "%", "-- ' \"", "\0", "😀"])
-    def test_a_query_without_words_finds_nothing(self, store, query):
-        store.add_items("s", said("anything % ' \" at all 😀"))
-        assert store.search(query) == []
-
-    @pytest.mark.parametrize(
-        ("text", "query"),
-        [
-            ("我爱北京天安门", "北京"),
-            ("我爱北京天安门", "爱北京天"),
-            ("Un café crème, s'il vous plaît", "CAFÉ"),
-            ("un cafe\u0301", "café"),
-            ("Привет, МИР", "мир"),
-            ("Straßenbahn", "STRASSEN"),
-            ("हिन्दी में", "हिन्दी"),
-            ("ภาษาไทย", "ไทย"),
-            ("한국어 문장", "한국"),
-            ("the server is down", "serv"),
-            ("snake_case_name", "snake_case"),
-            ("foo-bar", "foo-bar"),
-            ("it's", "it's"),
-            ("AND OR NOT NEAR", "not"),
-            ("order #17 & 18 | (x)", "#17"),
-            ("a:b* <-> 'quoted'", "'quoted'"),
-            ("tab\tand\nline", "line"),
-            ("x\0hidden \ud800", "hidden"),
-        ],
-    )
-    def test_every_script_and_every_sign(self, store, text, query):
-        store.add_items("s", said(text))
-        store.add_items("other", said("unrelated words"))
-        assert found(store, query) == ["s"]
-
-    @pytest.mark.parametrize("query", ["京北", "afé", "dow server", "bar-foo", "NEAR(x", "oo*"])
-    def test_what_does_not_match(self, store, query):
-        store.add_items("s", said("北京", "café", "server down", "foo-bar"))
-        assert found(store, query.replace(" ", "-") if "dow" in query else query) == []
-
-    def test_only_what_users_and_assistants_said_is_found(self, store):
-        store.add_items("s", [*said("hidden", role="system"), {"type": "x", "content": "hidden"}])
-        assert store.search("hidden") == []
-        parts = [{"type": "input_text", "text": "in a part"}]
-        store.add_items("s", [{"role": "user", "content": parts}])
-        assert found(store, "part") == ["s"]
-
-    def test_what_goes_is_found_no_more(self, store, clock):
-        store.add_items("s", said("one", "two"))
-        store.pop_item("s")
-        assert (found(store, "one"), found(store, "two")) == (["s"], [])
-        store.replace_items("s", said("three"))
-        assert (found(store, "one"), found(store, "three")) == ([], ["s"])
-        store.branch("s", "t")
-        assert found(store, "three") == ["s", "t"]
-        store.clear("s")
-        assert found(store, "three") == ["t"]
-        since = store.load_snapshot("t").revision
-        store.save_snapshot("t", said("four"), state={}, since=since, drop=1)
-        assert (found(store, "three"), found(store, "four")) == ([], ["t"])
-        store.set_expiry("t", clock())
-        assert found(store, "four") == []
-        store.expire()
-        store.add_items("t", said("five"))
-        assert (found(store, "four"), found(store, "five")) == ([], ["t"])
-        store.delete_session("t")
-        assert found(store, "five") == []
-
-    def test_snippets_are_short_and_few(self, store):
-        long = "word " * 200
-        store.add_items("s", said(*(f"{long} needle {number} {long}" for number in range(9))))
-        (hit,) = store.search("needle")
-        assert len(hit.snippets) == 5
-        assert all(len(snippet) <= 160 and "needle" in snippet for snippet in hit.snippets)
-
-    def test_long_texts_and_long_words(self, store):
-        store.add_items("s", said("x" * 100_000, " ".join(f"w{n}" for n in range(50_000))))
-        assert found(store, "x" * 500) == ["s"]
-        assert found(store, "w9999") == ["s"]
-
-    @pytest.mark.parametrize("query", [None, 5, ["a"]])
-    def test_a_query_is_text(self, store, query):
-        with pytest.raises(InvalidInput, match="a query must be text"):
-            store.search(query)
-        with pytest.raises(InvalidName):
-            store.search("a", namespace="\0")
-
-    # Signals
 
     def test_signals_say_what_happened(self, store, clock):
         heard: list[tuple[Any, ...]] = []

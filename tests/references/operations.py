@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from parlant_store.models import Document, Session, SessionItem
 from parlant_store.personal_data import PersonalData
 from parlant_store.types import Retention
-from tests.contract.sessions import numbered
+from tests.contract.values import numbered
 from tests.references.models import SPARE
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)

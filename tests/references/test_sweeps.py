@@ -18,7 +18,7 @@ from parlant_store.models import Document, Session
 from parlant_store.signals import session_deleted, session_expired
 from parlant_store.types import Retention
 from tests.admin.action_forms import do, told
-from tests.contract.sessions import numbered
+from tests.contract.values import numbered
 from tests.references.models import REFERENCES
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)

@@ -13,7 +13,7 @@ from supabase import Client, ClientOptions, create_client
 
 from parlant_store.backends.supabase import SupabaseBackend
 from parlant_store.sql.supabase.policies import policies_sql
-from tests.contract.sessions import MakeStore
+from tests.contract.stores import MakeStore
 from tests.servers.supabase import Stack, supabase
 
 

@@ -21,7 +21,7 @@ from parlant_store.adapters.async_calls import run
 from parlant_store.adapters.parlant import DocumentDatabase
 from parlant_store.exceptions import DuplicateDocument, InvalidFilter, StoreError
 from tests.conftest import OVER_HTTP
-from tests.contract.sessions import in_threads
+from tests.contract.threads import in_threads
 
 ASC, DESC = SortDirection.ASC, SortDirection.DESC
 

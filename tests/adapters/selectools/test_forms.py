@@ -13,7 +13,7 @@ from parlant_store.adapters.selectools import SessionStore
 from parlant_store.exceptions import InvalidItem
 from parlant_store.models import Session, SessionItem
 from tests.adapters.selectools.messages import assistant, memory, texts, turns, user
-from tests.contract.sessions import json_objects, numbered
+from tests.contract.values import json_objects, numbered
 
 RICH = [
     user("NUL \0, lone \ud800 and \udfff, \ud7ff, 漢字 العربية 😀 é e\u0301 ' \" % \\"),

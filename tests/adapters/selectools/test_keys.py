@@ -9,7 +9,7 @@ import pytest
 from parlant_store.adapters.selectools import Key, SessionStore
 from parlant_store.exceptions import InvalidStoreError
 from tests.adapters.selectools.messages import memory, texts, turns, user
-from tests.contract.sessions import IDS
+from tests.contract.values import IDS
 
 SAME_KEY = [("a", "b:c"), ("a:b", "c"), (None, "a:b:c")]
 

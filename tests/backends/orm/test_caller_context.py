@@ -19,7 +19,7 @@ from parlant_store.backends.orm import OrmBackend
 from parlant_store.signals import session_loaded, session_saved
 from tests.backends.locks import eventually
 from tests.backends.threads.busy_threads import TIMEOUT_SECONDS, Held, results
-from tests.contract.sessions import numbered
+from tests.contract.values import numbered
 from tests.matrix.routers import ContextRouter, tenant
 
 pytestmark = pytest.mark.orm

@@ -15,7 +15,7 @@ from parlant_store import stores
 from parlant_store.adapters.openai_agents import Session
 from parlant_store.models import SessionItem
 from parlant_store.test import on_test_connection
-from tests.contract.sessions import numbered
+from tests.contract.values import numbered
 
 pytestmark = pytest.mark.orm
 

@@ -8,8 +8,8 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 
 from parlant_store.exceptions import DuplicateDocument, InvalidInput, SessionNotFound, StoreError
-from tests.contract.documents import replacement
-from tests.contract.sessions import numbered
+from tests.contract.document_values import replacement
+from tests.contract.values import numbered
 
 pytestmark = [pytest.mark.orm, pytest.mark.usefixtures("own_indexes")]
 

@@ -8,7 +8,8 @@ from django.utils import timezone
 from parlant_store.models import Document
 from parlant_store.types import PROMOTED
 from tests.backends.orm.test_sessions import make_store as make_store
-from tests.contract.documents import DocumentContract, made
+from tests.contract.document_values import made
+from tests.contract.documents import DocumentContract
 
 pytestmark = pytest.mark.usefixtures("own_indexes")
 

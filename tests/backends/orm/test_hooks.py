@@ -16,7 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from parlant_store import stores
 from parlant_store.adapters.openai_agents import Session
 from tests.conftest import VENDOR
-from tests.contract.sessions import numbered
+from tests.contract.values import numbered
 
 pytestmark = pytest.mark.orm
 

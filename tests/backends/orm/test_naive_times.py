@@ -16,7 +16,7 @@ from parlant_store.types import Retention
 from tests.admin.action_forms import do, session
 from tests.admin.pages import client as client
 from tests.admin.pages import message
-from tests.contract.sessions import numbered
+from tests.contract.values import numbered
 
 HOUR = timedelta(hours=1)
 only_orm = pytest.mark.orm

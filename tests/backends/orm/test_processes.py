@@ -12,7 +12,7 @@ import pytest
 from django.db import connection
 
 from tests.conftest import VENDOR
-from tests.contract.sessions import numbered
+from tests.contract.values import numbered
 from tests.management.processes import database_url as url_of_the_database
 
 

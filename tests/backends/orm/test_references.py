@@ -14,7 +14,7 @@ from django.db import connection, models
 from parlant_store.backends.orm.references.registry import has_references
 from parlant_store.exceptions import ProtectedRow
 from parlant_store.models import Document, Session
-from tests.contract.sessions import numbered
+from tests.contract.values import numbered
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "tests" / "references"

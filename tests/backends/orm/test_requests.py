@@ -5,9 +5,9 @@ from django.db import transaction
 
 from parlant_store.exceptions import DuplicateDocument
 from tests.backends.orm.test_sessions import make_store as make_store
-from tests.contract.documents import made
+from tests.contract.document_values import made
 from tests.contract.requests import RequestContract, everything
-from tests.contract.sessions import numbered
+from tests.contract.values import numbered
 
 
 class TestOrmRequests(RequestContract):

@@ -10,8 +10,9 @@ from parlant_store.models import Document, Session, SessionItem
 from parlant_store.types import Retention
 from tests.backends.orm.test_sessions import make_store as make_store
 from tests.backends.rows_read import analyze, work_of
-from tests.contract.retention import RetentionContract, days, parlant_event, parlant_session
-from tests.contract.sessions import numbered
+from tests.contract.expired_rows import days, parlant_event, parlant_session
+from tests.contract.retention import RetentionContract
+from tests.contract.values import numbered
 
 
 @pytest.fixture

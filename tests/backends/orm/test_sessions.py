@@ -8,7 +8,9 @@ import pytest
 
 from parlant_store.backends.orm import OrmBackend
 from parlant_store.models import Session, SessionItem
-from tests.contract.sessions import MakeStore, SessionContract, numbered
+from tests.contract.sessions import SessionContract
+from tests.contract.stores import MakeStore
+from tests.contract.values import numbered
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import pytest
 
 from parlant_store.models import Session, SessionItem
 from tests.backends.orm.test_sessions import make_store as make_store
-from tests.contract.sessions import numbered
 from tests.contract.snapshots import SnapshotContract
+from tests.contract.values import numbered
 
 
 class TestOrmSnapshots(SnapshotContract):

@@ -20,7 +20,7 @@ from parlant_store.exceptions import (
 )
 from parlant_store.types import Replacement, StoredDocument
 from tests.backends.supabase.test_transport import OPERATIONS
-from tests.contract.sessions import numbered
+from tests.contract.values import numbered
 from tests.servers.http_proxy import HTML, Proxy, Reply, of_postgrest, page
 
 CALLS: dict[str, Callable[[Any], Any]] = {

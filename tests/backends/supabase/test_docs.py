@@ -9,7 +9,7 @@ import pytest
 from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.supabase import SupabaseBackend
 from parlant_store.conf import _options
-from tests.contract.sessions import numbered
+from tests.contract.values import numbered
 from tests.docs.test_readme import ROOT, blocks_of, installable, manage, table, write_project
 
 PAGE = ROOT / "docs" / "supabase.md"

@@ -10,7 +10,8 @@ import psycopg
 import pytest
 
 from parlant_store.exceptions import AccessDenied, OutcomeUnknown, StoreUnavailable
-from tests.contract.sessions import in_threads, numbered
+from tests.contract.threads import in_threads
+from tests.contract.values import numbered
 from tests.servers.supabase import Stack, statement_timeout, wait_for
 from tests.servers.supabase_gateway import Gateway
 

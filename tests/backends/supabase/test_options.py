@@ -14,7 +14,7 @@ from parlant_store.conf import build
 from parlant_store.exceptions import AccessDenied, BackendError
 from parlant_store.sql.functions import functions_sql
 from parlant_store.sql.supabase.policies import policies_sql
-from tests.contract.sessions import numbered
+from tests.contract.values import numbered
 
 URL = "https://project.supabase.co"
 

@@ -10,7 +10,7 @@ from django.core.management import call_command
 from parlant_store import stores
 from parlant_store.types import Retention
 from tests.contract.personal_data import PersonalDataContract, erase
-from tests.contract.sessions import numbered
+from tests.contract.values import numbered
 
 
 @pytest.fixture

@@ -9,9 +9,10 @@ from django.db import connection
 
 from parlant_store.exceptions import OutcomeUnknown
 from parlant_store.models import Document, Request, Session, SessionItem
-from tests.contract.documents import made
+from tests.contract.document_values import made
 from tests.contract.requests import WRITES, RequestContract, everything
-from tests.contract.sessions import Timed, numbered
+from tests.contract.stores import Timed
+from tests.contract.values import numbered
 from tests.servers.supabase import Stack
 
 

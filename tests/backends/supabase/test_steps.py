@@ -17,7 +17,8 @@ from parlant_store.signals import session_deleted, session_expired
 from parlant_store.sql.functions import MAX_DELETED
 from parlant_store.types import Retention
 from tests.contract.clock import Clock
-from tests.contract.sessions import MakeStore, numbered
+from tests.contract.stores import MakeStore
+from tests.contract.values import numbered
 from tests.servers.supabase import Stack, statement_timeout
 
 DAY = 86_400

@@ -7,7 +7,7 @@ import pytest
 
 from parlant_store.backends.orm import OrmBackend
 from parlant_store.types import Replacement, Retention
-from tests.contract.sessions import IDS, NASTY, numbered
+from tests.contract.values import IDS, NASTY, numbered
 
 NOW = "2030-01-01T00:00:00"
 RULE = Retention(idle=timedelta(days=1), namespace="")

@@ -5,7 +5,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
-from tests.contract.sessions import numbered
+from tests.contract.values import numbered
 
 TIMEOUT_SECONDS = 120
 

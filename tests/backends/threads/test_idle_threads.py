@@ -17,7 +17,7 @@ from parlant_store.backends.orm import OrmBackend
 from tests.backends.locks import TIMEOUT_SECONDS, connect, eventually
 from tests.backends.threads.busy_threads import Held, results
 from tests.conftest import VENDOR
-from tests.contract.sessions import numbered
+from tests.contract.values import numbered
 
 pytestmark = pytest.mark.orm
 

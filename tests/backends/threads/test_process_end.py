@@ -12,7 +12,7 @@ import pytest
 from parlant_store.backends.threads.executor import ABANDON_SECONDS, FINISH_SECONDS
 from tests.backends.locks import TIMEOUT_SECONDS, eventually, locked, waiting
 from tests.conftest import VENDOR
-from tests.contract.sessions import numbered
+from tests.contract.values import numbered
 from tests.management.processes import database_url
 
 pytestmark = pytest.mark.orm

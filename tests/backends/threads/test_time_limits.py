@@ -14,7 +14,7 @@ from parlant_store.exceptions import OutcomeUnknown, StoreUnavailable
 from tests.backends.locks import TIMEOUT_SECONDS, eventually, locked, waiting
 from tests.backends.threads.busy_threads import Held
 from tests.conftest import VENDOR
-from tests.contract.sessions import numbered
+from tests.contract.values import numbered
 
 pytestmark = pytest.mark.orm
 

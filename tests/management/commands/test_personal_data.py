@@ -22,7 +22,7 @@ from tests.contract.personal_data import (
     exported,
     fill,
 )
-from tests.contract.sessions import numbered
+from tests.contract.values import numbered
 from tests.management.commands.test_store_expire import configured, unreachable, wait_for
 from tests.management.processes import run, start
 

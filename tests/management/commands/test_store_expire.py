@@ -14,7 +14,7 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 from parlant_store.models import Document, Session, SessionItem
-from tests.contract.sessions import numbered
+from tests.contract.values import numbered
 from tests.management.processes import run, start
 
 pytestmark = pytest.mark.orm

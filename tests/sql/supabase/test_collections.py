@@ -25,7 +25,8 @@ from parlant_store.sql.supabase.partitions import partitions_schema, partitions_
 from parlant_store.sql.supabase.schema import identifier, tables_sql
 from parlant_store.types import PROMOTED
 from tests.contract.documents import DocumentContract
-from tests.contract.sessions import IDS, MakeStore
+from tests.contract.stores import MakeStore
+from tests.contract.values import IDS
 from tests.servers.supabase import Stack, supabase
 from tests.servers.supabase_fixtures import client_of, django_dsn, stores_on
 from tests.sql.supabase.catalogs import differences, everything

@@ -15,7 +15,7 @@ from parlant_store import query
 from parlant_store.backends.columns import upsert_turn
 from parlant_store.exceptions import BackendError, StoreUnavailable
 from tests.backends import locks
-from tests.contract.sessions import numbered
+from tests.contract.values import numbered
 from tests.servers.postgresql import postgresql
 
 RESTART = """

@@ -12,8 +12,8 @@ from psycopg.pq import Trace
 
 from parlant_store.types import Replacement, Retention, Revision, StoredDocument
 from tests.backends.rows_read import analyze, rows_read
-from tests.contract.documents import made
-from tests.contract.sessions import numbered
+from tests.contract.document_values import made
+from tests.contract.values import numbered
 
 WHERE = {"session_id": {"$eq": "s1"}, "offset": {"$gte": 3}}
 

@@ -13,7 +13,7 @@ from parlant_store.exceptions import InvalidItem
 from parlant_store.models import SessionItem
 from tests.backends.threads.busy_threads import TIMEOUT_SECONDS, Held, results
 from tests.contract.clock import Clock
-from tests.contract.sessions import numbered
+from tests.contract.values import numbered
 
 
 def transactions() -> int:

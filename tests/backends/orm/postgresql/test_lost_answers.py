@@ -17,9 +17,9 @@ from parlant_store.adapters.openai_agents import Session
 from parlant_store.exceptions import OutcomeUnknown, StoreUnavailable
 from parlant_store.models import Request, SessionItem
 from tests.backends.orm.test_sessions import make_store as make_store
-from tests.contract.documents import made
+from tests.contract.document_values import made
 from tests.contract.requests import WRITES, everything
-from tests.contract.sessions import numbered
+from tests.contract.values import numbered
 from tests.servers.lossy_network import Proxy, proxy_to
 from tests.servers.postgresql import postgresql
 from tests.servers.supabase_fixtures import django_dsn

@@ -8,7 +8,7 @@ from django.db import connection
 
 from parlant_store.models import Session
 from parlant_store.sql.functions import functions_sql
-from tests.contract.sessions import numbered
+from tests.contract.values import numbered
 
 COUNT = functions_sql().count("create or replace function")
 

@@ -14,7 +14,7 @@ from parlant_store.adapters.openai_agents import Session
 from parlant_store.exceptions import StoreUnavailable
 from tests.backends.locks import TIMEOUT_SECONDS, eventually
 from tests.backends.threads.busy_threads import Held, results
-from tests.contract.sessions import numbered
+from tests.contract.values import numbered
 
 SIZE = 4
 

@@ -15,8 +15,8 @@ from tests.backends.orm.test_references import refer
 from tests.backends.orm.test_references import unmodelled as unmodelled
 from tests.backends.orm.test_sessions import make_store as make_store
 from tests.contract.clock import Clock
-from tests.contract.retention import days, ids_of, parlant_session, sessions_of
-from tests.contract.sessions import numbered
+from tests.contract.expired_rows import days, ids_of, parlant_session, sessions_of
+from tests.contract.values import numbered
 
 
 @pytest.fixture

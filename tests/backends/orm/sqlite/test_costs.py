@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 
-from tests.contract.sessions import numbered
+from tests.contract.values import numbered
 
 
 def statements_of(call: Callable[[], Any]) -> list[str]:

@@ -14,7 +14,7 @@ from parlant_store.models import SessionItem
 from tests.backends.locks import locked
 from tests.backends.threads.busy_threads import TIMEOUT_SECONDS, Held, results
 from tests.contract.clock import Clock
-from tests.contract.sessions import numbered
+from tests.contract.values import numbered
 
 pytestmark = pytest.mark.orm
 

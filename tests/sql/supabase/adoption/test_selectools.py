@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 from supabase import Client
 
 from parlant_store import codec, text_search
-from tests.contract.sessions import IDS
+from tests.contract.values import IDS
 from tests.sql.supabase.adoption.adopted import PARTITIONS, adopted, rows_of
 from tests.sql.supabase.adoption.adopted import adopt as adopt
 from tests.sql.supabase.adoption.adopted import client as client

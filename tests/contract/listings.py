@@ -1,0 +1,103 @@
+"""Listings of sessions: the same from every backend."""
+
+from datetime import timedelta
+
+import pytest
+
+from parlant_store.exceptions import (
+    InvalidFilter,
+    InvalidInput,
+    InvalidName,
+)
+from tests.contract.stores import Timed
+from tests.contract.values import (
+    numbered,
+)
+
+
+class ListingContract(Timed):
+    """Tests of listings; a subclass gives the fixture ``make_store``."""
+
+    def test_listing_by_what_the_id_begins_with(self, store):
+        for name in ("a:1", "a:2", "a", "b", "a\ud800", "ab" * 600):
+            store.add_items(name, numbered(1), namespace="n")
+            store.add_items(name, numbered(1))
+        for prefix in ("a:", "a", "a\ud800", "abab", "", "c"):
+            page = store.list_sessions(prefix=prefix, namespace="n")
+            names = [session.session_id for session in page.sessions]
+            assert sorted(names) == sorted(
+                name
+                for name in ("a:1", "a:2", "a", "b", "a\ud800", "ab" * 600)
+                if name.startswith(prefix)
+            )
+
+    def test_summaries_say_the_least_of_listings(self, store, clock):
+        for number, name in enumerate(["a", "b\ud800", "c" * 4_000, "\x01"]):
+            clock.pass_(0.123457)
+            store.add_items(name, numbered(*range(number)) or numbered(1), namespace="n")
+            clock.pass_(1.1)
+            store.add_items(name, numbered(1), namespace="n")
+        sessions = sorted(store.list_sessions().sessions, key=lambda session: session.created_at)
+        assert [summary[1:] for summary in store.list_summaries()] == [
+            (
+                session.namespace,
+                session.session_id,
+                session.item_count,
+                session.created_at.timestamp(),
+                session.updated_at.timestamp(),
+            )
+            for session in sessions
+        ]
+        first = list(store.list_summaries(limit=2, prefix=""))
+        rest = list(store.list_summaries(after=first[-1].key))
+        assert first + rest == list(store.list_summaries())
+        assert first == list(store.list_summaries(limit=2, namespace="n"))
+        assert [*store.list_summaries(namespace="none"), *store.list_summaries(limit=0)] == []
+
+    def test_summaries_say_times_to_the_microsecond(self, store, clock):
+        first = clock.time.replace(month=12, day=31, hour=23, minute=59, second=59)
+        edges = (0, 1, 499, 500, 999_499, 999_500, 999_501, 999_999, *range(7, 10**6, 20_011))
+        times = [first + timedelta(microseconds=microseconds) for microseconds in edges]
+        for number, clock.time in enumerate(times):
+            store.add_items(f"session-{number}", numbered(1))
+        said = [summary.created_at for summary in store.list_summaries()]
+        assert said == [time.timestamp() for time in times]
+
+    def test_long_prefixes_are_exact(self, store):
+        names = ["x" * 100, "x" * 100 + "a", "x" * 600 + "b", "x" * 80 + "c", "é" * 300]
+        for name in names:
+            store.add_items(name, numbered(1))
+        for prefix in ("x" * 99, "x" * 101, "x" * 440, "x" * 80 + "c", "é" * 220):
+            found = [session.session_id for session in store.list_sessions(prefix=prefix).sessions]
+            assert found == [name for name in sorted(names) if name.startswith(prefix)]
+        with pytest.raises(InvalidName, match="prefix has more than 440 bytes"):
+            store.list_sessions(prefix="x" * 441)
+
+    def test_listing_what_was_written_since(self, store, clock):
+        store.add_items("a", numbered(1))
+        clock.pass_(5)
+        store.add_items("b", numbered(1))
+        page = store.list_sessions(updated_since=clock())
+        assert [session.session_id for session in page.sessions] == ["b"]
+        with pytest.raises(InvalidInput, match="timezone"):
+            store.list_sessions(updated_since=clock().replace(tzinfo=None))
+
+    def test_listing_by_metadata(self, store):
+        store.set_metadata("a", {"topic": "x", "n": 1, "agent_id": "y"})
+        store.set_metadata("b", {"topic": "y", "n": 2.5})
+        store.set_metadata("c", {"n": 10**400})
+        for where, names in (
+            ({"topic": {"$eq": "x"}}, ["a"]),
+            ({"topic": {"$in": ["x", "y"]}}, ["a", "b"]),
+            ({"n": {"$gt": 1}}, ["b", "c"]),
+            ({"n": {"$gt": 10**300}}, ["c"]),
+            ({"topic": {"$eq": None}}, ["c"]),
+            ({"agent_id": {"$eq": "y"}}, ["a"]),
+            ({"a.b": {"$ne": 1}}, ["a", "b", "c"]),
+        ):
+            page = store.list_sessions(where=where)
+            assert [session.session_id for session in page.sessions] == names, where
+        with pytest.raises(InvalidFilter):
+            store.list_sessions(where={"n": {"$like": 1}})
+
+    # Search
