@@ -87,7 +87,7 @@ def against_psycopg(uri: str, rounds: int, size: int) -> dict[str, float]:
     import psycopg
 
     from parlant_store import stores
-    from parlant_store.backends.orm.sessions import LATEST
+    from parlant_store.backends.orm.base.sessions import LATEST
     from parlant_store.text_search import tsvector, words
 
     store, session_id = stores["postgresql"], session_ids(size)[0]

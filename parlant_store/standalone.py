@@ -100,7 +100,7 @@ def _migrate(attempts: int = 20) -> None:
     from django.core.management import call_command
     from django.db import DatabaseError, connection
 
-    from parlant_store.backends.orm.errors import errors
+    from parlant_store.backends.orm.database.errors import errors
 
     with errors:
         for left in reversed(range(attempts)):

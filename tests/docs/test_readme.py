@@ -250,7 +250,7 @@ def test_settings_for_postgresql(block, tmp_path):
     code = """
         from django.db import connection
         from parlant_store import store
-        from parlant_store.backends.orm.connection import may_prepare
+        from parlant_store.backends.orm.database.connection import may_prepare
 
         print(store.executor.count, "threads, prepared:", may_prepare(connection))
         """

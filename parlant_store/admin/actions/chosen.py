@@ -9,7 +9,7 @@ from django.db.models import BooleanField, ExpressionWrapper, Model, Q, Value
 from django.utils import timezone
 
 from parlant_store.admin.batches import batches
-from parlant_store.backends.orm.statements import write
+from parlant_store.backends.orm.database.statements import write
 from parlant_store.models import Document, Session
 
 MOST = 10_000

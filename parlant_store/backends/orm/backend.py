@@ -32,6 +32,7 @@ from parlant_store.backends.operations import (
     SetMetadata,
     UpdateOne,
 )
+from parlant_store.backends.orm.base.search import search_items
 from parlant_store.backends.orm.checks import (
     check_contents,
     check_database,
@@ -41,7 +42,6 @@ from parlant_store.backends.orm.checks import (
 )
 from parlant_store.backends.orm.grouped_calls import GroupedCalls
 from parlant_store.backends.orm.references.registry import is_referenced
-from parlant_store.backends.orm.search import search_items
 from parlant_store.backends.orm.tables import Target
 from parlant_store.backends.reads import primary_reads
 from parlant_store.backends.retention import Place, Sweep

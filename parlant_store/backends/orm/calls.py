@@ -13,7 +13,8 @@ from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store.backends.base import IDLE_SECONDS, BaseBackend, check_seconds
-from parlant_store.backends.orm.connection import (
+from parlant_store.backends.orm.base.sessions import time_for
+from parlant_store.backends.orm.database.connection import (
     begins_by_locking,
     interrupt,
     is_in_memory,
@@ -23,9 +24,8 @@ from parlant_store.backends.orm.connection import (
     wait_little_for_locks,
     waiting_little_for_locks,
 )
-from parlant_store.backends.orm.errors import Errors, is_deadlock, is_locked
+from parlant_store.backends.orm.database.errors import Errors, is_deadlock, is_locked
 from parlant_store.backends.orm.references.registry import is_referenced
-from parlant_store.backends.orm.sessions import time_for
 from parlant_store.backends.orm.tables import TABLES, Target, with_references
 from parlant_store.backends.reads import CHOICES, PRIMARY, ROUTER, is_primary
 from parlant_store.backends.threads import caller

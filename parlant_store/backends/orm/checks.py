@@ -6,13 +6,13 @@ from django.core.checks import CheckMessage, Error, Info, Warning
 from django.db import DatabaseError, InterfaceError, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store.backends.orm.connection import (
+from parlant_store.backends.orm.database.connection import (
     TRANSACTION_POOLER_PORT,
     begins_by_locking,
     is_in_memory,
     may_prepare,
 )
-from parlant_store.backends.orm.errors import migrate_command
+from parlant_store.backends.orm.database.errors import migrate_command
 from parlant_store.backends.orm.tables import TABLES
 from parlant_store.sql.completion import State, state_of
 

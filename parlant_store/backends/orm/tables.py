@@ -5,9 +5,13 @@ from typing import NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store.backends.orm.documents import Documents
-from parlant_store.backends.orm.indexes import Indexes
-from parlant_store.backends.orm.migration import Versions
+from parlant_store.backends.orm.base.documents import Documents
+from parlant_store.backends.orm.base.indexes import Indexes
+from parlant_store.backends.orm.base.migration import Versions
+from parlant_store.backends.orm.base.requests import Requests
+from parlant_store.backends.orm.base.retention import RetentionRules
+from parlant_store.backends.orm.base.sessions import Sessions, Time
+from parlant_store.backends.orm.base.snapshots import Snapshots
 from parlant_store.backends.orm.postgresql.documents import PostgreSQLDocuments
 from parlant_store.backends.orm.postgresql.indexes import PostgreSQLIndexes
 from parlant_store.backends.orm.postgresql.migration import PostgreSQLVersions
@@ -21,10 +25,6 @@ from parlant_store.backends.orm.references.requests import ReferencedRequests
 from parlant_store.backends.orm.references.retention import ReferencedRetention
 from parlant_store.backends.orm.references.sessions import ReferencedSessions
 from parlant_store.backends.orm.references.snapshots import ReferencedSnapshots
-from parlant_store.backends.orm.requests import Requests
-from parlant_store.backends.orm.retention import RetentionRules
-from parlant_store.backends.orm.sessions import Sessions, Time
-from parlant_store.backends.orm.snapshots import Snapshots
 from parlant_store.backends.orm.sqlite.documents import SQLiteDocuments
 from parlant_store.backends.orm.sqlite.indexes import SQLiteIndexes
 from parlant_store.backends.orm.sqlite.migration import SQLiteVersions

@@ -10,7 +10,7 @@ from parlant.core.sessions import SessionDocumentStore
 
 from parlant_store.adapters.async_calls import run
 from parlant_store.adapters.parlant import DocumentDatabase
-from parlant_store.backends.orm.statements import fetch
+from parlant_store.backends.orm.database.statements import fetch
 from parlant_store.models import Document
 from parlant_store.types import DocumentCursor
 from tests.backends.rows_read import analyze, work_of

@@ -15,11 +15,11 @@ from parlant_store.backends.operations import (
     SetDocumentExpiry,
     UpdateOne,
 )
-from parlant_store.backends.orm.documents import Documents, result
+from parlant_store.backends.orm.base.documents import Documents, result
+from parlant_store.backends.orm.base.sessions import Time, adapted
+from parlant_store.backends.orm.database.statements import Row
 from parlant_store.backends.orm.postgresql.filters import PostgreSQLRenderer
 from parlant_store.backends.orm.postgresql.requests import fetch_once
-from parlant_store.backends.orm.sessions import Time, adapted
-from parlant_store.backends.orm.statements import Row
 from parlant_store.query import AllOf, In
 from parlant_store.types import PROMOTED, JSONObject, UpdateResult
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from parlant_store import codec
 from parlant_store.backends.indexes import is_plain
-from parlant_store.backends.orm.filters import NULLS, SIGNS, Renderer, Sql
+from parlant_store.backends.orm.base.filters import NULLS, SIGNS, Renderer, Sql
 from parlant_store.query import Compare, kind_of
 from parlant_store.sql.index_expressions import NUMBER_FIELDS, PREFIX, indexed_number
 from parlant_store.types import Direction

@@ -2,9 +2,9 @@
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store.backends.orm.indexes import Indexes
+from parlant_store.backends.orm.base.indexes import Indexes
+from parlant_store.backends.orm.database.statements import fetch, wait_turn
 from parlant_store.backends.orm.postgresql.requests import find_answer, store_answer
-from parlant_store.backends.orm.statements import fetch, wait_turn
 from parlant_store.sql.index_expressions import unique_value
 
 

@@ -6,10 +6,10 @@ from django.db import IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store.backends.columns import replaced
-from parlant_store.backends.orm.migration import Versions
+from parlant_store.backends.orm.base.migration import Versions
+from parlant_store.backends.orm.base.sessions import Time
 from parlant_store.backends.orm.postgresql.arrays import array
 from parlant_store.backends.orm.postgresql.requests import fetch_once
-from parlant_store.backends.orm.sessions import Time
 from parlant_store.exceptions import DuplicateDocument
 from parlant_store.types import PROMOTED, Replacement
 

@@ -19,16 +19,16 @@ from django.db import IntegrityError, InterfaceError, OperationalError, transact
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store import codec
-from parlant_store.backends.orm.connection import reconnect
-from parlant_store.backends.orm.errors import is_lost
-from parlant_store.backends.orm.requests import (
+from parlant_store.backends.orm.base.requests import (
     ANSWER_SECONDS,
     Requests,
     decoded,
     encoded,
     is_encodable,
 )
-from parlant_store.backends.orm.statements import Row, fetch, fetch_alone, savepoint
+from parlant_store.backends.orm.database.connection import reconnect
+from parlant_store.backends.orm.database.errors import is_lost
+from parlant_store.backends.orm.database.statements import Row, fetch, fetch_alone, savepoint
 from parlant_store.backends.threads.calls import running_call
 from parlant_store.exceptions import (
     BackendError,

@@ -4,10 +4,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store.backends.columns import columns, full_names
 from parlant_store.backends.operations import Branch, SaveSnapshot
+from parlant_store.backends.orm.base.sessions import Time
+from parlant_store.backends.orm.base.snapshots import Snapshots
 from parlant_store.backends.orm.postgresql.requests import fetch_once
 from parlant_store.backends.orm.postgresql.sessions import arrays, named
-from parlant_store.backends.orm.sessions import Time
-from parlant_store.backends.orm.snapshots import Snapshots
 from parlant_store.types import Revision
 
 _SAVE = (

@@ -9,13 +9,13 @@ from django.db import IntegrityError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model, ProtectedError, RestrictedError
 
+from parlant_store.backends.orm.database.statements import Row, fetch, write
 from parlant_store.backends.orm.references.registry import (
     has_references,
     is_protecting,
     may_dangle,
     references,
 )
-from parlant_store.backends.orm.statements import Row, fetch, write
 from parlant_store.exceptions import ProtectedRow
 
 CHUNK = 500

@@ -14,9 +14,9 @@ from parlant_store.backends.operations import (
     SetDocumentExpiry,
     UpdateOne,
 )
-from parlant_store.backends.orm.documents import Documents
+from parlant_store.backends.orm.base.documents import Documents
+from parlant_store.backends.orm.base.sessions import LIVE, Time
 from parlant_store.backends.orm.references.deletion import delete, select_locked, writing
-from parlant_store.backends.orm.sessions import LIVE, Time
 from parlant_store.types import JSONObject, UpdateResult
 
 _BY_ID = f"SELECT key, {LIVE} FROM parlant_store_document WHERE collection = %s AND id = %s"

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from parlant_store.backends.orm.base.requests import Requests
 from parlant_store.backends.orm.postgresql.requests import run_whole
-from parlant_store.backends.orm.requests import Requests
 
 T = TypeVar("T")
 

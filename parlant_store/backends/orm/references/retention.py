@@ -10,6 +10,8 @@ from django.db.models import Model
 from parlant_store import codec
 from parlant_store.backends.columns import name_of, owner_of
 from parlant_store.backends.expiry import Expired
+from parlant_store.backends.orm.base.retention import RetentionRules
+from parlant_store.backends.orm.database.statements import Row, fetch
 from parlant_store.backends.orm.references.deletion import (
     Keys,
     ProtectedGroup,
@@ -18,8 +20,6 @@ from parlant_store.backends.orm.references.deletion import (
     lock_rows,
     writing,
 )
-from parlant_store.backends.orm.retention import RetentionRules
-from parlant_store.backends.orm.statements import Row, fetch
 from parlant_store.backends.retention import Place, Sweep
 from parlant_store.types import ExpiredDocument, ExpiredSession, Protected
 

@@ -8,10 +8,10 @@ from parlant_store import codec
 from parlant_store.backends.columns import Columns, columns
 from parlant_store.backends.expiry import Expired
 from parlant_store.backends.operations import AddItems, SetExpiry, SetMetadata
+from parlant_store.backends.orm.base.sessions import KEY, LIVE, Sessions, Time
+from parlant_store.backends.orm.database.statements import Row, fetch
 from parlant_store.backends.orm.references.deletion import delete, select_locked, writing
 from parlant_store.backends.orm.references.registry import has_references
-from parlant_store.backends.orm.sessions import KEY, LIVE, Sessions, Time
-from parlant_store.backends.orm.statements import Row, fetch
 from parlant_store.backends.validation import SessionName
 from parlant_store.types import JSONObject
 

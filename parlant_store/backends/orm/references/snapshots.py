@@ -4,6 +4,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store.backends.columns import columns
 from parlant_store.backends.operations import Branch, SaveSnapshot, Splice
+from parlant_store.backends.orm.base.sessions import LIVE, Time
+from parlant_store.backends.orm.base.snapshots import Snapshots
+from parlant_store.backends.orm.database.statements import fetch
 from parlant_store.backends.orm.references.deletion import delete, select_locked, writing
 from parlant_store.backends.orm.references.registry import has_references
 from parlant_store.backends.orm.references.sessions import (
@@ -12,9 +15,6 @@ from parlant_store.backends.orm.references.sessions import (
     lock_session,
     remove,
 )
-from parlant_store.backends.orm.sessions import LIVE, Time
-from parlant_store.backends.orm.snapshots import Snapshots
-from parlant_store.backends.orm.statements import fetch
 from parlant_store.backends.validation import SessionName
 from parlant_store.types import Revision
 

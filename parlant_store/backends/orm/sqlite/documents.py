@@ -18,11 +18,11 @@ from parlant_store.backends.operations import (
     SetDocumentExpiry,
     UpdateOne,
 )
-from parlant_store.backends.orm.documents import Documents, result
-from parlant_store.backends.orm.sessions import LIVE, Time, adapted
+from parlant_store.backends.orm.base.documents import Documents, result
+from parlant_store.backends.orm.base.sessions import LIVE, Time, adapted
+from parlant_store.backends.orm.database.statements import Row, fetch, write
 from parlant_store.backends.orm.sqlite.filters import SQLiteRenderer, prepare
 from parlant_store.backends.orm.sqlite.related_documents import IN_KEYS, parts_of
-from parlant_store.backends.orm.statements import Row, fetch, write
 from parlant_store.query import AllOf, In
 from parlant_store.types import JSONObject, UpdateResult
 

@@ -8,7 +8,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store import codec
 from parlant_store.backends.indexes import is_plain
-from parlant_store.backends.orm.filters import (
+from parlant_store.backends.orm.base.filters import (
     AFTER,
     CREATED,
     ID,

@@ -2,8 +2,8 @@
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store.backends.orm.indexes import Indexes
-from parlant_store.backends.orm.statements import fetch, lock_writes
+from parlant_store.backends.orm.base.indexes import Indexes
+from parlant_store.backends.orm.database.statements import fetch, lock_writes
 
 
 class SQLiteIndexes(Indexes):

@@ -4,8 +4,8 @@ import json
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store.backends.orm.documents import NAMES
-from parlant_store.backends.orm.statements import fetch
+from parlant_store.backends.orm.base.documents import NAMES
+from parlant_store.backends.orm.database.statements import fetch
 from parlant_store.related_documents import SESSIONS, collections_by_prefix, session_prefixes
 
 _NAMES = f"{NAMES} SELECT name FROM names WHERE name IS NOT NULL"

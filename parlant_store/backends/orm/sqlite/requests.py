@@ -7,8 +7,8 @@ from uuid import UUID
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store import codec
-from parlant_store.backends.orm.requests import ANSWER_SECONDS, Requests, decoded, encoded
-from parlant_store.backends.orm.statements import fetch, write
+from parlant_store.backends.orm.base.requests import ANSWER_SECONDS, Requests, decoded, encoded
+from parlant_store.backends.orm.database.statements import fetch, write
 
 T = TypeVar("T")
 

@@ -7,9 +7,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store.backends.columns import due, name_of
 from parlant_store.backends.expiry import Expired
-from parlant_store.backends.orm.filters import Sql
-from parlant_store.backends.orm.retention import RetentionRules
-from parlant_store.backends.orm.sessions import LIVE, adapted
+from parlant_store.backends.orm.base.filters import Sql
+from parlant_store.backends.orm.base.retention import RetentionRules
+from parlant_store.backends.orm.base.sessions import LIVE, adapted
+from parlant_store.backends.orm.database.statements import Row, fetch, write
 from parlant_store.backends.orm.sqlite.related_documents import (
     IN_KEYS,
     IS_OF_SESSIONS,
@@ -19,7 +20,6 @@ from parlant_store.backends.orm.sqlite.related_documents import (
     parts_of,
     related,
 )
-from parlant_store.backends.orm.statements import Row, fetch, write
 from parlant_store.backends.retention import Place, Sweep
 from parlant_store.types import ExpiredDocument, ExpiredSession
 

@@ -86,8 +86,8 @@ def test_a_connection_that_broke_while_idle_is_replaced(store):
 
 
 def test_a_connection_that_breaks_in_a_call_is_an_error_and_the_next_call_works(store):
-    from parlant_store.backends.orm.errors import errors
-    from parlant_store.backends.orm.statements import fetch
+    from parlant_store.backends.orm.database.errors import errors
+    from parlant_store.backends.orm.database.statements import fetch
 
     store.add_items("s", numbered(1))
     with pytest.raises(StoreUnavailable), errors:

@@ -14,7 +14,7 @@ from typing import Any
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store.backends.orm.connection import begins_by_locking, is_plain, may_prepare
+from parlant_store.backends.orm.database.connection import begins_by_locking, is_plain, may_prepare
 
 Row = tuple[Any, ...]
 

@@ -30,8 +30,8 @@ from parlant_store.backends.operations import (
     SetExpiry,
     SetMetadata,
 )
-from parlant_store.backends.orm.filters import Renderer, Sql
-from parlant_store.backends.orm.statements import Row, fetch
+from parlant_store.backends.orm.base.filters import Renderer, Sql
+from parlant_store.backends.orm.database.statements import Row, fetch
 from parlant_store.backends.validation import SessionName
 from parlant_store.times import as_utc, without_zone
 from parlant_store.types import JSONObject, SessionInfo, SessionSummary

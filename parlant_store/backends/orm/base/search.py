@@ -9,9 +9,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from parlant_store import codec
 from parlant_store.backends.columns import MAX_SNIPPETS, hits
 from parlant_store.backends.operations import Search
-from parlant_store.backends.orm.errors import migrate_command
-from parlant_store.backends.orm.sessions import LIVE, Time
-from parlant_store.backends.orm.statements import fetch
+from parlant_store.backends.orm.base.sessions import LIVE, Time
+from parlant_store.backends.orm.database.errors import migrate_command
+from parlant_store.backends.orm.database.statements import fetch
 from parlant_store.exceptions import BackendError
 from parlant_store.sql.search_index import SQLITE_PARTS, SQLITE_TABLE
 from parlant_store.text_search import MAX_MATCHES, count_matches, tsquery

@@ -19,9 +19,9 @@ from parlant_store.backends.operations import (
     SetDocumentExpiry,
     UpdateOne,
 )
-from parlant_store.backends.orm.filters import Renderer, Sql
-from parlant_store.backends.orm.sessions import LIVE, Time, aware
-from parlant_store.backends.orm.statements import Row, fetch
+from parlant_store.backends.orm.base.filters import Renderer, Sql
+from parlant_store.backends.orm.base.sessions import LIVE, Time, aware
+from parlant_store.backends.orm.database.statements import Row, fetch
 from parlant_store.backends.validation import MAX_LIMIT
 from parlant_store.query import Filter
 from parlant_store.types import PROMOTED, DocumentInfo, JSONObject, UpdateResult

@@ -1,0 +1,1 @@
+"""What the statements of SQLite and PostgreSQL have in common."""

@@ -1,0 +1,1 @@
+"""The connection of Django, the statements on it, and its errors."""
