@@ -28,14 +28,14 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from parlant_store.backends.documents import DocumentMethods
-from parlant_store.backends.expiry import ExpiryMethods
-from parlant_store.backends.retention import parse_rules
-from parlant_store.backends.sessions import SessionMethods
+from parlant_store.backends.contract.documents import DocumentMethods
+from parlant_store.backends.contract.expiry import ExpiryMethods
+from parlant_store.backends.contract.retention import parse_rules
+from parlant_store.backends.contract.sessions import SessionMethods
+from parlant_store.backends.contract.validation import check_ttl
 from parlant_store.backends.threads import caller
 from parlant_store.backends.threads.calls import Call, Group
 from parlant_store.backends.threads.executor import Executor
-from parlant_store.backends.validation import check_ttl
 from parlant_store.exceptions import InvalidLimit
 from parlant_store.times import as_utc
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from parlant_store import codec
-from parlant_store.backends.validation import SessionName
+from parlant_store.backends.contract.validation import SessionName
 from parlant_store.query import Filter
 from parlant_store.text_search import snippet
 from parlant_store.types import (

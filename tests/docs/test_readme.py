@@ -18,7 +18,8 @@ import pytest
 from django.conf import settings
 
 from parlant_store import codec, conf, exceptions, query
-from parlant_store.backends import base, validation
+from parlant_store.backends import base
+from parlant_store.backends.contract import validation
 from parlant_store.backends.orm import OrmBackend
 
 ROOT = Path(__file__).resolve().parents[2]

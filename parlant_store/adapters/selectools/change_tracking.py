@@ -8,7 +8,7 @@ from weakref import ref
 
 from django.db import connections
 
-from parlant_store.backends.validation import SessionName
+from parlant_store.backends.contract.validation import SessionName
 from parlant_store.types import Revision
 
 MAX_HASHES = 1_000_000

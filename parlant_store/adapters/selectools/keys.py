@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from parlant_store.backends.validation import SessionName
+from parlant_store.backends.contract.validation import SessionName
 from parlant_store.codec import check_name
 from parlant_store.exceptions import InvalidName
 

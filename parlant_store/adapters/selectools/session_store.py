@@ -19,8 +19,8 @@ from parlant_store.adapters import sync_thread
 from parlant_store.adapters.selectools.keys import Key, check, names_of
 from parlant_store.adapters.selectools.serialization import serialize
 from parlant_store.adapters.selectools.tracked_sessions import TrackedSessions
+from parlant_store.backends.contract.validation import check_ttl
 from parlant_store.backends.reads import primary_reads
-from parlant_store.backends.validation import check_ttl
 from parlant_store.exceptions import SessionNotFound
 from parlant_store.handler import stores
 from parlant_store.types import JSONObject, SessionSummary

@@ -6,7 +6,7 @@ from typing import Any
 from parlant_store.adapters.selectools.change_tracking import SavedState, SavedStates, overlap
 from parlant_store.adapters.selectools.serialization import Serialized, deserialize
 from parlant_store.backends.base import BaseBackend
-from parlant_store.backends.validation import SessionName
+from parlant_store.backends.contract.validation import SessionName
 from parlant_store.exceptions import SessionNotFound
 from parlant_store.types import Revision
 

@@ -13,9 +13,9 @@ from parlant_store.admin.actions.lives import is_live
 from parlant_store.admin.stores.asking import is_here
 from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.columns import columns, name_of
+from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.orm import OrmBackend
 from parlant_store.backends.orm.references.deletion import delete
-from parlant_store.backends.validation import SessionName
 from parlant_store.handler import stores
 from parlant_store.models import Session
 from parlant_store.signals import send, session_deleted

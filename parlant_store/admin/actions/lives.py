@@ -16,9 +16,9 @@ from parlant_store.admin.actions.belonging import (
 )
 from parlant_store.admin.actions.chosen import BATCH, Row, everything, look, writing
 from parlant_store.admin.batches import batches
+from parlant_store.backends.contract.validation import MAX_TTL_SECONDS
 from parlant_store.backends.orm.references.deletion import ProtectedGroup, delete_groups, lock_rows
 from parlant_store.backends.orm.references.registry import is_referenced
-from parlant_store.backends.validation import MAX_TTL_SECONDS
 from parlant_store.models import Document
 
 HORIZON = timedelta(seconds=MAX_TTL_SECONDS)

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from django.core.checks import CheckMessage
 from django.db import connections
 
-from parlant_store.backends.expiry import Expired
-from parlant_store.backends.operations import (
+from parlant_store.backends.contract.expiry import Expired
+from parlant_store.backends.contract.operations import (
     AddItems,
     Branch,
     ClearSession,
@@ -32,6 +32,9 @@ from parlant_store.backends.operations import (
     SetMetadata,
     UpdateOne,
 )
+from parlant_store.backends.contract.retention import Place, Sweep
+from parlant_store.backends.contract.sessions import not_found
+from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.orm.base.search import search_items
 from parlant_store.backends.orm.checks import (
     check_contents,
@@ -44,9 +47,6 @@ from parlant_store.backends.orm.grouped_calls import GroupedCalls
 from parlant_store.backends.orm.references.registry import is_referenced
 from parlant_store.backends.orm.tables import Target
 from parlant_store.backends.reads import primary_reads
-from parlant_store.backends.retention import Place, Sweep
-from parlant_store.backends.sessions import not_found
-from parlant_store.backends.validation import SessionName
 from parlant_store.types import (
     DocumentInfo,
     ExpiredDocument,

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from parlant_store.backends.contract.sessions import SessionMethods
 from parlant_store.backends.orm.calls import OrmCalls
-from parlant_store.backends.sessions import SessionMethods
 from parlant_store.backends.threads.calls import Call, Group
 from parlant_store.exceptions import InvalidInput, OutcomeUnknown, StoreUnavailable
 from parlant_store.signals import session_loaded, session_saved

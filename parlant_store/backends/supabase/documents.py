@@ -11,9 +11,9 @@ from parlant_store.backends.columns import (
     stored,
     upsert_turn,
 )
-from parlant_store.backends.documents import duplicate
-from parlant_store.backends.indexes import Index, not_unique, wanted
-from parlant_store.backends.operations import (
+from parlant_store.backends.contract.documents import duplicate
+from parlant_store.backends.contract.indexes import Index, not_unique, wanted
+from parlant_store.backends.contract.operations import (
     DeleteOne,
     DropCollection,
     EnsureIndex,

@@ -4,8 +4,8 @@ from typing import Any
 
 from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.columns import due, name_of
-from parlant_store.backends.expiry import FIRST_STEP, Expired, Pace
-from parlant_store.backends.retention import Place, Sweep
+from parlant_store.backends.contract.expiry import FIRST_STEP, Expired, Pace
+from parlant_store.backends.contract.retention import Place, Sweep
 from parlant_store.backends.supabase.client import Connection, is_overdue
 from parlant_store.backends.supabase.rest.shapes import (
     DUE_DOCUMENTS,

@@ -19,7 +19,7 @@ from parlant_store.backends.columns import (
     name_of,
     owner_of,
 )
-from parlant_store.backends.operations import (
+from parlant_store.backends.contract.operations import (
     AddItems,
     Branch,
     ClearSession,
@@ -35,10 +35,10 @@ from parlant_store.backends.operations import (
     SetMetadata,
     Splice,
 )
+from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.supabase.client import Conflict, Connection, time_of
 from parlant_store.backends.supabase.filters import tree
 from parlant_store.backends.supabase.rest import shapes
-from parlant_store.backends.validation import SessionName
 from parlant_store.exceptions import AccessDenied, StoreError, StoreUnavailable
 from parlant_store.items import Batch
 from parlant_store.sql.functions import MAX_DELETED

@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from parlant_store.backends.base import BaseBackend
-from parlant_store.backends.retention import check_rule, parse_duration
+from parlant_store.backends.contract.retention import check_rule, parse_duration
 from parlant_store.exceptions import InvalidInput
 from parlant_store.management.arguments import Attempt, add_store_argument, store_aliases
 from parlant_store.management.interruption import Interruption

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from parlant_store.backends.expiry import FIRST_STEP, Pace
+from parlant_store.backends.contract.expiry import FIRST_STEP, Pace
 from parlant_store.backends.supabase.backend import STEP_SECONDS
 from parlant_store.exceptions import StoreUnavailable
 from parlant_store.personal_data import PersonalData

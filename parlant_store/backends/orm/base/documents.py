@@ -8,8 +8,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store import codec
 from parlant_store.backends.columns import promoted
-from parlant_store.backends.documents import duplicate
-from parlant_store.backends.operations import (
+from parlant_store.backends.contract.documents import duplicate
+from parlant_store.backends.contract.operations import (
     DeleteOne,
     Find,
     FindOne,
@@ -19,10 +19,10 @@ from parlant_store.backends.operations import (
     SetDocumentExpiry,
     UpdateOne,
 )
+from parlant_store.backends.contract.validation import MAX_LIMIT
 from parlant_store.backends.orm.base.filters import Renderer, Sql
 from parlant_store.backends.orm.base.sessions import LIVE, Time, aware
 from parlant_store.backends.orm.database.statements import Row, fetch
-from parlant_store.backends.validation import MAX_LIMIT
 from parlant_store.query import Filter
 from parlant_store.types import PROMOTED, DocumentInfo, JSONObject, UpdateResult
 

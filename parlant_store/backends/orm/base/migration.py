@@ -8,7 +8,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store import codec
 from parlant_store.backends.columns import stored
-from parlant_store.backends.operations import ReadVersion
+from parlant_store.backends.contract.operations import ReadVersion
 from parlant_store.backends.orm.base.sessions import LIVE, Time
 from parlant_store.backends.orm.database.statements import fetch
 from parlant_store.types import Replacement, StoredDocument

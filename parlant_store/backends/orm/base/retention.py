@@ -4,8 +4,8 @@ from abc import ABC, abstractmethod
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store.backends.expiry import Expired
-from parlant_store.backends.retention import Place, Sweep
+from parlant_store.backends.contract.expiry import Expired
+from parlant_store.backends.contract.retention import Place, Sweep
 from parlant_store.types import ExpiredDocument, ExpiredSession
 
 

@@ -8,7 +8,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store import codec
 from parlant_store.backends.columns import MAX_SNIPPETS, hits
-from parlant_store.backends.operations import Search
+from parlant_store.backends.contract.operations import Search
 from parlant_store.backends.orm.base.sessions import LIVE, Time
 from parlant_store.backends.orm.database.errors import migrate_command
 from parlant_store.backends.orm.database.statements import fetch

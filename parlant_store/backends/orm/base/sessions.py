@@ -20,8 +20,8 @@ from parlant_store.backends.columns import (
     name_of,
     owner_of,
 )
-from parlant_store.backends.expiry import Expired
-from parlant_store.backends.operations import (
+from parlant_store.backends.contract.expiry import Expired
+from parlant_store.backends.contract.operations import (
     AddItems,
     GetItems,
     ListSessions,
@@ -30,9 +30,9 @@ from parlant_store.backends.operations import (
     SetExpiry,
     SetMetadata,
 )
+from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.orm.base.filters import Renderer, Sql
 from parlant_store.backends.orm.database.statements import Row, fetch
-from parlant_store.backends.validation import SessionName
 from parlant_store.times import as_utc, without_zone
 from parlant_store.types import JSONObject, SessionInfo, SessionSummary
 

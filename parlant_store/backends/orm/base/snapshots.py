@@ -5,10 +5,10 @@ from abc import ABC, abstractmethod
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store.backends.columns import columns, decode_all, decode_state
-from parlant_store.backends.operations import Branch, SaveSnapshot
+from parlant_store.backends.contract.operations import Branch, SaveSnapshot
+from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.orm.base.sessions import LIVE, Time
 from parlant_store.backends.orm.database.statements import fetch
-from parlant_store.backends.validation import SessionName
 from parlant_store.types import Revision, Snapshot
 
 # The session's own row comes first, then its items.

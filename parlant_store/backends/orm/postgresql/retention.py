@@ -6,12 +6,12 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store.backends.columns import due, name_of
-from parlant_store.backends.expiry import Expired
+from parlant_store.backends.contract.expiry import Expired
+from parlant_store.backends.contract.retention import Place, Sweep
 from parlant_store.backends.orm.base.retention import RetentionRules
 from parlant_store.backends.orm.database.statements import fetch
 from parlant_store.backends.orm.postgresql.arrays import array
 from parlant_store.backends.orm.postgresql.requests import fetch_once
-from parlant_store.backends.retention import Place, Sweep
 from parlant_store.types import ExpiredDocument, ExpiredSession
 
 _PARAMETERS = "%s::jsonb, %s::jsonb, %s::bigint, %s::bigint"

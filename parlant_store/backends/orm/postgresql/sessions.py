@@ -8,15 +8,15 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store import codec
 from parlant_store.backends.columns import Columns, columns, decode, full_names, name_of
-from parlant_store.backends.expiry import Expired
-from parlant_store.backends.operations import AddItems, GetItems, SetExpiry, SetMetadata
+from parlant_store.backends.contract.expiry import Expired
+from parlant_store.backends.contract.operations import AddItems, GetItems, SetExpiry, SetMetadata
+from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.orm.base.sessions import LIVE, Sessions, Time, adapted
 from parlant_store.backends.orm.database.errors import was_undone
 from parlant_store.backends.orm.database.statements import fetch
 from parlant_store.backends.orm.postgresql.arrays import array
 from parlant_store.backends.orm.postgresql.filters import PostgreSQLRenderer
 from parlant_store.backends.orm.postgresql.requests import fetch_once
-from parlant_store.backends.validation import SessionName
 from parlant_store.items import Batch
 from parlant_store.text_search import tsvector
 from parlant_store.types import JSONObject

@@ -3,7 +3,7 @@
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store.backends.columns import columns, full_names
-from parlant_store.backends.operations import Branch, SaveSnapshot
+from parlant_store.backends.contract.operations import Branch, SaveSnapshot
 from parlant_store.backends.orm.base.sessions import Time
 from parlant_store.backends.orm.base.snapshots import Snapshots
 from parlant_store.backends.orm.postgresql.requests import fetch_once

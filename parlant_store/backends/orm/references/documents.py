@@ -6,7 +6,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store import codec
 from parlant_store.backends.columns import promoted
-from parlant_store.backends.operations import (
+from parlant_store.backends.contract.operations import (
     DeleteOne,
     FindOne,
     InsertNumbered,

@@ -9,7 +9,8 @@ from django.db.models import Model
 
 from parlant_store import codec
 from parlant_store.backends.columns import name_of, owner_of
-from parlant_store.backends.expiry import Expired
+from parlant_store.backends.contract.expiry import Expired
+from parlant_store.backends.contract.retention import Place, Sweep
 from parlant_store.backends.orm.base.retention import RetentionRules
 from parlant_store.backends.orm.database.statements import Row, fetch
 from parlant_store.backends.orm.references.deletion import (
@@ -20,7 +21,6 @@ from parlant_store.backends.orm.references.deletion import (
     lock_rows,
     writing,
 )
-from parlant_store.backends.retention import Place, Sweep
 from parlant_store.types import ExpiredDocument, ExpiredSession, Protected
 
 Groups = Sequence[tuple[int, ...]]

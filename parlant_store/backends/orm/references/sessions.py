@@ -6,13 +6,13 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store import codec
 from parlant_store.backends.columns import Columns, columns
-from parlant_store.backends.expiry import Expired
-from parlant_store.backends.operations import AddItems, SetExpiry, SetMetadata
+from parlant_store.backends.contract.expiry import Expired
+from parlant_store.backends.contract.operations import AddItems, SetExpiry, SetMetadata
+from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.orm.base.sessions import KEY, LIVE, Sessions, Time
 from parlant_store.backends.orm.database.statements import Row, fetch
 from parlant_store.backends.orm.references.deletion import delete, select_locked, writing
 from parlant_store.backends.orm.references.registry import has_references
-from parlant_store.backends.validation import SessionName
 from parlant_store.types import JSONObject
 
 _BY_NAME = (

@@ -3,7 +3,8 @@
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store.backends.columns import columns
-from parlant_store.backends.operations import Branch, SaveSnapshot, Splice
+from parlant_store.backends.contract.operations import Branch, SaveSnapshot, Splice
+from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.orm.base.sessions import LIVE, Time
 from parlant_store.backends.orm.base.snapshots import Snapshots
 from parlant_store.backends.orm.database.statements import fetch
@@ -15,7 +16,6 @@ from parlant_store.backends.orm.references.sessions import (
     lock_session,
     remove,
 )
-from parlant_store.backends.validation import SessionName
 from parlant_store.types import Revision
 
 _IS_AS = (

@@ -7,7 +7,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store import codec
-from parlant_store.backends.indexes import is_plain
+from parlant_store.backends.contract.indexes import is_plain
 from parlant_store.backends.orm.base.filters import (
     AFTER,
     CREATED,

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store.backends.columns import due, name_of
-from parlant_store.backends.expiry import Expired
+from parlant_store.backends.contract.expiry import Expired
+from parlant_store.backends.contract.retention import Place, Sweep
 from parlant_store.backends.orm.base.filters import Sql
 from parlant_store.backends.orm.base.retention import RetentionRules
 from parlant_store.backends.orm.base.sessions import LIVE, adapted
@@ -20,7 +21,6 @@ from parlant_store.backends.orm.sqlite.related_documents import (
     parts_of,
     related,
 )
-from parlant_store.backends.retention import Place, Sweep
 from parlant_store.types import ExpiredDocument, ExpiredSession
 
 

@@ -14,14 +14,14 @@ from django.utils import timezone
 
 from parlant_store import codec
 from parlant_store.backends.columns import Columns, columns, full_names, name_of
-from parlant_store.backends.expiry import Expired
-from parlant_store.backends.operations import AddItems, GetItems, SetExpiry, SetMetadata
+from parlant_store.backends.contract.expiry import Expired
+from parlant_store.backends.contract.operations import AddItems, GetItems, SetExpiry, SetMetadata
+from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.orm.base.sessions import KEY, LIVE, Sessions, Time, adapted
 from parlant_store.backends.orm.database.errors import is_locked
 from parlant_store.backends.orm.database.statements import Row, fetch, write
 from parlant_store.backends.orm.sqlite.filters import SQLiteRenderer, prepare
 from parlant_store.backends.orm.sqlite.requests import FORGET_OLD
-from parlant_store.backends.validation import SessionName
 from parlant_store.items import Batch
 from parlant_store.times import as_utc
 from parlant_store.types import JSONObject

@@ -6,7 +6,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store import codec
 from parlant_store.backends.columns import columns, full_names
-from parlant_store.backends.operations import AddItems, Branch, SaveSnapshot, Splice
+from parlant_store.backends.contract.operations import AddItems, Branch, SaveSnapshot, Splice
 from parlant_store.backends.orm.base.sessions import LIVE, Time
 from parlant_store.backends.orm.base.snapshots import Snapshots
 from parlant_store.backends.orm.database.statements import fetch, write

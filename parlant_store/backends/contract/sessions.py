@@ -9,7 +9,7 @@ from uuid import UUID
 from django.dispatch import Signal
 
 from parlant_store import codec, query
-from parlant_store.backends.operations import (
+from parlant_store.backends.contract.operations import (
     AddItems,
     Branch,
     ClearSession,
@@ -25,7 +25,7 @@ from parlant_store.backends.operations import (
     SetMetadata,
     Splice,
 )
-from parlant_store.backends.validation import (
+from parlant_store.backends.contract.validation import (
     MAX_LIMIT,
     SessionName,
     check_limit,

@@ -6,8 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from parlant_store import query
-from parlant_store.backends.indexes import UNIQUE_PREFIX
-from parlant_store.backends.operations import (
+from parlant_store.backends.contract.indexes import UNIQUE_PREFIX
+from parlant_store.backends.contract.operations import (
     DeleteOne,
     DropCollection,
     EnsureIndex,
@@ -21,7 +21,7 @@ from parlant_store.backends.operations import (
     SetDocumentExpiry,
     UpdateOne,
 )
-from parlant_store.backends.validation import (
+from parlant_store.backends.contract.validation import (
     MAX_LIMIT,
     check_collection,
     check_document,

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from django.core.exceptions import ImproperlyConfigured
 
 from parlant_store import codec
-from parlant_store.backends.validation import MAX_TTL_SECONDS, check_collection
+from parlant_store.backends.contract.validation import MAX_TTL_SECONDS, check_collection
 from parlant_store.exceptions import InvalidInput, InvalidLimit
 from parlant_store.query import kind_of
 from parlant_store.times import as_utc

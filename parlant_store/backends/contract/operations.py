@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from parlant_store.backends.validation import SessionName
+from parlant_store.backends.contract.validation import SessionName
 from parlant_store.items import Batch
 from parlant_store.query import Filter
 from parlant_store.types import (

@@ -8,8 +8,8 @@ from functools import partial
 from time import monotonic
 from typing import NamedTuple, TypeVar
 
-from parlant_store.backends.retention import Place, Sweep, check_rule
-from parlant_store.backends.validation import SessionName
+from parlant_store.backends.contract.retention import Place, Sweep, check_rule
+from parlant_store.backends.contract.validation import SessionName
 from parlant_store.exceptions import InvalidLimit, ProtectedRow, StoreUnavailable
 from parlant_store.signals import send, session_expired
 from parlant_store.times import as_utc
