@@ -88,7 +88,7 @@ def against_psycopg(uri: str, rounds: int, size: int) -> dict[str, float]:
 
     from parlant_store import stores
     from parlant_store.backends.orm.base.sessions import LATEST
-    from parlant_store.text_search import tsvector, words
+    from parlant_store.content.text_search import tsvector, words
 
     store, session_id = stores["postgresql"], session_ids(size)[0]
     texts = [json.dumps(item) for item in ITEMS]

@@ -5,7 +5,7 @@ from typing import Any
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store.codec import DocumentDecoder, DocumentEncoder
+from parlant_store.content.codec import DocumentDecoder, DocumentEncoder
 
 
 class CodePointField(models.TextField):  # type: ignore[type-arg]

@@ -6,7 +6,7 @@ For a user's id, these are:
 - documents with this customer_id;
 - in collections whose names end in "customers", the customer with this id, and in those that end
   in "values", the values of variables with this key, unless their customer_id is another one;
-- all documents of Parlant sessions with this customer_id (parlant_store.related_documents).
+- all documents of Parlant sessions with this customer_id (parlant_store.content.related_documents).
 
 A document whose migration failed counts as the original that it contains.
 """
@@ -15,17 +15,17 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from parlant_store import codec
 from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.reads import on_primary
-from parlant_store.exceptions import ProtectedRow
-from parlant_store.related_documents import (
+from parlant_store.content import codec
+from parlant_store.content.related_documents import (
     collections_by_prefix,
     prefix_of,
     session_prefixes,
     sessions_prefix,
 )
-from parlant_store.times import as_utc
+from parlant_store.content.times import as_utc
+from parlant_store.exceptions import ProtectedRow
 from parlant_store.types import (
     FAILED,
     DocumentCursor,

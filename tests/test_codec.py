@@ -5,7 +5,7 @@ import json
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from parlant_store import codec
+from parlant_store.content import codec
 
 text = st.text(st.characters(codec=None))
 

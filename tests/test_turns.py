@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parlant_store.turns import MAX_RESPONSE, whole_turns
+from parlant_store.content.turns import MAX_RESPONSE, whole_turns
 from tests.contract.turns import (
     NAMES,
     Piece,

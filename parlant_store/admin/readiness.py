@@ -12,8 +12,8 @@ from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 
-from parlant_store import codec
 from parlant_store.backends.orm.checks import check_contents
+from parlant_store.content import codec
 from parlant_store.exceptions import StoreError
 from parlant_store.models import Session
 

@@ -4,8 +4,8 @@ import re
 
 from django.db.models import Model, Q
 
-from parlant_store import codec
 from parlant_store.admin.stepping import first_values
+from parlant_store.content import codec
 from parlant_store.models import Session
 
 COUNTED = 10_000

@@ -10,7 +10,7 @@ from django.utils.formats import number_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from parlant_store import codec
+from parlant_store.content import codec
 from parlant_store.models import Document, Session
 
 NAME = 80

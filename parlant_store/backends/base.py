@@ -36,8 +36,8 @@ from parlant_store.backends.contract.validation import check_ttl
 from parlant_store.backends.threads import caller
 from parlant_store.backends.threads.calls import Call, Group
 from parlant_store.backends.threads.executor import Executor
+from parlant_store.content.times import as_utc
 from parlant_store.exceptions import InvalidLimit
-from parlant_store.times import as_utc
 
 T = TypeVar("T")
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from parlant_store import codec
 from parlant_store.backends.contract.validation import SessionName
-from parlant_store.query import Filter
-from parlant_store.text_search import snippet
+from parlant_store.content import codec
+from parlant_store.content.query import Filter
+from parlant_store.content.text_search import snippet
 from parlant_store.types import (
     PROMOTED,
     ExpiredDocument,

@@ -8,8 +8,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from parlant_store import codec
 from parlant_store.admin import search
+from parlant_store.content import codec
 from parlant_store.models import Document, Session, SessionItem
 from tests.admin.pages import (
     CALL,

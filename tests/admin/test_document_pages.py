@@ -10,9 +10,9 @@ from django.urls import reverse
 from parlant.core.customers import CustomerDocumentStore
 from parlant.core.sessions import EventKind, EventSource, SessionDocumentStore
 
-from parlant_store import codec
 from parlant_store.adapters.parlant import DocumentDatabase, migration
 from parlant_store.admin.documents import collections, event_entries, events, folding
+from parlant_store.content import codec
 from parlant_store.models import Document, Session
 from tests.admin.document_lists import event, links, one, owned, shown
 from tests.admin.pages import SCRIPT, get, listing, page

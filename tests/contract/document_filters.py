@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from parlant_store import query
+from parlant_store.content import query
 from parlant_store.exceptions import (
     InvalidFilter,
 )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from parlant_store import query
+from parlant_store.content import query
 from parlant_store.exceptions import (
     DuplicateDocument,
     InvalidFilter,

@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from parlant_store import query
+from parlant_store.content import query
 from parlant_store.types import Replacement
 
 BIG = int("9" * 400)

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from parlant_store.content.text_search import count_matches
+from parlant_store.content.text_search import terms as parse_query
 from parlant_store.exceptions import (
     InvalidInput,
     InvalidName,
 )
-from parlant_store.text_search import count_matches
-from parlant_store.text_search import terms as parse_query
 from tests.contract.snapshot_values import said
 from tests.contract.stores import Timed
 

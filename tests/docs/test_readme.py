@@ -17,10 +17,11 @@ from typing import Any, NamedTuple
 import pytest
 from django.conf import settings
 
-from parlant_store import codec, conf, exceptions, query
+from parlant_store import conf, exceptions
 from parlant_store.backends import base
 from parlant_store.backends.contract import validation
 from parlant_store.backends.orm import OrmBackend
+from parlant_store.content import codec, query
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from parlant_store.backends.contract.validation import SessionName
-from parlant_store.codec import check_name
+from parlant_store.content.codec import check_name
 from parlant_store.exceptions import InvalidName
 
 MAX_NAME = 512

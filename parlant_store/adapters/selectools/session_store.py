@@ -130,8 +130,8 @@ class SessionStore:
 
         ``namespace`` and ``user_id`` are filters; None matches all, and the namespace "" those
         without a namespace. ``updated_since`` is a datetime or a Unix timestamp, ``prefix`` the
-        beginning of the id within the namespace, ``metadata`` a filter (parlant_store.query).
-        message_count is the number of all items in the session.
+        beginning of the id within the namespace, ``metadata`` a filter
+        (parlant_store.content.query). message_count is the number of all items in the session.
         """
         return [
             *self.iterate(
@@ -201,8 +201,8 @@ class SessionStore:
         """Return sessions with messages of users or assistants that match, best match first.
 
         ``query`` consists of terms, separated by white space, any of which may match
-        (parlant_store.text_search). With ``namespace``, the ids in the results are bare ids, else
-        full keys.
+        (parlant_store.content.text_search). With ``namespace``, the ids in the results are bare
+        ids, else full keys.
         """
         if limit <= 0:
             return []

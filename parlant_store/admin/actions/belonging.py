@@ -1,4 +1,4 @@
-"""The documents that belong to Parlant's sessions, as parlant_store.related_documents says."""
+"""The documents that belong to Parlant's sessions (parlant_store.content.related_documents)."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -9,12 +9,12 @@ from django.db.models import OuterRef, QuerySet, Subquery
 
 from parlant_store.admin.actions.chosen import BATCH, Row
 from parlant_store.admin.batches import batches
-from parlant_store.models import Document
-from parlant_store.related_documents import (
+from parlant_store.content.related_documents import (
     collections_by_prefix,
     session_prefixes,
     sessions_prefix,
 )
+from parlant_store.models import Document
 
 # By one step into an index for each collection, from the first whose name begins so.
 _BEGINNING = """

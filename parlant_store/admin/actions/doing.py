@@ -27,7 +27,7 @@ from parlant_store.admin.lists import StoreAdmin
 from parlant_store.admin.text import column_name, cut
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.orm.references.deletion import ProtectedGroup
-from parlant_store.codec import printable
+from parlant_store.content.codec import printable
 from parlant_store.exceptions import ProtectedRow, SessionNotFound
 from parlant_store.models import Session
 

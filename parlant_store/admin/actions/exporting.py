@@ -14,11 +14,11 @@ from django.db.models import Model
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
 
-from parlant_store import codec
 from parlant_store.admin.batches import batches
 from parlant_store.backends.columns import name_of, owner_of
+from parlant_store.content import codec
+from parlant_store.content.times import as_utc
 from parlant_store.models import Document, Session, SessionItem
-from parlant_store.times import as_utc
 
 ROWS = 100
 """How many sessions or documents are read at once."""

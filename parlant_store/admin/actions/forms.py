@@ -9,8 +9,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from parlant_store import codec
 from parlant_store.admin.actions.lives import HORIZON
+from parlant_store.content import codec
 from parlant_store.exceptions import InvalidInput
 
 DAYS = (1, 7, 30, 90)

@@ -7,7 +7,6 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import IntegrityError, connections, router, transaction
 from django.utils import timezone
 
-from parlant_store import codec
 from parlant_store.admin.actions.chosen import Row, everything, look, writing
 from parlant_store.admin.actions.lives import is_live
 from parlant_store.admin.stores.asking import is_here
@@ -16,6 +15,7 @@ from parlant_store.backends.columns import columns, name_of
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.orm import OrmBackend
 from parlant_store.backends.orm.references.deletion import delete
+from parlant_store.content import codec
 from parlant_store.handler import stores
 from parlant_store.models import Session
 from parlant_store.signals import send, session_deleted

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _
 
-from parlant_store import codec
 from parlant_store.admin.text import cut, pretty
 from parlant_store.admin.transcripts.entries import FOLDED, Call, Entry, Part, code_part, text_part
+from parlant_store.content import codec
 
 MESSAGE = FOLDED
 """How many characters of a message are read, and one more."""

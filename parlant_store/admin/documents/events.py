@@ -12,8 +12,8 @@ from django.utils.translation import gettext_lazy as _
 from parlant_store.admin.documents.event_entries import MESSAGE, READ, Event, entries_of
 from parlant_store.admin.documents.links import EVENTS
 from parlant_store.admin.transcripts.entries import Transcript
+from parlant_store.content.related_documents import sessions_prefix
 from parlant_store.models import Document
-from parlant_store.related_documents import sessions_prefix
 from parlant_store.sql.index_expressions import IndexedField
 
 PAGE = 100

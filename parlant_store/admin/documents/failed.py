@@ -14,13 +14,13 @@ from django.db.models.functions import Cast
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from parlant_store import codec
 from parlant_store.admin.batches import batches
 from parlant_store.admin.documents.collections import collection_names
 from parlant_store.backends.columns import stored
 from parlant_store.backends.contract.validation import check_collection, check_document
 from parlant_store.backends.orm import OrmBackend
 from parlant_store.backends.orm.references.deletion import delete_groups, lock_rows
+from parlant_store.content import codec
 from parlant_store.exceptions import DuplicateDocument, StoreError
 from parlant_store.models import Document
 from parlant_store.types import FAILED, JSONObject, Replacement, StoredDocument

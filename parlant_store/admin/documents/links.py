@@ -12,8 +12,8 @@ from parlant_store.admin.documents.collections import collection_names
 from parlant_store.admin.documents.owners import OWNERS, owned
 from parlant_store.admin.lists import StoreAdmin
 from parlant_store.admin.text import column_name, cut
+from parlant_store.content.related_documents import SESSIONS, prefix_of, session_prefixes
 from parlant_store.models import Document, Session
-from parlant_store.related_documents import SESSIONS, prefix_of, session_prefixes
 
 EVENTS = "events"
 """How the names of the collections end that Parlant keeps these in, beside its sessions."""

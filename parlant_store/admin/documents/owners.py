@@ -8,10 +8,10 @@ from django.db.models import F, Func, OrderBy, QuerySet, TextField
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from parlant_store import codec
 from parlant_store.admin.documents.collections import STEPPED, collection_of, without_nul
 from parlant_store.admin.search import COUNTED
 from parlant_store.admin.text import column_name, cut
+from parlant_store.content import codec
 from parlant_store.models import Document
 
 OWNERS = ("session_id", "customer_id", "agent_id")

@@ -13,7 +13,6 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
-from parlant_store import codec
 from parlant_store.admin.actions.base import ActionsAdmin
 from parlant_store.admin.documents.collections import CollectionFilter, collection_of
 from parlant_store.admin.documents.columns import clipped, fitting_column, short_time
@@ -33,6 +32,7 @@ from parlant_store.admin.expiry import expiry, expiry_and_time
 from parlant_store.admin.search import keys, named
 from parlant_store.admin.sessions.filters import StateFilter
 from parlant_store.admin.text import breakable, column_name, cut, full_name, list_column
+from parlant_store.content import codec
 from parlant_store.models import Document, Session
 from parlant_store.types import FAILED
 

@@ -7,8 +7,8 @@ from django.db import connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.functions import Left
 
-from parlant_store import text_search
 from parlant_store.backends.orm.base.search import require_index
+from parlant_store.content import text_search
 from parlant_store.models import SessionItem
 from parlant_store.sql.search_index import SQLITE_TABLE
 

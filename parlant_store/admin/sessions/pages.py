@@ -10,7 +10,6 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from parlant_store import codec
 from parlant_store.admin.actions.base import ActionsAdmin
 from parlant_store.admin.expiry import ago, expiry, expiry_and_time
 from parlant_store.admin.overview.page import StorePages
@@ -32,6 +31,7 @@ from parlant_store.admin.text import (
     session_name,
 )
 from parlant_store.admin.transcripts.reading import transcript_of
+from parlant_store.content import codec
 from parlant_store.models import Session, SessionItem
 
 

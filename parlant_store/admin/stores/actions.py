@@ -19,9 +19,9 @@ from parlant_store.admin.stores.subjects import DOCUMENTS, SESSIONS, Chosen, Sub
 from parlant_store.admin.text import grouped
 from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.reads import primary_reads
-from parlant_store.codec import printable
+from parlant_store.content.codec import printable
+from parlant_store.content.times import as_utc
 from parlant_store.exceptions import InvalidLimit, ProtectedRow, StoreError
-from parlant_store.times import as_utc
 
 MOST = 100
 """To how many of them something is done at once."""

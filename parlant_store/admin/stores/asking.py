@@ -16,13 +16,13 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from parlant_store import codec
 from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.orm import OrmBackend
+from parlant_store.content import codec
+from parlant_store.content.times import without_zone
 from parlant_store.exceptions import InvalidInput, OutcomeUnknown, StoreError, StoreUnavailable
 from parlant_store.handler import stores
 from parlant_store.models import Session
-from parlant_store.times import without_zone
 
 T = TypeVar("T")
 

@@ -7,7 +7,6 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from parlant_store import codec
 from parlant_store.admin.documents.folding import fold, shape_of
 from parlant_store.admin.expiry import expiry
 from parlant_store.admin.stores.actions import allowed
@@ -15,6 +14,7 @@ from parlant_store.admin.stores.asking import ask, heard, here, link, on_store, 
 from parlant_store.admin.stores.subjects import DOCUMENTS
 from parlant_store.admin.text import cut, grouped
 from parlant_store.backends.base import BaseBackend
+from parlant_store.content import codec
 from parlant_store.models import Document
 from parlant_store.types import DocumentCursor, JSONObject
 

@@ -9,7 +9,6 @@ from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
-from parlant_store import codec
 from parlant_store.admin.expiry import expiry
 from parlant_store.admin.stores.actions import allowed
 from parlant_store.admin.stores.asking import (
@@ -27,6 +26,7 @@ from parlant_store.admin.stores.subjects import SESSIONS
 from parlant_store.admin.stores.sweep import may_sweep
 from parlant_store.admin.text import cut
 from parlant_store.backends.base import BaseBackend
+from parlant_store.content import codec
 from parlant_store.exceptions import StoreError
 from parlant_store.handler import stores
 from parlant_store.models import Document, Session, SessionItem

@@ -6,7 +6,6 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
-from parlant_store import codec
 from parlant_store.admin.expiry import expiry
 from parlant_store.admin.stores.actions import allowed
 from parlant_store.admin.stores.asking import ask, heard, here, link, on_store, show
@@ -16,6 +15,7 @@ from parlant_store.admin.transcripts.dialects import Said, said
 from parlant_store.admin.transcripts.entries import Transcript
 from parlant_store.admin.transcripts.pairs import paired
 from parlant_store.backends.base import BaseBackend
+from parlant_store.content import codec
 from parlant_store.models import Session, SessionItem
 from parlant_store.types import JSONObject
 

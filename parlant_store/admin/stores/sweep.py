@@ -16,7 +16,7 @@ from parlant_store.admin.stores.asking import PATIENCE, ask, link, on_store, sho
 from parlant_store.admin.stores.noting import note
 from parlant_store.admin.text import grouped
 from parlant_store.backends.base import BaseBackend
-from parlant_store.codec import printable
+from parlant_store.content.codec import printable
 from parlant_store.models import Session
 from parlant_store.types import ExpireResult
 

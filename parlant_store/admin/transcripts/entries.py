@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from django.utils.functional import Promise
 
-from parlant_store import codec
+from parlant_store.content import codec
 
 OPEN = 1_200
 """How many characters of a text stand open; the rest of a longer one is folded."""

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from parlant_store import query
 from parlant_store.backends.contract.indexes import UNIQUE_PREFIX
 from parlant_store.backends.contract.operations import (
     DeleteOne,
@@ -30,6 +29,7 @@ from parlant_store.backends.contract.validation import (
     check_request,
     check_time,
 )
+from parlant_store.content import query
 from parlant_store.exceptions import (
     DuplicateDocument,
     InvalidFilter,
@@ -107,7 +107,7 @@ class DocumentMethods:
         direction: Direction = "asc",
         count: bool | int = False,
     ) -> DocumentPage:
-        """Return the documents that match ``where`` (parlant_store.query).
+        """Return the documents that match ``where`` (parlant_store.content.query).
 
         They are ordered by creation_utc and id as text, code point by code point, missing
         ones first ("asc") or last ("desc"). ``cursor`` starts the page after a place in
@@ -169,8 +169,8 @@ class DocumentMethods:
     ) -> int:
         """Let a document end at ``expires_at``, or never; 0 when there is none.
 
-        A Parlant session takes its documents along (parlant_store.related_documents). Returns how
-        many documents that were, the session among them.
+        A Parlant session takes its documents along (parlant_store.content.related_documents).
+        Returns how many documents that were, the session among them.
         """
         return self._set_document_expiry(
             SetDocumentExpiry(

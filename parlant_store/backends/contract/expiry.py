@@ -10,9 +10,9 @@ from typing import NamedTuple, TypeVar
 
 from parlant_store.backends.contract.retention import Place, Sweep, check_rule
 from parlant_store.backends.contract.validation import SessionName
+from parlant_store.content.times import as_utc
 from parlant_store.exceptions import InvalidLimit, ProtectedRow, StoreUnavailable
 from parlant_store.signals import send, session_expired
-from parlant_store.times import as_utc
 from parlant_store.types import (
     ExpiredDocument,
     ExpiredSession,
@@ -81,8 +81,8 @@ class ExpiryMethods(ABC):
     dash, at when they were last written to.
 
     Documents of a Parlant session stay together: those that belong to it, as
-    parlant_store.related_documents says. It is idle only when none of them was written to
-    since; when it goes, all of them go with it, in the same transaction. A rule
+    parlant_store.content.related_documents says. It is idle only when none of them was written
+    to since; when it goes, all of them go with it, in the same transaction. A rule
     without a collection never takes one of them alone, nor anything from collections whose
     names end in "metadata", which say the version of the others. A rule with a collection takes
     what is in it.

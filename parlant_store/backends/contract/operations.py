@@ -11,8 +11,8 @@ from typing import NamedTuple
 from uuid import UUID
 
 from parlant_store.backends.contract.validation import SessionName
-from parlant_store.items import Batch
-from parlant_store.query import Filter
+from parlant_store.content.items import Batch
+from parlant_store.content.query import Filter
 from parlant_store.types import (
     Direction,
     DocumentCursor,
@@ -102,7 +102,7 @@ class Branch(NamedTuple):
 
 class Search(NamedTuple):
     terms: list[list[str]]
-    """The words of each term (parlant_store.text_search)."""
+    """The words of each term (parlant_store.content.text_search)."""
 
     namespace: str | None
     limit: int

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from django.dispatch import Signal
 
-from parlant_store import codec, query
 from parlant_store.backends.contract.operations import (
     AddItems,
     Branch,
@@ -36,12 +35,13 @@ from parlant_store.backends.contract.validation import (
     check_ttl,
     session_name,
 )
+from parlant_store.content import codec, query
+from parlant_store.content.items import batch
+from parlant_store.content.text_search import terms
+from parlant_store.content.turns import MAX_RESPONSE, is_inside_response
+from parlant_store.content.turns import whole_turns as turns
 from parlant_store.exceptions import InvalidInput, InvalidLimit, SessionNotFound
-from parlant_store.items import batch
 from parlant_store.signals import send, session_deleted, session_loaded, session_saved
-from parlant_store.text_search import terms
-from parlant_store.turns import MAX_RESPONSE, is_inside_response
-from parlant_store.turns import whole_turns as turns
 from parlant_store.types import (
     JSONObject,
     Revision,
@@ -111,8 +111,8 @@ class SessionMethods(ABC):
         """Return the latest ``limit`` items, oldest first; all of them when it is None.
 
         With ``whole_turns``, when ``limit`` cuts something off, they begin where a model can
-        begin to read (parlant_store.turns). No session, or limit 0: an empty list. A damaged
-        row is skipped and does not count. Raises InvalidLimit when ``limit`` is negative.
+        begin to read (parlant_store.content.turns). No session, or limit 0: an empty list. A
+        damaged row is skipped and does not count. Raises InvalidLimit when ``limit`` is negative.
         """
         read = self._reading(session_id, namespace=namespace, limit=limit)
         if read.limit == 0:
@@ -277,8 +277,8 @@ class SessionMethods(ABC):
     ) -> list[SearchHit]:
         """Return sessions whose messages of users and assistants match, the best first.
 
-        ``query`` is terms by white space, any of which is enough (parlant_store.text_search).
-        A query without words, or limit 0, finds nothing.
+        ``query`` is terms by white space, any of which is enough
+        (parlant_store.content.text_search). A query without words, or limit 0, finds nothing.
         """
         if not isinstance(query, str):
             raise InvalidInput(f"a query must be text, not {type(query).__name__}")
@@ -304,7 +304,7 @@ class SessionMethods(ABC):
 
         ``namespace`` and ``user_id`` narrow it; None means any. ``prefix`` is what session_id
         begins with, ``updated_since`` a time, ``where`` a filter on the metadata
-        (parlant_store.query). Raises InvalidLimit when ``limit`` is below 1.
+        (parlant_store.content.query). Raises InvalidLimit when ``limit`` is below 1.
         """
         filters = _filters(namespace, user_id, prefix, updated_since, where)
         if check_limit(limit) in (0, None):

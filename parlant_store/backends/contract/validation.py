@@ -7,10 +7,10 @@ from uuid import UUID, uuid5
 
 from django.conf import settings
 
-from parlant_store import codec
+from parlant_store.content import codec
+from parlant_store.content.query import kind_of
+from parlant_store.content.times import as_utc
 from parlant_store.exceptions import InvalidInput, InvalidLimit, InvalidName
-from parlant_store.query import kind_of
-from parlant_store.times import as_utc
 from parlant_store.types import JSONObject
 
 MAX_LIMIT = 2**63 - 1

@@ -15,6 +15,7 @@ from parlant_store.backends.supabase.rest.answers import TIMED_OUT, Answer
 from parlant_store.backends.supabase.rest.requests import Rest
 from parlant_store.backends.supabase.rest.shapes import Shape
 from parlant_store.backends.supabase.secrets import Secret
+from parlant_store.content.times import as_utc, without_zone
 from parlant_store.exceptions import (
     AccessDenied,
     BackendError,
@@ -23,7 +24,6 @@ from parlant_store.exceptions import (
     StoreError,
     StoreUnavailable,
 )
-from parlant_store.times import as_utc, without_zone
 
 if TYPE_CHECKING:
     from supabase import Client

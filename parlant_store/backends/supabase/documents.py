@@ -2,7 +2,6 @@
 
 import json
 
-from parlant_store import codec
 from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.columns import (
     number_turn,
@@ -30,8 +29,9 @@ from parlant_store.backends.contract.operations import (
 from parlant_store.backends.supabase.client import Conflict, Connection, is_overdue, time_of
 from parlant_store.backends.supabase.filters import tree
 from parlant_store.backends.supabase.rest import shapes
+from parlant_store.content import codec
+from parlant_store.content.query import AllOf, In
 from parlant_store.exceptions import DuplicateDocument, StoreUnavailable
-from parlant_store.query import AllOf, In
 from parlant_store.types import DocumentInfo, JSONObject, StoredDocument, UpdateResult
 
 

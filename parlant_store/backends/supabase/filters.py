@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from parlant_store import codec
-from parlant_store.query import AllOf, AnyOf, Compare, Filter, In
+from parlant_store.content import codec
+from parlant_store.content.query import AllOf, AnyOf, Compare, Filter, In
 from parlant_store.types import PROMOTED, JSONObject
 
 _SIGNS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}

@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid5
 
-from parlant_store import codec
 from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.columns import (
     MAX_SNIPPETS,
@@ -39,10 +38,11 @@ from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.supabase.client import Conflict, Connection, time_of
 from parlant_store.backends.supabase.filters import tree
 from parlant_store.backends.supabase.rest import shapes
+from parlant_store.content import codec
+from parlant_store.content.items import Batch
+from parlant_store.content.text_search import tsquery, tsvector
 from parlant_store.exceptions import AccessDenied, StoreError, StoreUnavailable
-from parlant_store.items import Batch
 from parlant_store.sql.functions import MAX_DELETED
-from parlant_store.text_search import tsquery, tsvector
 from parlant_store.types import (
     JSONObject,
     Revision,

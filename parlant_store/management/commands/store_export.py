@@ -9,10 +9,10 @@ from typing import Any, TextIO
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
+from parlant_store.content.times import as_utc
 from parlant_store.management.arguments import Attempt, add_user_arguments, store_aliases
 from parlant_store.management.atomic_file import PRIVATE_MODE, atomic_file
 from parlant_store.personal_data import PersonalData
-from parlant_store.times import as_utc
 from parlant_store.types import JSONObject
 
 

@@ -1,5 +1,5 @@
 -- Documents that belong to Parlant sessions: they are there, and end, with them. What these
--- functions say, parlant_store/related_documents.py says in Python.
+-- functions say, parlant_store/content/related_documents.py says in Python.
 
 -- Returns the names of all collections, one step into the index for each.
 create or replace function {in_schema}parlant_store_names()

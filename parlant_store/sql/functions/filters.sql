@@ -1,4 +1,4 @@
--- Filters and sorts of documents (parlant_store/query.py) as SQL, every value a literal.
+-- Filters and sorts of documents (parlant_store/content/query.py) as SQL, every value a literal.
 
 -- The condition that the filter $1 is, on the column of JSON $2. A filter is one of
 --   {"all": [filter, ...]}  {"any": [filter, ...]}  {"not": filter}

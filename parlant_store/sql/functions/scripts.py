@@ -9,6 +9,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.state import ProjectState
 
+from parlant_store.content.text_search import MAX_MATCHES
 from parlant_store.sql.closing import CLOSE
 from parlant_store.sql.index_expressions import (
     NUMBER_FIELDS,
@@ -18,7 +19,6 @@ from parlant_store.sql.index_expressions import (
     unique_value,
 )
 from parlant_store.sql.migration_operations import OutsideModels
-from parlant_store.text_search import MAX_MATCHES
 from parlant_store.types import FAILED, PROMOTED
 
 FILES = (

@@ -8,8 +8,8 @@ from importlib import resources
 from django.apps import apps
 from django.db.models import Model
 
-from parlant_store import codec
-from parlant_store.related_documents import METADATA, SESSIONS, prefix_of
+from parlant_store.content import codec
+from parlant_store.content.related_documents import METADATA, SESSIONS, prefix_of
 from parlant_store.sql.functions import LIMITS, functions_sql
 from parlant_store.sql.supabase.schema import dollars, identifier, literal
 from parlant_store.types import FAILED, PROMOTED

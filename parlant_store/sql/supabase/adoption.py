@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from typing import NamedTuple
 
-from parlant_store import codec
+from parlant_store.content import codec
+from parlant_store.content.text_search import ALONE, MARKS, MAX_WORD, MAX_WORDS
 from parlant_store.sql.supabase.schema import literal
-from parlant_store.text_search import ALONE, MARKS, MAX_WORD, MAX_WORDS
 from parlant_store.types import FAILED
 
 SESSIONS_TABLE = "selectools_sessions"
@@ -137,7 +137,7 @@ def _failed(collection: str) -> str:
 
 
 def sessions_terms(adopted: Mapping[str, str]) -> dict[str, str]:
-    """What adopted_sessions.sql names of tables and of searching (parlant_store.text_search)."""
+    """What adopted_sessions.sql names of tables and of searching (content/text_search.py)."""
     names = dict.fromkeys(table for table, collection in adopted.items() if table == collection)
     names[SESSIONS_TABLE] = None
     alone = _in_regex(ALONE)

@@ -12,7 +12,7 @@ from typing import Any
 from django.apps import apps
 from django.db.migrations.recorder import MigrationRecorder
 
-from parlant_store import codec
+from parlant_store.content import codec
 from parlant_store.sql.supabase.access import Access
 from parlant_store.sql.supabase.adoption import (
     listed,

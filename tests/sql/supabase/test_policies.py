@@ -17,9 +17,9 @@ from psycopg import sql
 from psycopg.errors import InsufficientPrivilege, NoDataFound
 from psycopg.types.json import Jsonb
 
-from parlant_store import codec
 from parlant_store.backends.columns import full_names, promoted
 from parlant_store.backends.contract.validation import SessionName
+from parlant_store.content import codec
 from parlant_store.sql.functions import functions_sql
 from parlant_store.sql.supabase.access import POLICIES
 from parlant_store.sql.supabase.django_tables import lock_django_sql

@@ -6,7 +6,6 @@ from typing import Any
 from django.db import IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store import codec
 from parlant_store.backends.columns import promoted
 from parlant_store.backends.contract.documents import duplicate
 from parlant_store.backends.contract.operations import (
@@ -23,7 +22,8 @@ from parlant_store.backends.contract.validation import MAX_LIMIT
 from parlant_store.backends.orm.base.filters import Renderer, Sql
 from parlant_store.backends.orm.base.sessions import LIVE, Time, aware
 from parlant_store.backends.orm.database.statements import Row, fetch
-from parlant_store.query import Filter
+from parlant_store.content import codec
+from parlant_store.content.query import Filter
 from parlant_store.types import PROMOTED, DocumentInfo, JSONObject, UpdateResult
 
 NAMES = (

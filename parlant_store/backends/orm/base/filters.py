@@ -4,8 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from parlant_store import codec
-from parlant_store.query import AllOf, AnyOf, Compare, Filter, In
+from parlant_store.content import codec
+from parlant_store.content.query import AllOf, AnyOf, Compare, Filter, In
 from parlant_store.sql.index_expressions import TEXT_FIELDS, indexed_text
 from parlant_store.types import PROMOTED, Direction, DocumentCursor
 

@@ -5,9 +5,9 @@ from abc import ABC, abstractmethod
 from django.db import IntegrityError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store import codec
 from parlant_store.backends.contract.indexes import Fields, not_unique, wanted
 from parlant_store.backends.contract.operations import EnsureIndex
+from parlant_store.content import codec
 from parlant_store.sql.index_expressions import NUMBER_FIELDS, indexed_number, indexed_text
 from parlant_store.types import PROMOTED
 

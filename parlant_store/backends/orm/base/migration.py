@@ -6,11 +6,11 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store import codec
 from parlant_store.backends.columns import stored
 from parlant_store.backends.contract.operations import ReadVersion
 from parlant_store.backends.orm.base.sessions import LIVE, Time
 from parlant_store.backends.orm.database.statements import fetch
+from parlant_store.content import codec
 from parlant_store.types import Replacement, StoredDocument
 
 # Always the next in the order of the index on versions: asked for one version in the order of

@@ -6,15 +6,15 @@ from typing import NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store import codec
 from parlant_store.backends.columns import MAX_SNIPPETS, hits
 from parlant_store.backends.contract.operations import Search
 from parlant_store.backends.orm.base.sessions import LIVE, Time
 from parlant_store.backends.orm.database.errors import migrate_command
 from parlant_store.backends.orm.database.statements import fetch
+from parlant_store.content import codec
+from parlant_store.content.text_search import MAX_MATCHES, count_matches, tsquery
 from parlant_store.exceptions import BackendError
 from parlant_store.sql.search_index import SQLITE_PARTS, SQLITE_TABLE
-from parlant_store.text_search import MAX_MATCHES, count_matches, tsquery
 from parlant_store.types import SearchHit
 
 # The sessions that match most, each with the items that do. What matches is found once, and

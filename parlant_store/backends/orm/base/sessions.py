@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
-from parlant_store import codec
 from parlant_store.backends.columns import (
     Columns,
     columns,
@@ -33,7 +32,8 @@ from parlant_store.backends.contract.operations import (
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.orm.base.filters import Renderer, Sql
 from parlant_store.backends.orm.database.statements import Row, fetch
-from parlant_store.times import as_utc, without_zone
+from parlant_store.content import codec
+from parlant_store.content.times import as_utc, without_zone
 from parlant_store.types import JSONObject, SessionInfo, SessionSummary
 
 logger = logging.getLogger("parlant_store")

@@ -5,7 +5,6 @@ from typing import Any
 from django.db import IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store import codec
 from parlant_store.backends.columns import number_turn, promoted, upsert_turn
 from parlant_store.backends.contract.documents import duplicate
 from parlant_store.backends.contract.operations import (
@@ -20,7 +19,8 @@ from parlant_store.backends.orm.base.sessions import Time, adapted
 from parlant_store.backends.orm.database.statements import Row
 from parlant_store.backends.orm.postgresql.filters import PostgreSQLRenderer
 from parlant_store.backends.orm.postgresql.requests import fetch_once
-from parlant_store.query import AllOf, In
+from parlant_store.content import codec
+from parlant_store.content.query import AllOf, In
 from parlant_store.types import PROMOTED, JSONObject, UpdateResult
 
 _COLUMNS = ", ".join(["%s::text"] * (1 + len(PROMOTED)))

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from parlant_store import codec
 from parlant_store.backends.contract.indexes import is_plain
 from parlant_store.backends.orm.base.filters import NULLS, SIGNS, Renderer, Sql
-from parlant_store.query import Compare, kind_of
+from parlant_store.content import codec
+from parlant_store.content.query import Compare, kind_of
 from parlant_store.sql.index_expressions import NUMBER_FIELDS, PREFIX, indexed_number
 from parlant_store.types import Direction
 

@@ -18,7 +18,6 @@ from weakref import WeakKeyDictionary
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store import codec
 from parlant_store.backends.orm.base.requests import (
     ANSWER_SECONDS,
     Requests,
@@ -30,6 +29,7 @@ from parlant_store.backends.orm.database.connection import reconnect
 from parlant_store.backends.orm.database.errors import is_lost
 from parlant_store.backends.orm.database.statements import Row, fetch, fetch_alone, savepoint
 from parlant_store.backends.threads.calls import running_call
+from parlant_store.content import codec
 from parlant_store.exceptions import (
     BackendError,
     DuplicateDocument,

@@ -6,7 +6,6 @@ from typing import cast
 from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store import codec
 from parlant_store.backends.columns import Columns, columns, decode, full_names, name_of
 from parlant_store.backends.contract.expiry import Expired
 from parlant_store.backends.contract.operations import AddItems, GetItems, SetExpiry, SetMetadata
@@ -17,8 +16,9 @@ from parlant_store.backends.orm.database.statements import fetch
 from parlant_store.backends.orm.postgresql.arrays import array
 from parlant_store.backends.orm.postgresql.filters import PostgreSQLRenderer
 from parlant_store.backends.orm.postgresql.requests import fetch_once
-from parlant_store.items import Batch
-from parlant_store.text_search import tsvector
+from parlant_store.content import codec
+from parlant_store.content.items import Batch
+from parlant_store.content.text_search import tsvector
 from parlant_store.types import JSONObject
 
 _LATEST_OF_ALL = f"""

@@ -4,7 +4,6 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store import codec
 from parlant_store.backends.columns import promoted
 from parlant_store.backends.contract.operations import (
     DeleteOne,
@@ -17,6 +16,7 @@ from parlant_store.backends.contract.operations import (
 from parlant_store.backends.orm.base.documents import Documents
 from parlant_store.backends.orm.base.sessions import LIVE, Time
 from parlant_store.backends.orm.references.deletion import delete, select_locked, writing
+from parlant_store.content import codec
 from parlant_store.types import JSONObject, UpdateResult
 
 _BY_ID = f"SELECT key, {LIVE} FROM parlant_store_document WHERE collection = %s AND id = %s"

@@ -7,7 +7,6 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
-from parlant_store import codec
 from parlant_store.backends.columns import name_of, owner_of
 from parlant_store.backends.contract.expiry import Expired
 from parlant_store.backends.contract.retention import Place, Sweep
@@ -21,6 +20,7 @@ from parlant_store.backends.orm.references.deletion import (
     lock_rows,
     writing,
 )
+from parlant_store.content import codec
 from parlant_store.types import ExpiredDocument, ExpiredSession, Protected
 
 Groups = Sequence[tuple[int, ...]]

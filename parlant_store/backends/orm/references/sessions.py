@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store import codec
 from parlant_store.backends.columns import Columns, columns
 from parlant_store.backends.contract.expiry import Expired
 from parlant_store.backends.contract.operations import AddItems, SetExpiry, SetMetadata
@@ -13,6 +12,7 @@ from parlant_store.backends.orm.base.sessions import KEY, LIVE, Sessions, Time
 from parlant_store.backends.orm.database.statements import Row, fetch
 from parlant_store.backends.orm.references.deletion import delete, select_locked, writing
 from parlant_store.backends.orm.references.registry import has_references
+from parlant_store.content import codec
 from parlant_store.types import JSONObject
 
 _BY_NAME = (

@@ -7,7 +7,6 @@ from typing import Any
 from django.db import IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store import codec
 from parlant_store.backends.columns import promoted
 from parlant_store.backends.contract.documents import duplicate
 from parlant_store.backends.contract.operations import (
@@ -23,7 +22,8 @@ from parlant_store.backends.orm.base.sessions import LIVE, Time, adapted
 from parlant_store.backends.orm.database.statements import Row, fetch, write
 from parlant_store.backends.orm.sqlite.filters import SQLiteRenderer, prepare
 from parlant_store.backends.orm.sqlite.related_documents import IN_KEYS, parts_of
-from parlant_store.query import AllOf, In
+from parlant_store.content import codec
+from parlant_store.content.query import AllOf, In
 from parlant_store.types import JSONObject, UpdateResult
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store import codec
 from parlant_store.backends.contract.indexes import is_plain
 from parlant_store.backends.orm.base.filters import (
     AFTER,
@@ -18,7 +17,8 @@ from parlant_store.backends.orm.base.filters import (
     Sql,
     joined,
 )
-from parlant_store.query import AllOf, AnyOf, Compare, Filter, In, kind_of, matches
+from parlant_store.content import codec
+from parlant_store.content.query import AllOf, AnyOf, Compare, Filter, In, kind_of, matches
 from parlant_store.sql.index_expressions import NUMBER_FIELDS, TEXT_FIELDS, indexed_number
 from parlant_store.types import PROMOTED, Direction, DocumentCursor
 

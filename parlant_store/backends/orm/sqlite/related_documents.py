@@ -6,7 +6,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store.backends.orm.base.documents import NAMES
 from parlant_store.backends.orm.database.statements import fetch
-from parlant_store.related_documents import SESSIONS, collections_by_prefix, session_prefixes
+from parlant_store.content.related_documents import (
+    SESSIONS,
+    collections_by_prefix,
+    session_prefixes,
+)
 
 _NAMES = f"{NAMES} SELECT name FROM names WHERE name IS NOT NULL"
 IS_OF_SESSIONS = "substr({}, -8) = 'sessions'"

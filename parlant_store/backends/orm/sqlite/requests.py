@@ -6,9 +6,9 @@ from uuid import UUID
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store import codec
 from parlant_store.backends.orm.base.requests import ANSWER_SECONDS, Requests, decoded, encoded
 from parlant_store.backends.orm.database.statements import fetch, write
+from parlant_store.content import codec
 
 T = TypeVar("T")
 

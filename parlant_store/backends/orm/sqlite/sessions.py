@@ -12,7 +12,6 @@ from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
-from parlant_store import codec
 from parlant_store.backends.columns import Columns, columns, full_names, name_of
 from parlant_store.backends.contract.expiry import Expired
 from parlant_store.backends.contract.operations import AddItems, GetItems, SetExpiry, SetMetadata
@@ -22,8 +21,9 @@ from parlant_store.backends.orm.database.errors import is_locked
 from parlant_store.backends.orm.database.statements import Row, fetch, write
 from parlant_store.backends.orm.sqlite.filters import SQLiteRenderer, prepare
 from parlant_store.backends.orm.sqlite.requests import FORGET_OLD
-from parlant_store.items import Batch
-from parlant_store.times import as_utc
+from parlant_store.content import codec
+from parlant_store.content.items import Batch
+from parlant_store.content.times import as_utc
 from parlant_store.types import JSONObject
 
 MAX_ITEM_ROWS = 500

@@ -4,13 +4,13 @@ import json
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store import codec
 from parlant_store.backends.columns import columns, full_names
 from parlant_store.backends.contract.operations import AddItems, Branch, SaveSnapshot, Splice
 from parlant_store.backends.orm.base.sessions import LIVE, Time
 from parlant_store.backends.orm.base.snapshots import Snapshots
 from parlant_store.backends.orm.database.statements import fetch, write
 from parlant_store.backends.orm.sqlite.sessions import SQLiteSessions, insert_items, item_rows
+from parlant_store.content import codec
 from parlant_store.types import Revision
 
 _PLACES = "SELECT position FROM parlant_store_session_item WHERE session_key = %s ORDER BY position"

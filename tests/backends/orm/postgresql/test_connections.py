@@ -11,8 +11,8 @@ import pytest
 from django.core.checks import run_checks
 from django.db import connection
 
-from parlant_store import query
 from parlant_store.backends.columns import upsert_turn
+from parlant_store.content import query
 from parlant_store.exceptions import BackendError, StoreUnavailable
 from tests.backends import locks
 from tests.contract.values import numbered

@@ -9,7 +9,7 @@ from postgrest.exceptions import APIError
 from psycopg.types.json import Jsonb
 from supabase import Client
 
-from parlant_store import codec, text_search
+from parlant_store.content import codec, text_search
 from tests.contract.values import IDS
 from tests.sql.supabase.adoption.adopted import PARTITIONS, adopted, rows_of
 from tests.sql.supabase.adoption.adopted import adopt as adopt
@@ -213,7 +213,7 @@ TEXTS = [
 
 
 def test_words_are_those_of_the_store(database):
-    """parlant_store.text_search and adopted_sessions.sql must find the same."""
+    """parlant_store.content.text_search and adopted_sessions.sql must find the same."""
     database.execute(SELECTOOLS_SQL)
     texts = [text for text in TEXTS if codec.printable(text) == text]
     insert = f"insert into {SELECTOOLS} (session_id, memory_json) values ('a', %s)"

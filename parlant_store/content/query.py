@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
-from parlant_store import codec
+from parlant_store.content import codec
 from parlant_store.exceptions import InvalidFilter, InvalidItem
 from parlant_store.types import Direction
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from parlant_store import codec
+from parlant_store.content import codec
+from parlant_store.content.text_search import words
 from parlant_store.exceptions import InvalidItem
-from parlant_store.text_search import words
 
 MAX_TOKENS = 2**53
 
@@ -24,7 +24,7 @@ class Batch(NamedTuple):
     texts: list[str | None]
 
     words: list[list[str] | None]
-    """The words of the text for search (parlant_store.text_search)."""
+    """The words of the text for search (parlant_store.content.text_search)."""
 
     tokens: list[int | None]
 
