@@ -14,7 +14,8 @@ from parlant_store import conf
 from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.threads import caller
 from parlant_store.backends.threads.calls import PROCESS_ENDS
-from parlant_store.backends.threads.executor import ABANDON_SECONDS, FINISH_SECONDS, Executor
+from parlant_store.backends.threads.executor import Executor
+from parlant_store.backends.threads.pool import ABANDON_SECONDS, FINISH_SECONDS
 from parlant_store.exceptions import InvalidStoreError
 
 
@@ -48,7 +49,7 @@ class StoreHandler:
     def close_all(self) -> None:
         """Close all stores; each opens again at its next call.
 
-        This takes a few seconds at most (parlant_store.backends.threads.executor).
+        This takes a few seconds at most (parlant_store.backends.threads.pool).
         """
         finish, abandon = FINISH_SECONDS, ABANDON_SECONDS
         closes: list[Callable[..., None]] = [store.close for store in [*self._stores.values()]]

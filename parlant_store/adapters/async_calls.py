@@ -23,7 +23,7 @@ T = TypeVar("T")
 LOOK_SECONDS = 0.005
 """How often a loop that waits looks for results by itself.
 
-A busy thread wakes it for several results at once (parlant_store.backends.threads.executor); when
+A busy thread wakes it for several results at once (parlant_store.backends.threads.pool); when
 the last of them takes long, the others are found here.
 """
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from parlant_store.backends.threads.executor import ABANDON_SECONDS, FINISH_SECONDS
+from parlant_store.backends.threads.pool import ABANDON_SECONDS, FINISH_SECONDS
 from tests.backends.locks import TIMEOUT_SECONDS, eventually, locked, waiting
 from tests.conftest import VENDOR
 from tests.contract.values import numbered

@@ -3,16 +3,15 @@
 import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache, partial
-from itertools import chain, groupby, repeat
+from functools import partial
+from itertools import groupby
 from operator import attrgetter
-from typing import Any, NamedTuple
 
 from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
-from parlant_store.backends.columns import Columns, columns, full_names, name_of
+from parlant_store.backends.columns import Columns, columns, name_of
 from parlant_store.backends.contract.expiry import Expired
 from parlant_store.backends.contract.operations import AddItems, GetItems, SetExpiry, SetMetadata
 from parlant_store.backends.contract.validation import SessionName
@@ -20,44 +19,19 @@ from parlant_store.backends.orm.base.sessions import KEY, LIVE, Sessions, Time, 
 from parlant_store.backends.orm.database.errors import is_locked
 from parlant_store.backends.orm.database.statements import Row, fetch, write
 from parlant_store.backends.orm.sqlite.filters import SQLiteRenderer, prepare
+from parlant_store.backends.orm.sqlite.items import (
+    Room,
+    delete_items,
+    delete_session,
+    insert_items,
+    item_rows,
+    reserve,
+    reserve_all,
+)
 from parlant_store.backends.orm.sqlite.requests import FORGET_OLD
 from parlant_store.content import codec
-from parlant_store.content.items import Batch
 from parlant_store.content.times import as_utc
 from parlant_store.types import JSONObject
-
-MAX_ITEM_ROWS = 500
-"""How many items one statement inserts; SQLite takes 32,766 parameters."""
-
-_UPSERT = (
-    "INSERT INTO parlant_store_session (namespace, session_id, full_names, user_id,"
-    " metadata, state, next_position, item_count, tokens,"
-    " created_at, updated_at, expires_at)"
-    " {rows} ON CONFLICT (namespace, session_id) DO UPDATE SET"
-    " next_position = next_position + excluded.next_position,"
-    " item_count = item_count + excluded.item_count,"
-    " tokens = tokens + excluded.tokens,"
-    " full_names = CASE WHEN user_id IS NULL THEN excluded.full_names ELSE full_names END,"
-    " user_id = COALESCE(user_id, excluded.user_id),"
-    " updated_at = excluded.updated_at,"
-    " expires_at = COALESCE(excluded.expires_at, expires_at)"
-    f" WHERE {LIVE} RETURNING key, next_position, item_count,"
-)
-
-_RESERVE = (
-    _UPSERT.format(rows="VALUES (%s, %s, %s, %s, '{}', '{}', %s, %s, %s, %s, %s, %s)") + " metadata"
-)
-
-# What the sessions differ in comes as JSON: any number of them is one statement.
-_RESERVE_ALL = (
-    _UPSERT.format(
-        rows="SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'),"
-        " json_extract(value, '$[2]'), json_extract(value, '$[3]'), '{}', '{}',"
-        " json_extract(value, '$[4]'), json_extract(value, '$[4]'), json_extract(value, '$[5]'),"
-        " %s, %s, %s FROM json_each(%s) WHERE true"
-    )
-    + " namespace, session_id"
-)
 
 # One row for any number of reads: SQLite hands over each row by itself, which takes longer.
 _JOINED = (
@@ -76,49 +50,6 @@ MAX_JOINED_ITEMS = 1_000
 
 JULIAN_1970 = 210866760000
 """The seconds that julianday counts until 1970."""
-
-
-def item_rows(key: int, first: int, batch: Batch, time: Time) -> list[Row]:
-    """The rows of the items of ``batch``, which the session has from the position ``first`` on."""
-    return [
-        (key, position, data, role, text, None if words is None else " ".join(words), tokens, now)
-        for position, data, role, text, words, tokens, now in zip(
-            range(first, first + len(batch.data)), *batch, repeat(time.now), strict=False
-        )
-    ]
-
-
-def insert_items(connection: BaseDatabaseWrapper, rows: Sequence[Row]) -> None:
-    """Insert items by as few statements as SQLite takes them in."""
-    for start in range(0, len(rows), MAX_ITEM_ROWS):
-        part = rows[start : start + MAX_ITEM_ROWS]
-        fetch(connection, _insertion(len(part)), tuple(chain.from_iterable(part)))
-
-
-@lru_cache(maxsize=64)
-def _insertion(count: int) -> str:
-    return (
-        "INSERT INTO parlant_store_session_item"
-        " (session_key, position, data, role, text, terms, tokens, created_at) VALUES "
-        + ", ".join(["(%s, %s, %s, %s, %s, %s, %s, %s)"] * count)
-    )
-
-
-def _reservation(
-    name: SessionName, user_id: str | None, count: int, tokens: int, time: Time
-) -> tuple[Any, ...]:
-    """The parameters of ``_RESERVE``."""
-    return (
-        *columns(name),
-        full_names(name, user_id),
-        None if user_id is None else codec.to_column(user_id),
-        count,
-        count,
-        tokens,
-        time.now,
-        *time,
-        time.now,
-    )
 
 
 def _joinable(reads: Sequence[GetItems]) -> Iterator[tuple[int, list[SessionName]]]:
@@ -142,25 +73,6 @@ def _items_of_all(text: str, reads: int) -> list[list[JSONObject]] | None:
     if len(results) != reads or any(len(items) != count for _, count, items in results):
         return None
     return [items[::-1] for _, _, items in results]
-
-
-class Room(NamedTuple):
-    """Where the next items of a session go."""
-
-    key: int
-    position: int
-    items: int
-    """How many items there are before."""
-
-
-def _wanted(additions: Sequence[AddItems]) -> dict[SessionName, tuple[str | None, int, int]]:
-    """For each session its owner, the first that one of ``additions`` names, items and tokens."""
-    wanted: dict[SessionName, tuple[str | None, int, int]] = {}
-    for name, batch, user_id, *_ in additions:
-        owner, count, tokens = wanted.get(name, (None, 0, 0))
-        owner = user_id if owner is None else owner
-        wanted[name] = owner, count + len(batch.data), tokens + batch.total
-    return wanted
 
 
 def _seconds(connection: BaseDatabaseWrapper, text: str) -> float:
@@ -198,7 +110,7 @@ class SQLiteSessions(Sessions):
         """``add_items`` within a transaction that there is already."""
         name, batch, user_id, *_ = addition
         count, tokens = len(batch.data), batch.total
-        key, end, items, _ = self.reserve(connection, name, user_id, count, tokens, time)
+        key, end, items, _ = reserve(connection, name, user_id, count, tokens, time)
         if addition.replace:
             items = count
             fetch(
@@ -228,7 +140,7 @@ class SQLiteSessions(Sessions):
     def _put_all(
         self, connection: BaseDatabaseWrapper, additions: Sequence[AddItems], time: Time
     ) -> list[int]:
-        rooms = self._reserve_all(connection, additions, time)
+        rooms = reserve_all(connection, additions, time)
         rows: list[Row] = []
         counts = []
         for name, batch, *_ in additions:
@@ -238,27 +150,6 @@ class SQLiteSessions(Sessions):
             rooms[name] = Room(room.key, room.position + added, room.items + added)
         insert_items(connection, rows)
         return counts
-
-    def _reserve_all(
-        self, connection: BaseDatabaseWrapper, additions: Sequence[AddItems], time: Time
-    ) -> dict[SessionName, Room]:
-        """Make room in each session for all that is added to it."""
-        wanted = _wanted(additions)
-        reservations = {columns(name): (name, *of_one) for name, of_one in wanted.items()}
-        parts = [
-            (*names, full_names(name, owner), owner and codec.to_column(owner), count, tokens)
-            for names, (name, owner, count, tokens) in reservations.items()
-        ]
-        params = (time.now, *time, json.dumps(parts), time.now)
-        rooms = {}
-        for key, end, items, *names in fetch(connection, _RESERVE_ALL, params):
-            name, _, count, _ = reservations.pop(Columns(*names))
-            rooms[name] = Room(key, end - count, items - count)
-        # What is left has expired.
-        for name, owner, count, tokens in reservations.values():
-            key, end, items, _ = self.reserve(connection, name, owner, count, tokens, time)
-            rooms[name] = Room(key, end - count, items - count)
-        return rooms
 
     def get_all(
         self, connection: BaseDatabaseWrapper, reads: Sequence[GetItems], time: Time
@@ -312,21 +203,7 @@ class SQLiteSessions(Sessions):
         self, connection: BaseDatabaseWrapper, name: SessionName, time: Time
     ) -> int | None:
         with write(connection):
-            return self.remove(connection, name, time)
-
-    def remove(self, connection: BaseDatabaseWrapper, name: SessionName, time: Time) -> int | None:
-        """``delete_session`` within a transaction that there is already."""
-        # Not RETURNING: SQLite 3.40 answers wrongly there for a column of a partial index.
-        rows = fetch(
-            connection,
-            f"SELECT key, CASE WHEN {LIVE} THEN item_count END FROM parlant_store_session"
-            " WHERE namespace = %s AND session_id = %s",
-            (time.now, *columns(name)),
-        )
-        self._delete_items(connection, rows)
-        for key, _ in rows:
-            fetch(connection, "DELETE FROM parlant_store_session WHERE key = %s", (key,))
-        return rows[0][1] if rows else None
+            return delete_session(connection, name, time)
 
     def set_expiry(self, connection: BaseDatabaseWrapper, change: SetExpiry, time: Time) -> bool:
         expires_at = adapted(connection, change.expires_at)
@@ -337,7 +214,7 @@ class SQLiteSessions(Sessions):
         self, connection: BaseDatabaseWrapper, change: SetMetadata, time: Time
     ) -> JSONObject:
         with write(connection):
-            key, _, _, before = self.reserve(connection, change.session, None, 0, 0, time)
+            key, _, _, before = reserve(connection, change.session, None, 0, 0, time)
             after: JSONObject = codec.decode_document(change.metadata)
             if change.merge:
                 after = codec.decode_document(before) | after
@@ -356,7 +233,7 @@ class SQLiteSessions(Sessions):
                 " FROM parlant_store_session WHERE expires_at <= %s ORDER BY expires_at LIMIT %s",
                 (time.now, batch_size),
             )
-            self._delete_items(connection, sessions)
+            delete_items(connection, sessions)
             fetch(
                 connection,
                 "DELETE FROM parlant_store_session WHERE key IN (SELECT value FROM json_each(%s))",
@@ -372,31 +249,3 @@ class SQLiteSessions(Sessions):
             fetch(connection, FORGET_OLD, (batch_size,))
         ended = [(name_of(*names), items) for _, *names, items in sessions]
         return Expired(ended, len(documents))
-
-    def reserve(
-        self,
-        connection: BaseDatabaseWrapper,
-        name: SessionName,
-        user_id: str | None,
-        count: int,
-        tokens: int,
-        time: Time,
-    ) -> Row:
-        """Make room for ``count`` items.
-
-        Return the key, the position after them, how many items there are, and the metadata.
-        """
-        params = _reservation(name, user_id, count, tokens, time)
-        rows = fetch(connection, _RESERVE, params)
-        if not rows:
-            self.remove(connection, name, time)
-            rows = fetch(connection, _RESERVE, params)
-        return rows[0]
-
-    def _delete_items(self, connection: BaseDatabaseWrapper, sessions: Sequence[Row]) -> None:
-        fetch(
-            connection,
-            "DELETE FROM parlant_store_session_item"
-            " WHERE session_key IN (SELECT value FROM json_each(%s))",
-            (json.dumps([row[0] for row in sessions]),),
-        )

@@ -9,7 +9,8 @@ from parlant_store.backends.contract.operations import AddItems, Branch, SaveSna
 from parlant_store.backends.orm.base.sessions import LIVE, Time
 from parlant_store.backends.orm.base.snapshots import Snapshots
 from parlant_store.backends.orm.database.statements import fetch, write
-from parlant_store.backends.orm.sqlite.sessions import SQLiteSessions, insert_items, item_rows
+from parlant_store.backends.orm.sqlite.items import delete_session, insert_items, item_rows
+from parlant_store.backends.orm.sqlite.sessions import SQLiteSessions
 from parlant_store.content import codec
 from parlant_store.types import Revision
 
@@ -52,7 +53,7 @@ class SQLiteSnapshots(Snapshots):
             ((key, full, count),) = rows
             if source == target:
                 return count  # type: ignore[no-any-return]
-            self.sessions.remove(connection, target, time)
+            delete_session(connection, target, time)
             owner = None if full is None else json.loads(full).get("user_id")
             ((new,),) = fetch(
                 connection,

@@ -1,0 +1,179 @@
+"""Items on SQLite: their rows, the positions that a session reserves, and their deletion."""
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import chain, repeat
+from typing import Any, NamedTuple
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from parlant_store.backends.columns import Columns, columns, full_names
+from parlant_store.backends.contract.operations import AddItems
+from parlant_store.backends.contract.validation import SessionName
+from parlant_store.backends.orm.base.sessions import LIVE, Time
+from parlant_store.backends.orm.database.statements import Row, fetch
+from parlant_store.content import codec
+from parlant_store.content.items import Batch
+
+MAX_ITEM_ROWS = 500
+"""How many items one statement inserts; SQLite takes 32,766 parameters."""
+
+_UPSERT = (
+    "INSERT INTO parlant_store_session (namespace, session_id, full_names, user_id,"
+    " metadata, state, next_position, item_count, tokens,"
+    " created_at, updated_at, expires_at)"
+    " {rows} ON CONFLICT (namespace, session_id) DO UPDATE SET"
+    " next_position = next_position + excluded.next_position,"
+    " item_count = item_count + excluded.item_count,"
+    " tokens = tokens + excluded.tokens,"
+    " full_names = CASE WHEN user_id IS NULL THEN excluded.full_names ELSE full_names END,"
+    " user_id = COALESCE(user_id, excluded.user_id),"
+    " updated_at = excluded.updated_at,"
+    " expires_at = COALESCE(excluded.expires_at, expires_at)"
+    f" WHERE {LIVE} RETURNING key, next_position, item_count,"
+)
+
+_RESERVE = (
+    _UPSERT.format(rows="VALUES (%s, %s, %s, %s, '{}', '{}', %s, %s, %s, %s, %s, %s)") + " metadata"
+)
+
+# What the sessions differ in comes as JSON: any number of them is one statement.
+_RESERVE_ALL = (
+    _UPSERT.format(
+        rows="SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'),"
+        " json_extract(value, '$[2]'), json_extract(value, '$[3]'), '{}', '{}',"
+        " json_extract(value, '$[4]'), json_extract(value, '$[4]'), json_extract(value, '$[5]'),"
+        " %s, %s, %s FROM json_each(%s) WHERE true"
+    )
+    + " namespace, session_id"
+)
+
+
+class Room(NamedTuple):
+    """Where the next items of a session go."""
+
+    key: int
+    position: int
+    items: int
+    """How many items there are before."""
+
+
+def item_rows(key: int, first: int, batch: Batch, time: Time) -> list[Row]:
+    """The rows of the items of ``batch``, which the session has from the position ``first`` on."""
+    return [
+        (key, position, data, role, text, None if words is None else " ".join(words), tokens, now)
+        for position, data, role, text, words, tokens, now in zip(
+            range(first, first + len(batch.data)), *batch, repeat(time.now), strict=False
+        )
+    ]
+
+
+def insert_items(connection: BaseDatabaseWrapper, rows: Sequence[Row]) -> None:
+    """Insert items by as few statements as SQLite takes them in."""
+    for start in range(0, len(rows), MAX_ITEM_ROWS):
+        part = rows[start : start + MAX_ITEM_ROWS]
+        fetch(connection, _insertion(len(part)), tuple(chain.from_iterable(part)))
+
+
+@lru_cache(maxsize=64)
+def _insertion(count: int) -> str:
+    return (
+        "INSERT INTO parlant_store_session_item"
+        " (session_key, position, data, role, text, terms, tokens, created_at) VALUES "
+        + ", ".join(["(%s, %s, %s, %s, %s, %s, %s, %s)"] * count)
+    )
+
+
+def reserve(
+    connection: BaseDatabaseWrapper,
+    name: SessionName,
+    user_id: str | None,
+    count: int,
+    tokens: int,
+    time: Time,
+) -> Row:
+    """Make room for ``count`` items.
+
+    Return the key, the position after them, how many items there are, and the metadata.
+    """
+    params = _reservation(name, user_id, count, tokens, time)
+    rows = fetch(connection, _RESERVE, params)
+    if not rows:
+        delete_session(connection, name, time)
+        rows = fetch(connection, _RESERVE, params)
+    return rows[0]
+
+
+def _reservation(
+    name: SessionName, user_id: str | None, count: int, tokens: int, time: Time
+) -> tuple[Any, ...]:
+    """The parameters of ``_RESERVE``."""
+    return (
+        *columns(name),
+        full_names(name, user_id),
+        None if user_id is None else codec.to_column(user_id),
+        count,
+        count,
+        tokens,
+        time.now,
+        *time,
+        time.now,
+    )
+
+
+def reserve_all(
+    connection: BaseDatabaseWrapper, additions: Sequence[AddItems], time: Time
+) -> dict[SessionName, Room]:
+    """Make room in each session for all that is added to it."""
+    wanted = _wanted(additions)
+    reservations = {columns(name): (name, *of_one) for name, of_one in wanted.items()}
+    parts = [
+        (*names, full_names(name, owner), owner and codec.to_column(owner), count, tokens)
+        for names, (name, owner, count, tokens) in reservations.items()
+    ]
+    params = (time.now, *time, json.dumps(parts), time.now)
+    rooms = {}
+    for key, end, items, *names in fetch(connection, _RESERVE_ALL, params):
+        name, _, count, _ = reservations.pop(Columns(*names))
+        rooms[name] = Room(key, end - count, items - count)
+    # What is left has expired.
+    for name, owner, count, tokens in reservations.values():
+        key, end, items, _ = reserve(connection, name, owner, count, tokens, time)
+        rooms[name] = Room(key, end - count, items - count)
+    return rooms
+
+
+def _wanted(additions: Sequence[AddItems]) -> dict[SessionName, tuple[str | None, int, int]]:
+    """For each session its owner, the first that one of ``additions`` names, items and tokens."""
+    wanted: dict[SessionName, tuple[str | None, int, int]] = {}
+    for name, batch, user_id, *_ in additions:
+        owner, count, tokens = wanted.get(name, (None, 0, 0))
+        owner = user_id if owner is None else owner
+        wanted[name] = owner, count + len(batch.data), tokens + batch.total
+    return wanted
+
+
+def delete_session(connection: BaseDatabaseWrapper, name: SessionName, time: Time) -> int | None:
+    """``Sessions.delete_session`` within a transaction that there is already."""
+    # Not RETURNING: SQLite 3.40 answers wrongly there for a column of a partial index.
+    rows = fetch(
+        connection,
+        f"SELECT key, CASE WHEN {LIVE} THEN item_count END FROM parlant_store_session"
+        " WHERE namespace = %s AND session_id = %s",
+        (time.now, *columns(name)),
+    )
+    delete_items(connection, rows)
+    for key, _ in rows:
+        fetch(connection, "DELETE FROM parlant_store_session WHERE key = %s", (key,))
+    return rows[0][1] if rows else None
+
+
+def delete_items(connection: BaseDatabaseWrapper, sessions: Sequence[Row]) -> None:
+    """Delete the items of the sessions, whose keys are the first columns of these rows."""
+    fetch(
+        connection,
+        "DELETE FROM parlant_store_session_item"
+        " WHERE session_key IN (SELECT value FROM json_each(%s))",
+        (json.dumps([row[0] for row in sessions]),),
+    )

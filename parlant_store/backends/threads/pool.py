@@ -1,0 +1,244 @@
+"""The threads of an executor, and the calls that wait for one of them."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
+from time import monotonic
+from typing import Any
+
+from parlant_store.backends.threads.calls import CLOSED, RETRY_SECONDS, Call, Group, run_after
+from parlant_store.backends.threads.deadlines import deadlines
+from parlant_store.exceptions import StoreUnavailable
+
+HOLD_SECONDS = 0.002
+"""How long a single thread goes on to the next call before it wakes who waits for the last.
+
+Waking an event loop makes its thread and this one fight for the interpreter's lock. Under
+load, waking it once for several short results gives twice the calls per second. Several
+threads spend their time waiting for a server, and wake at once.
+"""
+
+MAX_GROUP = 64
+"""How many calls that wait are made at once at most."""
+
+FINISH_SECONDS = 2.5
+"""How long closing lets calls finish before it interrupts them."""
+
+ABANDON_SECONDS = 0.6
+"""How long closing waits for interrupted calls before it leaves them to their threads."""
+
+
+class Pool:
+    """The threads from their first call to ``close``, and the calls that wait for them."""
+
+    def __init__(
+        self,
+        name: str,
+        count: int,
+        after_call: Callable[[], None] | None,
+        release: Callable[[], None],
+        idle_seconds: float | None,
+    ) -> None:
+        self.after_call = after_call
+        self.release = release
+        self.idle_seconds = idle_seconds
+        self.hold = HOLD_SECONDS if count == 1 else 0
+        self._name = name
+        self._count = count
+        self._lock = threading.Lock()
+        self._calls: deque[Call[Any]] = deque()
+        self._workers: list[Worker] = []
+        self._idle: list[Worker] = []
+        self._is_closing = False
+
+    def submit(self, calls: Iterable[Call[Any]]) -> None:
+        with self._lock:
+            for call in calls:
+                self._submit(call)
+
+    def _submit(self, call: Call[Any]) -> None:
+        if self._is_closing:
+            self._calls.append(call)
+        elif self._idle:
+            self._idle.pop().give(call)
+        elif len(self._workers) < self._count:
+            worker = Worker(self, f"{self._name}-{len(self._workers)}")
+            worker.give(call)
+            _start(worker)
+            self._workers.append(worker)
+        else:
+            self._calls.append(call)
+
+    def take(self) -> Call[Any] | None:
+        """A call that waits, if any."""
+        with self._lock:
+            return self._calls.popleft() if self._calls else None
+
+    def take_group(self, group: Group | None) -> list[Call[Any]]:
+        """The calls that wait and can be made with one of ``group``."""
+        taken: list[Call[Any]] = []
+        if group is not None and self._calls:
+            others: deque[Call[Any]] = deque()
+            with self._lock:
+                for call in self._calls:
+                    fits = call.group is not None and call.group.key == group.key
+                    fits = fits and len(taken) < MAX_GROUP - 1
+                    (taken if fits else others).append(call)
+                self._calls = others
+        return taken
+
+    def rest(self, worker: "Worker") -> None:
+        """Give ``worker`` a call that waits, or let it rest until there is one."""
+        with self._lock:
+            if self._calls:
+                worker.give(self._calls.popleft())
+            elif self._is_closing:
+                worker.give(None)
+            else:
+                self._idle.append(worker)
+
+    def leave(self, worker: "Worker") -> bool:
+        """Let ``worker`` end; False when it was given a call meanwhile."""
+        with self._lock:
+            if worker not in self._idle:
+                return False
+            self._idle.remove(worker)
+            self._workers.remove(worker)
+            return True
+
+    def end_idle(self) -> None:
+        with self._lock:
+            idle, self._idle = self._idle, []
+            self._workers = [worker for worker in self._workers if worker not in idle]
+            for worker in idle:
+                worker.give(None)
+        _join(idle, ABANDON_SECONDS)
+
+    def close(self, finish_seconds: float, abandon_seconds: float) -> None:
+        with self._lock:
+            self._is_closing = True
+            for worker in self._idle:
+                worker.give(None)
+            workers = list(self._workers)
+        if _join(workers, finish_seconds):
+            return
+        with self._lock:
+            waiting, self._calls = self._calls, deque()
+        for call in waiting:
+            if not call.is_silent:
+                call.expire(CLOSED)
+        # In this thread: a process that ends starts no new ones.
+        until = monotonic() + abandon_seconds
+        while not _join(workers, min(RETRY_SECONDS, max(0.0, until - monotonic()))):
+            for call in [call for worker in workers for call in worker.calls]:
+                call.interrupt(CLOSED)
+                if monotonic() >= until:
+                    return
+            if monotonic() >= until:
+                return
+
+    def calls(self) -> list[Call[Any]]:
+        """Those that wait, and those that are made now."""
+        with self._lock:
+            return [*self._calls, *(call for worker in self._workers for call in worker.calls)]
+
+
+def _start(thread: threading.Thread) -> None:
+    try:
+        thread.start()
+    except RuntimeError as exc:
+        # Python 3.12 and later start none when a process ends.
+        raise StoreUnavailable(f"no thread can be started for the call: {exc}") from exc
+
+
+def _join(workers: "list[Worker]", seconds: float) -> bool:
+    """Wait for ``workers`` to end; False when some have not."""
+    until = monotonic() + seconds
+    for worker in workers:
+        worker.join(max(0.0, until - monotonic()))
+    return not any(worker.is_alive() for worker in workers)
+
+
+class Worker(threading.Thread):
+    """One thread, with a place for the call that it is to make next."""
+
+    calls: Collection[Call[Any]] = ()
+    """Those that it makes now."""
+
+    def __init__(self, pool: Pool, name: str) -> None:
+        super().__init__(name=name, daemon=True)
+        self._pool = pool
+        self._next: Call[Any] | None = None
+        self._given = threading.Lock()
+        self._given.acquire()
+
+    def give(self, call: Call[Any] | None) -> None:
+        """Let the thread make ``call``; None ends it."""
+        self._next = call
+        self._given.release()
+
+    def run(self) -> None:
+        while self._wait() and self._next is not None:
+            wakes = self._make_calls(self._next)
+            # Resting first: what is woken finds this thread free for its next call.
+            self._pool.rest(self)
+            for wake in wakes:
+                wake()
+        self._pool.release()
+
+    def _wait(self) -> bool:
+        """Wait for a call; False when none came for so long that the thread is to end."""
+        seconds = self._pool.idle_seconds
+        if self._given.acquire(timeout=-1 if seconds is None else seconds):
+            return True
+        return not self._pool.leave(self) and self._given.acquire()
+
+    def _make_calls(self, call: Call[Any] | None) -> Collection[Callable[[], None]]:
+        """Make ``call`` and what waits behind it until time is up; return the ``wake`` of each."""
+        wakes: dict[Callable[[], None], None] = {}
+        until = monotonic() + self._pool.hold
+        while call is not None:
+            for one in self._make_group([call, *self._pool.take_group(call.group)]):
+                if one.done():
+                    deadlines.discard(one)
+                if one.wake is not None:
+                    wakes[one.wake] = None
+            call = self._pool.take() if monotonic() < until else None
+        return wakes
+
+    def _make_group(self, group: list[Call[Any]]) -> list[Call[Any]]:
+        """Make the calls of ``group`` and return those that are done; the others wait again."""
+        self.calls = calls = [call for call in group if call.begin()]
+        if len(calls) > 1 and not self._run_together(calls):
+            # One of them may have long to wait, which is not the business of the others.
+            for call in calls[1:]:
+                call.requeue()
+                self._pool.submit((call,))
+                group.remove(call)
+            del calls[1:]
+        if len(calls) == 1:
+            calls[0].run(self._pool.after_call)
+        self.calls = ()
+        return group
+
+    def _run_together(self, calls: list[Call[Any]]) -> bool:
+        first = calls[0]
+        assert first.group is not None
+        first.group_calls = calls[1:]
+        for call in calls[1:]:
+            call.leader = first
+        try:
+            with first.as_running():
+                results = first.group.run(calls)
+        except BaseException as exc:
+            run_after(self._pool.after_call)
+            for call in calls:
+                call.fail(exc)
+            return True
+        if results is None:
+            first.group_calls = ()
+            return False
+        run_after(self._pool.after_call)
+        for call, result in zip(calls, results, strict=True):
+            call.finish(result)
+        return True
