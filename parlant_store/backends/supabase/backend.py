@@ -22,7 +22,7 @@ from parlant_store.backends.supabase.options import (
     without_login,
 )
 from parlant_store.backends.supabase.secrets import Secret
-from parlant_store.backends.supabase.sessions import SupabaseSessions
+from parlant_store.backends.supabase.snapshots import SupabaseSnapshots
 
 if TYPE_CHECKING:
     from supabase import Client
@@ -36,7 +36,7 @@ STEP_SECONDS = 2.0
 """Seconds that a step of expire should take: Supabase ends statements after 8 s."""
 
 
-class SupabaseBackend(SupabaseSessions, SupabaseDocuments, SupabaseExpiry):
+class SupabaseBackend(SupabaseSnapshots, SupabaseDocuments, SupabaseExpiry):
     """Documents and sessions in a Supabase project.
 
     Every operation is one HTTP request and one transaction of the database, as the role of

@@ -12,7 +12,6 @@ from parlant_store.backends.columns import (
     MAX_SNIPPETS,
     columns,
     decode_all,
-    decode_state,
     full_names,
     hits,
     name_of,
@@ -20,36 +19,31 @@ from parlant_store.backends.columns import (
 )
 from parlant_store.backends.contract.operations import (
     AddItems,
-    Branch,
     ClearSession,
     DeleteSession,
     GetItems,
     ListSessions,
     ListSummaries,
     PopItem,
-    SaveSnapshot,
     Search,
     SessionFilters,
     SetExpiry,
     SetMetadata,
-    Splice,
 )
 from parlant_store.backends.contract.validation import SessionName
-from parlant_store.backends.supabase.client import Conflict, Connection, time_of
+from parlant_store.backends.supabase.client import Connection, time_of
 from parlant_store.backends.supabase.filters import tree
 from parlant_store.backends.supabase.rest import shapes
 from parlant_store.content import codec
 from parlant_store.content.items import Batch
 from parlant_store.content.text_search import tsquery, tsvector
-from parlant_store.exceptions import AccessDenied, StoreError, StoreUnavailable
+from parlant_store.exceptions import StoreError, StoreUnavailable
 from parlant_store.sql.functions import MAX_DELETED
 from parlant_store.types import (
     JSONObject,
-    Revision,
     SearchHit,
     SessionInfo,
     SessionSummary,
-    Snapshot,
 )
 
 logger = logging.getLogger("parlant_store")
@@ -65,8 +59,8 @@ class SupabaseSessions(BaseBackend):
             "add_items",
             shapes.integer,
             addition.request,
-            **_owned(addition.session, addition.user_id),
-            **_items(addition.batch),
+            **owner_arguments(addition.session, addition.user_id),
+            **item_arguments(addition.batch),
             **self._times(addition.ttl),
             replace=addition.replace,
         )
@@ -79,7 +73,7 @@ class SupabaseSessions(BaseBackend):
             texts = self.connection.read(
                 "get_items",
                 shapes.list_of(shapes.text),
-                **_named(name),
+                **name_arguments(name),
                 limit=window,
                 now=self.clock(),
             )
@@ -95,7 +89,11 @@ class SupabaseSessions(BaseBackend):
         name, request = removal
         while True:
             text = self.connection.write(
-                "pop_item", shapes.optional(shapes.text), request, **_named(name), **self._times()
+                "pop_item",
+                shapes.optional(shapes.text),
+                request,
+                **name_arguments(name),
+                **self._times(),
             )
             if text is None:
                 return None
@@ -109,7 +107,9 @@ class SupabaseSessions(BaseBackend):
 
     def _clear(self, removal: ClearSession) -> None:
         name, request = removal
-        self.connection.write("clear", shapes.boolean, request, **_named(name), **self._times())
+        self.connection.write(
+            "clear", shapes.boolean, request, **name_arguments(name), **self._times()
+        )
 
     def _delete_session(self, removal: DeleteSession) -> int | None:
         try:
@@ -134,14 +134,17 @@ class SupabaseSessions(BaseBackend):
             "delete_session",
             shapes.DELETED,
             request,
-            **_named(name),
+            **name_arguments(name),
             now=self.clock(),
             items=items,
         )
 
     def _get_session(self, session: SessionName) -> SessionInfo | None:
         row = self.connection.read(
-            "get_session", shapes.optional(shapes.SESSION), **_named(session), now=self.clock()
+            "get_session",
+            shapes.optional(shapes.SESSION),
+            **name_arguments(session),
+            now=self.clock(),
         )
         return None if row is None else _info(row)
 
@@ -150,7 +153,7 @@ class SupabaseSessions(BaseBackend):
             "set_metadata",
             shapes.document,
             change.request,
-            **_named(change.session),
+            **name_arguments(change.session),
             names=full_names(change.session),
             metadata=change.metadata,
             **self._times(),
@@ -163,59 +166,11 @@ class SupabaseSessions(BaseBackend):
             "set_expiry",
             shapes.boolean,
             change.request,
-            **_named(change.session),
+            **name_arguments(change.session),
             expires_at=change.expires_at,
             now=self.clock(),
         )
         return is_there
-
-    def _load_snapshot(self, session: SessionName) -> Snapshot | None:
-        row = self.connection.read(
-            "load", shapes.optional(shapes.SNAPSHOT), **_named(session), now=self.clock()
-        )
-        if row is None:
-            return None
-        return Snapshot(
-            items=decode_all(row["items"], session),
-            state=decode_state(row["state"], session),
-            revision=Revision(
-                key=row["key"], next_position=row["next_position"], item_count=row["item_count"]
-            ),
-        )
-
-    def _save_snapshot(self, snapshot: SaveSnapshot) -> Revision | None:
-        saved = self.connection.write(
-            "save",
-            shapes.REVISION,
-            snapshot.request,
-            **_owned(snapshot.session, snapshot.user_id),
-            state=snapshot.state,
-            **_splice(snapshot.splice),
-            **_items(snapshot.batch),
-            **self._times(snapshot.ttl),
-        )
-        if saved["v_key"] is None:
-            return None
-        return Revision(
-            key=saved["v_key"], next_position=saved["v_next"], item_count=saved["v_items"]
-        )
-
-    def _branch(self, branch: Branch) -> int | None:
-        source, target, ttl, request = branch
-        try:
-            count: int | None = self.connection.write(
-                "branch",
-                shapes.optional(shapes.integer),
-                request,
-                namespace=columns(source).namespace,
-                source=columns(source).session_id,
-                target=columns(target).session_id,
-                names=full_names(target),
-                **self._times(ttl),
-            )
-        except Conflict as exc:
-            raise AccessDenied("the session to branch to belongs to another user") from exc
-        return count
 
     def _search(self, search: Search) -> list[SearchHit]:
         terms, namespace, limit = search
@@ -275,28 +230,19 @@ class SupabaseSessions(BaseBackend):
         }
 
 
-def _named(name: SessionName) -> JSONObject:
+def name_arguments(name: SessionName) -> JSONObject:
+    """The arguments that say which session."""
     return columns(name)._asdict()
 
 
-def _owned(name: SessionName, user_id: str | None) -> JSONObject:
+def owner_arguments(name: SessionName, user_id: str | None) -> JSONObject:
+    """The arguments that say which session, and its owner."""
     owner = None if user_id is None else codec.to_column(user_id)
-    return {**_named(name), "names": full_names(name, user_id), "user_id": owner}
+    return {**name_arguments(name), "names": full_names(name, user_id), "user_id": owner}
 
 
-def _splice(splice: Splice | None) -> JSONObject:
-    if splice is None:
-        return {}
-    return {
-        "key": splice.since.key,
-        "next": splice.since.next_position,
-        "count": splice.since.item_count,
-        "drop": splice.drop,
-        "keep": splice.keep,
-    }
-
-
-def _items(batch: Batch) -> JSONObject:
+def item_arguments(batch: Batch) -> JSONObject:
+    """The arguments with the columns of items."""
     return {
         "data": batch.data,
         "roles": batch.roles,

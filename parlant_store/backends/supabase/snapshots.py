@@ -1,0 +1,79 @@
+"""Whole sessions over Supabase: loading, saving what changed, branching."""
+
+from parlant_store.backends.columns import columns, decode_all, decode_state, full_names
+from parlant_store.backends.contract.operations import Branch, SaveSnapshot, Splice
+from parlant_store.backends.contract.validation import SessionName
+from parlant_store.backends.supabase.client import Conflict
+from parlant_store.backends.supabase.rest import shapes
+from parlant_store.backends.supabase.sessions import (
+    SupabaseSessions,
+    item_arguments,
+    name_arguments,
+    owner_arguments,
+)
+from parlant_store.exceptions import AccessDenied
+from parlant_store.types import JSONObject, Revision, Snapshot
+
+
+class SupabaseSnapshots(SupabaseSessions):
+    """What a store does with whole sessions, each by one call."""
+
+    def _load_snapshot(self, session: SessionName) -> Snapshot | None:
+        row = self.connection.read(
+            "load", shapes.optional(shapes.SNAPSHOT), **name_arguments(session), now=self.clock()
+        )
+        if row is None:
+            return None
+        return Snapshot(
+            items=decode_all(row["items"], session),
+            state=decode_state(row["state"], session),
+            revision=Revision(
+                key=row["key"], next_position=row["next_position"], item_count=row["item_count"]
+            ),
+        )
+
+    def _save_snapshot(self, snapshot: SaveSnapshot) -> Revision | None:
+        saved = self.connection.write(
+            "save",
+            shapes.REVISION,
+            snapshot.request,
+            **owner_arguments(snapshot.session, snapshot.user_id),
+            state=snapshot.state,
+            **_splice(snapshot.splice),
+            **item_arguments(snapshot.batch),
+            **self._times(snapshot.ttl),
+        )
+        if saved["v_key"] is None:
+            return None
+        return Revision(
+            key=saved["v_key"], next_position=saved["v_next"], item_count=saved["v_items"]
+        )
+
+    def _branch(self, branch: Branch) -> int | None:
+        source, target, ttl, request = branch
+        try:
+            count: int | None = self.connection.write(
+                "branch",
+                shapes.optional(shapes.integer),
+                request,
+                namespace=columns(source).namespace,
+                source=columns(source).session_id,
+                target=columns(target).session_id,
+                names=full_names(target),
+                **self._times(ttl),
+            )
+        except Conflict as exc:
+            raise AccessDenied("the session to branch to belongs to another user") from exc
+        return count
+
+
+def _splice(splice: Splice | None) -> JSONObject:
+    if splice is None:
+        return {}
+    return {
+        "key": splice.since.key,
+        "next": splice.since.next_position,
+        "count": splice.since.item_count,
+        "drop": splice.drop,
+        "keep": splice.keep,
+    }
