@@ -36,10 +36,9 @@ OTHERS = {
         "backends/threads/test_futures.py",
         "browser",
         "project",
-        "test_codec.py",
+        "content",
         "test_runs.py",
         "test_standalone.py",
-        "test_turns.py",
         "test_uninstalled.py",
     ],
 }[VENDOR]
