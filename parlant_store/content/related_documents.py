@@ -1,4 +1,6 @@
-"""The related documents of a Parlant session; sql/functions/belonging.sql is the same in SQL.
+"""The related documents of a Parlant session.
+
+The functions of sql/functions/related_documents.sql do the same in SQL.
 
 A Parlant session is a document in a collection whose name is a prefix and "sessions". Its related
 documents have its id in ``session_id`` and are in collections of the same prefix.

@@ -1,1 +1,1 @@
-"""SQL that the ORM cannot say: functions, and index expressions."""
+"""SQL that the ORM cannot express: functions and index expressions."""

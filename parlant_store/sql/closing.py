@@ -1,15 +1,15 @@
-"""What ``migrate`` makes, closed to the public roles of a Supabase project.
+"""Closes tables and functions that ``migrate`` creates to the public roles of a Supabase project.
 
-The default privileges of older projects grant them by name whatever is made in the schema public.
-What ``supabase_sql`` and ``supabase_rls`` opened stays as they left it.
+In older projects, default privileges grant these roles all that is created in the schema public.
+What ``supabase_sql`` and ``supabase_rls`` have opened is not changed.
 """
 
 from typing import NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-# A table is under a script of the policies if it has the policy of the service role, and a
-# function if its search_path is fixed.
+# The script of the policies was run on a table if the table has the policy of the service role, and
+# on a function if its search_path is fixed.
 _OPEN = r"""
 WITH guests (role) AS (
     SELECT oid FROM pg_roles WHERE rolname IN ('anon', 'authenticated')
@@ -59,18 +59,18 @@ DECLARE
         SELECT string_agg(rolname, ', ') FROM pg_roles WHERE rolname IN ('anon', 'authenticated')
     );
 BEGIN
-    FOR v_kind, v_name IN SELECT kind, name FROM ({_OPEN}) found WHERE is_own LOOP
+    FOR v_kind, v_name IN SELECT kind, name FROM ({_OPEN}) open WHERE is_own LOOP
         IF v_kind = 'table' THEN
             EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', v_name);
         END IF;
         EXECUTE format('REVOKE ALL ON %s %s FROM public, %s', v_kind, v_name, v_guests);
     END LOOP;
 END $$;"""
-"""The statement that closes what is open; it changes nothing where nothing is."""
+"""The statement that closes what is open."""
 
 
 class Open(NamedTuple):
-    """A table, sequence or function that anon or authenticated may use, and should not."""
+    """A table, sequence or function that anon or authenticated may use but should not."""
 
     kind: str
     name: str
@@ -79,7 +79,7 @@ class Open(NamedTuple):
 
 
 def find_open(connection: BaseDatabaseWrapper) -> list[Open]:
-    """Those in the schema of the connection; only on PostgreSQL."""
+    """Return what is open in the schema of the connection; only on PostgreSQL."""
     with connection.cursor() as cursor:
         cursor.execute(_OPEN)
         return sorted(Open(*row) for row in cursor.fetchall())

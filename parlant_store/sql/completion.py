@@ -1,7 +1,7 @@
-"""What has to be in a database beside the tables: functions, and the search index.
+"""The functions and the search index, which the tables need in addition.
 
-The migrations make them. Where a project switches migrations off, an upgrade brings other
-functions, or something was dropped, the end of ``manage.py migrate`` makes them.
+Migrations create them. If they are missing or of another version, because a project disables
+migrations, was upgraded or has dropped something, ``manage.py migrate`` creates them at its end.
 """
 
 from typing import Any, NamedTuple
@@ -43,55 +43,55 @@ _SQLITE = "SELECT name FROM sqlite_master WHERE name LIKE 'parlant\\_store\\_%' 
 
 
 class State(NamedTuple):
-    """What is wrong with the tables and what stands beside them."""
+    """What is missing or wrong in a database."""
 
     tables: list[str]
-    """Those that are missing."""
+    """Missing tables."""
 
     functions: list[str]
-    """Those that are missing."""
+    """Missing functions."""
 
     is_outdated: bool
-    """Whether the functions are those of another version."""
+    """Whether the functions are of another version."""
 
     has_index: bool
-    """Whether searches have their index."""
+    """Whether the search index exists."""
 
     is_secured: bool
-    """Whether supabase_sql or supabase_rls made the policies: its script makes the rest."""
+    """Whether the script of supabase_sql or supabase_rls was run, which also updates functions."""
 
     strays: list[str]
-    """Settings of functions that make them work on the tables of another schema."""
+    """Settings of functions that make them use the tables of another schema."""
 
     open: list[Open]
-    """What the public roles of Supabase may use, and no script of the policies lets them."""
+    """What the public roles of Supabase may use, although no script of the policies allows it."""
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing is missing beside the tables."""
+        """Whether the tables, the functions and the index are complete."""
         wrong = self.functions or self.is_outdated or not self.has_index or self.strays
         return not (self.tables or wrong)
 
 
 def state_of(connection: BaseDatabaseWrapper) -> State:
-    """What the database says of itself."""
+    """Return the state of the database."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute(_POSTGRESQL, [list(TABLES)])
-            tables, found, source, has_index, is_secured, strays = cursor.fetchone()
-        functions = sorted(names().difference(found))
+            tables, existing, source, has_index, is_secured, strays = cursor.fetchone()
+        functions = sorted(names().difference(existing))
         is_outdated = f"'{version()}'" not in source
         open_ = find_open(connection)
         return State(tables, functions, is_outdated, has_index, is_secured, strays, open_)
     with connection.cursor() as cursor:
         cursor.execute(_SQLITE)
-        there = {name for (name,) in cursor.fetchall()}
-    tables = [name for name in TABLES if name not in there]
-    return State(tables, [], False, there.issuperset(SQLITE_PARTS), False, [], [])
+        existing = {name for (name,) in cursor.fetchall()}
+    tables = [name for name in TABLES if name not in existing]
+    return State(tables, [], False, existing.issuperset(SQLITE_PARTS), False, [], [])
 
 
 def complete(connection: BaseDatabaseWrapper) -> bool:
-    """Make what is missing beside the tables, and close it; False when there is nothing to do."""
+    """Create missing functions and the index, and close them; return whether this was needed."""
     state = state_of(connection)
     is_complete = state.is_complete or bool(state.tables) or state.is_secured
     is_closed = not any(each.is_own for each in state.open)
@@ -108,7 +108,7 @@ def complete(connection: BaseDatabaseWrapper) -> bool:
 
 
 def _make_functions(connection: BaseDatabaseWrapper) -> None:
-    """Those of another version go first: their arguments and results may differ."""
+    """Create the functions, after dropping old ones, whose parameters may differ."""
     old = signatures(connection)
     with connection.cursor() as cursor:
         for signature in old:
@@ -119,11 +119,11 @@ def _make_functions(connection: BaseDatabaseWrapper) -> None:
 def complete_after_migrate(
     *, using: str, verbosity: int = 1, stdout: Any = None, **kwargs: Any
 ) -> None:
-    """Receive post_migrate. Emptying tables sends it as well, but without a plan."""
+    """Receive post_migrate; ``flush`` also sends it, but without a plan."""
     connection = connections[using]
     if "plan" not in kwargs or connection.vendor not in ("postgresql", "sqlite"):
         return
     if not router.allow_migrate(using, "parlant_store") or not complete(connection):
         return
     if verbosity >= 1 and stdout is not None:
-        stdout.write("  Made what parlant_store needs beside its tables.\n")
+        stdout.write("  Created the functions and the search index of parlant_store.\n")

@@ -1,9 +1,8 @@
-"""Expressions over a document's JSON, written alike by the indexes and by the filters.
+"""Expressions on the JSON of documents, for indexes and filters.
 
-A database uses an index on an expression only where a query repeats it, so both take
-it from here. Fields of any size must be storable, and PostgreSQL's index rows are at
-most 2,704 bytes: the indexed expressions are bounded there, and a filter that uses
-one compares the whole value beside it.
+A database uses an index on an expression only for queries with the same expression. Index rows of
+PostgreSQL have at most 2,704 bytes, but a field can have any size: the indexed expressions are
+shortened there, and filters also compare the whole value.
 """
 
 from typing import Any
@@ -13,16 +12,16 @@ from django.db.models import F, Func, TextField
 from django.db.models.sql.compiler import SQLCompiler
 
 NUMBER_FIELDS = ("offset",)
-"""Fields that an index keeps as numbers."""
+"""Fields that are indexed as numbers."""
 
 TEXT_FIELDS = ("variable_id", "key", "tag_id", "source", "target")
-"""Fields that an index keeps as text."""
+"""Fields that are indexed as text."""
 
 PREFIX = 100
-"""How many characters of a text field an index keeps on PostgreSQL."""
+"""The number of characters of a text field in an index of PostgreSQL."""
 
-# Clamped and rounded to a bigint, below all of which comes what is no number: monotone, so
-# it serves ranges and orders.
+# Numbers are clamped and rounded to a bigint, and values of other kinds get the lowest one. This is
+# monotone, so that the index serves ranges and orders.
 _POSTGRESQL_NUMBER = (
     "(CASE WHEN jsonb_typeof({data} -> '{field}') = 'number' THEN "
     "round(least(greatest(({data} ->> '{field}')::numeric, -9e18), 9e18))::bigint"
@@ -42,24 +41,24 @@ _SQLITE_NUMBER = (
 
 
 def indexed_number(vendor: str, data: str, field: str) -> str:
-    """The number in ``field`` of the column ``data`` as the indexes keep it."""
+    """Return SQL for the number in ``field`` of the column ``data``, as it is indexed."""
     template = _POSTGRESQL_NUMBER if vendor == "postgresql" else _SQLITE_NUMBER
     return template.format(data=data, field=field)
 
 
 def indexed_text(vendor: str, data: str, field: str) -> str:
-    """The text in ``field`` of the column ``data`` as the indexes keep it."""
+    """Return SQL for the text in ``field`` of the column ``data``, as it is indexed."""
     template = _POSTGRESQL_TEXT if vendor == "postgresql" else _SQLITE_TEXT
     return template.format(data=data, field=field)
 
 
 def unique_value(data: str, field: str) -> str:
-    """On PostgreSQL, what is equal where the values of ``field`` are; null where there is none."""
+    """Return SQL of PostgreSQL that is equal for equal values of ``field``, and null for null."""
     return _POSTGRESQL_UNIQUE.format(data=data, field=field)
 
 
 class IndexedField(Func):
-    """``indexed_number`` or ``indexed_text`` of a field, for the models' indexes."""
+    """``indexed_number`` or ``indexed_text`` of a field, for the indexes of models."""
 
     output_field = TextField()
 

@@ -1,4 +1,4 @@
-"""The full-text index on the items' terms."""
+"""The full-text index on the terms of items."""
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
@@ -10,12 +10,12 @@ SQLITE_TABLE = "parlant_store_session_item_fts"
 
 
 def terms_index(table: str) -> str:
-    """The statement that makes the index on PostgreSQL; ``table`` is a quoted name."""
+    """Return the statement that creates the index on PostgreSQL; ``table`` is a quoted name."""
     return f"CREATE INDEX IF NOT EXISTS parlant_store_item_terms ON {table} USING gin (terms)"
 
 
-# The terms are words with spaces already: all that is no ASCII belongs to a word. The table
-# keeps an index alone, of what is in the items' column.
+# The terms are words with spaces between them; characters outside ASCII are part of words. The FTS5
+# table has the index only, its content is the column of the items.
 _SQLITE = (
     f"CREATE VIRTUAL TABLE IF NOT EXISTS {SQLITE_TABLE} USING fts5("
     "terms, content='parlant_store_session_item', content_rowid='key',"
@@ -43,7 +43,7 @@ SQLITE_PARTS = (SQLITE_TABLE, f"{SQLITE_TABLE}_insert", f"{SQLITE_TABLE}_delete"
 
 
 def complete_index(connection: BaseDatabaseWrapper) -> None:
-    """Make what is missing of the index, for the items that are there too."""
+    """Create what is missing of the index, and index existing items."""
     with connection.cursor() as cursor:
         for statement in _FORWARDS.get(connection.vendor, ()):
             cursor.execute(statement)
@@ -52,7 +52,7 @@ def complete_index(connection: BaseDatabaseWrapper) -> None:
 
 
 class CreateSearchIndex(OutsideModels):
-    """FTS5 on SQLite, kept by triggers; GIN on PostgreSQL."""
+    """Create the index: FTS5 with triggers on SQLite, GIN on PostgreSQL."""
 
     def database_forwards(
         self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, *states: ProjectState

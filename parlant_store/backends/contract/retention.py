@@ -1,4 +1,4 @@
-"""Rules of retention: how a setting says them, and what they ask of one pass over a table."""
+"""Retention rules: their form in settings, and a pass of one over a table."""
 
 import re
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ from parlant_store.exceptions import InvalidInput, InvalidLimit
 from parlant_store.types import JSONObject, Retention
 
 Place = Any
-"""Where a step of a pass ended, in a form of the store's own that JSON can say."""
+"""The place where a step of a pass ended: JSON, in a form of the backend."""
 
 EXAMINED = 20
-"""How many rows a step reads for each that it may remove."""
+"""How many rows a step reads for each that it may delete."""
 
 _DURATION = re.compile(r"([0-9]+)([smhdw])")
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -32,52 +32,56 @@ class Sweep(NamedTuple):
 
     documents: bool
     rule: Retention | None
-    """None: what has expired is eligible."""
+    """None: expired rows are eligible."""
 
     now: datetime
     limit: int
-    """How many a step finds at most."""
+    """Limit on the eligible rows of a step."""
 
     @property
     def examined(self) -> int:
-        """How many rows a step reads, at most."""
+        """Limit on the rows that a step reads."""
         return self.limit * EXAMINED
 
     @property
-    def began(self) -> datetime | None:
-        """What is eligible was created at this time or before."""
+    def created_until(self) -> datetime | None:
+        """Eligible rows were created at this time or before."""
         return self._before("older_than")
 
     @property
-    def written(self) -> datetime | None:
-        """What is eligible was last written to at this time or before."""
+    def updated_until(self) -> datetime | None:
+        """Eligible rows were last written at this time or before."""
         return self._before("idle")
 
     @property
-    def began_text(self) -> str | None:
-        """``began`` as a document's creation_utc says it."""
-        return None if self.began is None else as_utc(self.began).isoformat()
+    def created_until_text(self) -> str | None:
+        """``created_until`` in the form of a document's creation_utc."""
+        return None if self.created_until is None else as_utc(self.created_until).isoformat()
 
     @property
     def namespace(self) -> str | None:
-        """That of the rule, as its column keeps it."""
+        """The namespace of the rule, in the form of its column."""
         name = None if self.rule is None else self.rule.namespace
         return None if name is None else codec.to_column(name)
 
     @property
     def collection(self) -> str | None:
-        """That of the rule, as its column keeps it."""
+        """The collection of the rule, in the form of its column."""
         name = None if self.rule is None else self.rule.collection
         return None if name is None else codec.to_column(name)
 
     def as_json(self) -> JSONObject:
-        """The sweep as sql/functions/retention.sql takes it."""
-        times = {"began": self.began, "written": self.written, "now": self.now}
+        """Return the argument p_rule of the functions in sql/functions/retention.sql."""
+        times = {
+            "created_until": self.created_until,
+            "updated_until": self.updated_until,
+            "now": self.now,
+        }
         return {
             "documents": self.documents,
             "namespace": self.namespace,
             "collection": self.collection,
-            "began_text": self.began_text,
+            "created_until_text": self.created_until_text,
             **{name: time and as_utc(time).isoformat() for name, time in times.items()},
         }
 
@@ -87,7 +91,7 @@ class Sweep(NamedTuple):
 
 
 def check_rule(rule: Retention) -> Retention:
-    """Return ``rule``; raise InvalidInput when it says too little or too much."""
+    """Return ``rule``; raise InvalidInput if it lacks something or contradicts itself."""
     if not isinstance(rule, Retention):
         raise InvalidInput(f"a rule must be a Retention, not {type(rule).__name__}")
     if rule.older_than is rule.idle is None:
@@ -115,17 +119,17 @@ def _check_duration(duration: timedelta | None, what: str) -> None:
 
 
 def parse_duration(value: object, what: str) -> timedelta:
-    """What ``value`` says: "90d", "12h", "30m", "45s", "2w", seconds, or a timedelta.
+    """Return the duration of ``value``: "90d", "12h", "30m", "45s", "2w", seconds or a timedelta.
 
-    ``what`` stands for it in errors. Raises InvalidLimit, also for none at all and for more
-    than a hundred years.
+    ``what`` is its name in errors. Raise InvalidLimit unless it is above 0 and at most a hundred
+    years.
     """
     if isinstance(value, timedelta):
         seconds = value.total_seconds()
     elif isinstance(value, (int, float)) and kind_of(value) == "number":
         seconds = value
     elif isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
-        # So many digits are too long a time, whatever the unit.
+        # Twenty digits are above the limit with each unit.
         seconds = int(match[1][:20]) * _UNITS[match[2]]
     else:
         raise InvalidLimit(f"{what} {_HOW_LONG}, not {value!r}")
@@ -135,7 +139,7 @@ def parse_duration(value: object, what: str) -> timedelta:
 
 
 def parse_rules(option: object, alias: str) -> tuple[Retention, ...]:
-    """The rules that the option ``retention`` of the store says; raises ImproperlyConfigured."""
+    """Return the rules of the option ``retention``; raise ImproperlyConfigured if one is wrong."""
     where = f"retention of the store {alias!r}"
     if option is None:
         return ()

@@ -20,11 +20,11 @@ from parlant_store.sql.functions import MAX_DELETED
 from parlant_store.types import ExpiredDocument, ExpiredSession, JSONObject
 
 ITEMS_PER_ROW = MAX_DELETED // FIRST_STEP
-"""How many items of a session a step reckons with."""
+"""Limit on the items that a step deletes, for each of its rows."""
 
 
 class SupabaseExpiry(BaseBackend):
-    """What a store lets go, each batch by one call."""
+    """Expiry of a Supabase store: each batch is one call."""
 
     connection: Connection
 
@@ -42,8 +42,8 @@ class SupabaseExpiry(BaseBackend):
     def _make_step(self, function: str, shape: Shape, rows: int, arguments: JSONObject) -> Any:
         """Make a step, which hides sessions that have more items than it may delete.
 
-        The limit on items is in proportion to ``rows``. A step for a single row that takes too
-        long is made again with a limit of 0.
+        The limit on items is proportional to ``rows``. If a step for a single row takes too long,
+        it is made again with a limit of 0.
         """
         try:
             return self.connection.write(function, shape, **arguments, items=ITEMS_PER_ROW * rows)
@@ -65,11 +65,11 @@ class SupabaseExpiry(BaseBackend):
         page = self.connection.read(
             "list_due", DUE_DOCUMENTS if sweep.documents else DUE_SESSIONS, **_step(sweep, after)
         )
-        return due(sweep.documents, page["found"]), page["after"]
+        return due(sweep.documents, page["rows"]), page["after"]
 
 
 def _step(sweep: Sweep, after: Place) -> JSONObject:
-    """A step of a pass, as the functions take it."""
+    """Return the arguments of a step."""
     return {
         "rule": sweep.as_json(),
         "after": after,
@@ -79,7 +79,7 @@ def _step(sweep: Sweep, after: Place) -> JSONObject:
 
 
 def _expired(row: dict[str, Any]) -> Expired:
-    """What the functions deleted, from the row that they return."""
+    """Return the deleted sessions and documents from the row that the functions return."""
     names = (row["v_namespaces"], row["v_session_ids"], row["v_names"])
     rows = zip(*(column or () for column in (*names, row["v_items"])), strict=True)
     return Expired(

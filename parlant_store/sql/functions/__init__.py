@@ -1,4 +1,4 @@
-"""The SQL functions that the PostgreSQL tables need beside them."""
+"""The SQL functions of the tables on PostgreSQL."""
 
 from parlant_store.sql.functions.scripts import (
     LIMITS,

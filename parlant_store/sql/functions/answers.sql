@@ -1,7 +1,8 @@
--- The rows of parlant_store_request, for parlant_store_once alone. With the policy "owner" users may not
--- use the table: functions of the private schema take the place of what is here.
+-- The rows of parlant_store_request. Only parlant_store_once calls these functions. With the policy
+-- "owner", users have no grant on the table, and functions of the private schema replace these.
 
--- Stores the id $1 of a request. Returns null if it is new, otherwise the stored answer, in an array.
+-- Stores the id $1 of a request. Returns null if it is new, otherwise an array with the stored
+-- answer.
 create or replace function {in_schema}parlant_store_begin_request(uuid)
 returns text[] language plpgsql{search_path} as $$
 declare
@@ -21,10 +22,10 @@ begin
         delete from parlant_store_request
             where id = $1 and created_at <= now() - interval '1 hour';
     end loop;
-    raise insufficient_privilege using message = 'the request id was used by somebody else';
+    raise insufficient_privilege using message = 'the request id was used by another user';
 end $$;
 
--- Stores the answer $2 of the request $1, or forgets the request unless $3.
+-- Stores the answer $2 of the request $1 if $3 is true, otherwise deletes the request.
 create or replace function {in_schema}parlant_store_end_request(uuid, text, boolean)
 returns void language plpgsql{search_path} as $$
 begin

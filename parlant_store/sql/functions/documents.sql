@@ -1,7 +1,7 @@
--- Documents. A filter is as parlant_store_where takes it; p_columns is an object of the columns
--- that repeat fields of the document, for those that it has.
+-- Documents. Filters have the form of parlant_store_where; p_columns is an object with those
+-- columns that are copied from fields of the document.
 
--- Stores a document, in place of one whose time has come; false when its id is taken.
+-- Inserts a document, which replaces an expired one with its id; returns false if the id is taken.
 create or replace function {in_schema}parlant_store_insert_one(
     p_collection text, p_document text, p_columns json, p_now timestamptz
 ) returns boolean language plpgsql{search_path} as $$
@@ -22,9 +22,9 @@ begin
     return found;
 end $$;
 
--- Stores a document and returns its text; if one that p_group finds has its number already
--- (p_taken), with the next after the highest of these. Null when its id is taken. Whoever
--- has the same p_turn waits.
+-- Inserts a document and returns its text, null if its id is taken. If a document matches p_taken,
+-- which means that the number is taken, p_number becomes the highest number among the documents
+-- that match p_group, plus one. Calls with the same p_turn wait for each other.
 create or replace function {in_schema}parlant_store_insert_numbered(
     p_collection text, p_document text, p_columns json, p_number text,
     p_group json, p_taken json, p_turn text, p_now timestamptz
@@ -61,8 +61,8 @@ begin
     return null;
 end $$;
 
--- Returns {"documents": texts, "total": how many match, up to p_count_to} from the place
--- (p_created, p_id) on, unless that is null; no total with a null p_count_to.
+-- Returns {"documents": [text, ...], "total": number of matches, at most p_count_to}: the documents
+-- after the cursor (p_created, p_id), which may be null. With a null p_count_to there is no total.
 create or replace function {in_schema}parlant_store_find(
     p_collection text, p_filter json, p_limit bigint, p_created text, p_id text,
     p_direction text, p_count_to bigint, p_now timestamptz
@@ -100,7 +100,7 @@ begin
         v_where, v_order, p_limit
     ) into v_documents;
     if p_count_to is not null then
-        -- In order, so that counting a few walks an index and not the table.
+        -- Ordered, so that counting up to a low limit scans an index and not the table.
         execute format(
             'select count(*) from ('
             'select from parlant_store_document where %s order by %s limit %L) counted',
@@ -110,8 +110,8 @@ begin
     return json_build_object('documents', v_documents, 'total', v_total);
 end $$;
 
--- Returns the text of the first document that p_filter finds, sorted as parlant_store_order
--- says; null for none.
+-- Returns the text of the first document that matches p_filter, in the order of p_sort
+-- (parlant_store_order); null for none.
 create or replace function {in_schema}parlant_store_find_one(
     p_collection text, p_filter json, p_sort json, p_now timestamptz
 ) returns text language plpgsql stable{search_path} as $$
@@ -128,8 +128,8 @@ begin
     return v_document;
 end $$;
 
--- Locks the first document of the collection $1 that is alive at $3 and that the filter $2 finds,
--- and returns its key; null for none.
+-- Locks the first document of the collection $1 that matches the filter $2 and has not expired at
+-- $3, and returns its key; null for none.
 create or replace function {in_schema}parlant_store_lock_one(text, jsonb, timestamptz)
 returns bigint language plpgsql{search_path} as $$
 declare
@@ -142,9 +142,10 @@ begin
     return v_key;
 end $$;
 
--- Merges p_document into the first that p_filter finds; with p_upsert, inserts it when there
--- is none, while whoever has the same p_turn waits. Returns {"matched", "document": text},
--- the document null when its id is taken; null when nothing was to be done.
+-- Merges p_document into the first document that matches p_filter; with p_upsert, inserts it if
+-- there is none, and calls with the same p_turn wait for each other. Returns {"matched": boolean,
+-- "document": text}, with a null document if its id is taken, or null if nothing matched and
+-- nothing was inserted.
 create or replace function {in_schema}parlant_store_update_one(
     p_collection text, p_filter json, p_document text, p_columns json,
     p_upsert boolean, p_turn text, p_now timestamptz
@@ -200,7 +201,7 @@ begin
     return null;
 end $$;
 
--- Returns a document's text with its times; null when there is none.
+-- Returns the text of a document with its times; null if there is none.
 create or replace function {in_schema}parlant_store_get_document(
     p_collection text, p_id text, p_now timestamptz
 ) returns json language sql stable{search_path} as $$
@@ -211,7 +212,7 @@ create or replace function {in_schema}parlant_store_get_document(
         and (expires_at is null or expires_at > p_now)
 $$;
 
--- Removes the first document that p_filter finds and returns its text; null for none.
+-- Deletes the first document that matches p_filter and returns its text; null for none.
 create or replace function {in_schema}parlant_store_delete_one(
     p_collection text, p_filter json, p_now timestamptz
 ) returns text language plpgsql{search_path} as $$
@@ -226,7 +227,7 @@ begin
     return v_document;
 end $$;
 
--- Returns the collections that hold documents which have not expired.
+-- Returns the collections with documents that have not expired.
 create or replace function {in_schema}parlant_store_list_collections(p_now timestamptz)
 returns json language sql stable{search_path} as $$
     select coalesce(json_agg(name order by name), '[]')
@@ -236,7 +237,7 @@ returns json language sql stable{search_path} as $$
     )
 $$;
 
--- Removes every document of the collection and returns how many there were.
+-- Deletes all documents of the collection and returns their number.
 create or replace function {in_schema}parlant_store_drop_collection(p_collection text)
 returns bigint language plpgsql{search_path} as $$
 declare
@@ -247,8 +248,8 @@ begin
     return v_documents;
 end $$;
 
--- Returns [key, text] of one document of each version, those without a version as one. It
--- goes from each to the next in the order of the index on versions, at whatever number.
+-- Returns [key, text] of one document of each version, and of one document without a version, by a
+-- loose index scan.
 create or replace function {in_schema}parlant_store_list_versions(
     p_collection text, p_now timestamptz
 ) returns json language sql stable{search_path} as $$
@@ -285,7 +286,8 @@ create or replace function {in_schema}parlant_store_list_versions(
     )
 $$;
 
--- Returns [key, text] of documents of one version, or of those without, after key p_after.
+-- Returns [key, text] of the documents of a version, or of those without one, after the key
+-- p_after.
 create or replace function {in_schema}parlant_store_read_version(
     p_collection text, p_version text, p_after bigint, p_limit bigint, p_now timestamptz
 ) returns json language plpgsql stable{search_path} as $$
@@ -309,9 +311,9 @@ begin
     return v_page;
 end $$;
 
--- Puts documents in place of those that are still as they were read: p_documents is an array
--- of objects of the row's columns with its key and its old text. Returns the keys of those
--- that were replaced. Rows are locked in one order, whatever order others lock them in.
+-- Replaces documents that have not changed since they were read. p_documents is an array of
+-- objects, each with the new columns of a row, its key and its old text. Returns the keys of the
+-- replaced rows. Rows are locked in the order of their keys.
 create or replace function {in_schema}parlant_store_replace(p_documents json, p_now timestamptz)
 returns json language plpgsql{search_path} as $$
 declare

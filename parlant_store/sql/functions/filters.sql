@@ -1,10 +1,10 @@
--- Filters and sorts of documents (parlant_store/content/query.py) as SQL, every value a literal.
+-- Filters and sorts (parlant_store/content/query.py) as SQL, each value as a literal.
 
--- The condition that the filter $1 is, on the column of JSON $2. A filter is one of
+-- Returns the condition of the filter $1 on the JSON column $2. A filter is one of
 --   {"all": [filter, ...]}  {"any": [filter, ...]}  {"not": filter}
 --   {"field", "in": [JSON text, ...], "null": whether null and missing ones match}
 --   {"field", "sign": "<" "<=" ">" ">=", "kind": "string" "number" "boolean", "value": JSON text}
--- A field with "column": true is a column of its own; "in" is then what the column keeps.
+-- A field with "column": true has a column of its own; "in" then has values of that column.
 create or replace function {in_schema}parlant_store_where(jsonb, text)
 returns text language plpgsql stable{search_path} as $$
 begin
@@ -17,7 +17,7 @@ begin
     return parlant_store_part_where($1, $2, {max_levels});
 end $$;
 
--- The condition that the part $1 of a filter is, which has at most $3 levels.
+-- Returns the condition of the filter or part of a filter $1, which may have $3 levels.
 create or replace function {in_schema}parlant_store_part_where(jsonb, text, int)
 returns text language plpgsql stable{search_path} as $$
 declare
@@ -61,7 +61,7 @@ begin
         format('%L is no filter', left(v_filter::text, 200));
 end $$;
 
--- The column $1 is one of the texts $2; null for none.
+-- Returns the condition that the column $1 is one of the texts $2; null if there are none.
 create or replace function {in_schema}parlant_store_column_in(text, jsonb)
 returns text language sql stable{search_path} as $$
     select case jsonb_array_length($2)
@@ -71,8 +71,9 @@ returns text language sql stable{search_path} as $$
     end
 $$;
 
--- In the column $1, the value of the field $2 is one of $3, JSON texts; null for none. Where an
--- index may keep the field, it finds the rows, and the value itself confirms them.
+-- Returns the condition that the field $2 of the column $1 is one of $3, JSON texts; null if there
+-- are none. For a field that may be indexed, the condition has the indexed expression as well,
+-- which may be shortened or rounded, and the value itself.
 create or replace function {in_schema}parlant_store_value_in(text, text, jsonb)
 returns text language plpgsql stable{search_path} as $$
 declare
@@ -116,14 +117,14 @@ begin
     return nullif(concat_ws(' or ', v_of_texts, v_of_others), '');
 end $$;
 
--- What the indexes on numbers keep of the number $1.
+-- Returns the number $1 as it is in the indexes on numbers.
 create or replace function {in_schema}parlant_store_clamped(numeric)
 returns bigint language sql immutable{search_path} as $$
     select round(least(greatest($1, -9e18), 9e18))::bigint
 $$;
 
--- In the column $1, the value of the field $2 compares by $3 with one of the kind $4, the JSON
--- text $5.
+-- Returns the condition that the field $2 of the column $1 is of the kind $4 and compares by $3
+-- with the JSON text $5.
 create or replace function {in_schema}parlant_store_compared(text, text, text, text, text)
 returns text language plpgsql stable{search_path} as $$
 declare
@@ -154,27 +155,28 @@ begin
     return v_sql;
 end $$;
 
--- The order that the sort $1 is, an array of [field, "asc" or "desc"], and then that of find, of
--- the column of JSON $2. Ascending, what is missing or null comes first, then booleans, texts and numbers.
+-- Returns the order of the sort $1 on the JSON column $2, followed by the order of
+-- parlant_store_find. $1 is an array of [field, "asc" or "desc"]. Ascending, missing fields and
+-- null come first, then booleans, texts and numbers.
 create or replace function {in_schema}parlant_store_order(jsonb, text)
 returns text language plpgsql stable{search_path} as $$
 declare
     v_keys text := '';
     v_field text;
-    v_way text;
+    v_direction text;
     v_nulls text;
 begin
     perform parlant_store_limit(jsonb_array_length($1), {max_sorts}, 'fields of a sort');
-    for v_field, v_way in select pair ->> 0, pair ->> 1 from jsonb_array_elements($1) pair loop
-        if v_way = 'asc' then
+    for v_field, v_direction in select pair ->> 0, pair ->> 1 from jsonb_array_elements($1) pair loop
+        if v_direction = 'asc' then
             v_nulls := 'nulls first';
-        elsif v_way = 'desc' then
+        elsif v_direction = 'desc' then
             v_nulls := 'nulls last';
         else
-            raise invalid_parameter_value using message = format('%L is no direction', v_way);
+            raise invalid_parameter_value using message = format('%L is no direction', v_direction);
         end if;
         if v_field in ({number_fields}) then
-            v_keys := v_keys || format('{indexed_number} %3$s, ', $2, v_field, v_way);
+            v_keys := v_keys || format('{indexed_number} %3$s, ', $2, v_field, v_direction);
         end if;
         v_keys := v_keys || format(
             'case when jsonb_typeof(%4$I -> %1$L) = ''number'''
@@ -183,14 +185,14 @@ begin
             ' then (%4$I ->> %1$L) collate "C" end %2$s %3$s,'
             ' case when jsonb_typeof(%4$I -> %1$L) = ''boolean'''
             ' then (%4$I ->> %1$L)::boolean end %2$s %3$s, ',
-            v_field, v_way, v_nulls, $2
+            v_field, v_direction, v_nulls, $2
         );
     end loop;
     return v_keys || 'coalesce(creation_utc, ''''), coalesce(id, '''')';
 end $$;
 
--- The condition of a document of the collection $1 that is alive at $3 and that the filter $2
--- finds.
+-- Returns the condition for the documents of the collection $1 that match the filter $2 and have
+-- not expired at $3.
 create or replace function {in_schema}parlant_store_matching(text, jsonb, timestamptz)
 returns text language sql stable{search_path} as $$
     select format(

@@ -1,8 +1,8 @@
--- Limits on what one call of a user may ask for, whom row level security binds; servers have none.
--- Functions whose parameters have no names are for those beside them alone: over HTTP functions are
--- called by the names of their parameters.
+-- Limits on the calls of users, to whom row level security applies; calls of servers have none.
+-- Functions whose parameters have no names are internal: over HTTP, functions are called by the
+-- names of their parameters.
 
--- Refuses the number $1 of what $3 says, if it is above $2.
+-- Raises an error if $1 is above $2; $3 names what is counted.
 create or replace function {in_schema}parlant_store_limit(bigint, bigint, text)
 returns void language plpgsql stable{search_path} as $$
 begin
@@ -12,21 +12,22 @@ begin
     end if;
 end $$;
 
--- Refuses the JSON text $1 if it has more than $2 bytes or too many values; $3 is what it is.
+-- Raises an error if the JSON text $1 has more than $2 bytes or too many values; $3 is its name in
+-- errors.
 create or replace function {in_schema}parlant_store_limit_json(text, bigint, text)
 returns void language plpgsql stable{search_path} as $$
 begin
     if octet_length($1) > 10000 and row_security_active('parlant_store_document') then
         perform parlant_store_limit(octet_length($1), $2, format('bytes of %s', $3));
-        -- Each value but the first of an array or object comes after a comma.
+        -- Each value except the first of an array or object comes after a comma.
         perform parlant_store_limit(
             length($1) - length(replace($1, ',', '')), {max_values}, format('commas in %s', $3)
         );
     end if;
 end $$;
 
--- The JSON text $1 as jsonb, which takes many times its size; $2 is how many bytes it may have, $3
--- what it is. By this every function reads filters, sorts and documents.
+-- Returns the JSON text $1, of at most $2 bytes, as jsonb, which takes many times its size; $3 is
+-- its name in errors. All functions parse filters, sorts and documents with this one.
 create or replace function {in_schema}parlant_store_as_jsonb(text, bigint, text)
 returns jsonb language plpgsql stable{search_path} as $$
 begin
@@ -34,13 +35,13 @@ begin
     return $1;
 end $$;
 
--- Refuses an answer of too many bytes, of which PostgREST makes several copies.
+-- Raises an error if an answer has too many bytes: PostgREST makes several copies of it.
 create or replace function {in_schema}parlant_store_limit_answer(bigint)
 returns void language sql stable{search_path} as $$
     select parlant_store_limit($1, {max_answer}, 'bytes of an answer: ask for less by a limit')
 $$;
 
--- Refuses a batch of too many or too long items, of whose data $1 and texts $2 are.
+-- Raises an error if a batch has too many or too long items; $1 is their data, $2 their texts.
 create or replace function {in_schema}parlant_store_limit_items(text[], text[])
 returns void language plpgsql stable{search_path} as $$
 begin

@@ -1,6 +1,7 @@
--- Reading sessions, each in one answer that no limit on rows cuts.
+-- Reads of sessions. Each function returns one JSON value, which PostgREST's limit on rows does not
+-- cut.
 
--- The texts of the latest $2 items of the session of key $1, oldest first.
+-- Returns the texts of the latest $2 items of the session with the key $1, oldest first.
 create or replace function {in_schema}parlant_store_items(bigint, bigint)
 returns json language plpgsql stable{search_path} as $$
 begin
@@ -18,7 +19,7 @@ begin
     );
 end $$;
 
--- Returns the latest p_limit items as an array of their texts, oldest first; all when null.
+-- Returns the texts of the latest p_limit items, oldest first; of all items if it is null.
 create or replace function {in_schema}parlant_store_get_items(
     p_namespace text, p_session_id text, p_limit bigint, p_now timestamptz
 ) returns json language sql stable{search_path} as $$
@@ -29,7 +30,7 @@ create or replace function {in_schema}parlant_store_get_items(
     ) s on true
 $$;
 
--- What a listing says of a session.
+-- Returns a session as it is listed.
 create or replace function {in_schema}parlant_store_describe({in_schema}parlant_store_session)
 returns json language sql stable{search_path} as $$
     select json_build_object(
@@ -41,7 +42,7 @@ returns json language sql stable{search_path} as $$
     )
 $$;
 
--- Returns what a listing says of the session; null when there is none.
+-- Returns a session as it is listed; null if there is none.
 create or replace function {in_schema}parlant_store_get_session(
     p_namespace text, p_session_id text, p_now timestamptz
 ) returns json language sql stable{search_path} as $$
@@ -50,7 +51,7 @@ create or replace function {in_schema}parlant_store_get_session(
         and (expires_at is null or expires_at > p_now)
 $$;
 
--- Returns a session's state and the texts of its items; null when there is no session.
+-- Returns the state of a session and the texts of its items; null if there is no session.
 create or replace function {in_schema}parlant_store_load(
     p_namespace text, p_session_id text, p_now timestamptz
 ) returns json language sql stable{search_path} as $$
@@ -62,10 +63,10 @@ create or replace function {in_schema}parlant_store_load(
         and (expires_at is null or expires_at > p_now)
 $$;
 
--- The condition that narrows a listing; what is null does not: the namespace $1, the owner $2, what
--- session_id begins with $3, the time of the last change $4, and a filter on the metadata $5
--- (parlant_store_where). $6 is now.
-create or replace function {in_schema}parlant_store_narrowed(
+-- Returns the condition for a list of sessions: the namespace $1, the owner $2, the prefix of
+-- session_id $3, the time of the last change at or after $4, and a filter on the metadata $5
+-- (parlant_store_where), each of which may be null. $6 is the current time.
+create or replace function {in_schema}parlant_store_sessions_where(
     text, text, text, timestamptz, jsonb, timestamptz
 ) returns text language sql stable{search_path} as $$
     select concat_ws(' and ',
@@ -80,14 +81,14 @@ create or replace function {in_schema}parlant_store_narrowed(
     )
 $$;
 
--- Returns sessions by namespace and session_id, after those of p_after_namespace and
+-- Returns sessions in the order of namespace and session_id, after p_after_namespace and
 -- p_after_session_id unless these are null.
 create or replace function {in_schema}parlant_store_list_sessions(
     p_namespace text, p_user_id text, p_prefix text, p_since timestamptz, p_filter json,
     p_limit bigint, p_after_namespace text, p_after_session_id text, p_now timestamptz
 ) returns json language plpgsql stable{search_path} as $$
 declare
-    v_where text := parlant_store_narrowed(
+    v_where text := parlant_store_sessions_where(
         p_namespace, p_user_id, p_prefix, p_since,
         parlant_store_as_jsonb(p_filter::text, {max_filter}, 'a filter'), p_now
     );
@@ -115,8 +116,8 @@ begin
     return v_page;
 end $$;
 
--- Returns the least of sessions in the order in which they began, after the one of key
--- p_after: an array for each.
+-- Returns an array of a few columns for each session, in the order of their creation, after the key
+-- p_after.
 create or replace function {in_schema}parlant_store_list_summaries(
     p_namespace text, p_user_id text, p_prefix text, p_since timestamptz, p_filter json,
     p_limit bigint, p_after bigint, p_now timestamptz
@@ -129,7 +130,7 @@ begin
         'key, namespace, session_id, item_count, date_part(''epoch'', created_at),'
         ' date_part(''epoch'', updated_at), full_names)), ''[]'') from ('
         'select * from parlant_store_session where %s and key > %L order by key limit %L) s',
-        parlant_store_narrowed(
+        parlant_store_sessions_where(
             p_namespace, p_user_id, p_prefix, p_since,
             parlant_store_as_jsonb(p_filter::text, {max_filter}, 'a filter'), p_now
         ),
@@ -138,11 +139,10 @@ begin
     return v_page;
 end $$;
 
--- Returns the sessions that match p_query, a tsquery, those with the most matches first: an array
--- of namespace, session_id, full_names, score and text for each of at most p_texts items that
--- match best.
--- Under row level security the index on terms cannot serve: there, the items of the sessions
--- that the role sees are looked through, and nobody else's.
+-- Returns the sessions that match p_query, a tsquery, those with the most matches first. For each,
+-- it returns an array of namespace, session_id, full_names, score and text for at most p_texts
+-- items that match best. Under row level security the index on terms cannot be used; the query then
+-- reads the items of the sessions that the role can see, and no others.
 create or replace function {in_schema}parlant_store_search(
     p_query text, p_namespace text, p_limit bigint, p_texts bigint, p_now timestamptz
 ) returns json language plpgsql stable{search_path} as $$
@@ -153,7 +153,7 @@ begin
     execute format(
         $sql$
         with hits as materialized (
-            -- With weights of 1, this counts the places that match.
+            -- With weights of 1, this counts the matching positions.
             select session_key, position, text,
                 least(ts_rank_cd('{1,1,1,1}', terms, $1::tsquery)::bigint, {max_matches}) as score
             from parlant_store_session_item where terms @@ $1::tsquery %s

@@ -1,10 +1,12 @@
--- Deleting sessions with many items in steps. The first step hides the session: it gets an id that no
--- caller can name, as chr(2) or chr(3) follows chr(1) in theirs, and a time of expiry before all others. Nobody reads it any more, its old id can be
--- used again, and the next steps delete its items, at last its row.
+-- Deletes sessions with many items in steps. The first step hides the session: it gets an id that
+-- no caller can name, because in their ids chr(2) or chr(3) follows chr(1), and an expires_at
+-- before all others. No read returns it, and its old id can be reused. The next steps delete its
+-- items and at last its row.
 
--- Deletes the sessions $1, those with few items first, as long as they have at most $2 items in all (null:
--- however many), and hides the others. Returns whether there are hidden ones. Where other tables refer
--- to sessions or items, it deletes all of them at once: these tables may protect a session.
+-- Deletes the sessions with the keys $1, those with few items first, as long as they have at most
+-- $2 items in all (null: no limit), and hides the others. Returns whether it hid some. If other
+-- tables refer to sessions or items, it deletes all of them at once, because these tables may
+-- protect a session.
 create or replace function {in_schema}parlant_store_delete_sessions(bigint[], bigint)
 returns boolean language plpgsql{search_path} as $$
 declare
@@ -40,7 +42,7 @@ end $$;
 create or replace function {in_schema}parlant_store_delete_hidden(p_limit bigint)
 returns boolean language plpgsql{search_path} as $$
 declare
-    v_left bigint := p_limit;
+    v_remaining bigint := p_limit;
     v_key bigint;
     v_items bigint;
 begin
@@ -51,14 +53,14 @@ begin
     loop
         delete from parlant_store_session_item where key in (
             select key from parlant_store_session_item
-            where session_key = v_key order by position limit v_left
+            where session_key = v_key order by position limit v_remaining
         );
         get diagnostics v_items = row_count;
-        v_left := v_left - v_items;
-        exit when v_left = 0;
+        v_remaining := v_remaining - v_items;
+        exit when v_remaining = 0;
         delete from parlant_store_session where key = v_key;
-        v_left := v_left - 1;
-        exit when v_left = 0;
+        v_remaining := v_remaining - 1;
+        exit when v_remaining = 0;
     end loop;
-    return v_left = 0;
+    return v_remaining = 0;
 end $$;

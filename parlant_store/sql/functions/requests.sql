@@ -1,6 +1,6 @@
--- Writes over HTTP, where an answer may get lost after the server has committed.
+-- Writes over HTTP, where the answer may get lost after the server has committed.
 
--- Removes at most $1 requests that nobody will repeat any more.
+-- Deletes at most $1 requests that are older than an hour, after which none is repeated.
 create or replace function {in_schema}parlant_store_forget_requests(bigint)
 returns void language plpgsql{search_path} as $$
 begin
@@ -10,9 +10,10 @@ begin
     );
 end $$;
 
--- Calls parlant_store_<p_function> with p_arguments, a JSON object of its parameters, unless
--- that was done under this p_request within the hour; returns what it returned then. A repeat
--- waits for the first as long as that is going on. What a function refuses is not stored.
+-- Calls parlant_store_<p_function> with p_arguments, a JSON object of its parameters, and stores
+-- the answer under p_request. A call that repeats p_request within an hour waits for the first one
+-- and returns its answer. The answer of a call that changed nothing because an id is taken or
+-- missing is not stored.
 create or replace function {in_schema}parlant_store_once(
     p_request uuid, p_function text, p_arguments json
 ) returns json language plpgsql{search_path} as $$
@@ -31,8 +32,8 @@ begin
             string_agg(format('a.%I', name), ', ' order by place)
         into strict v_types, v_arguments
     from pg_proc, unnest(proargnames, proargtypes::oid[])
-        with ordinality as given (given_name, type, place)
-    cross join lateral (select coalesce(nullif(given_name, ''), 'p_total')) as named (name)
+        with ordinality as parameter (parameter_name, type, place)
+    cross join lateral (select coalesce(nullif(parameter_name, ''), 'p_total')) as named (name)
     where pg_function_is_visible(pg_proc.oid)
         and proname = 'parlant_store_' || p_function and type is not null
         and p_function in (
@@ -58,7 +59,7 @@ begin
     return v_answer;
 end $$;
 
--- Says which functions these are, to those who ask over HTTP.
+-- Returns the version of these functions.
 create or replace function {in_schema}parlant_store_version()
 returns text language sql stable{search_path} as $$
     select '{version}'

@@ -1,70 +1,74 @@
--- Removing what a rule keeps no longer, in steps of one pass over a table. p_rule is an object:
--- with "documents" true documents are meant, else sessions; "namespace" or "collection", unless
--- null, narrows it; what is meant began at "began" or before ("began_text" says that time as
--- creation_utc does) and was last written to at "written" or before, as far as these are not
--- null. With neither, what has expired by "now" is meant, else what has not. A step begins
--- after the place p_after, looks at p_examine rows at most and finds p_limit of them at most.
+-- Retention rules, applied in steps of one pass over a table. p_rule is an object:
+--   "documents": true for documents, false for sessions
+--   "namespace", "collection": limit the rule to one of them, unless null
+--   "created_until": eligible rows were created at this time or before, unless null;
+--     "created_until_text" is the same time in the form of creation_utc
+--   "updated_until": eligible rows were last written at this time or before, unless null
+--   "now": with neither of these times, expired rows are eligible, otherwise those not expired
+-- A step starts after the place p_after, reads at most p_examine rows and returns at most p_limit
+-- of them.
 
--- The condition on a row's own columns that p_rule is; true when what has expired is meant.
+-- Returns the condition of p_rule on the columns of a row; 'true' for expired rows.
 create or replace function {in_schema}parlant_store_is_old(p_rule jsonb)
 returns text language sql immutable{search_path} as $$
     select case
-        when coalesce(p_rule ->> 'began', p_rule ->> 'written') is null then 'true'
+        when coalesce(p_rule ->> 'created_until', p_rule ->> 'updated_until') is null then 'true'
         else concat_ws(' and ',
             format('(expires_at is null or expires_at > %L)', p_rule ->> 'now'),
             case
-                when p_rule ->> 'began' is null then null
+                when p_rule ->> 'created_until' is null then null
                 when (p_rule ->> 'documents')::boolean then format(
                     'case when creation_utc ~ ''^[0-9]{4}-'' then creation_utc <= %L'
                     ' else updated_at <= %L end',
-                    p_rule ->> 'began_text', p_rule ->> 'began'
+                    p_rule ->> 'created_until_text', p_rule ->> 'created_until'
                 )
-                else format('created_at <= %L', p_rule ->> 'began')
+                else format('created_at <= %L', p_rule ->> 'created_until')
             end,
-            case when p_rule ->> 'written' is not null then
-                format('updated_at <= %L', p_rule ->> 'written')
+            case when p_rule ->> 'updated_until' is not null then
+                format('updated_at <= %L', p_rule ->> 'updated_until')
             end
         )
     end
 $$;
 
--- The condition beside it that keeps the documents of a Parlant session together.
+-- Returns the second condition of p_rule: Parlant sessions and their related documents are deleted
+-- together.
 create or replace function {in_schema}parlant_store_is_whole(p_rule jsonb)
 returns text language plpgsql stable{search_path} as $$
 declare
-    v_beside text;
+    v_related text;
     v_condition text := 'true';
 begin
-    -- Each collection with that of the sessions to which its documents belong.
+    -- Each collection of related documents with the collection of their sessions.
     select format(
-        'unnest(%L::text[], %L::text[]) beside (name, sessions)',
+        'unnest(%L::text[], %L::text[]) related (name, sessions)',
         coalesce(array_agg(collection), '{}'), coalesce(array_agg(prefix || 'sessions'), '{}')
-    ) into v_beside from parlant_store_prefixes();
-    if p_rule ->> 'written' is not null then
+    ) into v_related from parlant_store_prefixes();
+    if p_rule ->> 'updated_until' is not null then
         v_condition := format(
             '(d.collection not like ''%%sessions'' or not exists ('
-            'select from %s join parlant_store_document part'
-            ' on part.collection = beside.name and part.session_id = d.id'
-            ' where beside.sessions = d.collection and part.key <> d.key'
-            ' and part.updated_at > %L))',
-            v_beside, p_rule ->> 'written'
+            'select from %s join parlant_store_document r'
+            ' on r.collection = related.name and r.session_id = d.id'
+            ' where related.sessions = d.collection and r.key <> d.key'
+            ' and r.updated_at > %L))',
+            v_related, p_rule ->> 'updated_until'
         );
     end if;
     if p_rule ->> 'collection' is null then
         v_condition := v_condition || format(
             ' and d.collection not like ''%%metadata'' and not exists ('
             'select from %s join parlant_store_document s'
-            ' on s.collection = beside.sessions and s.id = d.session_id'
-            ' where beside.name = d.collection and s.key <> d.key)',
-            v_beside
+            ' on s.collection = related.sessions and s.id = d.session_id'
+            ' where related.name = d.collection and s.key <> d.key)',
+            v_related
         );
     end if;
     return v_condition;
 end $$;
 
--- Takes a step: returns the keys of what it finds, and where the next begins; null: nowhere.
--- It walks an index, whatever the planner thinks of reading all that is left and sorting it: each
--- step would do that again.
+-- Makes a step: returns the keys of the eligible rows, and the place after which the next step
+-- starts, null after the last one. Steps scan an index: otherwise each of them could read and sort
+-- all remaining rows.
 create or replace function {in_schema}parlant_store_due(
     p_rule jsonb, p_after jsonb, p_limit bigint, p_examine bigint,
     out v_keys bigint[], out v_after jsonb
@@ -72,7 +76,7 @@ create or replace function {in_schema}parlant_store_due(
 set enable_seqscan to off set enable_bitmapscan to off set enable_sort to off as $$
 declare
     v_documents boolean := p_rule ->> 'documents';
-    v_is_rule boolean := coalesce(p_rule ->> 'began', p_rule ->> 'written') is not null;
+    v_is_rule boolean := coalesce(p_rule ->> 'created_until', p_rule ->> 'updated_until') is not null;
     v_is_versioned boolean := p_after is null or p_after ->> 0 is not null;
     v_due text := parlant_store_is_old(p_rule);
     v_place text := 'jsonb_build_array(key)';
@@ -87,7 +91,7 @@ begin
             else format(' and (expires_at, key) > (%L, %L)', p_after ->> 0, p_after ->> 1)
         end;
     elsif v_documents and p_rule ->> 'collection' is not null then
-        -- Those without a version come last, as in the index.
+        -- Documents without a version come last, as in the index.
         v_place := 'jsonb_build_array(version, key)';
         v_order := 'version, key';
         v_where := format('collection = %L and ', p_rule ->> 'collection') || format(
@@ -114,7 +118,7 @@ begin
         'select key, %3$s as place, coalesce(%4$s, false) as due,'
         ' row_number() over (order by %5$s) as n'
         ' from (select * from %6$I d where %7$s order by %5$s limit %2$L) d'
-        ') looked_at where due or n = %2$L limit %1$L) found',
+        ') examined where due or n = %2$L limit %1$L) step',
         p_limit, p_examine, v_place, v_due, v_order,
         case when v_documents then 'parlant_store_document' else 'parlant_store_session' end,
         v_where
@@ -124,11 +128,11 @@ begin
     end if;
 end $$;
 
--- Takes a step and removes what it finds, with the items of sessions and the documents of
--- Parlant sessions; returns the sessions' names with how many items they had, how many
--- documents there were, where the next step begins (null: nowhere), and whether it hid sessions: those
--- with more than p_items items in all (null: none). What others hold, or have written to
--- meanwhile, stays.
+-- Makes a step and deletes the eligible rows, with the items of sessions and the related documents
+-- of Parlant sessions. Sessions with more than p_items items in all (null: no limit) are hidden
+-- instead. Returns the names of the sessions with the numbers of their items, the number of
+-- documents, the place after which the next step starts (null after the last one), and whether it
+-- hid sessions. Rows that are locked or were written since are not deleted.
 create or replace function {in_schema}parlant_store_retire(
     p_rule jsonb, p_after jsonb, p_limit bigint, p_examine bigint, p_items bigint,
     out v_namespaces text[], out v_session_ids text[], out v_names text[],
@@ -138,7 +142,7 @@ declare
     v_keys bigint[];
     v_sessions bigint[];
     v_owners bigint[];
-    v_parts bigint[];
+    v_related bigint[];
     v_busy bigint[];
 begin
     select due.v_keys, due.v_after into v_keys, v_after
@@ -151,7 +155,7 @@ begin
             ' array_agg(full_names), array_agg(item_count) from ('
             'select * from parlant_store_session where key = any ($1) and %s'
             ' and not {is_hidden}'
-            ' order by key for update skip locked) held',
+            ' order by key for update skip locked) locked',
             parlant_store_is_old(p_rule)
         ) into v_keys, v_namespaces, v_session_ids, v_names, v_items using v_keys;
         v_is_hidden := parlant_store_delete_sessions(v_keys, p_items);
@@ -160,25 +164,26 @@ begin
     execute format(
         'select array_agg(key), array_agg(key) filter (where collection like ''%%sessions'') from ('
         'select key, collection from parlant_store_document where key = any ($1) and %s'
-        ' order by key for update skip locked) held',
+        ' order by key for update skip locked) locked',
         parlant_store_is_old(p_rule)
     ) into v_keys, v_sessions using v_keys;
     if v_sessions is not null then
-        select array_agg(session), array_agg(part) into v_owners, v_parts from (
-            select session, part from parlant_store_parts(v_sessions)
-            join parlant_store_document d on d.key = part for update of d skip locked
-        ) held;
-        -- Asked again: a session stays when somebody holds or wrote one of its documents.
+        select array_agg(session), array_agg(document) into v_owners, v_related from (
+            select session, document from parlant_store_related_documents(v_sessions)
+            join parlant_store_document d on d.key = document for update of d skip locked
+        ) locked;
+        -- Read again: a session is not deleted if one of its documents is locked or was written
+        -- since.
         v_busy := array(
-            select distinct session from parlant_store_parts(v_sessions)
-            join parlant_store_document d on d.key = part
-            left join unnest(v_parts) held on held = part
-            where d.updated_at > (p_rule ->> 'written')::timestamptz or held is null
+            select distinct session from parlant_store_related_documents(v_sessions)
+            join parlant_store_document d on d.key = document
+            left join unnest(v_related) locked on locked = document
+            where d.updated_at > (p_rule ->> 'updated_until')::timestamptz or locked is null
         );
         v_keys := array(
             select key from unnest(v_keys) key where key <> all (v_busy)
             union
-            select part from unnest(v_owners, v_parts) held (session, part)
+            select document from unnest(v_owners, v_related) locked (session, document)
             where session <> all (v_busy)
         );
     end if;
@@ -186,30 +191,30 @@ begin
     get diagnostics v_documents = row_count;
 end $$;
 
--- Takes a step and removes nothing: returns {"found": an array for each that would go, "after":
--- where the next step begins}, of sessions [key, namespace, session_id, full_names, item_count],
--- of documents [key, collection, id].
+-- Makes a step and deletes nothing. Returns {"rows": an array for each row that would be deleted,
+-- "after": the place after which the next step starts}. The arrays are [key, namespace, session_id,
+-- full_names, item_count] for sessions and [key, collection, id] for documents.
 create or replace function {in_schema}parlant_store_list_due(
     p_rule jsonb, p_after jsonb, p_limit bigint, p_examine bigint
 ) returns json language plpgsql stable{search_path} as $$
 declare
     v_keys bigint[];
     v_after jsonb;
-    v_found json;
+    v_rows json;
 begin
     select due.v_keys, due.v_after into v_keys, v_after
     from parlant_store_due(p_rule, p_after, p_limit, p_examine) due;
     if (p_rule ->> 'documents')::boolean then
-        if coalesce(p_rule ->> 'began', p_rule ->> 'written') is not null then
-            v_keys := v_keys || array(select part from parlant_store_parts(v_keys));
+        if coalesce(p_rule ->> 'created_until', p_rule ->> 'updated_until') is not null then
+            v_keys := v_keys || array(select document from parlant_store_related_documents(v_keys));
         end if;
         select json_agg(json_build_array(key, collection, case
             when strpos(id, chr(1) || chr(3)) > 0 then data ->> 'id' else id
-        end)) into v_found from parlant_store_document where key = any (v_keys);
+        end)) into v_rows from parlant_store_document where key = any (v_keys);
     else
         select json_agg(json_build_array(key, namespace, session_id, full_names, item_count))
-            into v_found from parlant_store_session
+            into v_rows from parlant_store_session
             where key = any (v_keys) and not {is_hidden};
     end if;
-    return json_build_object('found', coalesce(v_found, '[]'), 'after', v_after);
+    return json_build_object('rows', coalesce(v_rows, '[]'), 'after', v_after);
 end $$;

@@ -1,4 +1,4 @@
-"""The texts of the SQL functions, and the operation of migrations that creates them."""
+"""The text of the SQL functions, and the migration operation that creates them."""
 
 import re
 from functools import cache
@@ -29,19 +29,18 @@ FILES = (
     "removal",
     "sessions",
     "reading",
-    "belonging",
+    "related_documents",
     "turns",
     "documents",
     "retention",
     "indexes",
     "status",
 )
-"""The .sql files beside this one, in an order in which each finds the types it names."""
-
+"""The .sql files of this folder; types come before the functions that use them."""
 
 LIMITS = {
-    "max_request": 1_048_576,  # bytes of what is sent over HTTP to a function
-    "max_request_by_table": 262_144,  # to a table, of which nothing is counted before it is JSON
+    "max_request": 1_048_576,  # bytes of a request to a function
+    "max_request_by_table": 262_144,  # to a table, where nothing is counted before it is parsed
     "max_filter": 262_144,  # bytes of its JSON
     "max_conditions": 1_000,
     "max_values_of_filter": 5_000,
@@ -53,15 +52,15 @@ LIMITS = {
     "max_items": 10_000,
     "max_batch": 4_194_304,
     "max_answer": 4_194_304,
-    "max_read": 8_388_608,  # of rows by the name of a table, each column as often as it is named
+    "max_read": 8_388_608,  # of rows of a table, each column as often as it is named
 }
-"""What one call of a user may ask for at most: a backend takes many times the size of it."""
+"""Limits on one call of a user, because PostgreSQL needs many times the size of it."""
 
 MAX_DELETED = 5_000
-"""How many items are deleted with their sessions at once, where no statement may take long."""
+"""Limit on the items deleted in one statement, where no statement may take long."""
 
 OWNER_CLAIM = "sub"
-"""What Supabase's tokens have the user's id in."""
+"""The claim with the user's id in Supabase's tokens."""
 
 
 def functions_sql(
@@ -70,12 +69,11 @@ def functions_sql(
     owner_claim: str = OWNER_CLAIM,
     files: tuple[str, ...] = FILES,
 ) -> str:
-    """The text of all functions, or of those in ``files``.
+    """Return the text of all functions, or of those in ``files``.
 
-    With ``schema``, a quoted identifier, they stand there and always work on its tables.
-    Without, they find tables and each other as the caller's statements do, by search_path:
-    they stay right when their schema is renamed or copied. ``owner_claim`` names the owner in the
-    token of a user, dots leading into objects.
+    With ``schema``, a quoted identifier, they are created there and always use its tables. Without
+    it, they use the search_path of the caller, so that their schema can be renamed or copied.
+    ``owner_claim`` is the claim with the owner in a user's token, nested with dots.
     """
     values = {
         "version": version(),
@@ -84,18 +82,18 @@ def functions_sql(
         "owner_claim": _array(owner_claim.split(".")),
     }
     names = r"\{(version|search_path|in_schema|owner_claim)\}"
-    return re.sub(names, lambda found: values[found[1]], _text(files))
+    return re.sub(names, lambda match: values[match[1]], _text(files))
 
 
 @cache
 def names() -> frozenset[str]:
-    """The names of the functions."""
+    """Return the names of the functions."""
     return frozenset(re.findall(r"create or replace function {in_schema}(\w+)", _text()))
 
 
 @cache
 def version() -> str:
-    """What parlant_store_version returns where these functions are."""
+    """Return the version of the functions, which parlant_store_version returns as well."""
     return sha256(_text().encode()).hexdigest()[:12]
 
 
@@ -109,13 +107,13 @@ def _text(files: tuple[str, ...] = FILES) -> str:
 
 
 def _array(texts: list[str]) -> str:
-    """An array of texts, which stands inside dollar quotes."""
+    """Return an SQL array of texts, for use inside dollar quotes."""
     escapes = str.maketrans({"\\": "\\\\", "'": "''", "$": "\\x24"})
     return "array[" + ", ".join(f"E'{text.translate(escapes)}'" for text in texts) + "]"
 
 
 def signatures(connection: BaseDatabaseWrapper) -> list[str]:
-    """The functions of the connection's own schema, whatever version they are of."""
+    """Return the functions in the schema of the connection, of any version."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT p.oid::regprocedure::text FROM pg_proc p"
@@ -126,7 +124,7 @@ def signatures(connection: BaseDatabaseWrapper) -> list[str]:
 
 
 def _template(expression: str) -> str:
-    """An indexed expression inside a format string: %1$I is the column, %2$L the field."""
+    """Return an indexed expression for format: %1$I is the column, %2$L the field."""
     return expression.replace("'{field}'", "%2$L").replace("'", "''")
 
 
@@ -146,9 +144,9 @@ _EXPRESSIONS = {
 
 
 class CreateFunctions(OutsideModels):
-    """Creates the functions of the .sql files, and closes them; only on PostgreSQL.
+    """Create the functions of the .sql files, and close them; only on PostgreSQL.
 
-    Where they are missing or of another version, manage.py migrate makes them anew
+    If they are missing or of another version, manage.py migrate creates them again
     (parlant_store.sql.completion).
     """
 
@@ -159,7 +157,7 @@ class CreateFunctions(OutsideModels):
         if connection.vendor != "postgresql" or not self.is_allowed(app_label, connection):
             return
         schema_editor.execute(functions_sql(), params=None)
-        # In the transaction that makes the tables: no other sees them open.
+        # In the transaction that creates the tables, so that they are never open.
         schema_editor.execute(CLOSE, params=None)
 
     def database_backwards(

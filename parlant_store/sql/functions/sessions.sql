@@ -1,17 +1,17 @@
--- Writing to sessions. Each statement inside a plpgsql function sees what was committed before
--- it began, so that a writer which waited for a session's row continues from what the other
--- left.
+-- Writes to sessions. Each statement inside a plpgsql function sees what was committed before the
+-- statement, so that a call that waited for the row of a session sees what the other transaction
+-- wrote.
 
--- Ends the session if its time has come, so that its id can begin a new life. Row level
--- security may hide it: then p_tries, how often this was tried for nothing, ends the trying.
-create or replace function {in_schema}parlant_store_bury(
+-- Deletes the session if it has expired, so that its id can be reused. If row level security hides
+-- the session, this deletes nothing: after p_tries of more than 100 it raises an error.
+create or replace function {in_schema}parlant_store_delete_expired(
     p_namespace text, p_session_id text, p_now timestamptz, p_tries bigint
 ) returns void language plpgsql{search_path} as $$
 declare
     v_key bigint;
 begin
     if p_tries > 100 then
-        raise insufficient_privilege using message = 'the session belongs to somebody else';
+        raise insufficient_privilege using message = 'the session belongs to another user';
     end if;
     select key into v_key from parlant_store_session
         where namespace = p_namespace and session_id = p_session_id and expires_at <= p_now
@@ -19,11 +19,11 @@ begin
     perform parlant_store_delete_sessions(array[v_key], {max_deleted});
 end $$;
 
--- Adds items after those of a session, which is begun if need be; with p_replace, in place
--- of them. The parameter without a name is p_total, the tokens of all: who calls over HTTP names all,
--- and is to call this by parlant_store_once, which counts what a user gives before it makes arrays of
--- it. p_names holds the names that were too long for their columns; a null p_expires_at
--- leaves the time as it is. Returns how many items the session has then.
+-- Appends items to a session, which is created if there is none; with p_replace, they replace the
+-- items. p_names has the names that are too long for their columns; a null p_expires_at leaves
+-- expires_at unchanged. The parameter without a name is p_total, the sum of the tokens. It has no
+-- name so that over HTTP only parlant_store_once can call this function, after it has checked the
+-- size of the arguments. Returns the number of items that the session now has.
 create or replace function {in_schema}parlant_store_add_items(
     p_namespace text, p_session_id text, p_names text, p_user_id text,
     p_data text[], p_roles text[], p_texts text[], p_terms text[], p_tokens bigint[],
@@ -58,7 +58,7 @@ begin
         where s.expires_at is null or s.expires_at > p_now
         returning s.key, s.next_position - v_count, s.item_count into v_key, v_first, v_items;
         exit when found;
-        perform parlant_store_bury(p_namespace, p_session_id, p_now, v_tries);
+        perform parlant_store_delete_expired(p_namespace, p_session_id, p_now, v_tries);
     end loop;
     if p_replace then
         delete from parlant_store_session_item where session_key = v_key;
@@ -71,10 +71,10 @@ begin
     return v_items;
 end $$;
 
--- Adds to several sessions what the arrays say side by side, of which the last five hold
--- arrays as text; returns how many items each of them has then. It waits for nobody longer
--- than a moment, less than it takes PostgreSQL to look for a deadlock: whoever holds one of
--- the sessions must not hold up the others.
+-- Appends items to several sessions: the arrays have an element for each, those from p_data to
+-- p_tokens an array as text. Returns the number of items that each session now has. A locked
+-- session fails the call after a short time, below PostgreSQL's deadlock_timeout, so that it does
+-- not delay the other sessions.
 create or replace function {in_schema}parlant_store_add_all(
     p_namespaces text[], p_session_ids text[], p_names text[], p_user_ids text[],
     p_data text[], p_roles text[], p_texts text[], p_terms text[], p_tokens text[],
@@ -98,10 +98,10 @@ begin
     return v_items;
 end $$;
 
--- Gives a session its state and items. With a null p_key the items take the place of all.
--- Otherwise the session must be as p_key, p_next and p_count say: the first p_drop of its
--- items go, the p_keep after them stay, those after these go, and the given ones are added;
--- if it has changed, nothing is done. Returns what the session is then, or nulls.
+-- Saves the state and the items of a session. With a null p_key, the new items replace all items.
+-- Otherwise p_key, p_next and p_count are the revision of the session: if it has changed, nothing
+-- is written. The first p_drop items are deleted, the next p_keep are kept, those after them are
+-- deleted, and the new ones are appended. Returns the new revision, or nulls.
 create or replace function {in_schema}parlant_store_save(
     p_namespace text, p_session_id text, p_names text, p_user_id text, p_state text,
     p_key bigint, p_next bigint, p_count bigint, p_drop bigint, p_keep bigint,
@@ -112,7 +112,7 @@ create or replace function {in_schema}parlant_store_save(
 declare
     p_total alias for $16;
     v_count bigint := cardinality(p_data);
-    v_gone bigint;
+    v_deleted bigint;
     v_from bigint;
     v_to bigint;
     v_state jsonb := parlant_store_as_jsonb(p_state, {max_row}, 'a document');
@@ -136,7 +136,7 @@ begin
     if not found then
         return;
     end if;
-    -- Ranges, so that what stays is not looked at.
+    -- Ranges, so that the items between them are not read.
     v_from := -1;
     v_to := p_next;
     if p_keep > 0 and p_drop > 0 then
@@ -155,13 +155,13 @@ begin
     ), after as (
         delete from parlant_store_session_item
             where session_key = p_key and position > v_to returning tokens
-    ) select coalesce(sum(tokens), 0) into v_gone
-        from (select * from before union all select * from after) gone;
+    ) select coalesce(sum(tokens), 0) into v_deleted
+        from (select * from before union all select * from after) deleted;
     update parlant_store_session s set
         state = v_state,
         next_position = s.next_position + v_count,
         item_count = p_keep + v_count,
-        tokens = s.tokens - v_gone + p_total,
+        tokens = s.tokens - v_deleted + p_total,
         user_id = coalesce(s.user_id, p_user_id),
         full_names = case when s.user_id is null then p_names else s.full_names end,
         updated_at = p_now,
@@ -175,8 +175,8 @@ begin
             with ordinality as item (data, role, text, terms, tokens, ord);
 end $$;
 
--- Copies a session to another name, in place of what that has; returns how many items it
--- has, or null when there is no such session.
+-- Copies a session to the id p_target, and replaces a session of that id. Returns the number of
+-- items, or null if there is no session p_source.
 create or replace function {in_schema}parlant_store_branch(
     p_namespace text, p_source text, p_target text, p_names text,
     p_now timestamptz, p_expires_at timestamptz
@@ -197,7 +197,7 @@ begin
         return v_source.item_count;
     end if;
     perform parlant_store_delete_session(p_namespace, p_target, p_now, {max_deleted});
-    -- The JSON text of an owner's name that was too long goes along as it is.
+    -- The full name of the owner, if it is too long for its column, is copied as JSON text.
     v_owner := (v_source.full_names::json -> 'user_id')::text;
     insert into parlant_store_session (
         namespace, session_id, full_names, user_id, metadata, state,
@@ -220,7 +220,7 @@ begin
     return v_source.item_count;
 end $$;
 
--- Takes the latest item of a session away and returns it; null when there is none.
+-- Deletes the latest item of a session and returns it; null if there is none.
 create or replace function {in_schema}parlant_store_pop_item(
     p_namespace text, p_session_id text, p_now timestamptz, p_expires_at timestamptz
 ) returns text language plpgsql{search_path} as $$
@@ -248,7 +248,7 @@ begin
     return v_data;
 end $$;
 
--- Takes every item of a session away, which stays itself; false when there is no session.
+-- Deletes all items of a session; returns false if there is no session.
 create or replace function {in_schema}parlant_store_clear(
     p_namespace text, p_session_id text, p_now timestamptz, p_expires_at timestamptz
 ) returns boolean language plpgsql{search_path} as $$
@@ -267,7 +267,7 @@ begin
     return v_key is not null;
 end $$;
 
--- Lets a session end at p_expires_at, or never; false when there is no session.
+-- Sets expires_at of a session, null for never; returns false if there is no session.
 create or replace function {in_schema}parlant_store_set_expiry(
     p_namespace text, p_session_id text, p_expires_at timestamptz, p_now timestamptz
 ) returns boolean language plpgsql{search_path} as $$
@@ -278,8 +278,8 @@ begin
     return found;
 end $$;
 
--- Deletes a session, or hides it if it has more than p_items items (null: never); returns how many items
--- it had, null when it was not alive, and whether it is hidden.
+-- Deletes a session, or hides it if it has more than p_items items (null: no limit). Returns the
+-- number of its items, null if there was no session or an expired one, and whether it is hidden.
 create or replace function {in_schema}parlant_store_delete_session(
     p_namespace text, p_session_id text, p_now timestamptz, p_items bigint,
     out v_items bigint, out v_is_hidden boolean
@@ -295,14 +295,14 @@ begin
     v_is_hidden := parlant_store_delete_sessions(array[v_key], p_items);
 end $$;
 
--- Sets a session's metadata, or merges into it, and returns its text; begins the session if
--- need be.
+-- Replaces the metadata of a session or merges into it, and returns its text; creates the session
+-- if there is none.
 create or replace function {in_schema}parlant_store_set_metadata(
     p_namespace text, p_session_id text, p_names text, p_metadata text,
     p_now timestamptz, p_expires_at timestamptz, p_merge boolean
 ) returns text language plpgsql{search_path} as $$
 declare
-    v_given jsonb := parlant_store_as_jsonb(p_metadata, {max_row}, 'a document');
+    v_new jsonb := parlant_store_as_jsonb(p_metadata, {max_row}, 'a document');
     v_metadata text;
 begin
     for v_tries in 1 .. 1000 loop
@@ -310,27 +310,27 @@ begin
             namespace, session_id, full_names, metadata, state,
             next_position, item_count, tokens, created_at, updated_at, expires_at
         ) values (
-            p_namespace, p_session_id, p_names, v_given, '{}',
+            p_namespace, p_session_id, p_names, v_new, '{}',
             0, 0, 0, p_now, p_now, p_expires_at
         )
         on conflict (namespace, session_id) do update set
             metadata = case
-                when p_merge then s.metadata || v_given else v_given
+                when p_merge then s.metadata || v_new else v_new
             end,
             updated_at = p_now,
             expires_at = coalesce(p_expires_at, s.expires_at)
         where s.expires_at is null or s.expires_at > p_now
         returning s.metadata into v_metadata;
         exit when found;
-        perform parlant_store_bury(p_namespace, p_session_id, p_now, v_tries);
+        perform parlant_store_delete_expired(p_namespace, p_session_id, p_now, v_tries);
     end loop;
     return v_metadata;
 end $$;
 
--- Removes at most p_limit expired sessions with their items, and as many expired
--- documents; returns the sessions' names with how many items they had, how many documents
--- there were, and whether there are or were hidden sessions: those with more than p_items items in all
--- (null: none) are hidden. Rows that others hold are left for the next call.
+-- Deletes at most p_limit expired sessions with their items, and at most p_limit expired documents.
+-- Sessions are hidden instead if they have more than p_items items in all (null: no limit). Returns
+-- the names of the sessions with the numbers of their items, the number of documents, and whether
+-- there are or were hidden sessions. Locked rows are skipped.
 create or replace function {in_schema}parlant_store_expire(
     p_now timestamptz, p_limit bigint, p_items bigint,
     out v_namespaces text[], out v_session_ids text[], out v_names text[],
@@ -359,14 +359,14 @@ begin
     perform parlant_store_forget_requests(p_limit);
 end $$;
 
--- The same for a job that nobody watches: what another table refers to stays, with a warning,
--- and does not keep the others. It is for a transaction of its own, whose constraints it checks.
+-- The same for a scheduled job: rows that another table refers to are not deleted, and raise a
+-- warning instead of an error. It needs a transaction of its own, whose constraints it checks.
 create or replace function {in_schema}parlant_store_sweep(p_now timestamptz, p_limit bigint)
 returns void language plpgsql{search_path} as $$
 declare
     v_key bigint;
     v_name text;
-    v_gone bigint := 0;
+    v_deleted bigint := 0;
 begin
     begin
         perform parlant_store_expire(p_now, p_limit, null);
@@ -383,13 +383,13 @@ begin
             delete from parlant_store_session_item where session_key = v_key;
             delete from parlant_store_session where key = v_key;
             set constraints all immediate;
-            v_gone := v_gone + 1;
+            v_deleted := v_deleted + 1;
         exception when foreign_key_violation or restrict_violation then
-            raise warning 'session % is not removed: %', v_name, sqlerrm;
+            raise warning 'session % is not deleted: %', v_name, sqlerrm;
         end;
-        exit when v_gone >= p_limit;
+        exit when v_deleted >= p_limit;
     end loop;
-    v_gone := 0;
+    v_deleted := 0;
     for v_key, v_name in
         select key, id from parlant_store_document where expires_at <= p_now
         order by expires_at for update skip locked
@@ -397,10 +397,10 @@ begin
         begin
             delete from parlant_store_document where key = v_key;
             set constraints all immediate;
-            v_gone := v_gone + 1;
+            v_deleted := v_deleted + 1;
         exception when foreign_key_violation or restrict_violation then
-            raise warning 'document % is not removed: %', v_name, sqlerrm;
+            raise warning 'document % is not deleted: %', v_name, sqlerrm;
         end;
-        exit when v_gone >= p_limit;
+        exit when v_deleted >= p_limit;
     end loop;
 end $$;

@@ -1,9 +1,10 @@
--- What manage.py supabase_check asks over HTTP.
+-- The functions that manage.py supabase_check calls over HTTP.
 
--- Says which functions these are, who calls, when, and what is here. "may" names what the
--- caller may do with a table, and which of the caller, anon and authenticated may call a
--- function. "open_to" names those of anon and authenticated whom grants and policies let into
--- a table; "open" names the tables of others here that they read without row level security.
+-- Returns the version of the functions, the role of the caller, the server's time and version, and
+-- the tables and functions. "may" has the privileges of the caller on a table, and the roles among
+-- the caller, anon and authenticated that may call a function. "open_to" has the roles among anon
+-- and authenticated that grants and policies admit to a table. "open" has the other tables of the
+-- schema that these roles can read without row level security.
 create or replace function {in_schema}parlant_store_status()
 returns json language sql stable{search_path} as $$
     with roles (role, id, guest) as (
@@ -76,7 +77,7 @@ returns json language sql stable{search_path} as $$
     )
 $$;
 
--- Returns more rows than Supabase gives in one answer, unless it is told to.
+-- Returns more rows than Supabase returns in one answer by default.
 create or replace function {in_schema}parlant_store_rows()
 returns setof int language sql stable{search_path} rows 10001 as $$
     select generate_series(1, 10001)

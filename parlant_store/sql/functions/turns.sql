@@ -1,14 +1,15 @@
--- Turns of those who do the same thing: finding nothing, two at once would both insert.
+-- Advisory locks of writes that insert only if there is no such document: two of them at once would
+-- both insert.
 
--- The user who calls, as the token names the owner of rows; null for nobody.
+-- Returns the owner in the token of the caller; null without one.
 create or replace function {in_schema}parlant_store_owner()
 returns text language sql stable{search_path} as $$
     select nullif(current_setting('request.jwt.claims', true), '')::jsonb #>> {owner_claim}
 $$;
 
--- Waits for others of the same p_turn until their transactions end: a server for servers, and a
--- user, whom row level security binds, for calls of the same role and owner alone. The digest of
--- a user's turn is one that nobody can make equal to another.
+-- Waits until the transactions with the same p_turn end: those of other servers, or, for a user, to
+-- whom row level security applies, those of the same role and owner. A user cannot choose a p_turn
+-- whose digest is that of another owner.
 create or replace function {in_schema}parlant_store_wait_turn(p_turn text)
 returns void language plpgsql{search_path} as $$
 begin

@@ -1,4 +1,4 @@
-"""Access options of the policies, as SQL."""
+"""The access options of the policies, as SQL."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,22 +15,21 @@ from parlant_store.sql.supabase.schema import dollars, identifier, literal
 from parlant_store.types import FAILED, PROMOTED
 
 POLICIES = ("service", "owner", "open")
-"""Who may use the tables: only the service role; users too, each what is theirs; everybody."""
+"""Who may use the tables: the service role; also signed-in users, for rows of their own; all."""
 
 TABLE_PREFIX = "parlant_"
-"""What the names of a server's collections begin with, unless ``server_stores`` says otherwise."""
+"""The default prefix of a server's collections, as in ``server_stores``."""
 
 ANONYMOUS = ("allow", "deny")
-"""Whether those who signed in anonymously are users."""
+"""Whether the policy admits users who signed in anonymously."""
 
 APP = "parlant_store"
 GUESTS = {"service": (), "owner": ("authenticated",), "open": ("anon", "authenticated")}
 _NAME_BYTES = 63
-_USERS_WRITE_IT = "user_metadata"
+_USER_METADATA = "user_metadata"
 _SIGNED_IN = "coalesce((select auth.jwt()) ->> 'is_anonymous', 'false') = 'false'"
 _MARK = "chr(1) || chr(3)"
-"""What codec.to_column puts between the beginning of a long text and its digest."""
-
+"""The separator that codec.to_column puts before the digest of a long text."""
 
 _TABLES = {
     "document": "Document",
@@ -42,28 +41,31 @@ _TABLES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
-    """The roles that policies admit, and to what; raises ValueError when an argument is wrong."""
+    """Which roles the policies admit, and to which rows.
+
+    Raise ValueError if an argument is wrong.
+    """
 
     schema: str
-    """Where the tables are: a plain name."""
+    """The schema of the tables: a plain name."""
 
     policy: str
-    """One of POLICIES. What follows is for "owner" alone."""
+    """One of POLICIES. The options below are for "owner" only."""
 
     owner_claim: str | None = None
-    """What names the owner in a user's token, dots leading into objects; None: auth.uid()."""
+    """The claim with the owner in a user's token, nested with dots; None: auth.uid()."""
 
     table_prefixes: Sequence[str] = (TABLE_PREFIX,)
-    """Those of the servers: users read and write what is theirs of the sessions and events."""
+    """The prefixes of servers: users read and write their own Parlant sessions and events."""
 
     sessions_collection: str | None = None
-    """A collection of Parlant's sessions, in place of those of ``table_prefixes``."""
+    """A collection of Parlant's sessions, instead of those of ``table_prefixes``."""
 
     user_collections: Sequence[str] = ()
     """Other collections in which users read and write documents of their own."""
 
     readable_collections: Sequence[str] = ()
-    """Other collections in which users read what is theirs."""
+    """Other collections in which users read documents of their own."""
 
     anonymous: str = "allow"
     """One of ANONYMOUS."""
@@ -73,16 +75,16 @@ class Access:
             raise ValueError(f"The policy {self.policy!r} must be one of {', '.join(POLICIES)}")
         if self.owner_claim is not None:
             if self.policy != "owner":
-                raise ValueError("A claim of the owner goes with the policy owner alone")
+                raise ValueError("A claim of the owner needs the policy owner")
             _check_claim(self.owner_claim)
         if self.anonymous not in ANONYMOUS:
             raise ValueError(f"anonymous must be one of {', '.join(ANONYMOUS)}")
         if self.policy != "owner" and self.anonymous == "deny":
-            raise ValueError("To deny anonymous users goes with the policy owner alone")
+            raise ValueError("Denying anonymous users needs the policy owner")
         if self.policy != "owner" and (self.user_collections or self.readable_collections):
-            raise ValueError("Collections for users go with the policy owner alone")
+            raise ValueError("Collections for users need the policy owner")
         if not self.table_prefixes and self.sessions_collection is None:
-            raise ValueError("No prefix of a server's collections is given")
+            raise ValueError("There is no prefix of a server's collections")
         for name in (*self.sessions_collections, *self.readable_collections):
             _check_collection(name)
         for name in self.user_collections:
@@ -94,9 +96,9 @@ class Access:
 
     @property
     def owner(self) -> str:
-        """The user's name, asked once per statement; null for nobody, never empty.
+        """SQL for the id of the user, evaluated once per statement; null without a user.
 
-        Supabase's linter takes auth.jwt() for slow unless it stands in a select of its own.
+        Supabase's linter warns that auth.jwt() is slow unless it is in its own select.
         """
         if self.owner_claim is None:
             name = "(select auth.uid())::text"
@@ -109,40 +111,40 @@ class Access:
 
     @property
     def sessions_collections(self) -> tuple[str, ...]:
-        """The collections of Parlant's sessions that are the users'."""
+        """The collections of Parlant's sessions in which users have sessions."""
         if self.sessions_collection is not None:
             return (self.sessions_collection,)
         return tuple(dict.fromkeys(f"{each}sessions_{SESSIONS}" for each in self.table_prefixes))
 
     @property
     def open_collections(self) -> tuple[str, ...]:
-        """Those in which users may write."""
+        """The collections in which users may write."""
         events = (f"{_prefix(name)}events" for name in self.sessions_collections)
         names = (*self.sessions_collections, *events, *self.user_collections)
         return tuple(dict.fromkeys(names))
 
     @property
     def listed_collections(self) -> tuple[str, ...]:
-        """Those in which users may read."""
+        """The collections in which users may read."""
         return tuple(dict.fromkeys((*self.open_collections, *self.readable_collections)))
 
     def in_own_session(self) -> str:
-        """The condition that a document is of a Parlant session of the user's."""
-        beside: dict[str, list[str]] = {}
+        """Return the condition that a document is in a Parlant session of the user."""
+        by_sessions: dict[str, list[str]] = {}
         by_prefix = {_prefix(name): name for name in self.sessions_collections}
         for name in self.listed_collections:
             prefix = prefix_of(name, by_prefix)
             if prefix is not None:
-                beside.setdefault(by_prefix[prefix], []).append(name)
+                by_sessions.setdefault(by_prefix[prefix], []).append(name)
         conditions = (
             f"collection in ({_texts(names)})"
             f" and session_id in (select {self.private}.own_sessions({_text(sessions)}))"
-            for sessions, names in beside.items()
+            for sessions, names in by_sessions.items()
         )
         return "\n        or ".join(conditions)
 
     def is_good_session(self) -> str:
-        """The condition on a Parlant session that a user writes; true of other documents."""
+        """Return the condition on a Parlant session that a user writes; true of others."""
         cases = (
             f"when {_text(name)} then customer_id = {self.owner} and ("
             f"id in (select {self.private}.own_sessions({_text(name)}))"
@@ -167,7 +169,7 @@ class Access:
         return self.qualified(model_of(model)._meta.db_table)
 
     def may_read_partition(self) -> str:
-        """The condition on a partition in pg_class that users may read in it."""
+        """Return the condition on a row of pg_class, a partition, that users may read it."""
         if self.policy == "open":
             return "true"
         bounds = ", ".join(
@@ -177,15 +179,15 @@ class Access:
         return f"pg_get_expr(relpartbound, oid) = any (array[{bounds}]::text[])"
 
     def guests(self, model: str) -> tuple[str, ...]:
-        """The roles besides the service role that may use a table.
+        """Return the roles other than the service role that may use a table.
 
-        What users need not see has no grant, not only no row: pg_graphql shows what has one.
+        Tables that users do not need have no grant: pg_graphql shows tables with a grant.
         """
         is_internal = self.policy == "owner" and model == "Request"
         return () if is_internal else GUESTS[self.policy]
 
     def terms(self) -> dict[str, str]:
-        """What the templates name."""
+        """Return the terms of the templates."""
         terms = {
             "private": self.private,
             "in_schema": f"{identifier(self.schema)}.",
@@ -199,7 +201,7 @@ class Access:
             "columns": _object(PROMOTED),
             "names": _object(("namespace", "session_id", "user_id")),
             "too_deep": str(codec.MAX_DEPTH + 1),
-            # What Python cannot count: years, and digits of integers.
+            # The limits of Python's years, and of the digits of its integers.
             "first_day": "'0001-01-02 UTC'",
             "last_day": "'9999-12-31 UTC'",
             "too_long": "1e4300",
@@ -209,7 +211,7 @@ class Access:
         return terms | {"quote": dollars("".join(terms.values()))}
 
     def helpers(self) -> str:
-        """The functions and triggers of "owner", or their end."""
+        """Return the functions and triggers of "owner", or statements that drop them."""
         if self.policy == "owner":
             text = resources.files(__package__).joinpath("owner.sql").read_text("utf-8")
             return text.format_map(self.terms())
@@ -231,7 +233,7 @@ def model_of(name: str) -> type[Model]:
 
 
 def _prefix(sessions: str) -> str:
-    """What the collections begin with that are beside those of Parlant's sessions."""
+    """Return the prefix of the related collections of a collection of Parlant's sessions."""
     if sessions.endswith(SESSIONS):
         return sessions.removesuffix(SESSIONS)
     before, separator, _ = sessions.rpartition("_")
@@ -247,11 +249,11 @@ def _check_collection(name: str) -> None:
 
 
 def _check_open(name: str) -> None:
-    """What the names of collections say, users must not be able to say."""
+    """Refuse collections on whose documents servers act."""
     _check_collection(name)
     reasons = {
-        FAILED: "what could not be migrated goes back from it into other collections",
-        METADATA: "it says the version of other collections",
+        FAILED: "documents that could not be migrated return from it to other collections",
+        METADATA: "it has the version of other collections",
         SESSIONS: "--table-prefix and --sessions-collection open Parlant's sessions",
     }
     for end, reason in reasons.items():
@@ -262,15 +264,15 @@ def _check_open(name: str) -> None:
 def _check_claim(claim: str) -> None:
     if not all(claim.split(".")) or not claim.isprintable():
         raise ValueError(f"The claim {claim!r} must be names with dots between them")
-    if _USERS_WRITE_IT in claim:
+    if _USER_METADATA in claim:
         raise ValueError(
-            f"The claim {claim!r} cannot name the owner: users write {_USERS_WRITE_IT} themselves, "
-            "and could be anyone; app_metadata is safe from them"
+            f"The claim {claim!r} cannot be the owner: users write {_USER_METADATA} themselves, "
+            "and could take any id; use app_metadata, which only servers write"
         )
 
 
 def _text(name: str) -> str:
-    """A collection's name as its column keeps it."""
+    """Return SQL for the name of a collection in the form of its column."""
     return literal(codec.escape(name))
 
 

@@ -1,11 +1,11 @@
--- Tables of selectools become sessions of the store, with an item for each message. A key
--- "namespace:id" is that of a session in the namespace; it is cut at its first colon. The table
--- itself moves, as it was, to the schema of the partitions, where the API does not show it: what
--- cannot become a session, as the store has one of its name, stays there alone and is named.
+-- Converts tables of selectools to sessions of the store, with an item for each message. A key
+-- "namespace:id" is split at its first colon. The table itself moves, unchanged, to the schema of
+-- the partitions, which the API does not expose. A row whose session exists in the store remains
+-- there only, and a warning has its key.
 create schema if not exists {partitions};
 do {quote}
 declare
-    -- Of lower case in all scripts, whatever the database's own.
+    -- Lowercases the letters of all scripts, which the collation of the database may not do.
     v_collation text := coalesce((
         select format('%I.%I', nspname, collname)
         from pg_collation join pg_namespace n on n.oid = collnamespace
@@ -14,7 +14,7 @@ declare
     ), 'pg_catalog."default"');
     v_name text;
     v_table regclass;
-    v_odd text;
+    v_problem text;
     v_rows bigint;
     v_messages bigint;
     v_sessions bigint;
@@ -31,23 +31,23 @@ begin
         ) or exists (
             select from pg_attribute where attrelid = v_table and attname = 'data'
         );
-        select string_agg(name, ', ') into v_odd
+        select string_agg(name, ', ') into v_problem
         from unnest(array['session_id', 'created_at', 'updated_at']) name where not exists (
             select from pg_attribute where attrelid = v_table and attname = name
         );
-        if v_odd is not null then
-            raise exception '% cannot be adopted: it has no column %', v_table, v_odd;
+        if v_problem is not null then
+            raise exception '% cannot be adopted: it has no column %', v_table, v_problem;
         end if;
         execute format('lock table %s in access exclusive mode', v_table);
         execute format('select quote_literal(session_id) from %s'
             ' where jsonb_typeof(memory_json::jsonb) is distinct from ''object'' limit 1', v_table)
-            into v_odd;
-        if v_odd is not null then
+            into v_problem;
+        if v_problem is not null then
             raise exception '% cannot be adopted: memory_json of % must be a JSON object',
-                v_table, v_odd;
+                v_table, v_problem;
         end if;
         execute format($sql$
-            with kept as (
+            with originals as (
                 select session_id::text as full_key, memory_json::jsonb as memory,
                     created_at::timestamptz, updated_at::timestamptz
                 from %1$s
@@ -55,8 +55,8 @@ begin
                 select *,
                     case when is_split then left(full_key, colon - 1) else '' end as namespace,
                     case when is_split then substr(full_key, colon + 1) else full_key end as id
-                from kept
-                cross join lateral (select position(':' in full_key)) as found (colon)
+                from originals
+                cross join lateral (select position(':' in full_key)) as p (colon)
                 cross join lateral (select colon > 1 and colon < length(full_key)) as s (is_split)
             ), columns as (
                 select *, {namespace} as namespace_column, {session_id} as id_column, (
@@ -71,7 +71,7 @@ begin
                     ) then memory -> 'messages'
                 end as messages, memory ? 'max_messages' as is_memory
                 from named
-            ), made as (
+            ), new_sessions as (
                 insert into %2$s (
                     namespace, session_id, full_names, metadata, state, next_position, item_count,
                     tokens, created_at, updated_at
@@ -90,8 +90,8 @@ begin
                 on conflict (namespace, session_id) do nothing
                 returning key, namespace, session_id
             ), sessions as (
-                select made.key, columns.* from made
-                join columns on (namespace_column, id_column) = (made.namespace, made.session_id)
+                select new.key, columns.* from new_sessions new
+                join columns on (namespace_column, id_column) = (new.namespace, new.session_id)
             ), items as (
                 select key, ord - 1 as position, updated_at, case when is_memory then coalesce((
                     select jsonb_object_agg(name, value) from jsonb_each(message) as f (name, value)
@@ -112,11 +112,11 @@ begin
                         where jsonb_typeof(part -> 'text') = 'string'
                     ) end
                 end as text from items
-            ), added as (
+            ), new_items as (
                 insert into %3$s (session_key, position, role, text, data, terms, created_at)
                 select key, position, role, text, item::text, (
                     select string_agg(word || ':' || place, ' ')::tsvector from (
-                        select substr(found[1], start, {max_word}) as word,
+                        select substr(match[1], start, {max_word}) as word,
                             row_number() over (order by ord, start) as place
                         from regexp_matches(
                             case when octet_length(text) = length(text)
@@ -124,19 +124,19 @@ begin
                             else regexp_replace({folded}, {alone}, ' \1 ', 'g') end,
                             case when octet_length(text) = length(text) then '[a-z0-9_]+'
                             else {word} end, 'g'
-                        ) with ordinality as f (found, ord)
+                        ) with ordinality as m (match, ord)
                         cross join lateral
-                            generate_series(1, length(found[1]), {max_word}) as start
+                            generate_series(1, length(match[1]), {max_word}) as start
                     ) words where place <= {max_words} and role in ('user', 'assistant')
                 ), updated_at
                 from texts
                 returning 1
             )
-            select (select count(*) from kept), (select count(*) from made),
+            select (select count(*) from originals), (select count(*) from new_sessions),
                 (select coalesce(sum(jsonb_array_length(messages)), 0) from sessions),
-                (select count(*) from added),
+                (select count(*) from new_items),
                 array(select full_key from columns where (namespace_column, id_column) not in (
-                    select namespace, session_id from made
+                    select namespace, session_id from new_sessions
                 ) order by full_key)
         $sql$, v_table, {session_text}::regclass, {item_text}::regclass, v_collation)
             into v_rows, v_sessions, v_messages, v_items, v_taken;
@@ -144,7 +144,7 @@ begin
             raise exception '% cannot be adopted: % rows with % messages became % sessions with %'
                 ' items', v_table, v_rows, v_messages, v_sessions, v_items;
         end if;
-        -- Tables cannot be altered while checks of what was inserted wait for the end.
+        -- Tables cannot be altered while checks of inserted rows are deferred.
         set constraints all immediate;
         for v_statement in
             select format('drop policy %I on %s', polname, v_table)
@@ -161,8 +161,8 @@ begin
         raise notice '%: % rows are sessions of the store, with % items',
             v_name, v_sessions, v_items;
         if v_taken <> '{{}}' then
-            raise warning '%: % of % rows have the id of a session of the store, and stay in %: %',
-                v_name, cardinality(v_taken), v_rows, v_table,
+            raise warning '%: % of % rows have the id of a session of the store, and remain in %:'
+                ' %', v_name, cardinality(v_taken), v_rows, v_table,
                 array_to_string(v_taken[:20], ', ') || case when v_taken[21] is null then ''
                     else ' ...' end;
         end if;

@@ -1,4 +1,4 @@
-"""Tables that others made, and what their rows become: documents, or sessions of the store."""
+"""Tables of other packages, whose rows become documents or sessions of the store."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ from parlant_store.sql.supabase.schema import literal
 from parlant_store.types import FAILED
 
 SESSIONS_TABLE = "selectools_sessions"
-"""The table of selectools' store on Supabase."""
+"""The table of the Supabase store of selectools."""
 
 _NAME_BYTES = 63
 _PREFIXES = {
@@ -22,7 +22,7 @@ _PREFIXES = {
 """The prefixes of Parlant's stores on Supabase, each with its collections, the main one first."""
 
 _ESCAPED = "replace(replace({}, chr(1), chr(1) || chr(2)), chr(55295), chr(55295) || chr(1))"
-"""``codec.escape`` of a text of PostgreSQL's."""
+"""``codec.escape`` in SQL."""
 
 _COLUMN = f"""(select case when octet_length(name) <= {codec.MAX_COLUMN_BYTES} then name
     else rtrim((
@@ -30,25 +30,25 @@ _COLUMN = f"""(select case when octet_length(name) <= {codec.MAX_COLUMN_BYTES} t
         where octet_length(left(name, n)) <= {codec.MAX_COLUMN_BYTES} - 66 limit 1
     ), chr(1)) || chr(1) || chr(3) || encode(sha256(convert_to(name, 'UTF8')), 'hex') end
     from (select {{}}) escaped (name))"""
-"""``codec.to_column`` of it."""
+"""``codec.to_column`` in SQL, of an escaped text."""
 
 
-class Listed(NamedTuple):
-    """A table that is to hold a collection."""
+class CollectionTable(NamedTuple):
+    """A table that becomes the partition of a collection."""
 
     table: str
     collection: str
     is_made: bool = False
-    """Whether it is made if it is not there."""
+    """Whether it is created if it does not exist."""
 
     is_required: bool = False
-    """Whether it is an error if it is not there."""
+    """Whether it is an error if it does not exist."""
 
 
 def documented_tables() -> dict[str, str]:
-    """The tables that Parlant's Supabase adapter has users make, with the collection of each.
+    """Return the tables in the guide of Parlant's Supabase adapter, each with its collection.
 
-    That of the main collection is named by the prefix alone.
+    The table of the main collection has the prefix as its name.
     """
     tables = {}
     for prefix, (main, *others) in _PREFIXES.items():
@@ -58,52 +58,53 @@ def documented_tables() -> dict[str, str]:
         for name in others:
             tables[prefix + name] = prefix + name
             tables[prefix + name + FAILED] = prefix + name + FAILED
-    return {as_kept(table): collection for table, collection in tables.items()}
+    return {truncated(table): collection for table, collection in tables.items()}
 
 
-def as_kept(table: str) -> str:
-    """The name as PostgreSQL keeps it, which cuts off what is too long."""
+def truncated(table: str) -> str:
+    """Return the name as PostgreSQL truncates it."""
     return table.encode()[:_NAME_BYTES].decode(errors="ignore")
 
 
 def parse_adopted(text: str) -> dict[str, str]:
-    """The collections of ``text``, TABLE or TABLE=COLLECTION with commas between, by table.
+    """Return the collections of ``text``, TABLE or TABLE=COLLECTION with commas between, by table.
 
-    Raises ValueError when it says something twice.
+    Raise ValueError if it has a table twice.
     """
     tables: dict[str, str] = {}
     for part in text.split(","):
         table, separator, collection = (each.strip() for each in part.partition("="))
-        if as_kept(table) in tables:
+        if truncated(table) in tables:
             raise ValueError(f"The table {table!r} is named twice")
-        tables[as_kept(table)] = collection if separator else table
+        tables[truncated(table)] = collection if separator else table
     return tables
 
 
-def listed(collections: Sequence[str], adopted: Mapping[str, str] | None) -> list[Listed]:
-    """The tables of documents, those to adopt before the others.
+def collection_tables(
+    collections: Sequence[str], adopted: Mapping[str, str] | None
+) -> list[CollectionTable]:
+    """Return the tables of documents, those to adopt first.
 
-    ``adopted`` are collections by table, beside ``documented_tables``; with None, nothing is
-    adopted. Raises ValueError when two of the tables to adopt are for one collection, or one
-    for two.
+    ``adopted`` has collections by table, in addition to ``documented_tables``; with None, nothing
+    is adopted. Raise ValueError if two tables to adopt are for one collection, or one for two.
     """
-    made = [Listed(name, name, is_made=True) for name in dict.fromkeys(collections)]
+    made = [CollectionTable(name, name, is_made=True) for name in dict.fromkeys(collections)]
     if adopted is None:
         return made
-    known = {
+    documented = {
         table: collection
         for table, collection in documented_tables().items()
         if table not in adopted and collection not in adopted.values()
     }
-    found = [Listed(*pair, is_required=True) for pair in adopted.items()]
-    found += [Listed(*pair) for pair in known.items()]
-    _check({entry.table: entry.collection for entry in made}, found)
-    return found + made
+    existing = [CollectionTable(*pair, is_required=True) for pair in adopted.items()]
+    existing += [CollectionTable(*pair) for pair in documented.items()]
+    _check({entry.table: entry.collection for entry in made}, existing)
+    return existing + made
 
 
-def _check(made: Mapping[str, str], found: Iterable[Listed]) -> None:
+def _check(made: Mapping[str, str], existing: Iterable[CollectionTable]) -> None:
     tables: dict[str, str] = {}
-    for entry in found:
+    for entry in existing:
         codec.check_name(entry.collection, f"The collection of {entry.table!r}")
         size = len(codec.escape(_failed(entry.collection)).encode())
         if size > codec.MAX_COLUMN_BYTES:
@@ -121,15 +122,15 @@ def _check(made: Mapping[str, str], found: Iterable[Listed]) -> None:
             )
 
 
-def listed_sql(tables: Iterable[Listed]) -> str:
-    """The rows in SQL: names, where rows go whose id is taken, and the two flags."""
+def collection_tables_sql(tables: Iterable[CollectionTable]) -> str:
+    """Return the tables as SQL, with the collection for rows whose id is taken."""
     rows = ", ".join(
         f"({literal(table)}, {literal(codec.escape(collection))},"
         f" {literal(codec.escape(_failed(collection)))},"
         f" {str(is_made).lower()}, {str(is_required).lower()})"
         for table, collection, is_made, is_required in tables
     )
-    return f"(values {rows}) listed (name, collection, beside, is_made, is_required)"
+    return f"(values {rows}) tables (name, collection, failed_collection, is_made, is_required)"
 
 
 def _failed(collection: str) -> str:
@@ -137,7 +138,7 @@ def _failed(collection: str) -> str:
 
 
 def sessions_terms(adopted: Mapping[str, str]) -> dict[str, str]:
-    """What adopted_sessions.sql names of tables and of searching (content/text_search.py)."""
+    """Return the terms of adopted_sessions.sql for tables and words (content/text_search.py)."""
     names = dict.fromkeys(table for table, collection in adopted.items() if table == collection)
     names[SESSIONS_TABLE] = None
     alone = _in_regex(ALONE)
@@ -156,18 +157,18 @@ def sessions_terms(adopted: Mapping[str, str]) -> dict[str, str]:
 
 
 def _word_characters() -> str:
-    """What Python takes for characters of words, as ranges of a regular expression."""
+    r"""Return the characters of \w in Python, as ranges of a regular expression."""
     runs = re.findall(r"\w+", _characters())
     return "".join(f"{run[0]}-{run[-1]}" for run in runs)
 
 
 def _characters() -> str:
-    """All that can be in a word with others: what lies beyond is a word by itself, or none."""
+    """Return all characters that can be in a word with others; higher ones are words alone."""
     return "".join(map(chr, range(0x20000)))
 
 
 def _in_regex(ranges: str) -> str:
-    """Ranges of characters as PostgreSQL's regular expressions say them, in ASCII."""
+    """Return ranges of characters for a regular expression of PostgreSQL, in ASCII."""
     return "".join(map(_in_brackets, ranges))
 
 
@@ -179,7 +180,7 @@ def _in_brackets(character: str) -> str:
 
 
 def _folded(text: str) -> str:
-    """``str.casefold`` of a text of PostgreSQL's, but for some letters of old Greek."""
+    """Return SQL for ``str.casefold``, except for some letters of ancient Greek."""
     lower = f"lower(replace({text}, chr(304), 'i' || chr(775)) collate %4$s)"
     others = {
         one.lower(): one.casefold()
@@ -187,7 +188,7 @@ def _folded(text: str) -> str:
         if one.lower() != one.casefold() and len(one.lower()) == len(one.casefold()) == 1
     }
     before, after = "".join(others), "".join(others.values())
-    # To translate takes many times as long as to look.
+    # translate() takes many times as long as the match.
     return (
         f"(select case when lower ~ {literal(f'[{before}]')}"
         f" then translate(lower, {literal(before)}, {literal(after)}) else lower end"
@@ -196,5 +197,5 @@ def _folded(text: str) -> str:
 
 
 def text_of(file: str) -> str:
-    """The .sql file's template."""
+    """Return the template in the .sql file."""
     return resources.files(__package__).joinpath(f"{file}.sql").read_text("utf-8")

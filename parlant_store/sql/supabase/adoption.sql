@@ -1,36 +1,36 @@
--- Tables that hold a collection get the columns of documents, in place. Every row stays, and
--- becomes a document of the collection. Times become ISO 8601 texts as Python writes those of
--- UTC, and a time without a zone is taken as of UTC. Defaults, checks, indexes and triggers stay,
--- save a primary key that is not the id, and what refused null where a document may have it.
--- Policies are dropped: those of documents take their place.
--- Of several rows with one id the first stays, unless a document has the id already; the others
--- become documents of the collection of failed migrations, each with the row as it was and the
--- reason. What all rows say is counted and summed up before and after.
+-- Gives tables with the rows of a collection the columns of documents, in place. Each row becomes a
+-- document of the collection. Times become ISO 8601 texts in the form that Python gives times in
+-- UTC; a time without a zone is in UTC. Defaults, checks, indexes and triggers are kept, except a
+-- primary key that is not the id, and NOT NULL where a document may have null. Policies are
+-- dropped: the policies of documents replace them.
+-- Of several rows with one id the first one keeps it, unless a document has the id; the others
+-- become documents of the collection of failed migrations, each with the original row and the
+-- reason. The rows are counted and their data is summed up before and after.
 do {quote}
 declare
     v_document regclass := {document_text};
     v_table regclass;
     v_name text;
-    v_odd text;
+    v_problem text;
     v_changes text;
-    v_filled text[];
+    v_fills text[];
     v_statement text;
     v_has_keys boolean;
     v_shared boolean;
     v_id_is_key boolean;
     v_collection text;
-    v_beside text;
+    v_failed text;
     v_is_required boolean;
     v_partition regclass;
     v_rows bigint;
     v_sum numeric;
-    v_left bigint;
-    v_sum_left numeric;
+    v_remaining bigint;
+    v_sum_remaining numeric;
     v_ids text[];
-    v_sum_beside numeric;
+    v_sum_failed numeric;
 begin
-    for v_name, v_collection, v_beside, v_is_required in
-        select name, collection, beside, is_required from {listed}
+    for v_name, v_collection, v_failed, v_is_required in
+        select name, collection, failed_collection, is_required from {tables}
     loop
         v_table := to_regclass(format('%I.%I', {schema_text}, v_name));
         if v_is_required and v_table is null
@@ -42,26 +42,26 @@ begin
             select from pg_class where oid = v_table and relkind = 'r' and not relispartition
         );
         execute format('lock table %s in access exclusive mode', v_table);
-        select string_agg(name, ', ' order by name desc) into v_odd
-        from (values ('id'), ('data')) wanted (name) where not exists (
+        select string_agg(name, ', ' order by name desc) into v_problem
+        from (values ('id'), ('data')) required (name) where not exists (
             select from pg_attribute where attrelid = v_table and attname = name
         );
-        if v_odd is not null then
-            raise exception '% cannot be adopted: it has no column %', v_table, v_odd
+        if v_problem is not null then
+            raise exception '% cannot be adopted: it has no column %', v_table, v_problem
                 using hint = 'A table to adopt has at least the columns id and data.';
         end if;
         select string_agg(format('%I %s', attname, format_type(atttypid, atttypmod)), ', ')
-            into v_odd
+            into v_problem
         from pg_attribute a where attrelid = v_table and attnum > 0 and not attisdropped
         and not exists (
             select from pg_attribute d where d.attrelid = v_document and d.attname = a.attname
             and (d.atttypid = a.atttypid
                 or (d.atttypid, a.atttypid) in (select target, source from {casts}))
         );
-        if v_odd is not null then
-            raise exception '% cannot be adopted with its column %', v_table, v_odd
+        if v_problem is not null then
+            raise exception '% cannot be adopted with its column %', v_table, v_problem
                 using hint = 'Documents have no such column, or none of such a type: drop it, '
-                    'or move what it keeps into data.';
+                    'or move its values into data.';
         end if;
 
         for v_statement in
@@ -77,9 +77,10 @@ begin
             execute v_statement;
         end loop;
         execute format('select coalesce(quote_literal(id), ''a row without an id'') from %s'
-            ' where jsonb_typeof(data::jsonb) <> ''object'' limit 1', v_table) into v_odd;
-        if v_odd is not null then
-            raise exception '% cannot be adopted: data of % must be a JSON object', v_table, v_odd;
+            ' where jsonb_typeof(data::jsonb) <> ''object'' limit 1', v_table) into v_problem;
+        if v_problem is not null then
+            raise exception '% cannot be adopted: data of % must be a JSON object',
+                v_table, v_problem;
         end if;
         execute format('select count(*), %s from %s',
             format({sum}, 'coalesce(data::jsonb, ''{{}}'')'), v_table) into v_rows, v_sum;
@@ -91,7 +92,7 @@ begin
             select from pg_attribute
             where attrelid = v_table and attname = 'key' and not attisdropped
         );
-        -- Every other change in one statement, which writes the table anew at most once.
+        -- All other changes in one statement, which rewrites the table at most once.
         with columns as (
             select d.attnum as number, quote_ident(d.attname) as name,
                 a.attname is null as is_missing,
@@ -145,11 +146,11 @@ begin
                 name, coalesce(own_value, value, '''{{}}''')))
             || array_agg(format('alter table %s alter column %s set not null', v_table, name))
             from columns where is_full and not was_full)
-        into v_changes, v_filled from changes;
+        into v_changes, v_fills from changes;
         if v_changes is not null then
             execute format('alter table %s %s', v_table, v_changes);
         end if;
-        foreach v_statement in array coalesce(v_filled, '{{}}') loop
+        foreach v_statement in array coalesce(v_fills, '{{}}') loop
             execute v_statement;
         end loop;
         if v_has_keys then
@@ -157,13 +158,13 @@ begin
                 v_table, v_document) into v_shared;
             if v_shared then
                 raise exception '% cannot be adopted: documents have keys of its rows', v_table
-                    using hint = 'Drop its column key: its rows get others.';
+                    using hint = 'Drop its column key: its rows get new keys.';
             end if;
             execute format('select setval(%L, greatest(nextval(%1$L), max(key) + 1), false)'
                 ' from %s', {sequence_text}, v_table);
         end if;
 
-        -- Where the store has a document of the id, that is the one which agents see already.
+        -- A document of the store with the same id keeps it: agents use this one.
         delete from {document} where collection = v_collection and expires_at <= now();
         execute format($sql$
             with rows as (
@@ -187,7 +188,7 @@ begin
                     where jsonb_typeof(data -> key) is distinct from 'string'
                 ), '{{}}') as document
                 from moved join rows using (place)
-            ), made as (
+            ), failed as (
                 insert into %2$s (collection, data) select %4$L, coalesce((
                     select jsonb_object_agg(key, value) from jsonb_each(document)
                     where key in ('version', 'session_id', 'customer_id', 'agent_id')
@@ -196,23 +197,23 @@ begin
                     'id', replace(gen_random_uuid()::text, '-', ''),
                     'creation_utc', {now},
                     'collection', %5$L::text,
-                    'reason', format('the id %%L was held twice in the table %%s', id, %6$L),
+                    'reason', format('the table %%2$s had the id %%1$L twice', id, %6$L),
                     'document', document
                 ) from originals
             )
             select array_agg(id order by id), %7$s from originals
-        $sql$, v_table, v_document, v_collection, v_beside,
-            regexp_replace(v_beside, {failed} || '$', ''), v_name, format({sum}, 'data'))
-            into v_ids, v_sum_beside;
+        $sql$, v_table, v_document, v_collection, v_failed,
+            regexp_replace(v_failed, {failed} || '$', ''), v_name, format({sum}, 'data'))
+            into v_ids, v_sum_failed;
         execute format('select count(*), %s from %s', format({sum}, 'data'), v_table)
-            into v_left, v_sum_left;
-        if v_left + cardinality(coalesce(v_ids, '{{}}')) <> v_rows
-            or v_sum_left + v_sum_beside <> v_sum
+            into v_remaining, v_sum_remaining;
+        if v_remaining + cardinality(coalesce(v_ids, '{{}}')) <> v_rows
+            or v_sum_remaining + v_sum_failed <> v_sum
         then
             raise exception '% cannot be adopted: % of its % rows would be lost, or others',
-                v_table, v_rows - v_left - cardinality(coalesce(v_ids, '{{}}')), v_rows;
+                v_table, v_rows - v_remaining - cardinality(coalesce(v_ids, '{{}}')), v_rows;
         end if;
-        -- A partition that the collection has already gives its documents to this table.
+        -- If the collection already has a partition, its documents move to this table.
         v_partition := {partition};
         if v_partition is not null then
             for v_statement in
@@ -233,8 +234,8 @@ begin
             execute format('drop table %s', v_partition);
         end if;
         if v_ids is not null then
-            raise warning '%: % of % rows have an id that is held twice; they are in % now: %',
-                v_name, cardinality(v_ids), v_rows, v_beside,
+            raise warning '%: % of % rows have the id of another row; they are in % now: %',
+                v_name, cardinality(v_ids), v_rows, v_failed,
                 array_to_string(v_ids[:20], ', ') || case when v_ids[21] is null then ''
                     else ' ...' end;
         end if;

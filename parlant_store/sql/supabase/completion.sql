@@ -1,15 +1,13 @@
--- A document that is written by its columns, as over the REST API, becomes whole: each of the
--- columns that repeat a field says what the field in data says.
---   insert: a text that data has is what counts; where it has none, the column that is given
---     goes into data.
---   update: a column alone that is changed changes its field, and one that is set to null sets
---     it to null; a field alone that is changed changes its column, and one that data lacks
---     stays as it was. Where both are changed it is as in an insert.
---   update that changes nothing: as an insert.
--- A column is null unless its field is text, and keeps the beginning and a digest of a long one.
--- What the store's own functions write says the same in both and is left as it is. An update
--- of data has its time in updated_at, unless it gives one. An insert takes the place of a document
--- whose time has come.
+-- Completes documents that are written by their columns, as over the REST API: each promoted column
+-- and its field in data get the same value.
+--   insert: a text in data goes into the column; if data has none, the column goes into data.
+--   update: if only the column changes, it changes the field, to null as well; if only the field
+--     changes, it changes the column, and a field that data lacks keeps its old value. If both
+--     change, this is as in an insert.
+--   update without changes: as an insert.
+-- A column is null unless its field is text, and has the beginning and a digest of a long text. In
+-- rows that the functions of the store write, both are equal already. An update of data sets
+-- updated_at, unless it has a value for it. An insert replaces an expired document.
 create or replace function {schema}.parlant_documents_complete() returns trigger
 language plpgsql set search_path = '' as {quote}
 declare
@@ -58,8 +56,8 @@ begin
             end;
             if octet_length(v_text) > {max_bytes} then
                 v_text := rtrim((
-                    select left(v_text, n) from generate_series({kept_bytes}, 1, -1) n
-                    where octet_length(left(v_text, n)) <= {kept_bytes} limit 1
+                    select left(v_text, n) from generate_series({prefix_bytes}, 1, -1) n
+                    where octet_length(left(v_text, n)) <= {prefix_bytes} limit 1
                 ), chr(1)) || chr(1) || chr(3)
                     || encode(sha256(convert_to(v_text, 'UTF8')), 'hex');
             end if;

@@ -1,4 +1,4 @@
-"""The job of pg_cron that removes what has expired."""
+"""The job of pg_cron that deletes expired sessions and documents."""
 
 import re
 
@@ -6,7 +6,7 @@ from parlant_store.sql.supabase.schema import identifier, literal
 
 JOB = "parlant_store_expire"
 BATCH = 10_000
-"""How many sessions, and how many documents, go at most each time the job runs."""
+"""Limit on the sessions, and on the documents, that one run of the job deletes."""
 
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
@@ -26,22 +26,22 @@ _SECONDS = re.compile(r"([1-9]|[1-5][0-9]) seconds?", re.IGNORECASE)
 
 
 def cron_sql(schema: str, schedule: str) -> str:
-    """Makes the job of the tables in ``schema``, or changes its schedule.
+    """Return a statement that creates the job of the tables in ``schema`` or changes its schedule.
 
-    Raises ValueError when pg_cron would refuse the schedule, or would never run it.
+    Raise ValueError if pg_cron would refuse the schedule or never run it.
     """
     _check(schedule)
     command = f"select {identifier(schema)}.parlant_store_sweep(now(), {BATCH})"
     arguments = ", ".join(map(literal, (job_name(schema), schedule, command)))
     return (
-        "-- What has expired is removed by this job.\n"
+        "-- This job deletes expired sessions and documents.\n"
         "create extension if not exists pg_cron with schema pg_catalog;\n"
         f"select cron.schedule({arguments});"
     )
 
 
 def job_name(schema: str) -> str:
-    """The job's name: each schema has its own job."""
+    """Return the name of the job, of which each schema has its own."""
     return JOB if schema == "public" else f"{JOB}_{schema}"
 
 
@@ -67,7 +67,7 @@ def _is_field(name: str, field: str) -> bool:
 
 
 def _is_range(name: str, part: str) -> bool:
-    """Whether it is "*", a number or two with a dash, with a step unless it is one number."""
+    """Whether it is "*", a number, or a range, of which "*" and ranges may have a step."""
     match = _RANGE.fullmatch(part)
     if match is None:
         return False
@@ -81,5 +81,5 @@ def _is_range(name: str, part: str) -> bool:
 
 
 def _number(name: str, text: str) -> int:
-    """The number that a field's ``text`` stands for; -1 for a name that is none."""
+    """Return the number of a field's ``text``, a number or a name; -1 for an unknown name."""
     return int(text) if text.isdecimal() else _NAMES.get(name, {}).get(text, -1)

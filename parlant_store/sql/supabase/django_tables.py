@@ -1,4 +1,4 @@
-"""Django's other tables, closed to the Data API."""
+"""SQL that closes Django's other tables to the Data API."""
 
 from django.apps import apps
 from django.db.migrations.recorder import MigrationRecorder
@@ -20,9 +20,9 @@ SEQUENCES = """\
 
 
 def lock_django_sql(schema: str) -> str:
-    """Closes every other table of the installed apps in ``schema`` to the Data API.
+    """Return statements that close all other tables of the installed apps to the Data API.
 
-    Tables that are not there when it runs are passed over.
+    Tables that are missing in ``schema`` when they run are skipped.
     """
     models = [model._meta for model in apps.get_models(include_auto_created=True)]
     names = {model.db_table for model in models if model.managed and model.app_label != _APP}
@@ -49,6 +49,7 @@ begin
     end loop;
 end"""
     return (
-        "-- Django's other tables. Django connects as their owner, whom this does not bind.\n"
+        "-- Closes Django's other tables. Django connects as their owner, to whom policies do\n"
+        "-- not apply.\n"
         f"{do_block(body)};\n"
     )

@@ -1,18 +1,18 @@
--- What the policies of "owner" ask, in a schema that the Data API does not show. Nobody but
--- the policies and triggers calls these functions: they need no usage of the schema. It is made
--- anew, with all that hangs on it.
+-- The functions of the policies "owner", in a schema that the Data API does not expose. Only
+-- policies, triggers and functions of the store call them, for which no USAGE on the schema is
+-- needed. The script drops and creates the schema, with all that depends on it.
 drop schema if exists {private} cascade;
 create schema {private};
 
--- The ids of the documents in a collection of Parlant's sessions whose customer is the user.
+-- Returns the ids of the Parlant sessions in a collection whose customer is the user.
 create function {private}.own_sessions(p_collection text) returns setof text
 language sql stable security definer set search_path = '' as {quote}
     select id from {document}
     where collection = p_collection and customer_id = {owner} and id is not null
 {quote};
 
--- Whether no document has this session's id, in the collections whose names begin with the
--- prefix: a new session must not open what another left.
+-- Whether no document has the id of this session, in the collections whose names start with the
+-- prefix: a new session must not give access to documents of an old one.
 create function {private}.is_unused(p_prefix text, p_session_id text) returns boolean
 language sql stable security definer set search_path = '' as {quote}
     with recursive names (name) as (
@@ -27,7 +27,7 @@ language sql stable security definer set search_path = '' as {quote}
     )
 {quote};
 
--- Refuses to move a document. What has expired may make room for another of its id.
+-- Raises an error if a document would move. An expired one may be replaced.
 create function {private}.stay() returns trigger
 language plpgsql set search_path = '' as {quote}
 begin
@@ -37,47 +37,47 @@ begin
 end
 {quote};
 
--- Whether the columns say what the document says: a column is null unless its field is text,
--- and keeps the beginning and a digest of a long one.
+-- Whether the columns have the values of the fields: a column is null unless its field is text, and
+-- has the beginning and a digest of a long text.
 create function {private}.agrees(p_data jsonb, p_columns jsonb) returns boolean
 language sql immutable set search_path = '' as {quote}
     select not exists (
-        select from jsonb_each_text(p_columns) as columns (name, kept)
+        select from jsonb_each_text(p_columns) as columns (name, value)
         cross join lateral (
             select case when jsonb_typeof(p_data -> name) = 'string' then p_data ->> name end
         ) as fields (text)
         where case
             when octet_length(text) > {max_bytes} then not coalesce(
-                right(kept, 66) = {mark} || encode(sha256(convert_to(text, 'UTF8')), 'hex')
-                and starts_with(text, left(kept, -66)), false
+                right(value, 66) = {mark} || encode(sha256(convert_to(text, 'UTF8')), 'hex')
+                and starts_with(text, left(value, -66)), false
             )
-            else kept is distinct from text
+            else value is distinct from text
         end
     )
 {quote};
 
--- Whether the full names are those of which the columns keep the beginning and a digest.
+-- Whether the columns have the beginnings and digests of the full names.
 create function {private}.names_agree(p_full text, p_columns jsonb) returns boolean
 language sql immutable set search_path = '' as {quote}
     select not exists (
-        -- Each of a name's values, of which jsonb would keep the last alone.
+        -- All values of a name: jsonb would only keep the last one.
         select from json_each(p_full::json) as names (name, value)
         cross join lateral (
             select p_columns ->> name, replace(
                 replace(value #>> array[]::text[], chr(1), chr(1) || chr(2)),
                 chr(55295), chr(55295) || chr(1)
             )
-        ) as columns (kept, escaped)
+        ) as columns (shortened, escaped)
         where not coalesce(
             json_typeof(value) = 'string'
-            and right(kept, 66) = {mark} || encode(sha256(convert_to(escaped, 'UTF8')), 'hex')
-            and starts_with(escaped, left(kept, -66)), false
+            and right(shortened, 66) = {mark} || encode(sha256(convert_to(escaped, 'UTF8')), 'hex')
+            and starts_with(escaped, left(shortened, -66)), false
         )
     )
 {quote};
 
--- Whether it is an object that Python reads, and not too long: what one user wrote must not stop a
--- reader of everybody's.
+-- Whether it is an object that Python can read and is not too long: a row that one user wrote must
+-- not break reads of all rows.
 create function {private}.is_readable(p_data jsonb) returns boolean
 language sql immutable set search_path = '' as {quote}
     select jsonb_typeof(p_data) = 'object'
@@ -89,7 +89,7 @@ language sql immutable set search_path = '' as {quote}
         )
 {quote};
 
--- What a user begins without saying whose it is belongs to that user.
+-- Sessions that a user creates without an owner belong to the user.
 create function {private}.own_by_default() returns trigger
 language plpgsql set search_path = '' as {quote}
 begin
@@ -98,8 +98,8 @@ begin
 end
 {quote};
 
--- What parlant_store_once stores: users call these by it alone, and need no right on the table. $2 and $4
--- say whether the caller is a user, whose requests are those of the owner.
+-- The requests of parlant_store_once, through which alone users call these functions: they have no
+-- grant on the table. $2 and $4 are whether the caller is a user, who has requests of its own.
 create function {private}.begin_request(uuid, boolean) returns text[]
 language plpgsql security definer set search_path = '' as {quote}
 declare
@@ -121,7 +121,7 @@ begin
         end if;
         delete from {request} where id = $1 and created_at <= now() - interval '1 hour';
     end loop;
-    raise insufficient_privilege using message = 'the request id was used by somebody else';
+    raise insufficient_privilege using message = 'the request id was used by another user';
 end
 {quote};
 create function {private}.end_request(uuid, text, boolean, boolean) returns void
@@ -158,7 +158,7 @@ to authenticated, service_role;
 create or replace trigger parlant_store_own before insert on {session} for each row
 when (new.user_id is null and current_user = 'authenticated')
 execute function {private}.own_by_default();
--- After the trigger that completes documents by their columns: triggers go by their names.
+-- Runs after parlant_store_complete: triggers run in the order of their names.
 create or replace trigger parlant_store_stay before update on {document} for each row
 when (
     current_user = 'authenticated' and (

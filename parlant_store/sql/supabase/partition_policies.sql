@@ -1,7 +1,8 @@
--- Row level security, policies and grants of each partition of documents. Reached by its name, a
--- partition has its own alone; reached through the table of all documents, that table's. The
--- views are of no one's own: whoever asks one asks the partition. Users have grants only on
--- the partitions and views of collections that they may read.
+-- Row level security, policies and grants of each partition of documents. They apply to statements
+-- that name the partition; to statements that name the table of all documents, those of the table
+-- apply. Views have the security_invoker option: a query of a view has the rights of the caller on
+-- the partition. Users have grants only on the partitions and views of collections that they may
+-- read.
 do {quote}
 declare
     v_document regclass := {document_text};
@@ -28,7 +29,7 @@ begin
         execute replace({policies}, {default_text}, v_partition::text);
         for v_statement in
             select format('grant %s on %s to %s', privilege, v_partition, grantee)
-            from ({grants}) given where grantee::text in ({roles})
+            from ({grants}) privileges where grantee::text in ({roles})
                 and (grantee = 'service_role'::regrole or v_partition = any (v_readable))
         loop
             execute v_statement;
@@ -53,7 +54,7 @@ begin
     end loop;
     execute format('revoke all on schema %I from public, {role_names}', {partitions_text});
     execute format('grant usage on schema %I to %s', {partitions_text}, v_roles);
-    -- A default, unlike an identity, takes the next number as whoever inserts.
+    -- A default, unlike an identity, uses the sequence with the rights of the role that inserts.
     execute format('revoke all on sequence %s from public, {role_names}', v_sequence);
     execute format('grant usage on sequence %s to %s', v_sequence, v_roles);
 end

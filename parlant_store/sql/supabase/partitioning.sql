@@ -1,7 +1,7 @@
--- The table of documents becomes partitioned by collection. Its plain table stays as it is, rows
--- and indexes, and becomes the default partition. What would belong to that partition alone from
--- then on, as a view of it, is named and nothing is done. Each partition has a primary key of its
--- own: that of an adopted table is its id.
+-- Partitions the table of documents by collection. The plain table, with its rows and indexes,
+-- becomes the default partition. If something depends on the table, such as a view, which would
+-- depend on that partition only, an error names it. Each partition has its own primary key; that of
+-- an adopted table is its id.
 do {quote}
 declare
     v_document regclass := {document_text};
@@ -34,7 +34,7 @@ begin
         return;
     end if;
     lock table {document} in access exclusive mode;
-    -- The policies make it anew, for all partitions.
+    -- The script of the policies creates it again, for all partitions.
     drop trigger if exists parlant_store_stay on {document};
     select string_agg(pg_describe_object(classid, objid, 0), ', ') into v_bound from (
         select distinct classid, objid from pg_depend
@@ -57,7 +57,7 @@ begin
             using hint = 'Drop these first, and make them again afterwards.';
     end if;
 
-    -- What the new table gets under the name that the old one has now.
+    -- Statements that give the new table, which gets the old name, what the old one has.
     v_owner := (select relowner from pg_class where oid = v_document);
     v_statements := array(
         select pg_get_indexdef(indexrelid) from pg_index
@@ -70,13 +70,14 @@ begin
         from pg_constraint where conrelid = v_document and contype = 'u' order by oid
     ) || array(
         select format('grant %s on %s to %s', privilege, {document_text}, grantee)
-        from ({grants}) given
+        from ({grants}) privileges
     ) || array(
         select format('alter publication %I add table %s', pubname, {document_text})
         from pg_publication_rel join pg_publication p on p.oid = prpubid where prrelid = v_document
     );
 
-    -- Identity columns of partitioned tables are of PostgreSQL 17: keys come from a sequence.
+    -- Partitioned tables can have identity columns since PostgreSQL 17 only: keys come from a
+    -- sequence.
     execute format(
         'select last_value + is_called::int from %s', pg_get_serial_sequence({document_text}, 'key')
     ) into v_next;

@@ -1,8 +1,7 @@
-"""The documents' table partitioned by collection, rendered with no server.
+"""SQL that partitions the table of documents by collection, rendered without a server.
 
-A collection that has a partition can be read and written by its name over the REST API, with
-the columns that repeat fields of its documents. All documents are in the one table of the
-model all the same.
+A collection with a partition can be read and written by its name over the REST API, with the
+promoted columns. The table of the model still has all documents.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,8 +14,8 @@ from django.db.migrations.recorder import MigrationRecorder
 from parlant_store.content import codec
 from parlant_store.sql.supabase.access import Access
 from parlant_store.sql.supabase.adoption import (
-    listed,
-    listed_sql,
+    collection_tables,
+    collection_tables_sql,
     sessions_terms,
     text_of,
 )
@@ -28,7 +27,7 @@ _APP = "parlant_store"
 _NAME_BYTES = 63
 _ROLES = ("anon", "authenticated", "service_role")
 _DIGEST_BYTES = 66
-"""How many bytes codec.to_column puts after the beginning of a long text."""
+"""The length of what codec.to_column puts after the beginning of a long text."""
 
 _TIME = "regexp_replace(to_char(%s, 'YYYY-MM-DD\"T\"HH24:MI:SS.US'), '[.]000000$', '') || '+00:00'"
 _CASTS = (
@@ -40,12 +39,12 @@ _CASTS = (
     ("jsonb", "json", "(%s)::jsonb"),
     ("timestamptz", "timestamp", "(%s) at time zone 'UTC'"),
 )
-"""The types of documents' columns, the others that they are made of, and how in SQL's format."""
+"""The types of columns, other types that are converted to them, and the conversion, for format."""
 
 _SUM = f"""coalesce(sum(hashtextextended(
     (%s - array[{", ".join(map(literal, PROMOTED))}])::text, 0
 )), 0)"""
-"""What rows say besides their columns, as one number; in SQL's format."""
+"""A checksum of the data of rows without the promoted fields, for format."""
 
 _VIEW = f"""create or replace view %I.%I with (security_invoker = true) as
     select {", ".join(map(identifier, (*PROMOTED, "data")))} from %s
@@ -70,23 +69,25 @@ _GRANTS = """
 def partitions_sql(
     schema: str, collections: Sequence[str], *, adopt: Mapping[str, str] | None = None
 ) -> str:
-    """Makes each of ``collections`` a partition, after ``tables_sql`` made the tables.
+    """Return statements that create a partition for each of ``collections``.
 
-    It is in ``partitions_schema``; in ``schema`` a view has its name, with the promoted columns
-    and data, that takes inserts, updates and deletes. The rest is in a default partition.
-    Partitions that are there are left alone, and nothing is granted: ``partition_policies_sql``
-    does that. With ``adopt``, tables that are there already keep their rows and become
-    partitions, if their columns allow it, and views have their names: those of ``collections``,
-    those of ``documented_tables``, and those that it names, each with its collection. A table of
-    selectools becomes sessions. Raises ValueError for a name that no partition can have.
+    They run after those of ``tables_sql``. A partition is in ``partitions_schema``. In ``schema``
+    there is an updatable view with its name, the promoted columns and data. Other collections are
+    in a default partition. Existing partitions are not changed. ``partition_policies_sql`` has
+    the grants.
+
+    With ``adopt``, existing tables become partitions with their rows, if their columns allow it,
+    and views get their names: tables of ``collections``, of ``documented_tables``, and the keys of
+    ``adopt``, whose values are collections. The rows of a table of selectools become sessions.
+    Raise ValueError for a name that no partition can have.
     """
-    tables = listed(collections, adopt)
+    tables = collection_tables(collections, adopt)
     if not tables:
-        raise ValueError("No collection is named")
+        raise ValueError("There is no collection to partition")
     for name in {*collections, *(adopt or {})}:
         _check(name)
     files = ["partitioning", "completion", "partitions"]
-    terms = {"listed": listed_sql(tables), "adopt": str(adopt is not None).lower()}
+    terms = {"tables": collection_tables_sql(tables), "adopt": str(adopt is not None).lower()}
     if adopt is not None:
         files[2:2] = ["adopted_sessions", "adoption"]
         terms |= sessions_terms(adopt)
@@ -94,10 +95,10 @@ def partitions_sql(
 
 
 def partition_policies_sql(**options: Any) -> str:
-    """The policies of documents for each partition that is there, granted to the same roles.
+    """Return the policies and grants of all partitions of documents.
 
-    It is for after ``policies_sql`` with the same options; it does nothing to documents that
-    are not partitioned. Raises ValueError when an option is wrong.
+    They run after those of ``policies_sql`` with the same options, and do nothing if documents are
+    not partitioned. Raise ValueError if an option is wrong.
     """
     policies = document_policies_sql(table=_default(), **options)
     terms = {"policies": literal(policies), "is_readable": Access(**options).may_read_partition()}
@@ -105,7 +106,7 @@ def partition_policies_sql(**options: Any) -> str:
 
 
 def partitions_schema(schema: str) -> str:
-    """Where the partitions are of the documents' table in ``schema``."""
+    """Return the schema of the partitions for the tables in ``schema``."""
     name = f"{_APP}_collections"
     if schema == "public":
         return name
@@ -127,7 +128,7 @@ def _check(name: str) -> None:
 
 
 def _tables() -> set[str]:
-    """The names of the tables that Django has, or would have."""
+    """Return the names of Django's tables."""
     models = apps.get_models(include_auto_created=True)
     return {MigrationRecorder.Migration._meta.db_table, *(model._meta.db_table for model in models)}
 
@@ -149,7 +150,7 @@ def _texts(names: Sequence[str]) -> str:
 
 
 def _rendered(file: str, schema: str, terms: dict[str, str]) -> str:
-    """The text of the .sql file, with what it names."""
+    """Return the text of the .sql file with its terms filled in."""
     terms = _terms(schema) | terms
     terms["quote"] = dollars("".join(terms.values()))
     return text_of(file).format_map(terms)
@@ -189,7 +190,7 @@ def _terms(schema: str) -> dict[str, str]:
         "columns_text": literal(columns),
         "fields_text": literal(fields),
         "max_bytes": str(codec.MAX_COLUMN_BYTES),
-        "kept_bytes": str(codec.MAX_COLUMN_BYTES - _DIGEST_BYTES),
+        "prefix_bytes": str(codec.MAX_COLUMN_BYTES - _DIGEST_BYTES),
         "casts": _casts(),
         "grants": _GRANTS,
         "roles": _texts(_ROLES),
@@ -198,14 +199,14 @@ def _terms(schema: str) -> dict[str, str]:
 
 
 def _object(value: Callable[[str], str]) -> str:
-    """A JSON object of the fields that are columns too."""
+    """Return SQL for a JSON object of the promoted fields."""
     pairs = ", ".join(f"{literal(name)}, {value(name)}" for name in PROMOTED)
     return f"jsonb_build_object({pairs})"
 
 
 def _casts() -> str:
     rows = (
-        f"({literal(to)}::regtype, {literal(given)}::regtype, {literal(template)})"
-        for to, given, template in _CASTS
+        f"({literal(target)}::regtype, {literal(source)}::regtype, {literal(template)})"
+        for target, source, template in _CASTS
     )
     return f"(values {', '.join(rows)}) casts (target, source, template)"

@@ -1,7 +1,7 @@
--- Each collection is a partition, in a schema of the partitions: PostgREST hides what is a
--- partition, so it shows a view. Both are named as the collection, or as the table that was adopted
--- for it. Documents of the collection that are in the default partition move, with their keys.
--- Partitions that are there are left alone.
+-- Creates a partition for each collection, in a schema of its own, and a view of it, because
+-- PostgREST does not show partitions. Both have the name of the collection, or of the table that
+-- was adopted for it. Documents of the collection in the default partition move, with their keys.
+-- Existing partitions are not changed.
 create schema if not exists {partitions};
 do {quote}
 declare
@@ -19,15 +19,15 @@ declare
     v_is_required boolean;
     v_is_adopted boolean;
     v_index regclass;
-    v_name_of_all text;
+    v_parent_name text;
     v_rows bigint;
     v_sum numeric;
     v_moved bigint;
-    v_found bigint;
-    v_sum_found numeric;
+    v_documents bigint;
+    v_sum_documents numeric;
 begin
     for v_name, v_collection, v_is_made, v_is_required in
-        select name, collection, is_made, is_required from {listed}
+        select name, collection, is_made, is_required from {tables}
     loop
         v_is_adopted := false;
         v_moved := 0;
@@ -52,12 +52,12 @@ begin
             v_table := format('%I.%I', {partitions_text}, v_name);
             execute format('alter table %s owner to %s', v_table, v_owner);
         elsif not {adopt} then
-            raise exception '% is there already, and is no partition of %', v_table, v_document
-                using hint = 'With --adopt a table keeps its rows, as documents of its name.';
+            raise exception '% exists already, and is no partition of %', v_table, v_document
+                using hint = 'With --adopt, its rows become documents of the collection.';
         elsif not exists (
             select from pg_class where oid = v_table and relkind = 'r' and not relispartition
         ) then
-            raise exception '% cannot be adopted: it is no table of its own', v_table;
+            raise exception '% cannot be adopted: it is not a plain table', v_table;
         else
             execute format('alter table %s set schema %I', v_table, {partitions_text});
             v_is_adopted := true;
@@ -82,19 +82,19 @@ begin
             'alter table %s attach partition %s for values in (%L)',
             v_document, v_table, v_collection
         );
-        -- Errors name the index of a partition, and are told apart by its name.
-        for v_index, v_name_of_all in
+        -- Errors have the name of the partition's index, which must show what index it is.
+        for v_index, v_parent_name in
             select i.inhrelid, c.relname from pg_inherits i join pg_class c on c.oid = i.inhparent
             join pg_index on indexrelid = i.inhrelid
             where indrelid = v_table and starts_with(c.relname, 'parlant_store_doc_u_')
         loop
             execute format(
-                'alter index %s rename to %I', v_index, v_name_of_all || '_' || v_index::oid
+                'alter index %s rename to %I', v_index, v_parent_name || '_' || v_index::oid
             );
         end loop;
-        -- For upserts by the id alone. Made after the index on collection and id, which two
-        -- who insert the same id are to meet at first. PostgREST takes the primary key for upserts
-        -- that name no column.
+        -- For upserts by the id alone. Created after the index on collection and id, so that two
+        -- inserts of the same id conflict in that one first. PostgREST uses the primary key for
+        -- upserts without on_conflict.
         if exists (
             select from pg_attribute where attrelid = v_table and attname = 'id' and attnotnull
         ) then
@@ -110,17 +110,17 @@ begin
         ) then
             execute format('create unique index on %s (id)', v_table);
         end if;
-        -- The trigger completes these.
+        -- The trigger completes these documents.
         execute format(
             'update %s set data = data where jsonb_strip_nulls(%s) <> jsonb_strip_nulls(%s)',
             v_table, {columns_text}, {fields_text}
         );
         if v_is_adopted then
             execute format('select count(*), %s from %s where collection = %L',
-                format({sum}, 'data'), v_document, v_collection) into v_found, v_sum_found;
-            if (v_found, v_sum_found) <> (v_rows, v_sum) then
+                format({sum}, 'data'), v_document, v_collection) into v_documents, v_sum_documents;
+            if (v_documents, v_sum_documents) <> (v_rows, v_sum) then
                 raise exception '% cannot be adopted: of its % rows % are documents', v_name,
-                    v_rows, v_found;
+                    v_rows, v_documents;
             end if;
             raise notice '%: % rows are documents of %', v_name, v_rows - v_moved, v_collection;
         end if;

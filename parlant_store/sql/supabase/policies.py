@@ -1,6 +1,6 @@
-"""Row level security for the tables on Supabase, rendered with no server.
+"""Row level security for the tables on Supabase, rendered without a server.
 
-Django itself connects as the owner of the tables, which no policy binds.
+Django connects as the owner of the tables, to whom policies do not apply.
 """
 
 from importlib import resources
@@ -30,20 +30,20 @@ SERVICE_ONLY = (
     "parlant_store_retire",
     "parlant_store_sweep",
 )
-"""Functions that no user may call."""
+"""Functions that only the service role may call."""
 
 _APP = "parlant_store"
 _OPEN_TO_ALL = """\
--- WARNING: with the policy "open" whoever has the project's public key reads, changes and
--- removes everything in these tables. It is for trying things out on data of no worth."""
+-- WARNING: with the policy "open", everybody who has the public key of the project can read, change
+-- and delete all rows of these tables. Use it only for experiments with test data."""
 
 
 def policies_sql(**options: Any) -> str:
-    """Policies, grants and revokes for the tables and functions of a schema.
+    """Return policies, grants and revokes for the tables and functions of a schema.
 
-    They take the place of those of any other policy. The options are those of ``Access``. With
-    "owner", sessions belong to the user in user_id and documents to the one in customer_id, or
-    to the owner of their Parlant session. Raises ValueError when an option is wrong.
+    They replace those of another policy. The options are those of ``Access``. With "owner",
+    sessions belong to the user in user_id, and documents to the user in customer_id or to the
+    owner of their Parlant session. Raise ValueError if an option is wrong.
     """
     access = Access(**options)
     parts = [
@@ -64,17 +64,17 @@ def policies_sql(**options: Any) -> str:
 
 
 def document_policies_sql(*, table: str, **options: Any) -> str:
-    """The policies of documents for ``table``, a partition of theirs; it is granted to nobody.
+    """Return the policies of documents for ``table``, a partition, without grants.
 
-    It is for after ``policies_sql`` with the same options, whose functions it uses.
+    They use functions of ``policies_sql`` with the same options.
     """
     access = Access(**options)
     return _secured(access, access.qualified(table), "Document") + "\n"
 
 
-# A user's documents, and those of the user's Parlant sessions, in the collections that are named.
-# What a user writes must not appear in another's session. Where users only read, nothing is
-# found to change or to remove.
+# The documents of a user and of the user's Parlant sessions, in the collections of the options. A
+# document that a user writes must not be in the session of another user. In collections that
+# users may only read, updates and deletes match no rows.
 _OWN_DOCUMENTS = """collection in ({listed})
     and (
         customer_id = {owner}
@@ -126,9 +126,9 @@ _OWN = {
     "Session": "user_id = {owner}",
     "SessionItem": _OWN_SESSIONS,
 }
-"""Which rows are the user's."""
+"""The conditions for rows of the user."""
 
-# Rows of others count for nothing, whatever PostgreSQL looks at first.
+# Rows of other users are not counted, in whatever order PostgreSQL evaluates the policies.
 _READING = """as restrictive for select to {guests} using (
     case
         when (select parlant_store_requests.measure({table})) is null then true
@@ -140,7 +140,7 @@ _READING = """as restrictive for select to {guests} using (
     end
 )"""
 POLICY_NAMES = (*POLICIES, "change", "removal", "reading")
-"""How the policies of a table are called, after "parlant_store_"."""
+"""The names of the policies of a table, without "parlant_store_"."""
 
 
 def _models() -> list[str]:
@@ -153,10 +153,10 @@ def _table(access: Access, model: str) -> str:
     parts.append(f"grant select, insert, update, delete on {table} to service_role;")
     guests = ", ".join(access.guests(model))
     if guests:
-        # Not the keys that the tables give: who chose them could take those of others.
-        given = ", ".join(map(identifier, _columns(model)))
+        # Without the generated keys: a user who chose them could take keys of other users' rows.
+        columns = ", ".join(map(identifier, _columns(model)))
         parts.append(
-            f"grant select, insert ({given}), update ({given}), delete on {table} to {guests};"
+            f"grant select, insert ({columns}), update ({columns}), delete on {table} to {guests};"
         )
     return "\n".join(parts)
 
@@ -167,7 +167,7 @@ def _columns(model: str) -> list[str]:
 
 
 def _secured(access: Access, table: str, model: str) -> str:
-    """Row level security on the table, and its policies."""
+    """Return statements that turn row level security on, and create the policies."""
     policies = {"service": "for all to service_role using (true) with check (true)"}
     own = "true"
     guests = ", ".join(access.guests(model))
@@ -196,7 +196,7 @@ def _secured(access: Access, table: str, model: str) -> str:
 
 
 def _sequences(access: Access) -> str:
-    """Nobody needs the sequences of identity columns to insert."""
+    """Return revokes for the sequences of identity columns, which inserts do not need."""
     tables = ", ".join(literal(access.table(model)) for model in _models())
     body = f"""declare
     v_table regclass;
@@ -210,10 +210,10 @@ end"""
 
 
 def _requests(access: Access) -> str:
-    """What PostgREST calls before what users ask for."""
+    """Return the function that PostgREST calls before each request, and those of the policies."""
     text = resources.files(__package__).joinpath("requests.sql").read_text("utf-8")
     terms = {
-        "is_wanted": str(bool(GUESTS[access.policy])).lower(),
+        "has_guests": str(bool(GUESTS[access.policy])).lower(),
         "columns": "|".join(sorted({name for model in _models() for name in _columns(model)})),
         "tables": "|".join(rf"{name.removeprefix(f'{APP}_')}\M" for name in _tables()),
     }
@@ -225,9 +225,9 @@ def _tables() -> list[str]:
 
 
 def _functions(access: Access) -> str:
-    """Each function, whatever its parameters, for those who may call it, on these tables alone.
+    """Return grants for all functions, which get a fixed search_path.
 
-    Those that migrate made follow the search_path of their callers, who may be anybody here.
+    Functions that ``migrate`` created use the search_path of their callers, which may be users.
     """
     service_only = ", ".join(map(literal, SERVICE_ONLY))
     guests = ", ".join(GUESTS[access.policy])

@@ -1,5 +1,6 @@
--- A backend takes many times the size of what it is sent, before any function or policy sees it. What
--- PostgREST calls first sees how long it is. It calls one function for all schemas of the project.
+-- PostgreSQL needs many times the size of a request, before any function or policy runs. Therefore
+-- PostgREST calls a function first that checks the length; it is the same for all schemas of the
+-- project.
 create schema if not exists parlant_store_requests;
 grant usage on schema parlant_store_requests to public;
 create or replace function parlant_store_requests.check_length() returns void
@@ -11,7 +12,7 @@ declare
         when v_path ~ '^/*rpc/[a-z_]+$' then {max_request} else {max_request_by_table}
     end;
 begin
-    -- A path may name a table or function with any of its letters encoded.
+    -- Any letter of a table or function may be encoded in the path.
     if current_setting('role') in ('anon', 'authenticated')
         and current_setting('request.method', true) in ('POST', 'PATCH', 'PUT')
         and (
@@ -33,12 +34,13 @@ begin
 end
 {quote};
 grant execute on function parlant_store_requests.check_length() to public;
--- What is read or written by the name of a table is a statement of PostgREST's, which no function
--- limits: it may name a column a thousand times, and repeat a row for each row of another table.
--- How often a value of a row may stand in it and in its answer: as often as the column that it names
--- most, and once more for each step into JSON. And up to how many bytes a row does not count: a page of
--- such rows is not too much, but what a write answers has no pages. Null in functions, which have limits
--- of their own, without PostgREST, and for sessions that are asked only whose an item is.
+-- Requests to a table are statements of PostgREST, which no function limits: they may name a column
+-- a thousand times, and repeat a row for each row of another table. This function returns how often
+-- a value of a row may be in the statement and its answer, which is as often as the most frequent
+-- column plus once for each step into JSON, and the size in bytes up to which a row does not count:
+-- a page of such rows is not too much, but answers of writes have no pages. It returns null in
+-- functions, which have limits of their own, without PostgREST, and for sessions that are read only
+-- for the owner of an item.
 create or replace function parlant_store_requests.measure(p_table text) returns bigint[]
 language plpgsql stable set search_path = '' as {quote}
 declare
@@ -46,10 +48,10 @@ declare
     v_path text := coalesce(current_setting('request.path', true), '');
 begin
     if v_path ~ '^(/*rpc/.*)?$' then
-        -- What a function answers would be copied as often.
+        -- The result of a function would be copied as often.
         if v_path ~ '^/*rpc/parlant_store_' and v_query ~ '\m(WHERE|ORDER BY)\M' then
             raise program_limit_exceeded using
-                message = 'what a function of the store answers is neither filtered nor sorted';
+                message = 'results of functions of the store can be neither filtered nor sorted';
         end if;
         return null;
     elsif v_query ~ '\mJOIN\M' or v_query ~ 'parlant_store_session_item\M'
@@ -57,7 +59,7 @@ begin
     then
         raise program_limit_exceeded using
             message = 'a request of a user to a table of the store names no other table',
-            hint = 'Ask for each of them by itself.';
+            hint = 'Send a request for each table.';
     elsif p_table = 'parlant_store_session' and v_query ~ 'parlant_store_session_item\M' then
         return null;
     end if;
@@ -73,7 +75,7 @@ begin
     ];
 end
 {quote};
--- Counts the bytes of a row that a user sees; refuses what is too much for one request.
+-- Counts the bytes of a row that a user may see, and raises an error if one request has too many.
 create or replace function parlant_store_requests.weigh(p_bytes bigint, p_measure bigint[])
 returns boolean language plpgsql set search_path = '' as {quote}
 declare
@@ -86,10 +88,10 @@ begin
     v_bytes := v_bytes + coalesce(nullif(current_setting(v_name, true), ''), '0')::bigint;
     if v_bytes > {max_read} then
         raise program_limit_exceeded using
-            message = 'a request of a user to a table or collection looks at too much: at most {max_read}'
-                ' bytes, each column as often as it is named',
-            hint = 'Name fewer columns, filter by the id or the session, or call the functions of the'
-                ' store, which take a limit.';
+            message = 'a request of a user to a table or collection reads more than {max_read}'
+                ' bytes, each column counted as often as it is named',
+            hint = 'Name fewer columns, filter by the id or the session, or call the functions of'
+                ' the store, which take a limit.';
     end if;
     perform set_config(v_name, v_bytes::text, true);
     return true;
@@ -108,15 +110,15 @@ declare
         order by setdatabase desc limit 1
     );
 begin
-    if to_regrole('authenticator') is null or {is_wanted} = coalesce(v_before = v_name, false) then
+    if to_regrole('authenticator') is null or {has_guests} = coalesce(v_before = v_name, false) then
         return;
     elsif coalesce(v_before, '') not in ('', v_name) then
-        if {is_wanted} then
+        if {has_guests} then
             raise warning 'the length of requests is not limited: PostgREST calls % first', v_before
                 using hint = format('Call %s() there.', v_name);
         end if;
         return;
-    elsif {is_wanted} then
+    elsif {has_guests} then
         execute format(
             'alter role authenticator in database %I set pgrst.db_pre_request to %L',
             current_database(), v_name

@@ -1,4 +1,4 @@
-"""The models' tables as SQL for PostgreSQL, rendered with no server."""
+"""The tables of the models as SQL for PostgreSQL, rendered without a server."""
 
 from importlib import resources
 from typing import Any
@@ -15,17 +15,17 @@ from parlant_store.sql.search_index import terms_index
 
 _APP = "parlant_store"
 _SCHEMA = "{schema}"
-_WANTED = "parlant_store_wanted"
-"""Where the tables stand for a moment as they are to be."""
+_TARGET = "parlant_store_target"
+"""The temporary schema with the tables of this version."""
 
 _OLDEST = 150000
-"""The oldest PostgreSQL that Supabase runs, as it tells its version."""
+"""server_version_num of the oldest PostgreSQL that Supabase runs."""
 
 
 def tables_sql(schema: str) -> str:
-    """The statements that make the tables in ``schema``, a plain name, as ``migrate`` does.
+    """Return statements that create the tables in ``schema``, a plain name, as ``migrate`` does.
 
-    What is there already, by its name, is left as it is.
+    Existing tables and indexes are not changed.
     """
     with _Editor(_models()) as editor:
         for model in editor.models:
@@ -37,24 +37,27 @@ def tables_sql(schema: str) -> str:
 
 
 def update_sql(schema: str) -> str:
-    """The statements that bring tables of an older version in ``schema`` up to date.
+    """Return statements that bring tables of an older version in ``schema`` up to date.
 
-    They change nothing where all is as it should be, and make no table: ``tables_sql`` does.
+    They create no tables, and change nothing if all are up to date.
     """
     terms = {
         "schema_text": literal(schema),
-        "wanted": identifier(_WANTED),
-        "wanted_text": literal(_WANTED),
+        "target": identifier(_TARGET),
+        "target_text": literal(_TARGET),
         "values": _values(),
     }
     terms["quote"] = dollars("".join(terms.values()))
     text = resources.files(__package__).joinpath("update.sql").read_text("utf-8")
-    made = f"create schema {identifier(_WANTED)};\n{tables_sql(_WANTED)}"
-    return made + text.format_map(terms)
+    target = f"create schema {identifier(_TARGET)};\n{tables_sql(_TARGET)}"
+    return target + text.format_map(terms)
 
 
 def functions_update_sql(schema: str) -> str:
-    """Removes functions of another version, whose arguments and results may differ."""
+    """Return statements that drop functions of another version.
+
+    ``create or replace function`` cannot change their parameters and results.
+    """
     body = f"""declare
     v_routine regprocedure;
 begin
@@ -76,23 +79,23 @@ end"""
 
 
 def identifier(name: str) -> str:
-    """``name`` as SQL writes it: in double quotes."""
+    """Return ``name`` as an SQL identifier, in double quotes."""
     return sql.Identifier(name).as_string(None)
 
 
 def literal(value: Any) -> str:
-    """``value`` as SQL writes it: a text in quotes."""
+    """Return ``value`` as an SQL literal."""
     return sql.Literal(value).as_string(None)
 
 
 def do_block(body: str) -> str:
-    """A DO statement, without its semicolon, that runs ``body`` in PL/pgSQL."""
+    """Return a DO statement, without its semicolon, that runs ``body`` in PL/pgSQL."""
     quote = dollars(body)
     return f"do {quote}\n{body.rstrip()}\n{quote}"
 
 
 def dollars(body: str) -> str:
-    """The dollar quote to put around ``body``, which does not have it."""
+    """Return a dollar quote that ``body`` does not contain."""
     quote = "$$"
     while quote in body:
         quote = f"{quote[:-1]}q$"
@@ -100,7 +103,7 @@ def dollars(body: str) -> str:
 
 
 def _values() -> str:
-    """What rows get in new columns that may not be null: table, column and SQL of each."""
+    """Return the values of existing rows in new columns that are not null: table, column, SQL."""
     with _Editor(_models()) as editor:
         rows = [
             (model._meta.db_table, field.column, literal(editor.effective_default(field)))
@@ -113,7 +116,7 @@ def _values() -> str:
 
 
 class _Editor(DatabaseSchemaEditor):
-    """Collects statements on a connection that is never opened."""
+    """Collects statements, on a connection that is never opened."""
 
     sql_create_table = "CREATE TABLE IF NOT EXISTS %(table)s (%(definition)s)"
     sql_create_index = DatabaseSchemaEditor.sql_create_index.replace(
@@ -132,7 +135,7 @@ class _Editor(DatabaseSchemaEditor):
         self._tables = {model._meta.db_table for model in self.models}
 
     def quote_name(self, name: str) -> str:
-        """The quoted name; that of a table stands in the schema to come."""
+        """Return the quoted name; names of tables have the placeholder of the schema."""
         return f"{_SCHEMA}.{identifier(name)}" if name in self._tables else identifier(name)
 
     def quote_value(self, value: Any) -> str:
@@ -144,13 +147,16 @@ class _Editor(DatabaseSchemaEditor):
 
 
 def _models() -> list[type[Model]]:
-    """The models as the migrations know them: with their columns in the order of the tables."""
+    """Return the models of the migrations, whose fields have the order of the columns."""
     state = MigrationLoader(None).project_state()
     return list(state.apps.get_app_config(_APP).get_models())
 
 
 def _repeatable(statement: str) -> str:
-    """The statement; one that has no IF NOT EXISTS does nothing when it was done before."""
+    """Return the statement so that it does nothing if it was run before.
+
+    ALTER TABLE ADD CONSTRAINT has no IF NOT EXISTS.
+    """
     if not statement.startswith("ALTER TABLE"):
         return statement
     return do_block(

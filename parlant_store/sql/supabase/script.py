@@ -1,4 +1,4 @@
-"""The script that makes a Supabase project ready for the stores."""
+"""The script that sets up a Supabase project for the stores."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ _PUBLISHED = ("Document", "Session", "SessionItem")
 _NAME_BYTES = 63
 _OPTIONS = {"table_prefixes": "table_prefix"}
 _DEFAULTS = {field.name: field.default for field in fields(Access) if field.default is not MISSING}
-"""Access options that the script leaves out, because they are the defaults."""
+"""The defaults of the access options: the script's header has other values only."""
 
 
 def supabase_sql(
@@ -42,13 +42,13 @@ def supabase_sql(
     transaction: bool = True,
     **options: Any,
 ) -> str:
-    """Everything that the tables in ``schema`` need; run again, it changes nothing.
+    """Return the script for the tables in ``schema``; if it runs again, it changes nothing.
 
     ``policy`` and ``options`` are those of ``policies_sql``, ``collections`` and ``adopt`` those
-    of ``partitions_sql``; with neither nothing is partitioned. ``realtime`` publishes the
-    changes of documents, sessions and items. ``cron`` is a schedule of pg_cron, by which what
-    has expired is removed. With ``transaction`` all of the script is done or none of it. The
-    same arguments give the same text. Raises ValueError when one of them is wrong.
+    of ``partitions_sql``; without both, nothing is partitioned. ``realtime`` publishes the
+    changes of documents, sessions and items. ``cron`` is a schedule of pg_cron for deleting
+    expired rows. With ``transaction``, the script is one transaction. The same arguments give
+    the same text. Raise ValueError if one of them is wrong.
     """
     _check_schema(schema)
     access: dict[str, Any] = {"schema": schema, "policy": policy, **options}
@@ -69,23 +69,23 @@ def supabase_sql(
         parts.append(_realtime_sql(schema))
     if cron is not None:
         parts.append(cron_sql(schema, cron))
-    # It reaches PostgREST when all is committed.
+    # PostgreSQL sends it after the commit.
     parts.append("notify pgrst, 'reload schema';")
     if transaction:
         parts = ["begin;", *parts, "commit;"]
     adopted = ["=".join(dict.fromkeys(pair)) for pair in (adopt or {}).items()]
-    given = access | {"collections": collections, "adopt": adopted or adopt is not None}
-    header = _header(given | {"realtime": realtime, "cron": cron})
+    arguments = access | {"collections": collections, "adopt": adopted or adopt is not None}
+    header = _header(arguments | {"realtime": realtime, "cron": cron})
     return "\n\n".join(part.strip() for part in [header, *parts]) + "\n"
 
 
 def without_header(script: str) -> str:
-    """What a script of ``supabase_sql`` does, without what it says of itself."""
+    """Return a script of ``supabase_sql`` without its header."""
     return script.partition("\n\n")[2]
 
 
 def _header(arguments: dict[str, Any]) -> str:
-    """How the script was made: the command with the options that say something."""
+    """Return a comment with the command that makes the script."""
     options: list[str] = []
     for name, value in arguments.items():
         if not value or value == _DEFAULTS.get(name):
@@ -96,12 +96,12 @@ def _header(arguments: dict[str, Any]) -> str:
     return (
         f"-- The tables and functions of {_package()} on Supabase. Made by\n"
         f"--     python manage.py supabase_sql {shlex.join(options)}\n"
-        "-- Run again, it changes nothing."
+        "-- If it runs again, it changes nothing."
     )
 
 
 def _package() -> str:
-    """The package with its version, which it has where it is installed."""
+    """Return the name of the package, with its version if it is installed."""
     name = "django-parlant-store"
     try:
         return f"{name} {version(name)}"
@@ -110,7 +110,7 @@ def _package() -> str:
 
 
 def _check_schema(schema: str) -> None:
-    """PostgreSQL would cut a longer name; a new line would end the header's comment."""
+    """PostgreSQL would truncate a longer name; a newline would end the header's comment."""
     size = len(schema.encode(errors="replace"))
     if not 0 < size <= _NAME_BYTES:
         raise ValueError(f"The schema {schema!r} has {size} bytes; 1 to {_NAME_BYTES} are allowed")
@@ -119,7 +119,7 @@ def _check_schema(schema: str) -> None:
 
 
 def _realtime_sql(schema: str) -> str:
-    """Adds the tables to the publication; an error says so where there is none."""
+    """Return a statement that adds the tables to the publication, which must exist."""
     tables = (apps.get_model("parlant_store", model)._meta.db_table for model in _PUBLISHED)
     names = (literal(f"{identifier(schema)}.{identifier(table)}") for table in tables)
     body = f"""declare
@@ -128,7 +128,7 @@ def _realtime_sql(schema: str) -> str:
 begin
     select * into v_publication from pg_publication where pubname = '{PUBLICATION}';
     if not found then
-        raise exception 'the publication {PUBLICATION} is not there'
+        raise exception 'the publication {PUBLICATION} does not exist'
             using hint = 'Turn Realtime on, or: create publication {PUBLICATION};';
     end if;
     foreach v_table in array array[{", ".join(names)}]::regclass[] loop
@@ -140,4 +140,4 @@ begin
         end if;
     end loop;
 end"""
-    return f"-- Changes of these tables go to Supabase Realtime.\n{do_block(body)};"
+    return f"-- Publishes changes of these tables to Supabase Realtime.\n{do_block(body)};"

@@ -1,5 +1,6 @@
--- Tables that an older version made become those of this one. What they are to be stands beside them
--- for as long. Rows stay; so do columns that are not the app's, which no longer refuse null.
+-- Brings tables of an older version up to date, by comparing them with tables of this version in a
+-- temporary schema. Rows are kept, and so are columns that the app does not have, which become
+-- nullable.
 do {quote}
 declare
     v_schema text := {schema_text};
@@ -14,7 +15,7 @@ begin
         join pg_class o on o.relname = n.relname and o.relkind in ('r', 'p')
             and o.relnamespace = (select oid from pg_namespace where nspname = v_schema)
         where n.relkind = 'r'
-            and n.relnamespace = (select oid from pg_namespace where nspname = {wanted_text})
+            and n.relnamespace = (select oid from pg_namespace where nspname = {target_text})
         order by n.oid
     loop
         for v_statement in
@@ -35,12 +36,13 @@ begin
                     on o.attrelid = v_old and o.attname = n.attname and not o.attisdropped
                 left join pg_attrdef of_new on of_new.adrelid = v_new and of_new.adnum = n.attnum
                 left join pg_attrdef of_old on of_old.adrelid = v_old and of_old.adnum = o.attnum
-                left join {values} given (of_table, of_column, filled)
+                left join {values} fills (of_table, of_column, filled)
                     on of_table = v_table and of_column = n.attname
                 where n.attrelid = v_new and n.attnum > 0 and not n.attisdropped
                     and not (v_partitioned and n.attidentity <> '')
             ), steps (step, place, statement) as (
-                -- The script makes them again, and they hold the types of columns.
+                -- Columns that policies use cannot change their type; the script creates them
+                -- again.
                 select 1, 0, format('drop policy %I on %s', polname, v_old) from pg_policy
                 where polrelid = v_old and starts_with(polname, 'parlant_store_')
                     and exists (select from columns where is_other and not is_missing)
@@ -96,7 +98,7 @@ begin
                         regexp_replace(pg_get_indexdef(o.indexrelid), ' INDEX .*? USING ', ' ')
                 union all
                 select 11, 0, format('alter table %s add constraint %I %s', v_old, n.conname,
-                    replace(pg_get_constraintdef(n.oid), {wanted_text}, quote_ident(v_schema)))
+                    replace(pg_get_constraintdef(n.oid), {target_text}, quote_ident(v_schema)))
                 from pg_constraint n
                 where n.conrelid = v_new and n.contype in ('u', 'f', 'c') and not exists (
                     select from pg_constraint o where o.conrelid = v_old and o.conname = n.conname
@@ -109,4 +111,4 @@ begin
     end loop;
 end
 {quote};
-drop schema {wanted} cascade;
+drop schema {target} cascade;

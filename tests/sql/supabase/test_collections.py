@@ -713,9 +713,9 @@ def test_an_old_table_with_keys_of_documents_is_left_alone(database):
 
 
 REFUSED = {
-    "create table c (id text primary key, data jsonb)": (False, "c is there already"),
-    "create view c as select 'a' as id": (False, "c is there already"),
-    "create view c as select 'b' as id": (True, "c cannot be adopted: it is no table of its own"),
+    "create table c (id text primary key, data jsonb)": (False, "c exists already"),
+    "create view c as select 'a' as id": (False, "c exists already"),
+    "create view c as select 'b' as id": (True, "c cannot be adopted: it is not a plain table"),
     "create table c (key bigint)": (True, "c cannot be adopted: it has no column id, data"),
     "create table c (id text, data jsonb, extra int, more text)": (
         True,

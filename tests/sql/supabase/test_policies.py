@@ -497,7 +497,7 @@ def test_a_request_of_another_is_refused(owned):
     owned.ask(B, end, request, "1", True)
     assert begin_request(owned, B, request) == [(["1"],)]
     before = everything(owned)
-    with pytest.raises(InsufficientPrivilege, match="used by somebody else"):
+    with pytest.raises(InsufficientPrivilege, match="used by another user"):
         begin_request(owned, A, request)
     for is_kept in (True, False):
         owned.ask(A, end, request, "2", is_kept)
@@ -995,7 +995,7 @@ def test_a_users_collection_is_of_no_session_unless_it_is_beside_it(owned):
         ({"user_collections": ["a\nb"]}, "cannot be printed"),
         ({"readable_collections": ["x" * 513]}, "512 bytes"),
         ({"table_prefixes": ["x" * 500]}, "512 bytes"),
-        ({"table_prefixes": []}, "No prefix"),
+        ({"table_prefixes": []}, "no prefix"),
         ({"anonymous": "maybe"}, "allow, deny"),
         ({"policy": "service", "anonymous": "deny"}, "the policy owner alone"),
         ({"policy": "service", "user_collections": ["notes"]}, "the policy owner alone"),

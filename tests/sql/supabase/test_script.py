@@ -210,7 +210,7 @@ def test_the_header_says_how_it_was_made(arguments):
 
 
 def test_a_failing_script_leaves_nothing_behind(empty):
-    with pytest.raises(psycopg.Error, match="publication supabase_realtime is not there"):
+    with pytest.raises(psycopg.Error, match="publication supabase_realtime does not exist"):
         empty.execute(emitted(realtime=True))
     empty.execute("rollback")
     assert not any(catalog(empty).values())
@@ -381,7 +381,7 @@ def test_open_is_warned_of():
         ({"schema": "a\n;drop table x"}, "cannot be printed"),
         ({"schema": "a\0"}, "cannot be printed"),
         ({"schema": "\udc80"}, "cannot be printed"),
-        ({"owner_claim": "sub"}, "goes with the policy owner"),
+        ({"owner_claim": "sub"}, "needs the policy owner"),
         ({"owner_claim": "a\nb", "policy": "owner"}, "a.+b"),
         ({"policy": "closed"}, "closed"),
         ({"output": "x.sql", "migration": "x"}, "exclude each other"),

@@ -20,7 +20,7 @@ _RETIRE = (
     f" FROM parlant_store_retire({_PARAMETERS}, NULL)"
 )
 _FIND = f"SELECT v_keys, v_after::text FROM parlant_store_due({_PARAMETERS})"
-_RELATED = "SELECT session, part FROM parlant_store_parts(%s::bigint[])"
+_RELATED = "SELECT session, document FROM parlant_store_related_documents(%s::bigint[])"
 _LIST = f"SELECT parlant_store_list_due({_PARAMETERS})::text"
 
 
@@ -30,17 +30,19 @@ class PostgreSQLRetention(RetentionRules):
     def find(
         self, connection: BaseDatabaseWrapper, sweep: Sweep, after: Place
     ) -> tuple[list[int], Place]:
-        ((keys, place),) = fetch(connection, _FIND, _given(sweep, after))
+        ((keys, place),) = fetch(connection, _FIND, _parameters(sweep, after))
         return keys, None if place is None else json.loads(place)
 
     def related(self, connection: BaseDatabaseWrapper, keys: list[int]) -> list[tuple[int, int]]:
         rows = fetch(connection, _RELATED, (array(map(str, keys)),))
-        return [(session, part) for session, part in rows]
+        return [(session, document) for session, document in rows]
 
     def retire(
         self, connection: BaseDatabaseWrapper, sweep: Sweep, after: Place
     ) -> tuple[Expired, Place]:
-        ((*sessions, documents, place),) = fetch_once(connection, _RETIRE, _given(sweep, after))
+        ((*sessions, documents, place),) = fetch_once(
+            connection, _RETIRE, _parameters(sweep, after)
+        )
         rows = zip(*(column or () for column in sessions), strict=True)
         ended = [(name_of(*names), items) for *names, items in rows]
         return Expired(ended, documents), None if place is None else json.loads(place)
@@ -48,11 +50,11 @@ class PostgreSQLRetention(RetentionRules):
     def list_expired(
         self, connection: BaseDatabaseWrapper, sweep: Sweep, after: Place
     ) -> tuple[list[ExpiredSession | ExpiredDocument], Place]:
-        ((text,),) = fetch(connection, _LIST, _given(sweep, after))
+        ((text,),) = fetch(connection, _LIST, _parameters(sweep, after))
         step = json.loads(text)
-        return due(sweep.documents, step["found"]), step["after"]
+        return due(sweep.documents, step["rows"]), step["after"]
 
 
-def _given(sweep: Sweep, after: Place) -> list[Any]:
+def _parameters(sweep: Sweep, after: Place) -> list[Any]:
     place = None if after is None else json.dumps(after)
     return [json.dumps(sweep.as_json()), place, sweep.limit, sweep.examined]

@@ -21,7 +21,7 @@ from parlant_store.backends.orm.base.documents import Documents, result
 from parlant_store.backends.orm.base.sessions import LIVE, Time, adapted
 from parlant_store.backends.orm.database.statements import Row, fetch, write
 from parlant_store.backends.orm.sqlite.filters import SQLiteRenderer, prepare
-from parlant_store.backends.orm.sqlite.related_documents import IN_KEYS, parts_of
+from parlant_store.backends.orm.sqlite.related_documents import IN_KEYS, related_keys
 from parlant_store.content import codec
 from parlant_store.content.query import AllOf, In
 from parlant_store.types import JSONObject, UpdateResult
@@ -58,7 +58,7 @@ class SQLiteDocuments(Documents):
         )
         with write(connection):
             keys = [key for (key,) in fetch(connection, find, params)]
-            keys += parts_of(connection, keys)
+            keys += related_keys(connection, keys)
             expires_at = adapted(connection, change.expires_at)
             return len(fetch(connection, update, (expires_at, json.dumps(keys), time.now)))
 

@@ -1,4 +1,4 @@
-"""Documents that belong to Parlant sessions, on SQLite."""
+"""The related documents of Parlant sessions on SQLite."""
 
 import json
 
@@ -14,47 +14,48 @@ from parlant_store.content.related_documents import (
 
 _NAMES = f"{NAMES} SELECT name FROM names WHERE name IS NOT NULL"
 IS_OF_SESSIONS = "substr({}, -8) = 'sessions'"
-# Each collection of a prefix, with that of the sessions to which its documents belong.
-_BESIDE = (
+# Each collection of related documents with the collection of their sessions.
+_COLLECTIONS = (
     "(SELECT json_extract(value, '$[0]') AS name, json_extract(value, '$[1]') AS sessions"
-    " FROM json_each(%s)) beside"
+    " FROM json_each(%s)) related"
 )
-# The documents that belong to the Parlant session d, and the session that d belongs to.
-PARTS = (
-    f"{_BESIDE} CROSS JOIN parlant_store_document part ON beside.sessions = d.collection"
-    " AND part.collection = beside.name AND part.session_id = d.id AND part.key <> d.key"
+# The related documents of the Parlant session d, and the session of the related document d.
+DOCUMENTS_OF_D = (
+    f"{_COLLECTIONS} CROSS JOIN parlant_store_document r ON related.sessions = d.collection"
+    " AND r.collection = related.name AND r.session_id = d.id AND r.key <> d.key"
 )
-WHOLE = (
-    f"{_BESIDE} CROSS JOIN parlant_store_document s ON beside.name = d.collection"
-    " AND s.collection = beside.sessions AND s.id = d.session_id AND s.key <> d.key"
+SESSION_OF_D = (
+    f"{_COLLECTIONS} CROSS JOIN parlant_store_document s ON related.name = d.collection"
+    " AND s.collection = related.sessions AND s.id = d.session_id AND s.key <> d.key"
 )
 IN_KEYS = "IN (SELECT value FROM json_each(%s))"
 
 
-def collections_beside(connection: BaseDatabaseWrapper) -> str:
-    """The parameter of PARTS and WHOLE."""
+def related_collections(connection: BaseDatabaseWrapper) -> str:
+    """Return the parameter of DOCUMENTS_OF_D and SESSION_OF_D."""
     names = [name for (name,) in fetch(connection, _NAMES)]
-    beside = collections_by_prefix(names, session_prefixes(names))
+    by_prefix = collections_by_prefix(names, session_prefixes(names))
     return json.dumps(
         [
             (name, prefix + SESSIONS)
-            for prefix, collections in beside.items()
+            for prefix, collections in by_prefix.items()
             for name in collections
         ]
     )
 
 
-def parts_of(connection: BaseDatabaseWrapper, keys: list[int]) -> list[int]:
-    """The documents that belong to the Parlant sessions among those of ``keys``."""
-    already = set(keys)
-    return list(dict.fromkeys(key for _, key in related(connection, keys) if key not in already))
+def related_keys(connection: BaseDatabaseWrapper, keys: list[int]) -> list[int]:
+    """Return the keys of the related documents of the sessions in ``keys``, without ``keys``."""
+    sessions = set(keys)
+    rows = related_documents(connection, keys)
+    return list(dict.fromkeys(key for _, key in rows if key not in sessions))
 
 
-def related(connection: BaseDatabaseWrapper, keys: list[int]) -> list[tuple[int, int]]:
-    """The same, each document after its session."""
+def related_documents(connection: BaseDatabaseWrapper, keys: list[int]) -> list[tuple[int, int]]:
+    """Return the keys of the Parlant sessions in ``keys``, each with that of a related document."""
     sql = (
-        f"SELECT DISTINCT d.key, part.key FROM parlant_store_document d CROSS JOIN {PARTS}"
+        f"SELECT DISTINCT d.key, r.key FROM parlant_store_document d CROSS JOIN {DOCUMENTS_OF_D}"
         f" WHERE d.key {IN_KEYS} AND {IS_OF_SESSIONS.format('d.collection')}"
     )
-    rows = fetch(connection, sql, (collections_beside(connection), json.dumps(keys)))
-    return [(session, part) for session, part in rows]
+    rows = fetch(connection, sql, (related_collections(connection), json.dumps(keys)))
+    return [(session, document) for session, document in rows]

@@ -13,30 +13,30 @@ from parlant_store.backends.orm.base.retention import RetentionRules
 from parlant_store.backends.orm.base.sessions import LIVE, adapted
 from parlant_store.backends.orm.database.statements import Row, fetch, write
 from parlant_store.backends.orm.sqlite.related_documents import (
+    DOCUMENTS_OF_D,
     IN_KEYS,
     IS_OF_SESSIONS,
-    PARTS,
-    WHOLE,
-    collections_beside,
-    parts_of,
-    related,
+    SESSION_OF_D,
+    related_collections,
+    related_documents,
+    related_keys,
 )
 from parlant_store.types import ExpiredDocument, ExpiredSession
 
 
 class _Page(NamedTuple):
-    """Which rows a step looks at."""
+    """The rows that a step reads."""
 
     source: str
     order: str
-    """Columns that say the place of each."""
+    """The columns of a row's place in the pass."""
 
     where: str
     params: list[Any]
 
 
 class SQLiteRetention(RetentionRules):
-    """Each step that removes something is one transaction, in which nobody else writes."""
+    """Each step that deletes rows is one transaction, which has the write lock."""
 
     def find(
         self, connection: BaseDatabaseWrapper, sweep: Sweep, after: Place
@@ -44,7 +44,7 @@ class SQLiteRetention(RetentionRules):
         return _step(connection, sweep, after)
 
     def related(self, connection: BaseDatabaseWrapper, keys: list[int]) -> list[tuple[int, int]]:
-        return related(connection, keys)
+        return related_documents(connection, keys)
 
     def retire(
         self, connection: BaseDatabaseWrapper, sweep: Sweep, after: Place
@@ -52,7 +52,7 @@ class SQLiteRetention(RetentionRules):
         with write(connection):
             keys, place = _step(connection, sweep, after)
             if sweep.documents:
-                keys += parts_of(connection, keys)
+                keys += related_keys(connection, keys)
                 _delete(connection, "parlant_store_document", "key", keys)
                 return Expired([], len(keys)), place
             rows = _sessions(connection, keys)
@@ -67,7 +67,7 @@ class SQLiteRetention(RetentionRules):
         if not sweep.documents:
             return due(sweep.documents, _sessions(connection, keys)), place
         if sweep.rule is not None:
-            keys += parts_of(connection, keys)
+            keys += related_keys(connection, keys)
         sql = (
             "SELECT key, collection, CASE WHEN instr(id, char(1) || char(3)) > 0"
             " THEN json_extract(data, '$.id') ELSE id END"
@@ -77,12 +77,12 @@ class SQLiteRetention(RetentionRules):
 
 
 def _step(connection: BaseDatabaseWrapper, sweep: Sweep, after: Place) -> tuple[list[int], Place]:
-    """The keys of what a step finds, and where the next begins."""
+    """Return the keys of the eligible rows, and the place after which the next step starts."""
     page = _page(connection, sweep, after)
     condition, operands = _condition(connection, sweep)
-    # As text: the driver would make a time of it.
+    # As text: the driver would convert it to a datetime.
     place_of = page.order.replace("expires_at", "CAST(expires_at AS text)")
-    # Rows come as they are read, until enough are found or the last one has come.
+    # SQLite returns rows as it reads them, and stops at the limit.
     sql = (
         f"SELECT key, due, n, {place_of} FROM ("
         f"SELECT *, {condition} AS due, row_number() OVER () AS n"
@@ -112,39 +112,39 @@ def _page(connection: BaseDatabaseWrapper, sweep: Sweep, after: Place) -> _Page:
         return _Page(table, "session_id", where, [sweep.namespace, *(after or ("",))])
     if sweep.collection is None:
         return _Page(table, "key", "key > %s", [*(after or (0,))])
-    # Those without a version come last: on PostgreSQL, the index has them there.
+    # Documents without a version come last, as in the index of PostgreSQL.
     if _is_versioned(after):
         where, params = "(version, key) > (%s, %s)", [*(after or ("", 0))]
     else:
         where, params = "version IS NULL AND key > %s", [after[1]]
-    # Without a version, SQLite would rather walk everybody's documents by key.
+    # Otherwise SQLite scans all documents by key for those without a version.
     table = f"{table} INDEXED BY parlant_store_doc_version"
     return _Page(table, "version, key", f"collection = %s AND {where}", [sweep.collection, *params])
 
 
 def _is_versioned(after: Place) -> bool:
-    """Whether a pass over a collection is at documents that have a version."""
+    """Whether the pass over a collection is still at the documents with a version."""
     return after is None or after[0] is not None
 
 
 def _condition(connection: BaseDatabaseWrapper, sweep: Sweep) -> Sql:
-    """What the rule says of the row ``d``."""
+    """Return the condition of the rule on the row ``d``."""
     if sweep.rule is None:
         return "TRUE", []
     parts, params = [LIVE], [adapted(connection, sweep.now)]
-    if sweep.began is not None:
+    if sweep.created_until is not None:
         if sweep.documents:
             parts.append(
                 "CASE WHEN creation_utc GLOB '[0-9][0-9][0-9][0-9]-*' THEN creation_utc <= %s"
                 " ELSE updated_at <= %s END"
             )
-            params += [sweep.began_text, adapted(connection, sweep.began)]
+            params += [sweep.created_until_text, adapted(connection, sweep.created_until)]
         else:
             parts.append("created_at <= %s")
-            params.append(adapted(connection, sweep.began))
-    if sweep.written is not None:
+            params.append(adapted(connection, sweep.created_until))
+    if sweep.updated_until is not None:
         parts.append("updated_at <= %s")
-        params.append(adapted(connection, sweep.written))
+        params.append(adapted(connection, sweep.updated_until))
     if sweep.documents:
         whole, whole_params = _is_whole(connection, sweep)
         parts += whole
@@ -153,22 +153,22 @@ def _condition(connection: BaseDatabaseWrapper, sweep: Sweep) -> Sql:
 
 
 def _is_whole(connection: BaseDatabaseWrapper, sweep: Sweep) -> tuple[list[str], list[Any]]:
-    """What keeps the documents of a Parlant session together."""
-    beside = collections_beside(connection)
+    """Return the conditions that delete Parlant sessions and their related documents together."""
+    collections = related_collections(connection)
     parts: list[str] = []
     params: list[Any] = []
-    if sweep.written is not None:
+    if sweep.updated_until is not None:
         parts.append(
             f"NOT ({IS_OF_SESSIONS.format('d.collection')}"
-            f" AND EXISTS (SELECT 1 FROM {PARTS} WHERE part.updated_at > %s))"
+            f" AND EXISTS (SELECT 1 FROM {DOCUMENTS_OF_D} WHERE r.updated_at > %s))"
         )
-        params += [beside, adapted(connection, sweep.written)]
+        params += [collections, adapted(connection, sweep.updated_until)]
     if sweep.collection is None:
         parts += [
             "substr(d.collection, -8) <> 'metadata'",
-            f"NOT EXISTS (SELECT 1 FROM {WHOLE})",
+            f"NOT EXISTS (SELECT 1 FROM {SESSION_OF_D})",
         ]
-        params.append(beside)
+        params.append(collections)
     return parts, params
 
 

@@ -86,9 +86,9 @@ _EXPIRED = {
 EXPIRED = record(**_EXPIRED)
 RETIRED = record(v_after=anything, **_EXPIRED)
 DUE_SESSIONS = record(
-    found=list_of(row(integer, text, text, optional(text), integer)), after=anything
+    rows=list_of(row(integer, text, text, optional(text), integer)), after=anything
 )
-DUE_DOCUMENTS = record(found=list_of(row(integer, text, optional(text))), after=anything)
+DUE_DOCUMENTS = record(rows=list_of(row(integer, text, optional(text))), after=anything)
 DELETED = record(v_items=optional(integer), v_is_hidden=boolean)
 SESSION = record(
     namespace=text,

@@ -117,7 +117,7 @@ def test_a_session_of_the_store_keeps_its_id(adopt, client, store, stack, databa
     assert f"{SELECTOOLS}: 1 rows are sessions of the store, with 1 items" in said
     table = f"{PARTITIONS}.{SELECTOOLS}"
     assert (
-        f"{SELECTOOLS}: 1 of 2 rows have the id of a session of the store, and stay in {table}:"
+        f"{SELECTOOLS}: 1 of 2 rows have the id of a session of the store, and remain in {table}:"
         " user:42"
     ) in said
     assert [item["content"] for item in store.get_items("42", namespace="user")] == ["newer"]

@@ -39,7 +39,7 @@ def test_an_id_held_twice_is_kept_beside_and_named(adopt, client, store, databas
     query.insert([{"id": "f", "data": None}, {"id": "f", "data": {}}]).execute()
     said = adopt()
     assert (
-        f"{table}: 2 of 6 rows have an id that is held twice; they are in {collection} now: e, f"
+        f"{table}: 2 of 6 rows have the id of another row; they are in {collection} now: e, f"
         in said
     )
     found = documents(database, collection)
@@ -50,7 +50,7 @@ def test_an_id_held_twice_is_kept_beside_and_named(adopt, client, store, databas
     assert beside["e"]["document"] == second
     assert beside["f"]["document"] == {"id": "f"}
     assert beside["e"]["version"] == "0.1"
-    assert beside["e"]["reason"] == f"the id 'e' was held twice in the table {table}"
+    assert beside["e"]["reason"] == f"the table {table} had the id 'e' twice"
     assert beside["e"]["collection"] == "parlant_sessions_events"
     assert len(query.select("*").execute().data) == 6
     assert len(store.find(collection, {"reason": {"$ne": None}}).documents) == 2

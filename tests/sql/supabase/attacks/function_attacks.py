@@ -141,7 +141,7 @@ CALLS: dict[str, list[tuple[Arguments, Any]]] = {
         (ADD | {"p_session_id": "a-session", "p_user_id": B}, DENIED),
     ],
     "add_all": [(ALL, NOT_THERE)],
-    "bury": [
+    "delete_expired": [
         (AT | {"p_tries": 1}, None),
         (GONE | {"p_tries": 1}, None),
         (GONE | {"p_tries": -1, "p_now": "infinity"}, None),
@@ -295,10 +295,10 @@ CALLS: dict[str, list[tuple[Arguments, Any]]] = {
             "limit_json",
             "lock_one",
             "matching",
-            "narrowed",
             "order",
             "part_where",
-            "parts",
+            "related_documents",
+            "sessions_where",
             "value_in",
             "where",
         )

@@ -282,8 +282,15 @@ def test_quotes_in_filters_are_data(target, quote):
 def test_quotes_in_rules_are_data(served, quote):
     """The rules of retention keep what has begun since 2000, so that nothing is due."""
     before = served.rows()
-    rule = {"documents": True, "now": "2000-01-01", "began": "2000-01-01", "began_text": "2000"}
-    changes: list[dict[str, Any]] = [{name: quote} for name in (*rule, "collection", "written")]
+    rule = {
+        "documents": True,
+        "now": "2000-01-01",
+        "created_until": "2000-01-01",
+        "created_until_text": "2000",
+    }
+    changes: list[dict[str, Any]] = [
+        {name: quote} for name in (*rule, "collection", "updated_until")
+    ]
     changes.append({"documents": False, "namespace": quote})
     for function, parameters in served.functions().items():
         if "p_rule" in parameters:
