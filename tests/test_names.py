@@ -1,8 +1,9 @@
 """Names and docstrings use the terms of Django, PostgreSQL and the frameworks.
 
 A reader must learn every word that a package makes up, such as "crew" for a pool. The lists below
-have such words, each with its usual term. Only whole words are searched, and in docstrings only
-those that have no other use: "here" and "said" are good English there, but not names of functions.
+have such words, each with its usual term. Only whole words are searched, and in docstrings and
+comments of SQL only those that have no other use: "here" and "said" are good English there, but
+not names of functions.
 """
 
 import ast
@@ -18,12 +19,16 @@ PACKAGE = ROOT / "parlant_store"
 pytestmark = pytest.mark.any_database
 
 TERMS = {
+    "alive": "not expired",
+    "anew": "again",
     "bury": "delete expired",
     "crew": "pool",
     "folding": "JSON tree",
     "mailbox": "completion queue",
     "meant": "eligible, matches",
+    "medium": "backend",
     "narrowed": "filters",
+    "narrows": "filters",
     "remembered": "cache, saved state",
     "somebody": "user, caller, staff, owner",
     "stepped": "loose index scan",
@@ -34,18 +39,22 @@ TERMS = {
     "whomever": "user, caller, staff, owner",
     "wiring": "server set-up",
 }
-"""Words that are used neither in names nor in docstrings, with the usual terms."""
+"""Words that are not used in names, docstrings and comments of SQL, each with its usual term."""
 
 NAMES = TERMS | {
     "asked": "request, form data, message, label",
     "belonging": "related documents",
+    "beside": "related",
     "chosen": "selection",
     "confirming": "confirmation",
     "doing": "actions",
     "elsewhere": "remote store",
+    "given": "parameters, arguments",
+    "gone": "deleted",
     "heard": "request, form data, message, label",
     "here": "local store",
     "horizon": "MAX_EXPIRES_AT",
+    "kept": "stored",
     "least": "MIN_...",
     "lives": "expires_at",
     "most": "MAX_...",
@@ -55,25 +64,30 @@ NAMES = TERMS | {
     "questioning": "confirmation",
     "said": "request, form data, message, label",
     "told": "request, form data, message, label",
+    "wanted": "expected, required",
     "whose": "owner",
+    "wish": "operation, request",
 }
-"""Words that are not used in names of modules, classes, functions and constants."""
+"""Words that are not used in names of modules, classes, functions and constants, nor of SQL."""
 
 PHRASES = {
     r"goes? along": "related documents",
-    r"have a look": "select, read, fetch",
-    r"its time has come": "has expired",
+    r"have a look|looks? at|looks? through": "select, read, fetch",
+    r"(its|whose) time has come": "has expired",
+    r"(if|when) need be": "if there is none",
     r"puts? off": "extend",
+    r"takes? the place of": "replace",
     r"to end (it|them) now": "expire",
 }
-"""Phrases that are not used in docstrings."""
+"""Phrases that are not used in docstrings, nor in comments of SQL."""
 
 NOT_YET = ("admin",)
 """Packages with such words still. Remove a package from this list when it has none."""
 
 
 def modules() -> list[Path]:
-    return [path for path in sorted(PACKAGE.rglob("*.py")) if "migrations" not in path.parts]
+    paths = [*sorted(PACKAGE.rglob("*.py")), *sorted(PACKAGE.rglob("*.sql"))]
+    return [path for path in paths if "migrations" not in path.parts]
 
 
 def words_of(name: str) -> set[str]:
@@ -103,17 +117,34 @@ def docstrings(tree: ast.Module) -> Iterator[str]:
                 yield str(statement.value.value)
 
 
+def sql_names(text: str) -> Iterator[str]:
+    """The names of functions, parameters and variables in the text of an .sql file."""
+    yield from re.findall(r"\bparlant_store_(\w+)", text)
+    yield from re.findall(r"\b[pv]_(\w+)", text)
+
+
+def sql_comments(text: str) -> Iterator[str]:
+    """The comments, each of them with all its lines."""
+    for lines in re.findall(r"(?:^ *--.*\n)+", text, re.MULTILINE):
+        yield re.sub(r"\s*-- *", " ", lines)
+
+
 def findings(path: Path) -> list[str]:
-    tree = ast.parse(path.read_text("utf-8"))
+    source = path.read_text("utf-8")
     where = path.relative_to(PACKAGE)
-    names = [path.stem, *(name for name in public_names(tree) if not name.startswith("_"))]
+    if path.suffix == ".sql":
+        names, texts = [path.stem, *sorted(set(sql_names(source)))], sql_comments(source)
+    else:
+        tree = ast.parse(source)
+        names = [path.stem, *(name for name in public_names(tree) if not name.startswith("_"))]
+        texts = docstrings(tree)
     found = [
         f"{where}: {name}: use {NAMES[word]!r} instead of {word!r}"
         for name in names
         for word in sorted(words_of(name) & NAMES.keys())
     ]
-    for text in docstrings(tree):
-        lower = text.lower()
+    for text in texts:
+        lower = " ".join(text.lower().split())
         words = TERMS.keys() & set(re.findall(r"[a-z]+", lower))
         used = [(word, TERMS[word]) for word in sorted(words)]
         used += [(phrase, PHRASES[phrase]) for phrase in PHRASES if re.search(phrase, lower)]
@@ -138,17 +169,22 @@ def test_packages_are_left_out_only_if_needed(package):
 
 
 @pytest.mark.parametrize(
-    "source",
+    ("file", "source"),
     [
-        "def people(): ...",
-        "class StepChosen: ...",
-        "MOST = 1",
-        'def f():\n    """Ask whoever calls."""',
-        'LIMIT = 1\n"""Its time has come."""',
+        ("module.py", "def people(): ..."),
+        ("module.py", "class StepChosen: ..."),
+        ("module.py", "MOST = 1"),
+        ("module.py", 'def f():\n    """Ask whoever calls."""'),
+        ("module.py", 'LIMIT = 1\n"""Its time\nhas come."""'),
+        ("functions.sql", "-- Ask\n-- whoever calls.\n"),
+        ("functions.sql", "-- Delete it if its\n-- time has come.\n"),
+        ("functions.sql", "create function f(p_told text)"),
+        ("functions.sql", "create function parlant_store_told()"),
+        ("belonging.sql", "select 1"),
     ],
 )
-def test_other_words_are_found(source, tmp_path, monkeypatch):
+def test_other_words_are_found(file, source, tmp_path, monkeypatch):
     monkeypatch.setattr("tests.test_names.PACKAGE", tmp_path)
-    path = tmp_path / "module.py"
+    path = tmp_path / file
     path.write_text(source)
     assert len(findings(path)) == 1
