@@ -78,7 +78,7 @@ def check_exposed_tables(
     """Check that Supabase's public roles cannot use the tables of the installed apps."""
     return [
         Warning(
-            f"Whoever has the Supabase project's public key, or any of its users, can use "
+            "Everybody who has the public key of the Supabase project, or its users, can use "
             f"{', '.join(names)} in the database {alias!r}: row level security is off.",
             hint="Run what manage.py supabase_rls --lock-django prints, in the SQL editor.",
             id="parlant_store.W004",

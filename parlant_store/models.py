@@ -60,7 +60,7 @@ class Document(models.Model):
         verbose_name_plural = _("documents")
         permissions: ClassVar = [
             ("expire_document", "Can expire documents now"),
-            ("extend_document", "Can let documents live longer or for ever"),
+            ("extend_document", "Can extend documents"),
             ("export_document", "Can export documents"),
         ]
         constraints: ClassVar = [
@@ -107,11 +107,15 @@ class Session(models.Model):
     )
     metadata = DocumentField(default=dict, blank=True)
     state = DocumentField(
-        default=dict, blank=True, help_text=_("What a framework keeps beside its items.")
+        default=dict,
+        blank=True,
+        help_text=_("The state of the framework, in addition to the items."),
     )
     next_position = models.BigIntegerField(default=0)
     item_count = models.BigIntegerField(_("items"), default=0)
-    tokens = models.BigIntegerField(default=0, help_text=_("The sum of what its items report."))
+    tokens = models.BigIntegerField(
+        default=0, help_text=_("The sum of the tokens that the items report.")
+    )
     created_at = models.DateTimeField(_("created"), db_default=Now())
     updated_at = models.DateTimeField(_("updated"), db_default=Now())
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
@@ -121,7 +125,7 @@ class Session(models.Model):
         verbose_name_plural = _("sessions")
         permissions: ClassVar = [
             ("expire_session", "Can expire sessions now"),
-            ("extend_session", "Can let sessions live longer or for ever"),
+            ("extend_session", "Can extend sessions"),
             ("branch_session", "Can branch sessions"),
             ("export_session", "Can export sessions with their items"),
         ]
@@ -155,7 +159,7 @@ class SessionItem(models.Model):
     position = models.BigIntegerField()
     role = models.TextField(null=True)
     text = models.TextField(null=True, help_text=_("What a person would read; for searching."))
-    data = models.TextField(help_text=_("The item as JSON text, exactly as it was given."))
+    data = models.TextField(help_text=_("The item as JSON text, exactly as it was written."))
     terms = TermsField(null=True, editable=False)
     tokens = models.BigIntegerField(null=True)
     created_at = models.DateTimeField(_("created"), db_default=Now())

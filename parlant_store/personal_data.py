@@ -56,7 +56,7 @@ class PersonalDocument(NamedTuple):
     collection: str
     content: JSONObject
     where: Where
-    """The filter that found it."""
+    """The filter that matches it."""
 
 
 class PersonalData:
@@ -132,7 +132,7 @@ class PersonalData:
                 yield removed
             if is_done:
                 break
-        # An error here says that items of the user are left.
+        # An error here means that items of the user remain.
         self._store.delete_hidden()
 
     @on_primary

@@ -103,12 +103,12 @@ def _migrate(attempts: int = 20) -> None:
     from parlant_store.backends.orm.database.errors import errors
 
     with errors:
-        for left in reversed(range(attempts)):
+        for remaining in reversed(range(attempts)):
             try:
                 call_command("migrate", verbosity=0, interactive=False)
                 return
             except DatabaseError:
-                if left == 0:
+                if remaining == 0:
                     raise
                 time.sleep(0.1)
             finally:

@@ -235,7 +235,7 @@ class ExpireResult:
     documents: int
 
     protected: tuple[Protected, ...] = ()
-    """The rows that stay, because rows of the project protect them."""
+    """Rows that are not deleted because rows of the project protect them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

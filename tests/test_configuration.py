@@ -71,7 +71,7 @@ def test_a_store_is_one_object_for_all_threads():
         ({"default": {"OPTIONS": {"reads": "replica"}}}, "reads .* must be 'primary' or 'router'"),
         (
             {"default": {"OPTIONS": {"reads": "router", "using": "default"}}},
-            "the store 'default' has using, .* give one of them",
+            "the store 'default' has the option using, .* set only one of them",
         ),
         (
             {"default": {"OPTIONS": {"ttl_seconds": 0}}},

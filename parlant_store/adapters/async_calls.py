@@ -1,4 +1,4 @@
-"""Awaiting what a store does on its own threads, from any event loop."""
+"""Awaits calls of a store on its own threads, from any event loop."""
 
 import asyncio
 import threading
@@ -20,23 +20,23 @@ from parlant_store.exceptions import StoreUnavailable
 P = ParamSpec("P")
 T = TypeVar("T")
 
-LOOK_SECONDS = 0.005
-"""How often a loop that waits looks for results by itself.
+POLL_SECONDS = 0.005
+"""How often a waiting loop polls for results.
 
-A busy thread wakes it for several results at once (parlant_store.backends.threads.pool); when
-the last of them takes long, the others are found here.
+A busy thread wakes the loop once for several results (parlant_store.backends.threads.pool).
+If the last of them takes long, polling finds the others.
 """
 
 
 SETTLE_SECONDS = 0.8
-"""How long a cancelled call has to end before it is left to its thread."""
+"""How long to wait for the end of a cancelled call, which then goes on in its thread."""
 
 
 async def run(store: BaseBackend, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Return ``call(*args, **kwargs)``, run where the store runs calls of this caller.
 
-    When cancelled, raise CancelledError once the outcome is settled, within a second: a call
-    that has not begun never will, and one that has begun is cancelled at the server too.
+    When cancelled, raise CancelledError within a second: a call that has not started does not
+    start, and one that has started is also cancelled at the server.
     """
     calls = _calls_of_loop()
     future = store.make_call(partial(call, *args, **kwargs), calls.wake)
@@ -62,20 +62,20 @@ async def _settle(calls: "_Calls", future: Future[Any]) -> None:
 
 
 class _Calls:
-    """The calls of one event loop: those to submit, and what waits there for their ends."""
+    """The calls of an event loop that are to be submitted, and the futures that await results."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = ref(loop)
         self._done: deque[asyncio.Future[None]] = deque()
         self._collected: dict[Executor, list[Call[Any]]] = {}
         self._waiting = 0
-        self._looking = False
-        self._woken = False
+        self._is_polling = False
+        self._is_woken = False
 
     def collect(self, executor: Executor, call: Call[Any]) -> None:
-        """Submit ``call`` with what else this loop calls before it looks for events again.
+        """Submit ``call`` together with other calls of the same iteration of the loop.
 
-        The store's thread then makes them together, while this one has nothing to do.
+        The store's thread can group them.
         """
         calls = self._collected.get(executor)
         if calls is None:
@@ -93,45 +93,45 @@ class _Calls:
                     call.fail(exc)
 
     def wait(self, future: Future[Any]) -> asyncio.Future[None]:
-        """A future of the running loop that is done soon after ``future`` is."""
+        """Return a future of the running loop that is done soon after ``future``."""
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[None] = loop.create_future()
         self._waiting += 1
         done = self._done
         future.add_done_callback(lambda _: done.append(waiter))
-        if not self._looking:
-            self._looking = True
-            loop.call_later(LOOK_SECONDS, self._look)
+        if not self._is_polling:
+            self._is_polling = True
+            loop.call_later(POLL_SECONDS, self._poll)
         return waiter
 
     def wake(self) -> None:
-        """Let the loop look at what is done, unless it is about to; called on any thread."""
-        if self._woken:
+        """Have the loop set the results of futures that are done; called on any thread."""
+        if self._is_woken:
             return
         loop = self._loop()
-        # A loop that was closed while the call ran has nobody waiting any more.
+        # In a loop that was closed while the call ran, no future waits any more.
         if loop is not None and not loop.is_closed():
-            self._woken = True
+            self._is_woken = True
             with suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._open)
+                loop.call_soon_threadsafe(self._set_results)
 
-    def _open(self) -> None:
-        self._woken = False
+    def _set_results(self) -> None:
+        self._is_woken = False
         while self._done:
             waiter = self._done.popleft()
             self._waiting -= 1
             if not waiter.done():
                 waiter.set_result(None)
 
-    def _look(self) -> None:
-        self._open()
-        self._looking = self._waiting > 0
-        if self._looking:
-            asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
+    def _poll(self) -> None:
+        self._set_results()
+        self._is_polling = self._waiting > 0
+        if self._is_polling:
+            asyncio.get_running_loop().call_later(POLL_SECONDS, self._poll)
 
 
 class _Last(threading.local):
-    """The calls of the loop that this thread ran last: a thread has one loop for a long time."""
+    """A cache of the calls of this thread's last loop."""
 
     loop: Callable[[], asyncio.AbstractEventLoop | None] = staticmethod(lambda: None)
     calls: _Calls

@@ -1,19 +1,19 @@
 """The contract of every store.
 
-Public methods check their arguments and call the abstract one beside them; a backend
-writes the abstract ones, which get names that are good and items that are JSON text.
+Public methods check their arguments and call the abstract method of the same name with an
+underscore. Backends implement the abstract methods, which get valid names, and items as JSON text.
 
-Every operation is atomic: all of it happened, or none. Two writers never lose, reorder
-or interleave each other's batches, and two poppers never get the same item. Nothing that
-has expired is ever returned, and writing to what has expired begins a new life.
+Every operation is atomic. Batches of two writers are never lost, reordered or interleaved, and two
+calls of pop_item never get the same item. Expired sessions and documents are never returned; a
+write to one replaces it by a new one.
 
-Any method may raise InvalidInput before it has written anything, StoreUnavailable, or
-BackendError (parlant_store.exceptions).
+Any method may raise InvalidInput before it writes, StoreUnavailable, or BackendError
+(parlant_store.exceptions).
 
-Every write takes a ``request_id``, text or a UUID. The same id given to the same method again
-does nothing and returns the first answer, for an hour; one that comes while the first is going
-on waits for it. Errors are not stored: such a call is tried again. A write whose answer is lost
-is sent again once; it raises OutcomeUnknown when that fails too.
+Every write takes a ``request_id``, text or a UUID. If a call of the same method repeats it within
+an hour, the call does nothing and returns the first answer; while the first call runs, it waits.
+Errors are not stored, so that such a call can be repeated. A write whose answer is lost is sent
+again once, and raises OutcomeUnknown if that fails too.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -42,11 +42,11 @@ from parlant_store.exceptions import InvalidLimit
 T = TypeVar("T")
 
 IDLE_SECONDS = 60.0
-"""How long a thread rests before it ends, unless something else says so."""
+"""The default of the option ``idle_seconds``."""
 
 
 class BaseBackend(SessionMethods, DocumentMethods, ExpiryMethods):
-    """A store: documents and sessions in one medium, under one alias."""
+    """A store: documents and sessions of one alias in PARLANT_STORES."""
 
     def __init__(
         self,
@@ -59,20 +59,20 @@ class BaseBackend(SessionMethods, DocumentMethods, ExpiryMethods):
         call_context: str | Callable[[], AbstractContextManager[Any]] | None = None,
         clock: Callable[[], datetime] = timezone.now,
     ) -> None:
-        """``alias`` is the store's name in PARLANT_STORES; the rest are its OPTIONS.
+        """``alias`` is the name of the store in PARLANT_STORES; the rest are its OPTIONS.
 
-        ttl_seconds: how long a session lives after its last write; None: for ever.
-        retention: rules of what is kept no longer, each a dict of what Retention has, with
-        durations as text ("90d"), as seconds or as a timedelta; manage.py store_expire obeys them.
-        threads: how many calls of adapters run at once, on threads of the store's own; 0: they
-        run as Django's async ORM runs its calls, on the caller's connection.
-        idle_seconds: how long such a thread rests before it closes its connection and ends;
-        None: CONN_MAX_AGE of the database when that is a number above 0, else 60.
-        call_context: a function, or its dotted path. It is called in the caller's thread, and
-        what it returns, a context manager, is entered around the call on the store's thread.
-        clock: gives the time that decides what has expired.
+        ttl_seconds: how long after its last write a session expires; None: never.
+        retention: rules for manage.py store_expire, each a dict with fields of Retention, and
+            durations as text ("90d"), seconds or a timedelta.
+        threads: the number of the store's own threads, on which calls of adapters run; 0: they
+            run on the caller's connection, like calls of Django's async ORM.
+        idle_seconds: how long such a thread may be idle before it closes its connection and
+            ends; None: CONN_MAX_AGE of the database if it is a number above 0, else 60.
+        call_context: a function or its dotted path. It is called in the caller's thread, and
+            returns a context manager that is entered around the call on the store's thread.
+        clock: returns the time that decides what has expired.
 
-        Raises ImproperlyConfigured.
+        Raise ImproperlyConfigured if an option is wrong.
         """
         try:
             self.ttl = check_ttl(ttl_seconds)
@@ -84,7 +84,7 @@ class BaseBackend(SessionMethods, DocumentMethods, ExpiryMethods):
             )
         if not callable(clock):
             raise ImproperlyConfigured(
-                f"clock of the store {alias!r} must be a function that gives the time, "
+                f"clock of the store {alias!r} must be a function that returns the time, "
                 f"not {clock!r}"
             )
         self.alias = alias
@@ -104,18 +104,18 @@ class BaseBackend(SessionMethods, DocumentMethods, ExpiryMethods):
         return f"<{type(self).__name__} {self.alias!r}>"
 
     keeps_answers = False
-    """Does the medium keep what writes answered, deleted documents among it, for an hour?"""
+    """Does the backend store the answers of writes, with deleted documents, for an hour?"""
 
     def forget_requests(self, user_id: str) -> int:
-        """Remove what is kept of the user's own writes over HTTP; return how many there were."""
+        """Delete the stored answers of the user's own writes over HTTP; return their number."""
         return 0
 
     def submit(self, function: Callable[[], T], wake: Callable[[], None] | None = None) -> Call[T]:
-        """Run ``function`` for a caller that must not block: on one of the store's own threads.
+        """Run ``function`` on one of the store's threads, for a caller that must not block.
 
-        ``wake`` is called there after the future is done, once for several of them. Calls
-        that wait for a thread may be made together, if they are ``partial`` of a method.
-        Where the caller's own connection must be used, that is done (``prepare_call``).
+        ``wake`` is called on that thread when the future is done, once for several futures. Waiting
+        calls may be grouped if they are a ``partial`` of a method. If the call must use the
+        caller's connection, it uses that one (``prepare_call``).
         """
         call = self.make_call(function, wake)
         self.begin(call, in_loop=caller.has_loop())
@@ -124,7 +124,7 @@ class BaseBackend(SessionMethods, DocumentMethods, ExpiryMethods):
     def make_call(
         self, function: Callable[[], T], wake: Callable[[], None] | None = None
     ) -> Call[T]:
-        """What ``begin`` begins: the future of ``function``."""
+        """Return the future of ``function``, which ``begin`` starts."""
         return Call(self, function, wake=wake, timeout=self.call_timeout)
 
     def begin(
@@ -134,11 +134,11 @@ class BaseBackend(SessionMethods, DocumentMethods, ExpiryMethods):
         in_loop: bool,
         collect: Callable[[Executor, Call[Any]], None] | None = None,
     ) -> None:
-        """Run ``call`` where it belongs; called in its caller's thread.
+        """Start ``call`` on the store's threads or the caller's; called in the caller's thread.
 
-        ``in_loop`` says that an event loop runs in this thread, which must not be blocked.
-        ``collect`` submits it soon, with others: for an executor whose single thread cannot
-        do anything better meanwhile.
+        ``in_loop`` means that this thread runs an event loop, which must not be blocked.
+        ``collect`` submits the call a little later, together with others; it is used if the
+        executor has a single thread.
         """
         connection = self.prepare_call(call)
         if self._call_context is not None:
@@ -158,16 +158,16 @@ class BaseBackend(SessionMethods, DocumentMethods, ExpiryMethods):
             caller.run(call)
 
     def is_on_callers_thread(self) -> bool:
-        """Whether calls run as Django's async ORM runs its own, and not on the store's threads."""
+        """Whether calls run like those of Django's async ORM, and not on the store's threads."""
         return self.executor.count == 0 or caller.is_forced()
 
     call_timeout: float | None = None
-    """Seconds that a call for an adapter may take, waiting included; None: the medium says."""
+    """Limit on the seconds of an adapter's call, including waiting; None: that of the backend."""
 
     def prepare_call(self, call: Call[Any]) -> BaseDatabaseWrapper | None:
-        """Find out in the caller's thread what ``call`` needs to know of it.
+        """Read the state of the caller's thread that ``call`` needs.
 
-        Returns the caller's connection when the call must use it, and no other.
+        Return the caller's connection if the call must use it.
         """
         return None
 
@@ -176,51 +176,51 @@ class BaseBackend(SessionMethods, DocumentMethods, ExpiryMethods):
         return False
 
     def group_of(self, call: Call[Any]) -> Group | None:
-        """With which calls ``call`` may be made; None: with none."""
+        """Return the group of calls that may be made together with ``call``, or None."""
         return None
 
     def interrupt(self, resource: Any, *, force: bool) -> None:
-        """End what a call is doing with its ``resource``; called on another thread.
+        """Cancel the running call on ``resource``; called on another thread.
 
-        ``force`` when it did not end by asking.
+        ``force`` is True for a call that was not ended by an attempt without it.
         """
 
     def explain_timeout(self, seconds: float) -> str:
-        """What the error of a call says that took longer than ``seconds``."""
+        """Return the message of the error for a call that took longer than ``seconds``."""
         return f"the store {self.alias!r} gave no answer within {seconds:g} s"
 
     def close(self, **limits: Any) -> None:
-        """Let the threads and what they hold go; the next call begins anew.
+        """End the threads and close their connections; the next call starts new ones.
 
-        What is not done within the ``limits`` of Executor.close is interrupted.
+        Calls that exceed the ``limits`` of Executor.close are interrupted.
         """
         self.executor.close(**limits)
 
     def thread_count(self, threads: int) -> int:
-        """How many threads ``submit`` has, when the option says ``threads``."""
+        """Return the number of threads for the option ``threads``."""
         return threads
 
     def default_idle_seconds(self) -> float:
-        """How long a thread rests when no option says so."""
+        """Return the default of the option ``idle_seconds``."""
         return IDLE_SECONDS
 
     def after_call(self) -> None:
-        """Give back what a call used; runs on the store's thread after each."""
+        """Release the resources of a call; called on the store's thread after each call."""
 
     def release_thread(self) -> None:
-        """Let go what the calling thread of ``submit`` holds; it is about to end.
+        """Release the resources of this thread, one of the store's threads, before it ends.
 
-        Receivers of signals may have used Django's connections there, whatever the medium.
+        Receivers of signals may have used Django's connections on it, with any backend.
         """
         for connection in connections.all(initialized_only=True):
             connection.close()
 
     def check(self) -> list[CheckMessage]:
-        """What ``manage.py check`` should say about this store."""
+        """Return messages for ``manage.py check``."""
         return []
 
     def check_databases(self, databases: Sequence[str]) -> list[CheckMessage]:
-        """What ``manage.py check --database`` should say of those of DATABASES, which it asks."""
+        """Return messages for ``manage.py check --database``, which may query ``databases``."""
         return []
 
     def _expires_at(self, now: datetime, ttl: timedelta | None = None) -> datetime | None:
@@ -229,7 +229,7 @@ class BaseBackend(SessionMethods, DocumentMethods, ExpiryMethods):
 
 
 def check_seconds(seconds: Any, option: str, alias: str) -> float | None:
-    """An option that is a number of seconds above 0, or None."""
+    """Return the option, a number of seconds above 0, or None; raise ImproperlyConfigured."""
     if seconds is None:
         return None
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:

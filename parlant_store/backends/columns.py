@@ -1,4 +1,4 @@
-"""What the columns of a row keep of names and documents, alike over every connection."""
+"""Conversion between names or documents and the columns of a row, for all backends."""
 
 import json
 import logging
@@ -23,11 +23,11 @@ from parlant_store.types import (
 logger = logging.getLogger("parlant_store")
 
 MAX_SNIPPETS = 5
-"""How many items of a session a search shows."""
+"""Limit on the items of a session in the results of a search."""
 
 
 class Columns(NamedTuple):
-    """The names of a session as its columns keep them."""
+    """The names of a session in the form of its columns."""
 
     namespace: str
     session_id: str
@@ -39,14 +39,14 @@ def columns(name: SessionName) -> Columns:
 
 
 def full_names(name: SessionName, user_id: str | None = None) -> str | None:
-    """What the columns had to shorten, as JSON text; None when they keep everything."""
+    """Return the names that the columns shorten, as JSON text; None if there are none."""
     names = {"namespace": name.namespace, "session_id": name.session_id, "user_id": user_id}
     long = {what: text for what, text in names.items() if text and codec.is_long(text)}
     return json.dumps(long) if long else None
 
 
 def name_of(namespace: str, session_id: str, full: str | None) -> SessionName:
-    """The name that a session's columns keep: the reverse of ``columns`` and ``full_names``."""
+    """Return the name of a session from its columns; reverses ``columns`` and ``full_names``."""
     if full is None:
         return SessionName(codec.unescape(namespace), codec.unescape(session_id))
     names = json.loads(full)
@@ -57,14 +57,14 @@ def name_of(namespace: str, session_id: str, full: str | None) -> SessionName:
 
 
 def owner_of(user_id: str | None, full: str | None) -> str | None:
-    """The owner that a session's columns keep."""
+    """Return the owner of a session from its columns."""
     names = {} if full is None else json.loads(full)
     owner: str | None = names.get("user_id", user_id and codec.unescape(user_id))
     return owner
 
 
 def promoted(document: JSONObject) -> dict[str, str | None]:
-    """The columns that repeat fields of ``document``, for the fields that it has."""
+    """Return the promoted columns of ``document``, for the fields that it has."""
     return {
         field: codec.to_column(value) if isinstance(value := document[field], str) else None
         for field in PROMOTED
@@ -73,7 +73,7 @@ def promoted(document: JSONObject) -> dict[str, str | None]:
 
 
 def replaced(replacement: Replacement) -> dict[str, str | None]:
-    """The columns of the document to come: its collection, the promoted fields and the data."""
+    """Return the columns of the new document: its collection, the promoted fields and the data."""
     fields = promoted(replacement.document)
     return {
         "collection": codec.to_column(replacement.collection),
@@ -83,7 +83,7 @@ def replaced(replacement: Replacement) -> dict[str, str | None]:
 
 
 def stored(rows: Sequence[Sequence[Any]]) -> list[StoredDocument]:
-    """Documents from pairs of a key and a text."""
+    """Return documents from pairs of a key and a text."""
     documents = codec.decode_documents([text for _, text in rows])
     return [
         StoredDocument(key=key, text=text, document=document)
@@ -91,18 +91,18 @@ def stored(rows: Sequence[Sequence[Any]]) -> list[StoredDocument]:
     ]
 
 
-def upsert_turn(collection: str, filter_: Filter) -> str:
-    """What two who update or insert the same wait for: finding nothing, both would insert."""
+def upsert_lock(collection: str, filter_: Filter) -> str:
+    """Return the name of the lock for upserts of the same document, which would both insert it."""
     return codec.escape(f"upsert {collection} {filter_}")
 
 
-def number_turn(collection: str, group: str) -> str:
-    """What two who number documents of the same group wait for."""
+def number_lock(collection: str, group: str) -> str:
+    """Return the name of the lock for inserts of numbered documents of the same group."""
     return codec.escape(f"number {collection} {group}")
 
 
 def hits(rows: Iterable[Sequence[Any]], terms: list[list[str]]) -> list[SearchHit]:
-    """The hits of a search, from rows of a session's names, its score and a text."""
+    """Return the hits of a search from rows of a session's names, its score and a text."""
     texts: dict[Any, list[str]] = {}
     for *session, text in rows:
         texts.setdefault(tuple(session), []).append(text)
@@ -110,14 +110,14 @@ def hits(rows: Iterable[Sequence[Any]], terms: list[list[str]]) -> list[SearchHi
         SearchHit(
             **name_of(*names)._asdict(),
             score=float(score),
-            snippets=tuple(snippet(text, terms) for text in of_one),
+            snippets=tuple(snippet(text, terms) for text in session_texts),
         )
-        for (*names, score), of_one in texts.items()
+        for (*names, score), session_texts in texts.items()
     ]
 
 
 def due(documents: bool, rows: Iterable[Sequence[Any]]) -> list[ExpiredSession | ExpiredDocument]:
-    """What would go, from rows of sessions or of documents (sql/functions/retention.sql)."""
+    """Return what would be deleted, from rows of parlant_store_list_due."""
     if documents:
         return [
             ExpiredDocument(
@@ -134,13 +134,13 @@ def due(documents: bool, rows: Iterable[Sequence[Any]]) -> list[ExpiredSession |
 
 
 def decode_all(texts: Sequence[str], name: SessionName) -> list[JSONObject]:
-    """The items that ``texts`` are, without the damaged ones."""
+    """Decode items; skip damaged ones with a warning."""
     items = decode(texts)
     return _decode_damaged(texts, name) if items is None else items
 
 
 def decode(texts: Sequence[str]) -> list[JSONObject] | None:
-    """The items that ``texts`` are; None when one of them is damaged."""
+    """Decode items; return None if one of them is damaged."""
     try:
         items: list[JSONObject] = json.loads(f"[{','.join(texts)}]")
     except (ValueError, RecursionError):
@@ -159,7 +159,7 @@ def _decode_damaged(texts: Sequence[str], name: SessionName) -> list[JSONObject]
 
 
 def decode_state(text: str, name: SessionName) -> JSONObject:
-    """The state that ``text`` is; an empty one when it is damaged."""
+    """Decode a state; return an empty one, with a warning, if it is damaged."""
     try:
         state = codec.decode_document(text)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Which database reads go to, where writes go to another."""
+"""The choice of the database for reads, if it is another one than for writes."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,16 +11,17 @@ T = TypeVar("T")
 
 PRIMARY, ROUTER = "primary", "router"
 CHOICES = (PRIMARY, ROUTER)
-"""What the option ``reads`` may say."""
+"""The values of the option ``reads``."""
 
 _primary: ContextVar[bool] = ContextVar("parlant_store_primary_reads", default=False)
 
 
 @contextmanager
 def primary_reads() -> Iterator[None]:
-    """Every read of a store goes where its writes go, whatever its option ``reads`` says.
+    """Use the database of writes for all reads of a store, whatever its option ``reads`` is.
 
-    A write, a receipt or an agent's next turn relies on these reads, and a replica may lag.
+    It is for reads that a write, a report or the next turn of an agent relies on: a replica may
+    lag.
     """
     token = _primary.set(True)
     try:

@@ -80,7 +80,7 @@ def check(value: object, name: str) -> None:
         _check(value, MAX_DEPTH)
     except _NotJson as exc:
         where = name + "".join(reversed(exc.path))
-        raise InvalidItem(f"{where} is {exc.reason}, which JSON cannot say") from None
+        raise InvalidItem(f"{where} is {exc.reason}, which JSON cannot represent") from None
     except RecursionError as exc:
         raise InvalidItem(f"{name} is nested too deeply to be written as JSON") from exc
 

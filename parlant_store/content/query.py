@@ -87,7 +87,9 @@ def _parse(where: object, nesting: int) -> Filter:
         elif key == "$or":
             parts.append(_any(_parse_list(key, value, nesting)))
         elif not isinstance(key, str) or key.startswith("$"):
-            raise InvalidFilter(f"{key!r} is no operator and no field; beside fields: $and, $or")
+            raise InvalidFilter(
+                f"{key!r} is no operator and no field; other than fields, there are $and and $or"
+            )
         else:
             parts.extend(_parse_field(key, value))
     return _all(parts)

@@ -93,8 +93,8 @@ def _calls_of(item: JSONObject) -> Iterator[str]:
     for call in _objects(item.get("tool_calls")):
         yield from _texts(call.get("id"))
         yield _kind("tool")
-    if isinstance(made := item.get("function_call"), Mapping):
-        yield _kind("function", made.get("name"))
+    if isinstance(function_call := item.get("function_call"), Mapping):
+        yield _kind("function", function_call.get("name"))
     for part in _objects(item.get("content")):
         if _type(part).endswith("tool_use"):
             yield from _texts(part.get("id"))

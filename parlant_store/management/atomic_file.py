@@ -18,7 +18,7 @@ DEFAULT_MODE = 0o666
 
 @contextmanager
 def atomic_file(name: str | Path, mode: int) -> Iterator[TextIO]:
-    """Open a temporary file that takes the place of ``name`` at the end.
+    """Open a temporary file that replaces ``name`` at the end.
 
     After an error, ``name`` is unchanged. Raises CommandError if it cannot be written.
     """

@@ -581,7 +581,7 @@ def test_a_store_without_documents_says_so(client, remote):
     assert listed(html) == ["s"]
     assert "stores/documents/" not in html
     html = get(client, url("stores_documents", "sessions"))
-    assert "keeps sessions only" in html
+    assert "stores sessions only" in html
 
 
 # Who may do what

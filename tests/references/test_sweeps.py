@@ -130,7 +130,7 @@ def test_the_command_names_what_stays(store):
     said, _ = called("store_expire")
     assert said.startswith("default: removed 2 sessions and 0 documents")
     by = f"session 's1' is protected by references.SessionPROTECT {row.pk}"
-    assert f"default: the {by}, and stays" in said
+    assert f"default: not deleted: the {by}" in said
     (report,) = json.loads(called("store_expire", "--json")[0])["stores"]
     assert (report["sessions"], report["finished"], report["protected"]) == (0, True, [by])
 
@@ -167,7 +167,7 @@ def test_erasing_goes_on_and_says_what_is_left(store, state):
     assert report["left"] == 3
     by = f"session 't' is protected by references.SessionPROTECT {protecting.pk}"
     assert by in report["protected"]
-    assert f"default: the {by}, and stays" in stderr.getvalue()
+    assert f"default: not deleted: the {by}" in stderr.getvalue()
     PROTECTS.objects.all().delete()
     PROTECTS_DOCUMENT.objects.all().delete()
     (report,) = json.loads(called("store_erase", "--user=ada", "--noinput")[0])["stores"]

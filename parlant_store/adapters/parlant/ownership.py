@@ -57,7 +57,7 @@ def _check(owner: dict[str, Any], prefix: str, name: str) -> None:
     raise ImproperlyConfigured(
         f"the collection {name!r} of table_prefix {prefix!r} would be the collection "
         f"{other_name!r} of table_prefix {other!r}: both are {prefix + name!r} in the store. Give "
-        "one of the two databases another table_prefix, one that neither begins the other's; or, "
-        f"if {other!r} is used no more, remove the document {prefix + name!r} from the collection "
-        f"{OWNERS!r}"
+        "one of the two databases another table_prefix, so that neither prefix starts with the "
+        f"other; or, if {other!r} is no longer used, delete the document {prefix + name!r} from "
+        f"the collection {OWNERS!r}"
     )

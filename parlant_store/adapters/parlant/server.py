@@ -109,8 +109,8 @@ def _emit_into(container: Container, sessions: SessionStore) -> None:
     factory = _get(container, EventEmitterFactory)
     if not isinstance(factory, EventPublisherFactory) or not hasattr(factory, "_session_store"):
         raise TypeError(
-            "this version of Parlant wires its emitters in another way: give the stores to the "
-            "server itself, as p.Server(**server_stores())"
+            "this version of Parlant creates its event emitters in another way: pass the stores to "
+            "the server itself, as p.Server(**server_stores())"
         )
     factory._session_store = sessions
 

@@ -71,7 +71,9 @@ class SessionStore:
         ttl_seconds: an alias of default_ttl.
         """
         if None not in (default_ttl, ttl_seconds) and default_ttl != ttl_seconds:
-            raise ValueError("default_ttl and ttl_seconds are two names of one thing: give one")
+            raise ValueError(
+                "default_ttl and ttl_seconds are the same option: pass only one of them"
+            )
         self.default_ttl = ttl_seconds if default_ttl is None else default_ttl
         check_ttl(self.default_ttl)
         self._store = stores[store]

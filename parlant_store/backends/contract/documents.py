@@ -1,4 +1,4 @@
-"""The contract of every store that keeps documents."""
+"""The contract of stores: documents."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -50,20 +50,20 @@ from parlant_store.types import (
 
 
 class DocumentMethods:
-    """What a store does with documents."""
+    """The operations on documents."""
 
     alias: str
 
     supports_documents = True
-    """Does this medium keep documents, or sessions only?"""
+    """Does this backend store documents, or sessions only?"""
 
     def insert_one(
         self, collection: str, document: JSONObject, *, request_id: str | UUID | None = None
     ) -> None:
-        """Store ``document`` in ``collection``.
+        """Insert ``document`` into ``collection``.
 
-        Its ``id``, when there is one, must be text. Raises DuplicateDocument when the
-        collection has a document with this id.
+        Its ``id``, if it has one, must be text. Raise DuplicateDocument if the collection has a
+        document with this id.
         """
         request = check_request(request_id, "insert_one")
         self._insert_one(InsertOne(self._collection(collection), check_document(document), request))
@@ -77,12 +77,12 @@ class DocumentMethods:
         within: str,
         request_id: str | UUID | None = None,
     ) -> JSONObject:
-        """Store ``document`` and return it, with its field ``number`` changed if need be.
+        """Insert ``document`` with a unique number, and return it.
 
-        No two documents of the collection that come this way and have the same value of
-        ``within`` get the same ``number``: one that is taken becomes the next after the
-        highest. ``document[number]`` is a whole number, ``document[within]`` text. Raises
-        InvalidItem and DuplicateDocument.
+        Among the documents with the same value of ``within`` that are inserted by this method,
+        the field ``number`` is unique: a number that is taken is replaced by the highest one plus
+        one. ``document[number]`` is a whole number, ``document[within]`` is text. Raise
+        InvalidItem or DuplicateDocument.
         """
         value, group = document.get(number), document.get(within)
         if not isinstance(value, int) or isinstance(value, bool) or not isinstance(group, str):
@@ -109,18 +109,17 @@ class DocumentMethods:
     ) -> DocumentPage:
         """Return the documents that match ``where`` (parlant_store.content.query).
 
-        They are ordered by creation_utc and id as text, code point by code point, missing
-        ones first ("asc") or last ("desc"). ``cursor`` starts the page after a place in
-        that order; ``limit`` ends it, and 0 gives an empty one. ``count`` asks for
-        total_count, which costs a pass over all that matches; a number says where that
-        pass ends.
+        They are ordered by creation_utc and id, as text by code point; missing ones come first
+        ("asc") or last ("desc"). The page starts after ``cursor`` and has at most ``limit``
+        documents, which may be 0. With ``count``, total_count is the number of all matches, which
+        have to be read for it; a number limits the count.
 
-        Raises InvalidFilter and InvalidLimit.
+        Raise InvalidFilter or InvalidLimit.
         """
         query.parse_sort([("creation_utc", direction)])
         limit = check_limit(limit)
         filter_ = query.parse(where)
-        # One more than the limit tells whether there is more.
+        # One more than the limit shows whether there are more.
         take = None if limit is None else min(limit + 1, MAX_LIMIT)
         count_to = None
         if limit is not None and count is not False:
@@ -130,7 +129,7 @@ class DocumentMethods:
         )
         has_more = limit is not None and len(documents) > limit
         if count is not False:
-            # Whoever reads everything, or more than was to be counted, has counted it.
+            # A page with more documents than the count, or all of them, has counted them.
             total = max(total or 0, len(documents))
         documents = documents[:limit]
         return DocumentPage(
@@ -149,14 +148,14 @@ class DocumentMethods:
     ) -> JSONObject | None:
         """Return the first document that matches ``where``, or None.
 
-        ``sort`` is pairs of a field and "asc" or "desc"; ascending, what is missing or no
-        number comes before numbers. Then, and without ``sort``, the order of ``find``.
+        ``sort`` is pairs of a field and "asc" or "desc"; ascending, missing fields and values that
+        are not numbers come before numbers. The order of ``find`` follows.
         """
         pairs = query.parse_sort(sort)
         return self._find_one(FindOne(self._collection(collection), query.parse(where), pairs))
 
     def get_document(self, collection: str, document_id: str) -> DocumentInfo | None:
-        """Return the document of this id with its times; None when there is none."""
+        """Return the document with this id and its times; None if there is none."""
         return self._get_document(GetDocument(self._collection(collection), check_id(document_id)))
 
     def set_document_expiry(
@@ -167,10 +166,11 @@ class DocumentMethods:
         *,
         request_id: str | UUID | None = None,
     ) -> int:
-        """Let a document end at ``expires_at``, or never; 0 when there is none.
+        """Set when a document expires; None for never.
 
-        A Parlant session takes its documents along (parlant_store.content.related_documents).
-        Returns how many documents that were, the session among them.
+        With a Parlant session, this also sets it for the related documents
+        (parlant_store.content.related_documents). Return the number of documents, 0 if there is
+        none.
         """
         return self._set_document_expiry(
             SetDocumentExpiry(
@@ -192,8 +192,8 @@ class DocumentMethods:
     ) -> UpdateResult:
         """Merge ``params`` into the first document that matches ``where``, key by key.
 
-        With ``upsert``, ``params`` become a new document when none matches. Raises
-        DuplicateDocument when the id in ``params`` belongs to another document.
+        With ``upsert``, ``params`` become a new document if none matches. Raise DuplicateDocument
+        if another document has the id in ``params``.
         """
         return self._update_one(
             UpdateOne(
@@ -212,26 +212,26 @@ class DocumentMethods:
         *,
         request_id: str | UUID | None = None,
     ) -> JSONObject | None:
-        """Remove the first document that matches ``where`` and return it, or None."""
+        """Delete the first document that matches ``where`` and return it, or None."""
         request = check_request(request_id, "delete_one")
         return self._delete_one(
             DeleteOne(self._collection(collection), query.parse(where), request)
         )
 
     def list_collections(self) -> list[str]:
-        """Return the names of the collections that hold documents, sorted, but the store's own."""
+        """Return the names of the collections with documents, sorted, without internal ones."""
         self._documents_supported()
         return [name for name in self._list_collections() if name != OWNERS]
 
     def drop_collection(self, collection: str, *, request_id: str | UUID | None = None) -> int:
-        """Remove every document of ``collection``; return how many there were."""
+        """Delete all documents of ``collection``; return their number."""
         request = check_request(request_id, "drop_collection")
         return self._drop_collection(DropCollection(self._collection(collection), request))
 
     def list_versions(self, collection: str) -> list[StoredDocument]:
         """Return one document of each ``version`` in the collection.
 
-        Those whose version is missing or no text count as one version.
+        Documents whose version is missing or not text count as one version.
         """
         return self._list_versions(self._collection(collection))
 
@@ -243,17 +243,17 @@ class DocumentMethods:
         after: StoredDocument | None = None,
         limit: int = 500,
     ) -> list[StoredDocument]:
-        """Return documents of one version, in an order of the store's, after that one."""
+        """Return documents of a version after ``after``, in an order of the backend."""
         key = 0 if after is None else after.key
         return self._read_version(ReadVersion(self._collection(collection), version, key, limit))
 
     def replace(
         self, replacements: Sequence[Replacement], *, request_id: str | UUID | None = None
     ) -> list[bool]:
-        """Put documents in place of stored ones, all or none.
+        """Replace stored documents, in one transaction.
 
-        One that was changed or deleted since it was read is left alone, and has False
-        in the result. Raises DuplicateDocument when another document has the id already.
+        A document that was changed or deleted since it was read is not replaced, and has False in
+        the result. Raise DuplicateDocument if another document has the new id.
         """
         self._documents_supported()
         for replacement in replacements:
@@ -270,11 +270,11 @@ class DocumentMethods:
         unique: bool = False,
         request_id: str | UUID | None = None,
     ) -> bool:
-        """Have an index on ``fields`` of the collection's documents; True if it was made now.
+        """Create an index on ``fields`` unless it exists; return whether it was created.
 
-        A ``unique`` one refuses a document that has the same values in all of ``fields`` as
-        another (DuplicateDocument); documents that lack one of them are exempt. Raises
-        DuplicateDocument when there are such documents already.
+        With a ``unique`` index, a write raises DuplicateDocument if another document has the same
+        values in all of ``fields``; documents that lack one of them are exempt. Raise
+        DuplicateDocument if there already are such documents.
         """
         pairs = query.parse_sort(fields)
         if not pairs:
@@ -331,13 +331,13 @@ class DocumentMethods:
     def _documents_supported(self) -> None:
         if not self.supports_documents:
             raise NotSupported(
-                f"the store {self.alias!r} keeps sessions only: "
-                f"{type(self).__name__} has no documents"
+                f"the store {self.alias!r} has no documents: {type(self).__name__} stores "
+                "sessions only"
             )
 
 
 def duplicate(collection: str, document: JSONObject, error: str = "") -> DuplicateDocument:
-    """The error of a document that another one excludes; ``error`` is the database's message."""
+    """Return the error for a document; ``error`` is the message of the database."""
     if UNIQUE_PREFIX in error:
         return DuplicateDocument(
             f"another document of the collection {collection!r} has the values that a unique "

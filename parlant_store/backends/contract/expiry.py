@@ -1,4 +1,4 @@
-"""The contract of every store: deleting what has expired, and what retention rules match."""
+"""The contract of stores: expiry and retention rules."""
 
 import logging
 from abc import ABC, abstractmethod
@@ -26,31 +26,31 @@ T = TypeVar("T")
 logger = logging.getLogger("parlant_store")
 
 PAGE = 1_000
-"""How many of those that would go are read at once."""
+"""The number of rows that list_expired reads at once."""
 
 
 FIRST_STEP = 100
-"""How many a step removes at first, where the medium lets no statement run for long."""
+"""The number of rows of the first step, if the backend limits the time of statements."""
 
 
 class Pace:
-    """How many rows the next step of a pass may remove."""
+    """The number of rows that the next step of a pass may delete."""
 
-    def __init__(self, most: int, seconds: float | None) -> None:
-        """``seconds`` is how long a step may take; None: as long as it needs."""
-        self._most = most
+    def __init__(self, max_limit: int, seconds: float | None) -> None:
+        """``seconds`` is how long a step may take; None: no limit."""
+        self._max_limit = max_limit
         self._seconds = seconds
-        self.limit = most if seconds is None else min(most, FIRST_STEP)
+        self.limit = max_limit if seconds is None else min(max_limit, FIRST_STEP)
 
-    def took(self, seconds: float) -> None:
-        """A step ended after so long."""
+    def adapt(self, seconds: float) -> None:
+        """Adapt the limit to the duration of a step."""
         if self._seconds is None or seconds < self._seconds / 4:
-            self.limit = min(2 * self.limit, self._most)
+            self.limit = min(2 * self.limit, self._max_limit)
         elif seconds > self._seconds:
             self.divide(2)
 
     def divide(self, by: int) -> bool:
-        """Let the next step be smaller; False when none can be."""
+        """Make the next step smaller; return False if it is a single row already."""
         if self.limit == 1:
             return False
         self.limit = max(1, self.limit // by)
@@ -58,37 +58,36 @@ class Pace:
 
 
 class Expired(NamedTuple):
-    """What one batch removed."""
+    """The result of one batch."""
 
     sessions: list[tuple[SessionName, int]]
-    """Which sessions, and how many items each had."""
+    """The deleted sessions, each with the number of its items."""
 
     documents: int
 
     protected: Sequence[Protected] = ()
-    """What stays because rows of the project protect it."""
+    """Rows that are not deleted because rows of the project protect them."""
 
     has_hidden: bool = False
-    """Whether there are or were hidden sessions, of which items are left."""
+    """Whether there may be hidden sessions, whose items are not all deleted."""
 
 
 class ExpiryMethods(ABC):
-    """How a store lets go what has expired, and what a rule keeps no longer.
+    """Deletes expired sessions and documents, and those that a retention rule matches.
 
-    A rule is about what has not expired yet. Of sessions it looks at when they began and when
-    they were last written to. Of documents it looks at creation_utc, compared as text with a
-    time in UTC ("2026-01-31T12:00:00+00:00"), or where that does not begin with a year and a
-    dash, at when they were last written to.
+    A rule applies to what has not expired. For sessions, it compares the times of creation and
+    of the last write. For documents, it compares creation_utc, as text, with a time in UTC
+    ("2026-01-31T12:00:00+00:00"), or the time of the last write if creation_utc does not start
+    with a year and a dash.
 
-    Documents of a Parlant session stay together: those that belong to it, as
-    parlant_store.content.related_documents says. It is idle only when none of them was written
-    to since; when it goes, all of them go with it, in the same transaction. A rule
-    without a collection never takes one of them alone, nor anything from collections whose
-    names end in "metadata", which say the version of the others. A rule with a collection takes
-    what is in it.
+    A Parlant session and its related documents (parlant_store.content.related_documents) are
+    deleted together, in one transaction. The session is idle only if none of them was written
+    since. A rule without a collection never deletes one of them alone, and nothing in collections
+    whose names end in "metadata", which have the versions of the others. A rule with a collection
+    deletes any document in it.
 
-    What rows of the project protect stays (parlant_store.backends.orm.references), with all
-    documents of the same Parlant session where a rule takes them together.
+    Rows that rows of the project protect are not deleted (parlant_store.backends.orm.references),
+    nor the other documents of the same Parlant session if the rule deletes them together.
     """
 
     alias: str
@@ -96,10 +95,10 @@ class ExpiryMethods(ABC):
     supports_documents: bool
 
     step_seconds: float | None = None
-    """How long a step may take where the medium ends long statements; None: it ends none."""
+    """How long a step may take if the backend ends long statements; None: it ends none."""
 
     def expire(self, *, batch_size: int = 1_000) -> ExpireResult:
-        """Remove what has expired, in batches of ``batch_size``; return how much it was."""
+        """Delete expired sessions and documents, in batches of ``batch_size``; return numbers."""
         batches = list(self.expire_batches(batch_size=batch_size))
         return ExpireResult(
             sessions=sum(batch.sessions for batch in batches),
@@ -110,13 +109,13 @@ class ExpiryMethods(ABC):
     def expire_batches(
         self, *, rule: Retention | None = None, batch_size: int = 1_000
     ) -> Iterator[ExpireResult]:
-        """Remove what has expired, or what ``rule`` says; give what each batch removed.
+        """Delete what has expired, or what ``rule`` matches; yield the numbers of each batch.
 
-        Each batch is a transaction of its own, unless the caller has one: who stops iterating
-        keeps what was done. At most ``batch_size`` sessions and as many documents go in one,
-        besides the documents of Parlant's sessions that go along. A rule is one pass over a
-        table, of which a batch looks at 20 rows for each that it may remove: it may remove
-        none. What is written to meanwhile stays. Raises InvalidInput.
+        Each batch is a transaction, unless the caller has one: iteration may stop after any of
+        them. A batch deletes at most ``batch_size`` sessions and as many documents, plus the
+        related documents of Parlant sessions. A rule is one pass over a table; a batch reads up
+        to 20 rows for each that it may delete, and may delete none. Rows that are written
+        meanwhile are not deleted. Raise InvalidInput if an argument is wrong.
         """
         if batch_size < 1:
             raise InvalidLimit("batch_size must be 1 or more")
@@ -127,15 +126,15 @@ class ExpiryMethods(ABC):
     def list_expired(
         self, *, rule: Retention | None = None
     ) -> Iterator[ExpiredSession | ExpiredDocument]:
-        """Give what ``expire_batches`` would remove now; nothing is removed. Raises InvalidInput.
+        """Yield what ``expire_batches`` would delete now, and delete nothing.
 
-        They are read in pages: no more of them is held than that.
+        It is read in pages. Raise InvalidInput if the rule is wrong.
         """
         sweeps = self._sweeps(None if rule is None else check_rule(rule), PAGE)
         return self._list_all(sweeps)
 
     def delete_hidden(self) -> None:
-        """Delete what is left of sessions that were too large for one step, if there are any."""
+        """Delete the rest of hidden sessions, which were too large for one step."""
         return
 
     @abstractmethod
@@ -143,16 +142,16 @@ class ExpiryMethods(ABC):
 
     @abstractmethod
     def _retire(self, sweep: Sweep, after: Place) -> tuple[Expired, Place]:
-        """Take one step of the pass; return where the next begins, None: the pass is over."""
+        """Make a step of the pass; return where the next starts, or None at the end."""
 
     @abstractmethod
     def _list_expired(
         self, sweep: Sweep, after: Place
     ) -> tuple[list[ExpiredSession | ExpiredDocument], Place]:
-        """Return what one step of the pass finds, and where the next begins, as above."""
+        """Return the eligible rows of a step, and the place after which the next one starts."""
 
     def _is_overdue(self, exc: StoreUnavailable) -> bool:
-        """Whether the medium ended a step that took too long, and undid it."""
+        """Whether the backend ended and rolled back a step that took too long."""
         return False
 
     def _sweeps(self, rule: Retention | None, limit: int) -> list[Sweep]:
@@ -170,7 +169,7 @@ class ExpiryMethods(ABC):
             try:
                 expired, limit = self._in_time(pace, lambda limit: (self._expire(limit), limit))
             except ProtectedRow:
-                # One pass, which leaves behind what is protected.
+                # One pass, which skips protected rows.
                 yield from self._retire_all(self._sweeps(None, batch_size))
                 return
             yield self._announce(expired)
@@ -195,20 +194,20 @@ class ExpiryMethods(ABC):
                     break
 
     def _in_time(self, pace: Pace, step: Callable[[int], T]) -> T:
-        """What ``step`` returns for a limit, a smaller one where the medium ended it."""
+        """Return ``step(limit)``, which is repeated with a smaller limit if it took too long."""
         while True:
-            began = monotonic()
+            started = monotonic()
             try:
                 result = step(pace.limit)
             except StoreUnavailable as exc:
                 if not (self._is_overdue(exc) and pace.divide(4)):
                     raise
             else:
-                pace.took(monotonic() - began)
+                pace.adapt(monotonic() - started)
                 return result
 
     def _retire_some(self, sweep: Sweep, after: Place, limit: int) -> tuple[Expired, Place]:
-        """One step of a pass; raises ProtectedRow unless it finds one row alone."""
+        """Make a step of a pass; raise ProtectedRow, but skip a protected row with a limit of 1."""
         step = sweep._replace(limit=limit)
         try:
             return self._retire(step, after)
@@ -223,7 +222,7 @@ class ExpiryMethods(ABC):
         return self._list_expired(sweep._replace(limit=limit), after)
 
     def _skip(self, step: Sweep, after: Place, exc: ProtectedRow) -> tuple[Expired, Place]:
-        """Leave what the step finds; return it, and where the next step begins."""
+        """Return the rows of the step as protected, and the place after which the next starts."""
         rows, after = self._list_expired(step, after)
         protected = [_protected(one, exc.protected_by) for one in rows]
         return Expired([], 0, protected), after
@@ -238,11 +237,11 @@ class ExpiryMethods(ABC):
                     break
 
     def _announce(self, expired: Expired) -> ExpireResult:
-        """Send the signal of each expired session; return how much was deleted."""
+        """Send the signal of each expired session; return the numbers."""
         for name, message_count in expired.sessions:
             send(session_expired, self.alias, name.namespace, name.session_id, message_count)
         for one in expired.protected:
-            logger.warning("Not removed: the %s", one)
+            logger.warning("Not deleted: the %s", one)
         return ExpireResult(
             sessions=len(expired.sessions),
             documents=expired.documents,

@@ -1,4 +1,4 @@
-"""Indexes on documents that a framework asks for, beside those of the models."""
+"""Indexes on documents that a framework requires, in addition to those of the models."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ Fields = tuple[tuple[str, Direction], ...]
 UNIQUE_PREFIX = "parlant_store_doc_u_"
 
 MAX_FIELDS = 4
-"""How many fields an index keeps: with long values in more, PostgreSQL would refuse the row."""
+"""Limit on the fields of an index: PostgreSQL refuses rows with long values in more fields."""
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 
@@ -32,45 +32,45 @@ _REVERSED: dict[Direction, Direction] = {"asc": "desc", "desc": "asc"}
 
 
 class Index(NamedTuple):
-    """An index that is to be there."""
+    """An index to create if it does not exist."""
 
     name: str
-    """The same text for the same index, however the caller writes it."""
+    """A digest of the index; equivalent indexes have the same name."""
 
     fields: Fields
 
 
 def is_plain(field: str) -> bool:
-    """Whether the field's name can stand in SQL text as it is."""
+    """Whether the name of the field can be used in SQL without quotes."""
     return _PLAIN.fullmatch(field) is not None
 
 
-def wanted(collection: str, fields: Fields, unique: bool) -> Index | None:
-    """The index that is asked for; None when one of the models does what it would.
+def index_for(collection: str, fields: Fields, unique: bool) -> Index | None:
+    """Return the index on ``fields``; None if an index of the models serves the same purpose.
 
-    Raises InvalidFilter for fields that no index can be on.
+    Raise InvalidFilter for fields that cannot be indexed.
     """
     for field, _ in fields:
         if not is_plain(field):
             raise InvalidFilter(
                 f"{field!r} cannot be indexed: an index needs names of at most 63 ASCII letters, "
-                "digits and _ that do not begin with a digit"
+                "digits and _ that do not start with a digit"
             )
     if _is_in_the_models(fields, unique):
         return None
     if unique:
         digest = _digest([collection, sorted({field for field, _ in fields})])
         return Index(UNIQUE_PREFIX + digest, fields)
-    # For all collections: one that asks for what another has asked for shares its index.
+    # For all collections, which share the index.
     fields = _normalized(fields)[:MAX_FIELDS]
     return Index(f"parlant_store_doc_x_{_digest(fields)}", fields)
 
 
 def not_unique(collection: str, fields: Fields) -> DuplicateDocument:
-    """The error when there are documents already that a unique index would refuse."""
+    """Return the error if there are documents that a unique index would refuse."""
     return DuplicateDocument(
         f"documents of the collection {collection!r} share their "
-        f"{', '.join(field for field, _ in fields)}: no unique index can be made"
+        f"{', '.join(field for field, _ in fields)}: no unique index can be created"
     )
 
 
@@ -83,7 +83,7 @@ def _is_in_the_models(fields: Fields, unique: bool) -> bool:
 
 
 def _normalized(fields: Fields) -> Fields:
-    """``fields`` from "asc" on: an index is read from either end."""
+    """Return ``fields`` starting with "asc": an index can be scanned in both directions."""
     if fields[0][1] == "asc":
         return fields
     return tuple((field, _REVERSED[direction]) for field, direction in fields)

@@ -1,8 +1,8 @@
-"""What each call of the contract asks for: one value per operation, its arguments checked.
+"""The operations of the contract: a value for each, with checked arguments.
 
-The public methods of a store make these, and its medium takes them. Names and texts are the
-caller's own; ``request`` is the id under which the medium stores the result of a write, or None;
-``ttl`` is the time until what is written expires, None for the default of the store.
+The public methods of a store make these values, and its backend takes them. Names and texts are
+those of the caller. ``request`` is the id under which the result of a write is stored, or None.
+``ttl`` is the time until a session expires, None for the default of the store.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ class AddItems(NamedTuple):
     ttl: timedelta | None = None
     request: UUID | None = None
     replace: bool = False
-    """Do they take the place of all items, or follow them?"""
+    """Whether they replace all items, instead of following them."""
 
 
 class GetItems(NamedTuple):
@@ -72,7 +72,7 @@ class SetExpiry(NamedTuple):
 
 
 class Splice(NamedTuple):
-    """Which items of a revision stay: ``keep`` of them, after the first ``drop``."""
+    """The items of a revision to keep: ``keep`` items after the first ``drop``."""
 
     since: Revision
     drop: int
@@ -88,7 +88,7 @@ class SaveSnapshot(NamedTuple):
     user_id: str | None
     ttl: timedelta | None
     splice: Splice | None
-    """None: the items take the place of all."""
+    """None: the items replace all items."""
 
     request: UUID | None
 
@@ -152,7 +152,7 @@ class Find(NamedTuple):
     cursor: DocumentCursor | None
     direction: Direction
     count_to: int | None
-    """How many matching documents are counted at most; None: they are not counted."""
+    """Limit on the count of matching documents; None: they are not counted."""
 
 
 class FindOne(NamedTuple):

@@ -98,8 +98,8 @@ def check_rule(rule: Retention) -> Retention:
         raise InvalidInput("it needs older_than or idle")
     if rule.namespace is not None and rule.collection is not None:
         raise InvalidInput(
-            "it has a namespace, which sessions have, and a collection, which documents have: "
-            "give one of them, or make two rules"
+            "it has a namespace, for sessions, and a collection, for documents: use only one of "
+            "them, or two rules"
         )
     for name in ("older_than", "idle"):
         _check_duration(getattr(rule, name), name)

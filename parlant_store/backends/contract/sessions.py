@@ -1,4 +1,4 @@
-"""The contract of every store: sessions."""
+"""The contract of stores: sessions."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
@@ -55,7 +55,7 @@ from parlant_store.types import (
 
 
 class SessionMethods(ABC):
-    """What a store does with sessions."""
+    """The operations on sessions."""
 
     alias: str
 
@@ -69,10 +69,10 @@ class SessionMethods(ABC):
         ttl_seconds: float | None = None,
         request_id: str | UUID | None = None,
     ) -> None:
-        """Add ``items`` after those of the session, as one batch; begin it if need be.
+        """Append ``items`` to the session as one batch; create the session if there is none.
 
-        ``user_id`` becomes the session's owner if it has none. ``ttl_seconds`` is how long
-        the session lives from now on; None: as the store says. No items: nothing happens.
+        ``user_id`` becomes the owner of a session without one. The session expires after
+        ``ttl_seconds``; None: those of the store. Without items, nothing happens.
         """
         request = check_request(request_id, "add_items")
         addition = self._addition(
@@ -92,7 +92,7 @@ class SessionMethods(ABC):
         ttl_seconds: float | None = None,
         request_id: str | UUID | None = None,
     ) -> None:
-        """Put ``items`` in place of all items of the session."""
+        """Replace all items of the session by ``items``."""
         request = check_request(request_id, "replace_items")
         addition = self._addition(
             session_id, items, namespace=namespace, user_id=user_id, ttl_seconds=ttl_seconds
@@ -108,11 +108,11 @@ class SessionMethods(ABC):
         limit: int | None = None,
         whole_turns: bool = False,
     ) -> list[JSONObject]:
-        """Return the latest ``limit`` items, oldest first; all of them when it is None.
+        """Return the latest ``limit`` items, oldest first; without a limit, all items.
 
-        With ``whole_turns``, when ``limit`` cuts something off, they begin where a model can
-        begin to read (parlant_store.content.turns). No session, or limit 0: an empty list. A
-        damaged row is skipped and does not count. Raises InvalidLimit when ``limit`` is negative.
+        With ``whole_turns``, items at the start that a model cannot start with are left out
+        (parlant_store.content.turns). Without a session, or with limit 0, return an empty list.
+        Damaged rows are skipped and do not count. Raise InvalidLimit if ``limit`` is negative.
         """
         read = self._reading(session_id, namespace=namespace, limit=limit)
         if read.limit == 0:
@@ -127,9 +127,9 @@ class SessionMethods(ABC):
     def pop_item(
         self, session_id: str, *, namespace: str = "", request_id: str | UUID | None = None
     ) -> JSONObject | None:
-        """Remove the latest item and return it; None when there is none.
+        """Delete and return the latest item; return None if there is none.
 
-        Damaged rows above it are removed too.
+        Damaged rows after it are deleted too.
         """
         request = check_request(request_id, "pop_item")
         return self._pop_item(PopItem(session_name(session_id, namespace), request))
@@ -137,14 +137,14 @@ class SessionMethods(ABC):
     def clear(
         self, session_id: str, *, namespace: str = "", request_id: str | UUID | None = None
     ) -> None:
-        """Remove all items of the session; the session, its owner and metadata stay."""
+        """Delete all items of the session, which keeps its owner and metadata."""
         request = check_request(request_id, "clear")
         self._clear(ClearSession(session_name(session_id, namespace), request))
 
     def delete_session(
         self, session_id: str, *, namespace: str = "", request_id: str | UUID | None = None
     ) -> bool:
-        """Remove the session with all its items; False when there was none."""
+        """Delete the session with all its items; return False if there is none."""
         session = session_name(session_id, namespace)
         request = check_request(request_id, "delete_session")
         count = self._delete_session(DeleteSession(session, request))
@@ -153,15 +153,15 @@ class SessionMethods(ABC):
         return count is not None
 
     def exists(self, session_id: str, *, namespace: str = "") -> bool:
-        """Whether there is such a session, with items or without."""
+        """Whether the session exists, with items or without."""
         return self.get_session(session_id, namespace=namespace) is not None
 
     def get_session(self, session_id: str, *, namespace: str = "") -> SessionInfo | None:
-        """Return what is known of the session besides its items; None when there is none."""
+        """Return the session without its items; None if there is none."""
         return self._get_session(session_name(session_id, namespace))
 
     def get_metadata(self, session_id: str, *, namespace: str = "") -> JSONObject:
-        """Return the session's metadata; an empty dict when there is no session."""
+        """Return the metadata of the session; an empty dict if there is no session."""
         session = self.get_session(session_id, namespace=namespace)
         return {} if session is None else session.metadata
 
@@ -174,9 +174,9 @@ class SessionMethods(ABC):
         merge: bool = False,
         request_id: str | UUID | None = None,
     ) -> JSONObject:
-        """Set the session's metadata and return it; begin the session if need be.
+        """Set the metadata of the session and return it; create the session if there is none.
 
-        ``merge`` keeps the keys that ``metadata`` does not name.
+        With ``merge``, keys that ``metadata`` does not have are kept.
         """
         request = check_request(request_id, "set_metadata")
         session = session_name(session_id, namespace)
@@ -191,16 +191,16 @@ class SessionMethods(ABC):
         namespace: str = "",
         request_id: str | UUID | None = None,
     ) -> bool:
-        """Let the session end at ``expires_at``, or never; False when there is none.
+        """Set when the session expires, None for never; return False if there is no session.
 
-        The next write moves the time again if the store has a ttl_seconds.
+        The next write sets it again if the store has a ttl_seconds.
         """
         request = check_request(request_id, "set_expiry")
         session = session_name(session_id, namespace)
         return self._set_expiry(SetExpiry(session, check_time(expires_at, "expires_at"), request))
 
     def load_snapshot(self, session_id: str, *, namespace: str = "") -> Snapshot | None:
-        """Return all items of the session with its state; None when there is no session.
+        """Return all items of the session with its state; None if there is no session.
 
         Damaged items are skipped; ``revision.item_count`` counts them.
         """
@@ -224,11 +224,11 @@ class SessionMethods(ABC):
         keep: int = 0,
         request_id: str | UUID | None = None,
     ) -> Revision | None:
-        """Give the session ``state`` and items, and return what its items are then.
+        """Save the state and the items of the session, and return the new revision.
 
-        ``items`` take the place of all. With ``since`` only what changed need be given: the
-        first ``drop`` items of that revision go, the ``keep`` after them stay, those after
-        these go, and ``items`` follow. When the session has changed since, nothing is done,
+        ``items`` replace all items. With ``since``, only the changes are saved: of that revision,
+        the first ``drop`` items are deleted, the next ``keep`` are kept, those after them are
+        deleted, and ``items`` are appended. If the session has changed since, nothing is written,
         and None is returned.
         """
         request = check_request(request_id, "save_snapshot")
@@ -263,7 +263,7 @@ class SessionMethods(ABC):
     ) -> None:
         """Copy a session, its items, state, metadata and owner, to ``new_id``.
 
-        What ``new_id`` had before goes. Raises SessionNotFound.
+        A session with the id ``new_id`` is replaced. Raise SessionNotFound if there is no source.
         """
         request = check_request(request_id, "branch")
         source, target = session_name(source_id, namespace), session_name(new_id, namespace)
@@ -275,10 +275,10 @@ class SessionMethods(ABC):
     def search(
         self, query: str, *, namespace: str | None = None, limit: int = 10
     ) -> list[SearchHit]:
-        """Return sessions whose messages of users and assistants match, the best first.
+        """Return sessions with messages of users or assistants that match, best match first.
 
-        ``query`` is terms by white space, any of which is enough
-        (parlant_store.content.text_search). A query without words, or limit 0, finds nothing.
+        ``query`` has terms, separated by white space, any of which may match
+        (parlant_store.content.text_search). A query without words, or limit 0, matches nothing.
         """
         if not isinstance(query, str):
             raise InvalidInput(f"a query must be text, not {type(query).__name__}")
@@ -302,15 +302,15 @@ class SessionMethods(ABC):
     ) -> SessionPage:
         """Return a page of sessions, ordered by namespace and session_id.
 
-        ``namespace`` and ``user_id`` narrow it; None means any. ``prefix`` is what session_id
-        begins with, ``updated_since`` a time, ``where`` a filter on the metadata
-        (parlant_store.content.query). Raises InvalidLimit when ``limit`` is below 1.
+        ``namespace`` and ``user_id`` are filters; None matches any. ``prefix`` is the beginning of
+        session_id, ``updated_since`` a time, ``where`` a filter on the metadata
+        (parlant_store.content.query). Raise InvalidLimit if ``limit`` is below 1.
         """
         filters = _filters(namespace, user_id, prefix, updated_since, where)
         if check_limit(limit) in (0, None):
             raise InvalidLimit("limit must be 1 or more to list sessions")
         after = None if cursor is None else session_name(cursor.session_id, cursor.namespace)
-        # One more than the limit tells whether there is more.
+        # One more than the limit shows whether there are more.
         sessions = self._list_sessions(ListSessions(filters, min(limit + 1, MAX_LIMIT), after))
         last = sessions[limit - 1] if len(sessions) > limit else None
         return SessionPage(
@@ -331,10 +331,10 @@ class SessionMethods(ABC):
         limit: int = 10_000,
         after: int = 0,
     ) -> Iterator[SessionSummary]:
-        """Give the least of what list_sessions says, for thousands of sessions at once.
+        """Yield a few columns of sessions, for lists of thousands of them.
 
-        At most ``limit`` of them, in the order in which they began, after that ``key``. They
-        are read at once, and made one by one.
+        It yields at most ``limit`` sessions, in the order of their creation, after the key
+        ``after``. All rows are read at once.
         """
         filters = _filters(namespace, user_id, prefix, updated_since, where)
         rows = check_limit(limit)
@@ -344,7 +344,7 @@ class SessionMethods(ABC):
 
     @abstractmethod
     def _add_items(self, addition: AddItems) -> int:
-        """Return how many items the session has then."""
+        """Return the number of items that the session now has."""
 
     @abstractmethod
     def _get_items(self, read: GetItems) -> list[JSONObject]: ...
@@ -357,7 +357,7 @@ class SessionMethods(ABC):
 
     @abstractmethod
     def _delete_session(self, removal: DeleteSession) -> int | None:
-        """Return how many items it had; None when there was none."""
+        """Return the number of its items; None if there was no session."""
 
     @abstractmethod
     def _get_session(self, session: SessionName) -> SessionInfo | None: ...
@@ -376,7 +376,7 @@ class SessionMethods(ABC):
 
     @abstractmethod
     def _branch(self, branch: Branch) -> int | None:
-        """Return how many items the branch has; None when there is no session to branch from."""
+        """Return the number of items of the branch; None if there is no source."""
 
     @abstractmethod
     def _search(self, search: Search) -> list[SearchHit]: ...
@@ -388,7 +388,7 @@ class SessionMethods(ABC):
     def _list_summaries(self, listing: ListSummaries) -> Iterator[SessionSummary]: ...
 
     def _whole_turns(self, session: SessionName, limit: int) -> list[JSONObject]:
-        # One more tells whether the session has more, and what the first item follows.
+        # The item before the first one decides where a turn starts.
         items = self._get_items(GetItems(session, min(limit + 1, MAX_LIMIT)))
         if is_inside_response(items, limit):
             items = self._get_items(GetItems(session, min(limit + MAX_RESPONSE, MAX_LIMIT)))
@@ -422,7 +422,7 @@ class SessionMethods(ABC):
 
 
 def not_found(source: SessionName) -> SessionNotFound:
-    """The error of a session to branch from that is not there."""
+    """Return the error for a source of a branch that does not exist."""
     return SessionNotFound(f"there is no session {source.session_id!r} to branch from")
 
 

@@ -1,4 +1,4 @@
-"""Arguments of a store's methods: what is checked before a backend sees them."""
+"""Checks of the arguments of a store's methods, before a backend gets them."""
 
 import re
 from datetime import datetime, timedelta
@@ -16,10 +16,10 @@ from parlant_store.types import JSONObject
 MAX_LIMIT = 2**63 - 1
 
 MAX_PREFIX_BYTES = codec.MAX_COLUMN_BYTES - 72
-"""How much of a name that is too long for its column the column keeps, or less."""
+"""Limit on a prefix: a shortened name in a column has at least as many bytes of the name."""
 
 MAX_TTL_SECONDS = 100 * 366 * 24 * 3600
-"""A hundred years: what lives longer lives for ever, and later times may have no datetime."""
+"""A hundred years; longer times may be beyond datetime.max."""
 
 
 class SessionName(NamedTuple):
@@ -40,13 +40,13 @@ def check_owner(user_id: str | None) -> str | None:
 
 
 _REQUESTS = UUID("5f0c1f0e-6a5b-5d1f-9a63-0c1c7d5a4e21")
-"""The namespace of the ids that callers give to their requests."""
+"""The namespace of request ids."""
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def check_request(request_id: str | UUID | None, method: str) -> UUID | None:
-    """Return the id under which the medium keeps the request; an id counts for one method."""
+    """Return the id under which the request is stored, another one for each method."""
     if request_id is None:
         return None
     if not isinstance(request_id, (str, UUID)):
@@ -74,7 +74,7 @@ def check_ttl(ttl_seconds: float | None) -> timedelta | None:
 
 
 def check_time(time: datetime | None, what: str) -> datetime | None:
-    """Return ``time`` in UTC; with USE_TZ = False it may have no zone, as Django's own."""
+    """Return ``time`` in UTC; with USE_TZ = False it may be naive, like those of Django."""
     if time is None:
         return None
     if not isinstance(time, datetime) or (time.tzinfo is None and settings.USE_TZ):
@@ -86,7 +86,7 @@ def check_time(time: datetime | None, what: str) -> datetime | None:
 
 
 def check_limit(limit: int | None) -> int | None:
-    """Return ``limit``, lowered to what a database can count to."""
+    """Return ``limit``, at most the largest bigint."""
     if limit is None:
         return None
     if not isinstance(limit, int) or isinstance(limit, bool):

@@ -112,7 +112,7 @@ class OrmBackend(GroupedCalls):
         )
 
     def _load_snapshot(self, session: SessionName) -> Snapshot | None:
-        # A save over what is loaded here relies on it.
+        # A later save relies on the revision.
         with primary_reads():
             return self._read(lambda on: on.tables.snapshots.load(on.connection, session, on.time))
 
@@ -127,7 +127,7 @@ class OrmBackend(GroupedCalls):
         def copy(on: Target) -> int:
             count = on.tables.snapshots.branch(on.connection, branch, on.time)
             if count is None:
-                # Raised in the transaction, so that this is not stored as an answer.
+                # Raised in the transaction, so that no answer is stored.
                 raise not_found(branch.source)
             return count
 
@@ -218,7 +218,7 @@ class OrmBackend(GroupedCalls):
 
     def _expire_all(self, batch_size: int) -> Iterator[ExpireResult]:
         if is_referenced(self._connection(write=True).alias):
-            # One pass, which leaves behind what is protected.
+            # One pass, which skips protected rows.
             return self._retire_all(self._sweeps(None, batch_size))
         return super()._expire_all(batch_size)
 

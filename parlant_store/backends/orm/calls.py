@@ -1,4 +1,4 @@
-"""Where the calls of a store in this project's databases run: which database, which thread."""
+"""The choice of the database and the thread for the calls of a store in a Django database."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -21,8 +21,8 @@ from parlant_store.backends.orm.database.connection import (
     is_watched,
     pool_size,
     refresh,
-    wait_little_for_locks,
-    waiting_little_for_locks,
+    set_short_busy_timeout,
+    short_busy_timeout,
 )
 from parlant_store.backends.orm.database.errors import Errors, is_deadlock, is_locked
 from parlant_store.backends.orm.references.registry import is_referenced
@@ -35,13 +35,13 @@ from parlant_store.exceptions import StoreUnavailable
 T = TypeVar("T")
 
 MAX_DEADLOCKS = 5
-"""How often a write is sent again that PostgreSQL undid in favour of another one."""
+"""How often a write is repeated after a deadlock on PostgreSQL."""
 
 LOCK_PAUSE = 0.005
-"""Seconds before a call asks again for a lock of SQLite that another connection holds."""
+"""Seconds between the attempts to get a lock of SQLite that another connection has."""
 
 TIMEOUT = 30.0
-"""Seconds that a call of an adapter may take, unless the option says otherwise."""
+"""The default of the option ``timeout``."""
 
 READS = frozenset(
     (
@@ -59,7 +59,7 @@ READS = frozenset(
         "search",
     )
 )
-"""The methods that write nothing."""
+"""The methods that do not write."""
 
 SQLITE_ENGINES = (".sqlite3", ".spatialite")
 
@@ -70,11 +70,11 @@ _OWN_TRANSACTION = (
 
 
 class OrmCalls(BaseBackend):
-    """Runs operations on the database that the routers give, in the context of the caller.
+    """Runs operations on the database that the routers choose, in the context of the caller.
 
-    In the caller's thread they join the caller's transaction. For adapters they run on the
-    store's own threads, each with a connection of its own, unless the caller's connection is
-    in memory, of a class that is not Django's, or watched: then they use that one.
+    In the caller's thread, they join the caller's transaction. For adapters, they run on the
+    store's own threads, each with its own connection. They use the caller's connection if it is
+    in memory, of a class that is not Django's, or if a tool or the project watches it.
     """
 
     def __init__(
@@ -87,11 +87,11 @@ class OrmCalls(BaseBackend):
         **options: Any,
     ) -> None:
         """
-        using: the alias in DATABASES; None leaves it to the database routers.
-        reads: "primary" reads where writes go; "router" lets plain reads and lists go where
-        the routers' db_for_read says, which may be a replica.
-        timeout: how many seconds a call of an adapter may take, waiting for a thread, a
-        connection and locks included; None: as long as it needs.
+        using: the alias in DATABASES; None: the database routers choose it.
+        reads: "primary" reads from the database of writes; "router" reads from that of the
+            routers' db_for_read, which may be a replica.
+        timeout: how many seconds a call of an adapter may take, including waiting for a thread,
+            a connection and locks; None: no limit.
         """
         if using is not None and using not in connections.settings:
             raise ImproperlyConfigured(
@@ -103,8 +103,8 @@ class OrmCalls(BaseBackend):
             )
         if using is not None and reads == ROUTER:
             raise ImproperlyConfigured(
-                f"the store {alias!r} has using, which names one database, and reads 'router', "
-                "which leaves it to the database routers: give one of them"
+                f"the store {alias!r} has the option using, which is one database, and reads "
+                "'router', for which the database routers choose it: set only one of them"
             )
         self.using = using
         self.reads = reads
@@ -116,14 +116,14 @@ class OrmCalls(BaseBackend):
         self.threads = threads
         databases = self._databases()
         if threads and all(entry["ENGINE"].endswith(SQLITE_ENGINES) for entry in databases):
-            # Threads of one process only fight for SQLite's single write lock.
+            # More threads would only wait for SQLite's single write lock.
             return 1
         # The project needs connections of its pool too.
         sizes = [size for size in map(pool_size, databases) if size is not None]
         return min([threads, *(max(1, size // 2) for size in sizes)])
 
     threads: int
-    """How many the option asks for."""
+    """The value of the option."""
 
     def default_idle_seconds(self) -> float:
         ages = [entry["CONN_MAX_AGE"] for entry in self._databases()]
@@ -173,11 +173,11 @@ class OrmCalls(BaseBackend):
         try:
             return [self._alias(write=True)]
         except Exception:
-            # The router needs a request to choose among them.
+            # The router needs a request to choose one.
             return [alias for alias in connections if router.allow_migrate_model(alias, Session)]
 
     def _alias(self, *, write: bool = False) -> str:
-        """Where a call runs: the database of ``using``, or what the routers say now."""
+        """Return the database of a call: that of ``using``, or the choice of the routers."""
         if self.using is not None:
             return self.using
         call = running_call()
@@ -194,7 +194,7 @@ class OrmCalls(BaseBackend):
         return connections[self._alias(write=write)]
 
     def _usual_connection(self) -> BaseDatabaseWrapper:
-        """Where writes go while nobody calls: a router may know that of a request alone."""
+        """Return the connection for writes, or the default one if routers need a request."""
         try:
             return self._connection(write=True)
         except Exception:
@@ -209,9 +209,9 @@ class OrmCalls(BaseBackend):
         ttl: timedelta | None = None,
         request: UUID | None = None,
     ) -> T:
-        """Run ``operation``, once under the id ``request`` if there is one.
+        """Run ``operation``, only once for the id ``request`` if there is one.
 
-        Inside a transaction of the caller's, its errors leave the rest.
+        In a transaction of the caller, an error does not break the transaction.
         """
 
         def run_once(target: Target) -> T:
@@ -244,13 +244,13 @@ class OrmCalls(BaseBackend):
         with self._errors:
             refresh(connection)
             if connection.connection is None:
-                # From a pool that has none to spare, or from a server that does not answer.
+                # The pool may be exhausted, or the server may not answer.
                 with call.leaving(StoreUnavailable):
                     connection.ensure_connection()
             if call.is_on_callers_connection:
-                with waiting_little_for_locks(connection):
+                with short_busy_timeout(connection):
                     return self._run_call(call, connection, operation, ttl)
-            wait_little_for_locks(connection)
+            set_short_busy_timeout(connection)
             return self._run_call(call, connection, operation, ttl)
 
     def _run_call(
@@ -260,9 +260,9 @@ class OrmCalls(BaseBackend):
         operation: Callable[[Target], T],
         ttl: timedelta | None,
     ) -> T:
-        """Run what a call on another thread asks for; ask for SQLite's lock again and again.
+        """Run ``operation`` on a thread of the store; repeat it while SQLite's lock is taken.
 
-        SQLite's own waiting cannot be interrupted.
+        Waiting inside SQLite cannot be interrupted.
         """
         while True:
             try:
@@ -274,7 +274,7 @@ class OrmCalls(BaseBackend):
             sleep(LOCK_PAUSE)
 
     def _target(self, connection: BaseDatabaseWrapper, ttl: timedelta | None = None) -> Target:
-        """The tables' statements, ``connection``, and the time."""
+        """Return the statements of the database, ``connection`` and the time."""
         now = self.clock()
         time = time_for(connection, now, self._expires_at(now, ttl))
         return Target(TABLES[connection.vendor], connection, time)

@@ -1,4 +1,4 @@
-"""What ``manage.py check`` says about a store in a database of this project."""
+"""The messages of ``manage.py check`` about a store in a Django database."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ from parlant_store.sql.completion import State, state_of
 
 
 def check_database(alias: str, connection: BaseDatabaseWrapper) -> list[CheckMessage]:
-    """What is wrong with ``connection`` for the store ``alias``."""
+    """Check the settings of ``connection`` for the store ``alias``."""
     where = f"the store {alias!r}"
     if connection.vendor not in TABLES:
         return [
@@ -35,7 +35,7 @@ def check_database(alias: str, connection: BaseDatabaseWrapper) -> list[CheckMes
 
 
 def check_route(alias: str, using: str | None) -> list[CheckMessage]:
-    """Whether the admin and the project's own queries reach what the store ``alias`` keeps."""
+    """Check that the admin and queries of the project use the database of the store ``alias``."""
     from parlant_store.models import Session
 
     if using is None:
@@ -49,29 +49,29 @@ def check_route(alias: str, using: str | None) -> list[CheckMessage]:
     return [
         Warning(
             f"the store {alias!r} uses the database {using!r}, but the database routers send its "
-            f"models to {routed!r}: there the lists of the admin and queries of the project look.",
-            hint=f'Let a router of DATABASE_ROUTERS send the app "parlant_store" to {using!r}.',
+            f"models to {routed!r}, which the admin and queries of the project use.",
+            hint=f'Route the app "parlant_store" to {using!r} with a router in DATABASE_ROUTERS.',
             id="parlant_store.W017",
         )
     ]
 
 
 def check_threads(alias: str, threads: int, count: int) -> list[CheckMessage]:
-    """Whether the pool of the database bears the threads of the store ``alias``."""
+    """Check that the pool has enough connections for the threads of the store ``alias``."""
     if count >= threads or count == 0:
         return []
     return [
         Warning(
-            f"the store {alias!r} asks for {threads} threads, and takes {count} connections of "
-            "the pool at most, so that half of them are left for the project.",
-            hint=f'Set its threads to {count}, or give OPTIONS["pool"] a larger max_size.',
+            f"the store {alias!r} has {threads} threads in its options, but uses at most {count} "
+            "connections of the pool, so that half of them remain for the project.",
+            hint=f'Set its threads to {count}, or raise max_size of OPTIONS["pool"].',
             id="parlant_store.W015",
         )
     ]
 
 
 def check_server(where: str, threads: int, connection: BaseDatabaseWrapper) -> list[CheckMessage]:
-    """How the server is reached, and whether it bears the threads of a store."""
+    """Report a pooler, and check that the server has enough connections for the threads."""
     if connection.vendor != "postgresql":
         return []
     try:
@@ -80,11 +80,11 @@ def check_server(where: str, threads: int, connection: BaseDatabaseWrapper) -> l
             ((limit,),) = cursor.fetchall()
         is_direct = may_prepare(connection)
     except (DatabaseError, InterfaceError):
-        return []  # check_contents says that it cannot be reached.
+        return []  # check_contents reports it.
     way = (
         "directly: statements stay prepared"
         if is_direct
-        else "through a pooler, or as if through one: no statement is prepared"
+        else "through a pooler, or with the settings for one: no statement is prepared"
     )
     messages: list[CheckMessage] = [
         Info(f"{where} is reached {way}.", id="parlant_store.I001"),
@@ -92,9 +92,9 @@ def check_server(where: str, threads: int, connection: BaseDatabaseWrapper) -> l
     if threads > limit:
         messages.append(
             Warning(
-                f"{where} has {threads} threads; the server lets this user have {limit} "
+                f"{where} has {threads} threads, but the server allows this user {limit} "
                 "connections.",
-                hint="Set the option threads of the store to less.",
+                hint="Lower the option threads of the store.",
                 id="parlant_store.W016",
             )
         )
@@ -112,9 +112,9 @@ _CONNECTION_LIMIT = """
 
 
 def check_contents(where: str, connection: BaseDatabaseWrapper) -> list[CheckMessage]:
-    """What a store misses inside the database of ``connection``, which ``where`` names.
+    """Check the tables, functions and indexes in the database, which messages call ``where``.
 
-    All of it is warnings: ``migrate``, which mends it, would not begin after an error.
+    All messages are warnings: errors would keep ``migrate`` from running, which fixes them.
     """
     if connection.vendor not in TABLES:
         return []
@@ -124,7 +124,7 @@ def check_contents(where: str, connection: BaseDatabaseWrapper) -> list[CheckMes
         return [
             Warning(
                 f"{where} cannot be checked: {str(exc).strip()}",
-                hint=f"See that it can be reached with what DATABASES[{connection.alias!r}] says.",
+                hint=f"Check the connection settings in DATABASES[{connection.alias!r}].",
                 id="parlant_store.W014",
             )
         ]
@@ -161,15 +161,15 @@ def _check_completion(where: str, alias: str, state: State) -> Iterator[CheckMes
         )
     if state.strays:
         yield Warning(
-            f"{where} has functions that work on another schema, as {state.strays[0]}: their "
-            "schema was renamed or copied.",
+            f"{where} has functions for another schema, with {state.strays[0]}: their schema was "
+            "renamed or copied.",
             hint=f"Run {command}.",
             id="parlant_store.W013",
         )
     if state.open:
         yield Warning(
-            f"{where} lets whoever has the Supabase project's public key, or any of its users, "
-            f"use {', '.join(each.name for each in state.open)}.",
+            f"{where} allows everybody who has the public key of the Supabase project, or its "
+            f"users, to use {', '.join(each.name for each in state.open)}.",
             hint=f"Run {migrate_command(alias)}, as the owner of these.",
             id="parlant_store.W018",
         )
@@ -191,7 +191,7 @@ def _check_sqlite(connection: BaseDatabaseWrapper, where: str) -> list[CheckMess
         messages.append(
             Warning(
                 f"{where} uses an SQLite database in memory, which ends with its connection.",
-                hint="Give DATABASES a file as NAME.",
+                hint="Set NAME in DATABASES to a file.",
                 id="parlant_store.W006",
             )
         )
@@ -211,7 +211,7 @@ def _check_sqlite(connection: BaseDatabaseWrapper, where: str) -> list[CheckMess
 
 
 def _check_pooler(connection: BaseDatabaseWrapper, where: str) -> list[CheckMessage]:
-    """Supabase's transaction pooler gives each transaction another connection of the server."""
+    """Check the settings for Supabase's transaction pooler."""
     settings, alias = connection.settings_dict, connection.alias
     if str(settings.get("PORT")) != TRANSACTION_POOLER_PORT:
         return []
@@ -231,7 +231,7 @@ def _check_pooler(connection: BaseDatabaseWrapper, where: str) -> list[CheckMess
     if settings.get("OPTIONS", {}).get("prepare_threshold") is not None:
         messages.append(
             Warning(
-                f"{where} uses {port} with prepared statements, which other clients do not find.",
+                f"{where} uses {port} with prepared statements, which end with each transaction.",
                 hint=f'Remove prepare_threshold from DATABASES["{alias}"]["OPTIONS"].',
                 id="parlant_store.W003",
             )

@@ -1,4 +1,4 @@
-"""Calls that wait for a thread, made by one statement or in one transaction."""
+"""Groups of waiting calls, which are made by one statement or in one transaction."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -12,11 +12,11 @@ from parlant_store.signals import session_loaded, session_saved
 from parlant_store.types import JSONObject
 
 MAX_READ = 1_000
-"""How many items a read may ask for that is made with others."""
+"""Limit on the items of a read in a group."""
 
 
 class GroupedCalls(OrmCalls, SessionMethods):
-    """Makes additions to sessions with others, and short reads, for the same database."""
+    """Groups appends, and short reads, of the same database."""
 
     def group_of(self, call: Call[Any]) -> Group | None:
         function = call.function
@@ -46,7 +46,7 @@ class GroupedCalls(OrmCalls, SessionMethods):
                 else []
             )
         except StoreUnavailable as exc:
-            # One of them was stopped; the others are made by themselves.
+            # A call was stopped; the others run alone.
             if any(call.stopped for call in calls) and not isinstance(exc, OutcomeUnknown):
                 return None
             raise

@@ -1,4 +1,4 @@
-"""The statements of each kind of database, and where a call runs them."""
+"""The statements of each kind of database."""
 
 from functools import cache
 from typing import NamedTuple
@@ -68,7 +68,7 @@ TABLES = {
 
 @cache
 def _referenced(vendor: str, *, sessions: bool, documents: bool) -> Tables:
-    """The statements where tables of the project refer to sessions or items, or to documents."""
+    """Return the statements for databases whose tables refer to sessions, items or documents."""
     tables = TABLES[vendor]._replace(
         retention=ReferencedRetention(TABLES[vendor].retention),
         requests=ReferencedRequests(TABLES[vendor].requests),
@@ -84,7 +84,7 @@ def _referenced(vendor: str, *, sessions: bool, documents: bool) -> Tables:
 
 
 class Target(NamedTuple):
-    """What one call of the contract works with."""
+    """The statements, the connection and the time of one call."""
 
     tables: Tables
     connection: BaseDatabaseWrapper
@@ -92,7 +92,7 @@ class Target(NamedTuple):
 
 
 def with_references(target: Target) -> Target:
-    """``target`` where the project's own tables refer to ours (references/registry.py)."""
+    """Return ``target`` for tables of the project that refer to ours (references/registry.py)."""
     session, item, document = map(has_references, referenced_models())
     vendor = target.connection.vendor
     tables = _referenced(vendor, sessions=session or item, documents=document)

@@ -1,7 +1,7 @@
 """The store in a Supabase project, or behind any PostgREST, through its REST API.
 
-The tables are those of the Django models; manage.py supabase_sql emits them with the
-functions that this calls, and the row level security that holds inside them.
+The tables are those of the Django models. manage.py supabase_sql prints them, with the functions
+that this backend calls, and with row level security, which also applies inside the functions.
 """
 
 from importlib.util import find_spec
@@ -14,7 +14,7 @@ from parlant_store.backends.supabase.client import Connection, Token
 from parlant_store.backends.supabase.documents import SupabaseDocuments
 from parlant_store.backends.supabase.expiry import SupabaseExpiry
 from parlant_store.backends.supabase.options import (
-    is_readable_on_the_way,
+    is_unencrypted,
     key_error,
     shown,
     token_error,
@@ -30,18 +30,17 @@ if TYPE_CHECKING:
 __all__ = ["SupabaseBackend"]
 
 TIMEOUT = 30.0
-"""Seconds that a call may take, its repeats included, unless the option says otherwise."""
+"""The default of the option ``timeout``."""
 
 STEP_SECONDS = 2.0
-"""Seconds that a step of expire should take: Supabase ends statements after 8 s."""
+"""How long a step of expire should take: Supabase ends statements after 8 s."""
 
 
 class SupabaseBackend(SupabaseSnapshots, SupabaseDocuments, SupabaseExpiry):
     """Documents and sessions in a Supabase project.
 
-    Every operation is one HTTP request and one transaction of the database, as the role of
-    the key or of the user whose JWT is given: row level security decides what it may do, and
-    AccessDenied is raised for what it may not.
+    Every operation is one HTTP request and one transaction of the database, with the role of the
+    key or of a user's JWT. Row level security applies to it; what it forbids raises AccessDenied.
     """
 
     keeps_answers = True
@@ -60,63 +59,63 @@ class SupabaseBackend(SupabaseSnapshots, SupabaseDocuments, SupabaseExpiry):
         **options: Any,
     ) -> None:
         """
-        url: the project's, as in https://name.supabase.co.
+        url: the URL of the project, as https://name.supabase.co.
         key: an sb_secret_... or sb_publishable_... key, or a JWT of older projects.
-        schema: where the tables are; "public" unless the client says otherwise.
-        access_token: a user's JWT, or a function that gives it at each call.
-        allow_service: whether a call is made as the key's role when that function gives None
-        or ""; otherwise it is refused with AccessDenied.
-        timeout: how many seconds a call may take, its repeats included.
-        client: a client that the caller made, in place of url and key.
+        schema: the schema of the tables; None: that of the client, or "public".
+        access_token: a user's JWT, or a function that returns one for each call.
+        allow_service: whether a call is made with the role of the key if that function returns
+            None or ""; otherwise it raises AccessDenied.
+        timeout: how many seconds a call may take, including its repeats.
+        client: a Supabase client, instead of url and key.
 
-        Raises ImproperlyConfigured.
+        Raise ImproperlyConfigured if an option is wrong.
         """
         self.alias = alias
-        wrong = _what_is_wrong(url, key, access_token, allow_service, timeout, client)
-        given = (
+        error = _option_error(url, key, access_token, allow_service, timeout, client)
+        secrets = (
             Secret(str(url).strip()),
             Secret(str(key).strip()),
             None if access_token is None else Secret(access_token),
         )
-        # Whoever shows the frames of an error with their variables must not show these.
+        # Error reports show the variables of frames.
         del url, key, access_token
         if find_spec("supabase") is None:
-            wrong = "needs the package supabase: pip install 'django-parlant-store[supabase]'"
-        if wrong is not None:
-            raise ImproperlyConfigured(f"the store {alias!r} {wrong}")
+            error = "needs the package supabase: pip install 'django-parlant-store[supabase]'"
+        if error is not None:
+            raise ImproperlyConfigured(f"the store {alias!r} {error}")
         super().__init__(alias, **options)
-        self._url, self._key, token = given
+        self._url, self._key, token = secrets
         self.step_seconds = min(STEP_SECONDS, timeout / 6)
         self.url = None if client is not None else without_login(self._url.reveal())
         self.schema = schema
-        self._given = client
+        self._callers_client = client
         self.connection = Connection(
             self._make, token=token, allow_service=allow_service, timeout=timeout
         )
 
     def close(self, **limits: Any) -> None:
         super().close(**limits)
-        if self._given is None:
+        if self._callers_client is None:
             self.connection.close()
 
     def check(self) -> list[CheckMessage]:
-        if self.url is None or not is_readable_on_the_way(self.url):
+        if self.url is None or not is_unencrypted(self.url):
             return []
         return [
             Warning(
-                f"the store {self.alias!r} sends its key over plain http, for all to read.",
-                hint="Give its url as https://...",
+                f"the store {self.alias!r} sends its key over http, without encryption.",
+                hint="Use https:// in its url.",
                 id="parlant_store.W005",
             )
         ]
 
     def _make(self, timeout: float) -> "Client":
-        if self._given is not None:
-            return self._given
+        if self._callers_client is not None:
+            return self._callers_client
         import httpx
         from supabase import ClientOptions, create_client
 
-        # HTTP/1.1: gateways drop idle connections of HTTP/2, and its client is the slower one.
+        # HTTP/1.1: gateways drop idle connections of HTTP/2, and its client is slower.
         http = httpx.Client(
             timeout=timeout, limits=httpx.Limits(max_connections=100, max_keepalive_connections=20)
         )
@@ -130,7 +129,7 @@ class SupabaseBackend(SupabaseSnapshots, SupabaseDocuments, SupabaseExpiry):
         return create_client(self._url.reveal(), self._key.reveal(), options)
 
 
-def _what_is_wrong(
+def _option_error(
     url: object,
     key: object,
     access_token: object,
@@ -138,17 +137,17 @@ def _what_is_wrong(
     timeout: object,
     client: object,
 ) -> str | None:
-    """The end of a sentence about the store, which shows none of these; None: nothing."""
-    wrong = None
+    """Return the end of an error message about the store, without secrets, or None."""
+    error = None
     if client is None:
-        wrong = url_error(url) or key_error(key)
+        error = url_error(url) or key_error(key)
     elif url is not None or key is not None:
-        wrong = "has a client: leave out its url and key"
-    if wrong is None and access_token is not None and not callable(access_token):
-        wrong = token_error(access_token)
-    if wrong is None and not isinstance(allow_service, bool):
-        wrong = f"has allow_service {shown(allow_service)}; it must be True or False"
+        error = "has a client: leave out its url and key"
+    if error is None and access_token is not None and not callable(access_token):
+        error = token_error(access_token)
+    if error is None and not isinstance(allow_service, bool):
+        error = f"has allow_service {shown(allow_service)}; it must be True or False"
     is_time = isinstance(timeout, (int, float)) and not isinstance(timeout, bool) and timeout > 0
-    if wrong is None and not is_time:
-        wrong = f"has timeout {shown(timeout)}; it must be a number of seconds above 0"
-    return wrong
+    if error is None and not is_time:
+        error = f"has timeout {shown(timeout)}; it must be a number of seconds above 0"
+    return error

@@ -1,4 +1,4 @@
-"""Calls of the store's SQL functions through the client of Supabase."""
+"""Calls of the SQL functions through Supabase's client."""
 
 import os
 import random
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
     from supabase import Client
 
 Token = str | Callable[[], str | None]
-"""A user's JWT, or what gives one at each call."""
+"""A user's JWT, or a function that returns one for each call."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
-"""Seconds between a call and its repeats; each is a random part of twice the one before."""
+"""Seconds between a call and its repeats; the maximum of the random pause doubles each time."""
 
-_NO_HEADER = "the key or token has characters that no HTTP header may have, as a line's end"
+_NO_HEADER = "the key or token has characters that HTTP headers cannot have, such as a newline"
 _NO_USER = (
-    "the store's access_token gave no token, and without one the call would be made as the role "
-    "of the key; with allow_service=True it may"
+    "the store's access_token returned no token; set allow_service=True to make such calls with "
+    "the role of the key"
 )
 _MISSING = ("PGRST202", "PGRST205", "42883", "42P01")
 
@@ -49,8 +49,8 @@ class Conflict(BackendError):
 class Connection:
     """One client for all threads of a process.
 
-    Every call is one HTTP request. What gets no answer is sent again, after a pause: a read
-    does no harm, and a write carries an id under which the database does it once.
+    Every call is one HTTP request. If the answer is lost, the request is sent again after a pause;
+    a write has an id, with which the database runs it only once.
     """
 
     def __init__(
@@ -62,33 +62,34 @@ class Connection:
         timeout: float,
     ) -> None:
         """
-        make: makes the client, with how many seconds it waits for one answer.
-        token: a user's JWT, or what gives one at each call; None: the key speaks for itself.
-        allow_service: whether it may do so as well when the function gives no token.
-        timeout: how many seconds a call may take, its repeats included.
+        make: returns a client, for a timeout in seconds of one request.
+        token: a user's JWT, or a function that returns one for each call; None: calls have the
+            role of the key.
+        allow_service: whether calls may have the role of the key if the function returns none.
+        timeout: how many seconds a call may take, including its repeats.
         """
         self._make = make
         self._token = token
         self._allow_service = allow_service
-        self._patience = timeout / 3
-        self._last_start = timeout - self._patience
+        self._request_timeout = timeout / 3
+        self._last_start = timeout - self._request_timeout
         self._lock = threading.Lock()
         self._client: Client | None = None
         self._process = 0
 
     def read(self, function: str, shape: Shape, /, **arguments: Any) -> Any:
-        """What ``parlant_store_<function>`` returns; ``arguments`` are named without p_.
+        """Call ``parlant_store_<function>``, whose parameters are ``arguments`` with "p_".
 
-        Raises BackendError when what came has not this shape.
+        Raise BackendError if the answer does not have the shape.
         """
         return self._call(function, _parameters(arguments), shape)
 
     def write(
         self, function: str, shape: Shape, request: uuid.UUID | None = None, /, **arguments: Any
     ) -> Any:
-        """``read`` of a function that writes, done once however often it is sent.
+        """Call a function that writes; it runs once, even if the request is sent several times.
 
-        ``request`` is the id under which it is done; None: a new one. Raises OutcomeUnknown.
+        ``request`` is its id; None: a new one. Raise OutcomeUnknown if the answer was lost.
         """
         once = {
             "p_request": str(request or uuid.uuid4()),
@@ -98,15 +99,16 @@ class Connection:
         return self._call("once", once, shape, writes=True)
 
     def close(self) -> None:
-        """Let the client go; the next call makes another."""
+        """Close the client; the next call creates another one."""
         with self._lock:
             client, self._client = self._client, None
         if client is not None:
             client.postgrest.session.close()
 
     def rest(self, seconds: float | None = None) -> Rest:
-        """The REST API as the next call sees it, which waits as long for an answer as the client
-        does unless ``seconds`` are given. Raises AccessDenied when there is no token.
+        """Return the REST API for the next call, with a timeout of ``seconds``, or the client's.
+
+        Raise AccessDenied if there is no token.
         """
         return Rest.of(self.client(), self.token(), seconds)
 
@@ -126,7 +128,7 @@ class Connection:
             answer = rest.post(function, parameters, shape)
             if answer.good:
                 return answer.body
-            if not answer.passing:
+            if not answer.is_temporary:
                 raise _refusal(answer, is_unknown) from answer.cause
             is_unknown = is_unknown or (writes and not answer.undone)
             wait = max(random.uniform(pause / 2, pause), answer.retry_after)  # noqa: S311
@@ -137,28 +139,28 @@ class Connection:
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     def token(self) -> str | None:
-        """The user's JWT for the next call; None: the key speaks for itself.
+        """Return the user's JWT for the next call, or None to use the role of the key.
 
-        Raises AccessDenied when access_token gives none and the key must not speak.
+        Raise AccessDenied if access_token returns none and allow_service is False.
         """
         if self._token is None:
             return None
         try:
             token = _token_of(self._token)
         except LookupError as exc:
-            # A context variable that nobody has set.
+            # A context variable without a value.
             raise AccessDenied(_NO_USER) from exc
         if isinstance(token, str) and token.strip():
             return token
         if token is not None and not isinstance(token, str):
             kind, token = type(token).__name__, None
-            raise AccessDenied(f"the store's access_token gave {kind}, which is no text")
+            raise AccessDenied(f"the store's access_token returned {kind}, which is not text")
         if not self._allow_service:
             raise AccessDenied(_NO_USER)
         return None
 
     def client(self) -> "Client":
-        """The client of this process: a child must not speak on its parent's sockets."""
+        """Return the client of this process: a child must not use the sockets of its parent."""
         client, process = self._client, os.getpid()
         if client is None or self._process != process:
             with self._lock:
@@ -169,17 +171,17 @@ class Connection:
 
     def _new_client(self) -> "Client":
         try:
-            return self._make(self._patience)
+            return self._make(self._request_timeout)
         except Exception as exc:
-            # The frames below have the key in their variables; the message may have it too.
+            # The variables of the inner frames have the key, and perhaps the message.
             kind = type(exc).__name__
-        raise BackendError(f"supabase could make no client of the url and the key: {kind}")
+        raise BackendError(f"supabase could not create a client with the url and the key: {kind}")
 
 
 def _token_of(secret: Secret[Token]) -> str | None:
-    # In no variable: frames are shown with theirs.
+    # Not in a variable: error reports show the variables of frames.
     if callable(secret.reveal()):
-        return secret.reveal()()  # type: ignore[operator]  # narrowed above
+        return secret.reveal()()  # type: ignore[operator]  # it is callable
     return str(secret.reveal())
 
 
@@ -195,7 +197,7 @@ def _moment(time: datetime) -> str:
 
 
 def time_of(text: str | None) -> Any:
-    """A time that was answered, as Django's databases give it: naive if USE_TZ is off."""
+    """Return the time in an answer as Django returns times: naive if USE_TZ is False."""
     if text is None:
         return None
     time = datetime.fromisoformat(text)
@@ -203,7 +205,7 @@ def time_of(text: str | None) -> Any:
 
 
 def is_overdue(exc: StoreUnavailable) -> bool:
-    """Whether the database ended and undid the call, since it or a lock took too long."""
+    """Whether the database ended and rolled back the call because it took too long."""
     is_known = not isinstance(exc, OutcomeUnknown)
     return is_known and getattr(exc.__cause__, "code", None) in TIMED_OUT
 
@@ -214,9 +216,9 @@ def _message(answer: Answer) -> str:
 
 
 def _refusal(answer: Answer, is_unknown: bool) -> StoreError:
-    """The error for an answer after which the call is not repeated.
+    """Return the error for an answer after which the call is not repeated.
 
-    is_unknown: whether the answer of the same write was lost before.
+    is_unknown: whether an earlier answer of the same write was lost.
     """
     refusal = _error(answer)
     if is_unknown and not answer.is_verdict:
@@ -230,13 +232,13 @@ def _error(answer: Answer) -> StoreError:
         return AccessDenied(_NO_HEADER)
     if code == "42501":
         return AccessDenied(
-            f"{message}; row level security or a missing grant refuses this to the role of the "
-            "key or token: manage.py supabase_sql emits both"
+            f"{message}; row level security or a missing grant forbids this to the role of the "
+            "key or token: see manage.py supabase_sql --policy"
         )
     if answer.status in (401, 403) or code.startswith("PGRST3"):
         return AccessDenied(f"the key or token was refused: {message}")
     if answer.timed_out:
-        return StoreUnavailable(f"the database let the role wait no longer: {message}")
+        return StoreUnavailable(f"the database ended the call, which took too long: {message}")
     return _backend_error(answer, message)
 
 
@@ -247,17 +249,18 @@ def _backend_error(answer: Answer, message: str) -> BackendError:
     if code in ("23503", "23001"):
         return ProtectedRow(message, message)
     if code in _MISSING:
-        return BackendError(f"{message}; run what manage.py supabase_sql emits in the project")
+        return BackendError(
+            f"{message}; run what manage.py supabase_sql prints in the SQL editor of the project"
+        )
     if code == "PGRST106":
         return BackendError(f"{message}; expose the schema in the API settings of the project")
     if code == "22P02" and "type uuid" in answer.message:
         return BackendError(
-            f"{message}; where users have ids that are no UUIDs, name the claim that holds them: "
+            f"{message}; if the ids of users are not UUIDs, name the claim that has them: "
             "manage.py supabase_rls --policy owner --owner-claim sub"
         )
     if answer.status is not None and not code:
         return BackendError(
-            f"this is no answer of the store's functions: {message}; compare the url with the "
-            "project's"
+            f"this is no answer of the store's functions: {message}; check the url of the project"
         )
     return BackendError(message)

@@ -4,14 +4,14 @@ import json
 
 from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.columns import (
-    number_turn,
+    number_lock,
     promoted,
     replaced,
     stored,
-    upsert_turn,
+    upsert_lock,
 )
 from parlant_store.backends.contract.documents import duplicate
-from parlant_store.backends.contract.indexes import Index, not_unique, wanted
+from parlant_store.backends.contract.indexes import Index, index_for, not_unique
 from parlant_store.backends.contract.operations import (
     DeleteOne,
     DropCollection,
@@ -36,7 +36,7 @@ from parlant_store.types import DocumentInfo, JSONObject, StoredDocument, Update
 
 
 class SupabaseDocuments(BaseBackend):
-    """What a store does with documents, each by one call."""
+    """The operations on documents, each by one call."""
 
     connection: Connection
     schema: str | None
@@ -66,7 +66,7 @@ class SupabaseDocuments(BaseBackend):
                 number=codec.escape(number),
                 group=tree(group),
                 taken=tree(taken),
-                turn=number_turn(collection, document[within]),
+                turn=number_lock(collection, document[within]),
             )
         except Conflict as exc:
             raise duplicate(collection, document, str(exc)) from exc
@@ -134,7 +134,7 @@ class SupabaseDocuments(BaseBackend):
                 filter=tree(filter_),
                 **_content(changes),
                 upsert=upsert,
-                turn=upsert_turn(collection, filter_),
+                turn=upsert_lock(collection, filter_),
             )
         except Conflict as exc:
             raise duplicate(collection, changes, str(exc)) from exc
@@ -203,13 +203,13 @@ class SupabaseDocuments(BaseBackend):
         replaced_keys = set(keys)
         return [each.stored.key in replaced_keys for each in replacements]
 
-    def _ensure_index(self, wish: EnsureIndex) -> bool:
-        collection, fields, unique, request = wish
-        index = wanted(collection, fields, unique)
+    def _ensure_index(self, operation: EnsureIndex) -> bool:
+        collection, fields, unique, request = operation
+        index = index_for(collection, fields, unique)
         if index is None:
             return False
         try:
-            made: bool = self.connection.write(
+            is_created: bool = self.connection.write(
                 "ensure_index",
                 shapes.boolean,
                 request,
@@ -225,23 +225,23 @@ class SupabaseDocuments(BaseBackend):
                 raise
             call = _ensure_index_sql(self.schema or "public", index, collection, unique)
             raise StoreUnavailable(
-                f"{exc}; if it is the index that takes as long, make it in the SQL editor: {call}"
+                f"{exc}; if creating the index takes so long, run this in the SQL editor: {call}"
             ) from exc.__cause__
-        return made
+        return is_created
 
     def _in(self, collection: str) -> JSONObject:
         return {"collection": codec.to_column(collection), "now": self.clock()}
 
 
 def _ensure_index_sql(schema: str, index: Index, collection: str, unique: bool) -> str:
-    # Only here: it needs Django's PostgreSQL.
+    # Imported here, because it needs psycopg.
     from parlant_store.sql.supabase.schema import identifier, literal
 
     arguments = [index.name, codec.to_column(collection), json.dumps(index.fields)]
-    given = ", ".join(literal(argument) for argument in arguments)
+    literals = ", ".join(literal(argument) for argument in arguments)
     return (
         "set statement_timeout to 0; select "
-        f"{identifier(schema)}.parlant_store_ensure_index({given}, {str(unique).lower()});"
+        f"{identifier(schema)}.parlant_store_ensure_index({literals}, {str(unique).lower()});"
     )
 
 

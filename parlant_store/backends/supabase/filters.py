@@ -1,4 +1,4 @@
-"""Filters as parlant_store_where takes them (sql/functions/filters.sql)."""
+"""Filters as JSON, in the form of parlant_store_where (sql/functions/filters.sql)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ _KINDS = {"text": "string", "number": "number", "boolean": "boolean"}
 
 
 def tree(filter_: Filter, columns: Sequence[str] = PROMOTED) -> JSONObject:
-    """``filter_`` as JSON; ``columns`` are the fields that are columns too."""
+    """Return ``filter_`` as JSON; ``columns`` are the fields that have columns too."""
     match filter_:
         case AllOf(parts):
             return {"all": [tree(part, columns) for part in parts]}
@@ -26,8 +26,8 @@ def tree(filter_: Filter, columns: Sequence[str] = PROMOTED) -> JSONObject:
                 "value": codec.encode_value(value, field),
             }
         case In(field, values, negated):
-            found = _in(field, values, field in columns)
-            return {"not": found} if negated else found
+            condition = _in(field, values, field in columns)
+            return {"not": condition} if negated else condition
 
 
 def _in(field: str, values: Sequence[Any], column: bool) -> JSONObject:

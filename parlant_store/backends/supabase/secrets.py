@@ -1,4 +1,4 @@
-"""Keys, tokens and passwords, and how they stay out of what is shown."""
+"""Keys, tokens and passwords, which no message or repr may show."""
 
 import re
 from collections.abc import Iterable
@@ -8,11 +8,11 @@ T = TypeVar("T")
 
 HIDDEN = "[hidden]"
 _SHORT = 8
-"""Characters up to which a secret may be a part of other words."""
+"""The length up to which a secret is replaced as a whole word only."""
 
 
 class Secret(Generic[T]):
-    """A key, a token, a url with a password, or a function that gives one; no repr shows it."""
+    """A key, a token, a url with a password, or a function that returns one, hidden in repr."""
 
     __slots__ = ("_value",)
 
@@ -27,7 +27,7 @@ class Secret(Generic[T]):
 
 
 def scrub(text: str, secrets: Iterable[str]) -> str:
-    """``text`` with HIDDEN in place of each of the secrets."""
+    """Return ``text`` with HIDDEN instead of each of the secrets."""
     for secret in sorted({each for each in secrets if each}, key=len, reverse=True):
         pattern = re.escape(secret)
         if len(secret) <= _SHORT:

@@ -50,7 +50,7 @@ logger = logging.getLogger("parlant_store")
 
 
 class SupabaseSessions(BaseBackend):
-    """What a store does with sessions, each by one call."""
+    """The operations on sessions, each by one call."""
 
     connection: Connection
 
@@ -80,7 +80,7 @@ class SupabaseSessions(BaseBackend):
             items = decode_all(texts, name)
             if limit is None or window is None:
                 return items
-            # Damaged rows do not count: look further back for as many as were asked for.
+            # Damaged rows do not count: read more rows to return ``limit`` items.
             if len(items) >= limit or len(texts) < window:
                 return items[-limit:]
             window *= 2
@@ -119,7 +119,7 @@ class SupabaseSessions(BaseBackend):
                 raise
             deleted = self._delete_or_hide(removal, 0)
         if deleted["v_is_hidden"]:
-            # Nobody sees the session any more, whatever becomes of the rest.
+            # The session is hidden already, even if deleting its items fails.
             try:
                 self.delete_hidden()
             except StoreError as exc:
@@ -128,7 +128,7 @@ class SupabaseSessions(BaseBackend):
         return count
 
     def _delete_or_hide(self, removal: DeleteSession, items: int) -> Any:
-        """Delete the session, or hide it when it has more than so many items."""
+        """Delete the session, or hide it if it has more items than the limit."""
         name, request = removal
         return self.connection.write(
             "delete_session",
@@ -162,7 +162,7 @@ class SupabaseSessions(BaseBackend):
         return codec.decode_document(text)  # type: ignore[no-any-return]
 
     def _set_expiry(self, change: SetExpiry) -> bool:
-        is_there: bool = self.connection.write(
+        exists: bool = self.connection.write(
             "set_expiry",
             shapes.boolean,
             change.request,
@@ -170,7 +170,7 @@ class SupabaseSessions(BaseBackend):
             expires_at=change.expires_at,
             now=self.clock(),
         )
-        return is_there
+        return exists
 
     def _search(self, search: Search) -> list[SearchHit]:
         terms, namespace, limit = search

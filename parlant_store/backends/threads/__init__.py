@@ -1,1 +1,1 @@
-"""Calls for callers that must not block: on a store's own threads, or the caller's connection."""
+"""Calls for callers that must not block, on a store's threads or on the caller's connection."""

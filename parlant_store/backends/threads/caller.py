@@ -1,4 +1,4 @@
-"""Calls on the connection of their caller, as Django's async ORM makes its own."""
+"""Calls on the connection of their caller, like those of Django's async ORM."""
 
 import asyncio
 import threading
@@ -25,24 +25,24 @@ def has_loop() -> bool:
 
 
 def connection_of_coroutine(alias: str) -> BaseDatabaseWrapper | None:
-    """What the running coroutine has used of ``connections``; None: nothing.
+    """Return the connection that the running coroutine has used, or None.
 
-    Django gives each coroutine connections of its own, besides those of its thread.
+    In Django, each coroutine has its own connections, in addition to those of its thread.
     """
-    # What connections.all(initialized_only=True) looks at, for one alias.
+    # As connections.all(initialized_only=True), for one alias.
     storage: Any = connections._connections  # type: ignore[attr-defined]
     try:
-        # What getattr finds, without the exceptions that say on the way that there is nothing.
+        # As getattr, without the cost of its exceptions for a missing connection.
         return storage._storage.cvar._storage().data.get(alias)  # type: ignore[no-any-return]
     except AttributeError:
         return getattr(storage, alias, None)
 
 
 def connection_of_caller(alias: str) -> BaseDatabaseWrapper:
-    """The connection whose tenant, transaction and hooks are those of the code that calls.
+    """Return the connection with the tenant, the transaction and the hooks of the caller.
 
-    In a coroutine it is the one that the coroutine has used, or that of its thread, which sync
-    code may have prepared before it ran the loop.
+    In a coroutine, it is the one that the coroutine has used, or else that of its thread, which
+    sync code may have prepared before it ran the loop.
     """
     if not has_loop():
         return connections[alias]
@@ -51,7 +51,7 @@ def connection_of_caller(alias: str) -> BaseDatabaseWrapper:
 
 
 class _ThreadConnections(threading.local):
-    """Connections of this thread, which no sync code changes while a loop runs."""
+    """A cache of this thread's connections, which sync code cannot change while a loop runs."""
 
     loop: Callable[[], asyncio.AbstractEventLoop | None] = staticmethod(lambda: None)
     by_alias: dict[str, BaseDatabaseWrapper]
@@ -61,7 +61,7 @@ _thread = _ThreadConnections()
 
 
 def _connection_of_thread(alias: str) -> BaseDatabaseWrapper:
-    """What sync code of this thread has as ``connections[alias]``."""
+    """Return ``connections[alias]`` of sync code on this thread."""
     loop = asyncio.get_running_loop()
     if _thread.loop() is not loop:
         _thread.loop, _thread.by_alias = ref(loop), {}
@@ -75,12 +75,12 @@ def _connection_of_thread(alias: str) -> BaseDatabaseWrapper:
 
 
 _forced = 0
-"""How many have asked for it."""
+"""The number of active ``forced`` contexts."""
 
 
 @contextmanager
 def forced() -> Iterator[None]:
-    """Have the calls of every store, in all threads, use the connections of their callers."""
+    """Run the calls of all stores, in all threads, on the connections of their callers."""
     global _forced
     _forced += 1
     try:
@@ -94,7 +94,7 @@ def is_forced() -> bool:
 
 
 def run(call: Call[Any]) -> None:
-    """Make ``call`` at once, in this thread; its future has the result then."""
+    """Run ``call`` at once in this thread; then its future has the result."""
     if call.begin():
         if call.deadline is not None:
             deadlines.add(call)
@@ -103,10 +103,10 @@ def run(call: Call[Any]) -> None:
 
 
 def lend(connection: BaseDatabaseWrapper | None, call: Call[Any]) -> None:
-    """Make ``call`` on a thread that uses this thread's ``connection`` meanwhile.
+    """Run ``call`` on another thread, which uses this thread's ``connection`` meanwhile.
 
-    For a thread that runs an event loop: Django refuses to block it. Such calls are made one
-    after another, as those of the async ORM are.
+    This thread runs an event loop, which Django does not allow to block. Such calls run one after
+    another, like those of the async ORM.
     """
     if connection is not None:
         function = call.function

@@ -1,4 +1,4 @@
-"""One call of a store on another thread than its caller's: its result, its end, its limits."""
+"""A call of a store on another thread: its result, its cancellation and its timeout."""
 
 import logging
 import threading
@@ -20,23 +20,23 @@ R = TypeVar("R")
 logger = logging.getLogger("parlant_store")
 
 RETRY_SECONDS = 0.05
-"""How long an interrupted call has to end before it is interrupted again."""
+"""How long an interrupted call may run before it is interrupted again."""
 
 FORCE_AFTER = 8
-"""After how many interruptions the connection itself is shut down."""
+"""The number of interruptions after which the connection is closed."""
 
 LEAVE_AFTER = 20
-"""After how many interruptions a call that took too long is left to its thread."""
+"""The number of interruptions after which the caller of a late call gets an error."""
 
 CLOSED = "the store was closed before it had an answer"
-"""Why a call ends that the end of its store interrupts."""
+"""The reason for stopping calls when their store is closed."""
 
 PROCESS_ENDS = "the process ends, and an answer took too long"
-"""Why a call ends that a thread waits for which the process waits for."""
+"""The reason for stopping calls that delay the end of the process."""
 
 
 class Interrupts(Protocol):
-    """What ends the work of a call from another thread: a backend."""
+    """The methods of a backend that stop a call from another thread."""
 
     def interrupt(self, resource: Any, *, force: bool) -> None: ...
 
@@ -44,24 +44,24 @@ class Interrupts(Protocol):
 
 
 class Group(NamedTuple):
-    """Calls with an equal ``key`` that wait for a thread may be made by one ``run``."""
+    """Waiting calls with the same ``key``, which ``run`` may run at once."""
 
     key: Any
     run: Callable[[Sequence["Call[Any]"]], Sequence[Any] | None]
-    """Returns their results; None when it did nothing, and each must be made by itself."""
+    """Returns their results, or None if it did nothing and each must run alone."""
 
 
 class Call(Future[T]):
-    """The future of ``function``, which runs with the context variables of its maker.
+    """The future of ``function``, which runs with the context variables of its caller.
 
-    ``wake`` is called after the future is done. ``timeout`` is in seconds from now on.
+    ``wake`` is called after the future is done. ``timeout`` is in seconds from now.
     """
 
     database: str | None = None
-    """The alias in DATABASES that the caller's routers gave."""
+    """The alias in DATABASES that the routers chose for the caller."""
 
     resource: Any = None
-    """What the store works with at the moment, for ``Interrupts.interrupt``."""
+    """The connection that the call uses now, for ``Interrupts.interrupt``."""
 
     group: Group | None = None
 
@@ -71,16 +71,16 @@ class Call(Future[T]):
     """Entered around ``function``, on the thread that runs it."""
 
     stopped: str | None = None
-    """Why the call is to end: "cancelled", "timeout", CLOSED or PROCESS_ENDS."""
+    """The reason for stopping the call: "cancelled", "timeout", CLOSED or PROCESS_ENDS."""
 
     leader: "Call[Any] | None" = None
-    """The call that this one is made with, on whose ``resource`` that is."""
+    """The first call of the group, whose ``resource`` the group uses."""
 
     group_calls: Sequence["Call[Any]"] = ()
-    """Those that this one is made with, if it leads them."""
+    """The other calls of the group, if this is the first one."""
 
     may_leave: type[StoreUnavailable] | None = None
-    """What the caller gets when the call is left to its thread now, in mid-wait."""
+    """The error for the caller if the call is stopped during a wait that cannot be interrupted."""
 
     is_silent = False
     late_reason = "timeout"
@@ -106,7 +106,7 @@ class Call(Future[T]):
         self._is_finished = False
 
     def begin(self) -> bool:
-        """Whether the caller of this is the one that runs the call; else another is, or was."""
+        """Mark the call as running; return False if it is running or done already."""
         with self._lock:
             if self._is_requeued:
                 self._is_requeued = False
@@ -117,12 +117,12 @@ class Call(Future[T]):
             return True
 
     def requeue(self) -> None:
-        """Have the call begin once more, by itself: it could not be made with others."""
+        """Let the call begin again, alone, because its group could not run."""
         with self._lock:
             self.group, self.leader, self._is_requeued = None, None, True
 
     def run(self, after: Callable[[], None] | None = None) -> None:
-        """Make the call, which has begun, on this thread; ``after`` runs before it is done."""
+        """Run the call, which has begun, on this thread; ``after`` runs before it is done."""
         try:
             self.check()
             with self.as_running():
@@ -135,15 +135,15 @@ class Call(Future[T]):
             self.finish(result)
 
     def run_in_context(self, function: Callable[..., R], *args: Any) -> R:
-        """``function(*args)``, which sees the context variables and asgiref's Locals of the maker.
+        """Run ``function(*args)`` with the context variables and asgiref's Locals of the caller.
 
-        These hold the time zone and the language that Django has activated there.
+        These have Django's active time zone and language.
         """
         return self.context.run(_run_moved, self.context, function, *args)
 
     @contextmanager
     def as_running(self) -> Iterator[None]:
-        """Have ``running_call`` return this on this thread."""
+        """Let ``running_call`` return this call on this thread."""
         outer, _running.call = _running.call, self
         try:
             yield
@@ -173,18 +173,18 @@ class Call(Future[T]):
         self.set_exception(error)
 
     def _end(self) -> bool:
-        """Whether the call was still going on."""
-        # Nobody interrupts the thread's next call in place of this one.
+        """Mark the call as finished; return False if it was finished already."""
+        # With the lock, so that no interruption hits the next call of the thread.
         with self._lock:
-            was_left, self._is_finished = self._is_finished, True
+            was_finished, self._is_finished = self._is_finished, True
             self.resource = None
-            return not was_left
+            return not was_finished
 
     @contextmanager
     def leaving(self, error: type[StoreUnavailable]) -> Iterator[None]:
-        """Around a wait that cannot be interrupted: who is stopped meanwhile gets ``error``.
+        """Surround a wait that cannot be interrupted: a caller that is stopped gets ``error``.
 
-        Afterwards raises StoreUnavailable when the call was stopped.
+        Raise StoreUnavailable afterwards if the call was stopped.
         """
         with self._lock:
             self.may_leave = error
@@ -199,29 +199,29 @@ class Call(Future[T]):
         return self.deadline is not None and monotonic() >= self.deadline
 
     def check(self) -> None:
-        """Raise StoreUnavailable when the call, or one that it leads, was stopped meanwhile."""
+        """Raise StoreUnavailable if the call, or another one of its group, was stopped."""
         for call in (self, *self.group_calls):
             if call.stopped is not None:
                 raise StoreUnavailable(f"the call was stopped: {call.stopped}")
 
     def limit(self, seconds: float, reason: str) -> None:
-        """Have the call end within ``seconds``, for this ``reason``, if it has longer."""
+        """Shorten the timeout of the call to ``seconds``; ``reason`` is for its error."""
         deadline = monotonic() + seconds
         if self.deadline is None or self.deadline > deadline:
             self.deadline, self.late_reason = deadline, reason
 
     def silence(self) -> None:
-        """Keep errors from the caller until its time is up; for a process that ends before.
+        """Report no errors to the caller before its timeout, because the process ends before.
 
-        A thread that reports one while Python ends may break its end.
+        A thread that reports an error during the exit of Python may break it.
         """
         self.is_silent, self.late_reason = True, "timeout"
         self.deadline = None if self.timeout is None else monotonic() + self.timeout
 
     def expire(self, reason: str | None = None) -> None:
-        """End the call because its time is up, or because of another ``reason``.
+        """Stop the call because of its timeout or another ``reason``.
 
-        If it has not begun it never will; else it is interrupted until it ends.
+        If it has not begun, it does not begin; otherwise it is interrupted until it ends.
         """
         reason = reason or self.late_reason
         if self.begin():
@@ -238,20 +238,20 @@ class Call(Future[T]):
             self.expire("cancelled")
 
     def interrupt(self, reason: str, *, force: bool = False) -> None:
-        """End what the call is doing now; it may begin something else."""
+        """Interrupt the current statement of the call, which may then start another one."""
         self.stopped = reason
         if self._is_requeued and self.begin():
             self._leave(StoreUnavailable)
             return
-        made = self.leader or self
-        with made._lock:
-            if made.may_leave is not None:
-                self._leave(made.may_leave)
-            elif made.resource is not None and not made._is_finished:
-                self.store.interrupt(made.resource, force=force)
+        running = self.leader or self
+        with running._lock:
+            if running.may_leave is not None:
+                self._leave(running.may_leave)
+            elif running.resource is not None and not running._is_finished:
+                self.store.interrupt(running.resource, force=force)
 
     def _leave(self, kind: type[StoreUnavailable]) -> None:
-        """Let the caller go with an error, whatever the thread still does."""
+        """Raise an error in the caller, while the thread may still run the call."""
         if self._end():
             self.set_exception(kind(self._explanation()))
             if self.wake is not None:
@@ -276,15 +276,15 @@ class Call(Future[T]):
 
 
 def run_after(after: Callable[[], None] | None) -> None:
-    """Run ``after``; that it fails is no failure of the call."""
+    """Run ``after``, and log its error, which is not an error of the call."""
     if after is not None:
         try:
             after()
         except Exception:
-            logger.exception("Could not give back what a call used")
+            logger.exception("Could not release the resources of a call")
 
 
-# asgiref hides its Locals from threads to which it did not move them itself.
+# asgiref hides its Locals from threads to which it has not moved the context itself.
 _restore: Callable[[Context], None] | None = getattr(sync, "_restore_context", None)
 
 
@@ -302,5 +302,5 @@ _running = _Running()
 
 
 def running_call() -> Call[Any] | None:
-    """The call that this thread is making, if any."""
+    """Return the call that this thread runs, or None."""
     return _running.call

@@ -1,4 +1,4 @@
-"""Ends calls whose time is up."""
+"""Stops calls at their timeout."""
 
 import os
 import threading
@@ -7,11 +7,11 @@ from typing import Any
 
 from parlant_store.backends.threads.calls import Call
 
-LONGEST_PAUSE = 0.25
-"""Seconds between two checks of the calls: how late a timeout may be."""
+MAX_PAUSE = 0.25
+"""Limit on the seconds between two checks, and on the delay of a timeout."""
 
 IDLE_SECONDS = 5.0
-"""How long the thread goes on without calls before it ends."""
+"""How long the thread may be idle before it ends."""
 
 
 class Deadlines:
@@ -26,7 +26,7 @@ class Deadlines:
         self._thread: threading.Thread | None = None
 
     def add(self, call: Call[Any]) -> None:
-        """Watch ``call`` until it is discarded; it has a deadline."""
+        """Check ``call``, which has a deadline, until it is discarded."""
         self._calls.add(call)
         if self._thread is None:
             thread = threading.Thread(target=self._run, name="store-deadlines", daemon=True)
@@ -37,7 +37,7 @@ class Deadlines:
         self._calls.discard(call)
 
     def _take_over(self, thread: threading.Thread | None = None) -> bool:
-        """Let ``thread``, or this one, be the one that checks them; False when there is one."""
+        """Make ``thread``, or this one, the thread that checks calls; False if there is one."""
         with self._lock:
             if self._thread is None:
                 self._thread = thread or threading.current_thread()
@@ -55,11 +55,11 @@ class Deadlines:
                 last = monotonic()
             elif monotonic() - last > IDLE_SECONDS:
                 self._thread = None
-                # A call that was added meanwhile may have seen this thread still there.
+                # A call that was added before this may not have started another thread.
                 if not self._calls or not self._take_over():
                     return
             timeouts = [call.timeout for call in calls if call.timeout is not None]
-            sleep(min([LONGEST_PAUSE, *(timeout / 10 for timeout in timeouts)]))
+            sleep(min([MAX_PAUSE, *(timeout / 10 for timeout in timeouts)]))
 
 
 deadlines = Deadlines()

@@ -1,4 +1,4 @@
-"""A store's own threads, each keeping what it opened from call to call."""
+"""The threads of a store, which keep their connections between calls."""
 
 import os
 import threading
@@ -11,10 +11,10 @@ from parlant_store.backends.threads.pool import ABANDON_SECONDS, FINISH_SECONDS,
 
 
 class Executor:
-    """``count`` threads at most, started when first needed.
+    """At most ``count`` threads, which are started when needed.
 
-    The thread that rested last works next, so that few calls keep few threads, and what
-    they hold, warm. After a fork the child starts its own.
+    The most recently used idle thread gets the next call, so that few calls use few threads. After
+    a fork, the child starts its own threads.
     """
 
     def __init__(
@@ -27,9 +27,9 @@ class Executor:
         idle_seconds: float | None = None,
     ) -> None:
         """
-        after_call: runs on the thread after each call, before its result is known.
+        after_call: runs on the thread after each call, before its future is done.
         release: runs on the thread before it ends.
-        idle_seconds: how long a thread waits for a call before it ends; None: for ever.
+        idle_seconds: how long a thread waits for a call before it ends; None: no limit.
         """
         self.name = name
         self.count = count
@@ -44,11 +44,11 @@ class Executor:
         self._pool: Pool | None = None
 
     def submit(self, call: Call[Any], *others: Call[Any]) -> None:
-        """Make ``call`` on one of the threads, and ``others`` behind it.
+        """Run ``call``, and then ``others``, on the threads.
 
-        Its ``wake`` is called there after it is done, once for several calls that come with
-        an equal ``wake``. Calls that wait for a thread and whose groups have equal keys are
-        made by one of them; what that raises, each of them raises.
+        ``wake`` of a call is called on the thread when it is done, once for several calls with the
+        same ``wake``. Waiting calls whose groups have the same key run together; if the group
+        raises an error, each of them does.
         """
         if self._pid != os.getpid():
             self._restart()
@@ -64,7 +64,7 @@ class Executor:
             self._pool.submit(calls)
 
     def end_idle(self) -> None:
-        """End the threads that rest, and close what they hold; the next call starts others."""
+        """End the idle threads, which close their connections; the next call starts others."""
         pool = self._pool
         if pool is not None and self._pid == os.getpid():
             pool.end_idle()
@@ -74,10 +74,10 @@ class Executor:
         finish_seconds: float = FINISH_SECONDS,
         abandon_seconds: float = ABANDON_SECONDS,
     ) -> None:
-        """Finish what was submitted, release what each thread holds and end them.
+        """Wait for the calls, and end the threads, which release their resources.
 
-        What is not done after ``finish_seconds`` is interrupted, and after ``abandon_seconds``
-        more left to its thread.
+        Calls are interrupted after ``finish_seconds``; ``close`` returns after ``abandon_seconds``
+        more, even if calls still run.
         """
         if self._pid != os.getpid():
             return
@@ -87,13 +87,13 @@ class Executor:
             pool.close(finish_seconds, abandon_seconds)
 
     def limit(self, seconds: float, reason: str) -> None:
-        """Have the calls that were submitted end within ``seconds``; not those to come."""
+        """Shorten the timeouts of the submitted calls to ``seconds``."""
         for call in self._calls():
             call.limit(seconds, reason)
             deadlines.add(call)
 
     def silence(self) -> None:
-        """Keep errors of the calls that were submitted from their callers (``Call.silence``)."""
+        """Report no errors of the submitted calls (``Call.silence``)."""
         for call in self._calls():
             call.silence()
 

@@ -1,4 +1,4 @@
-"""A future that costs little: it has a lock, and a condition once a thread waits for it."""
+"""A future with low overhead: it creates a condition only if a thread waits for it."""
 
 import threading
 from concurrent import futures
@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 RLock: Any = type(threading.RLock())
-"""What threading.RLock makes, without that function."""
+"""The class of the objects that threading.RLock creates."""
 
 
 class _Condition(RLock):  # type: ignore[misc]
-    """What a future needs of threading.Condition, made when it is first waited for."""
+    """The methods of threading.Condition that a future needs; it is created at the first wait."""
 
     made: threading.Condition | None = None
 
@@ -26,7 +26,7 @@ class _Condition(RLock):  # type: ignore[misc]
 
 
 class Future(futures.Future[T]):
-    """concurrent.futures.Future, whose Condition takes a good part of the time of a short call."""
+    """concurrent.futures.Future, without the cost of its Condition for short calls."""
 
     def __init__(self) -> None:
         if not _IS_KNOWN:
@@ -48,4 +48,4 @@ _IS_KNOWN = vars(futures.Future()).keys() == {
     "_waiters",
     "_done_callbacks",
 }
-"""Does this Python's own make nothing else?"""
+"""Whether futures of this Python version have these attributes only."""

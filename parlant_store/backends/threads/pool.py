@@ -11,25 +11,25 @@ from parlant_store.backends.threads.deadlines import deadlines
 from parlant_store.exceptions import StoreUnavailable
 
 HOLD_SECONDS = 0.002
-"""How long a single thread goes on to the next call before it wakes who waits for the last.
+"""How long a single thread runs further calls before it wakes event loops for finished ones.
 
-Waking an event loop makes its thread and this one fight for the interpreter's lock. Under
-load, waking it once for several short results gives twice the calls per second. Several
-threads spend their time waiting for a server, and wake at once.
+The thread of a woken event loop competes with this one for the interpreter's lock. Under load,
+waking it once for several short results doubles the calls per second. If there are several
+threads, they mostly wait for a server, and wake event loops at once.
 """
 
 MAX_GROUP = 64
-"""How many calls that wait are made at once at most."""
+"""Limit on the calls of a group."""
 
 FINISH_SECONDS = 2.5
-"""How long closing lets calls finish before it interrupts them."""
+"""How long ``close`` waits for calls before it interrupts them."""
 
 ABANDON_SECONDS = 0.6
-"""How long closing waits for interrupted calls before it leaves them to their threads."""
+"""How long ``close`` waits for interrupted calls before it returns."""
 
 
 class Pool:
-    """The threads from their first call to ``close``, and the calls that wait for them."""
+    """The threads between their first call and ``close``, and the waiting calls."""
 
     def __init__(
         self,
@@ -70,25 +70,25 @@ class Pool:
             self._calls.append(call)
 
     def take(self) -> Call[Any] | None:
-        """A call that waits, if any."""
+        """Return the next waiting call, or None."""
         with self._lock:
             return self._calls.popleft() if self._calls else None
 
     def take_group(self, group: Group | None) -> list[Call[Any]]:
-        """The calls that wait and can be made with one of ``group``."""
+        """Return the waiting calls that can run with one of ``group``."""
         taken: list[Call[Any]] = []
         if group is not None and self._calls:
             others: deque[Call[Any]] = deque()
             with self._lock:
                 for call in self._calls:
-                    fits = call.group is not None and call.group.key == group.key
-                    fits = fits and len(taken) < MAX_GROUP - 1
-                    (taken if fits else others).append(call)
+                    is_taken = call.group is not None and call.group.key == group.key
+                    is_taken = is_taken and len(taken) < MAX_GROUP - 1
+                    (taken if is_taken else others).append(call)
                 self._calls = others
         return taken
 
-    def rest(self, worker: "Worker") -> None:
-        """Give ``worker`` a call that waits, or let it rest until there is one."""
+    def next_or_idle(self, worker: "Worker") -> None:
+        """Give ``worker`` a waiting call, or add it to the idle threads."""
         with self._lock:
             if self._calls:
                 worker.give(self._calls.popleft())
@@ -98,7 +98,7 @@ class Pool:
                 self._idle.append(worker)
 
     def leave(self, worker: "Worker") -> bool:
-        """Let ``worker`` end; False when it was given a call meanwhile."""
+        """Remove ``worker``, which ends; return False if it got a call meanwhile."""
         with self._lock:
             if worker not in self._idle:
                 return False
@@ -127,7 +127,7 @@ class Pool:
         for call in waiting:
             if not call.is_silent:
                 call.expire(CLOSED)
-        # In this thread: a process that ends starts no new ones.
+        # In this thread, because Python starts no threads at exit.
         until = monotonic() + abandon_seconds
         while not _join(workers, min(RETRY_SECONDS, max(0.0, until - monotonic()))):
             for call in [call for worker in workers for call in worker.calls]:
@@ -138,7 +138,7 @@ class Pool:
                 return
 
     def calls(self) -> list[Call[Any]]:
-        """Those that wait, and those that are made now."""
+        """Return the waiting and the running calls."""
         with self._lock:
             return [*self._calls, *(call for worker in self._workers for call in worker.calls)]
 
@@ -147,12 +147,12 @@ def _start(thread: threading.Thread) -> None:
     try:
         thread.start()
     except RuntimeError as exc:
-        # Python 3.12 and later start none when a process ends.
+        # Python 3.12 and later start no threads at exit.
         raise StoreUnavailable(f"no thread can be started for the call: {exc}") from exc
 
 
 def _join(workers: "list[Worker]", seconds: float) -> bool:
-    """Wait for ``workers`` to end; False when some have not."""
+    """Wait for ``workers`` to end; return False if some have not."""
     until = monotonic() + seconds
     for worker in workers:
         worker.join(max(0.0, until - monotonic()))
@@ -160,41 +160,41 @@ def _join(workers: "list[Worker]", seconds: float) -> bool:
 
 
 class Worker(threading.Thread):
-    """One thread, with a place for the call that it is to make next."""
+    """A thread, and the call that it runs next."""
 
     calls: Collection[Call[Any]] = ()
-    """Those that it makes now."""
+    """The running calls."""
 
     def __init__(self, pool: Pool, name: str) -> None:
         super().__init__(name=name, daemon=True)
         self._pool = pool
         self._next: Call[Any] | None = None
-        self._given = threading.Lock()
-        self._given.acquire()
+        self._has_next = threading.Lock()
+        self._has_next.acquire()
 
     def give(self, call: Call[Any] | None) -> None:
-        """Let the thread make ``call``; None ends it."""
+        """Let the thread run ``call``; None ends it."""
         self._next = call
-        self._given.release()
+        self._has_next.release()
 
     def run(self) -> None:
         while self._wait() and self._next is not None:
             wakes = self._make_calls(self._next)
-            # Resting first: what is woken finds this thread free for its next call.
-            self._pool.rest(self)
+            # First idle, then wake: the woken caller may use this thread for its next call.
+            self._pool.next_or_idle(self)
             for wake in wakes:
                 wake()
         self._pool.release()
 
     def _wait(self) -> bool:
-        """Wait for a call; False when none came for so long that the thread is to end."""
+        """Wait for a call; return False after ``idle_seconds``."""
         seconds = self._pool.idle_seconds
-        if self._given.acquire(timeout=-1 if seconds is None else seconds):
+        if self._has_next.acquire(timeout=-1 if seconds is None else seconds):
             return True
-        return not self._pool.leave(self) and self._given.acquire()
+        return not self._pool.leave(self) and self._has_next.acquire()
 
     def _make_calls(self, call: Call[Any] | None) -> Collection[Callable[[], None]]:
-        """Make ``call`` and what waits behind it until time is up; return the ``wake`` of each."""
+        """Run ``call``, and waiting calls for a short time; return the ``wake`` of each."""
         wakes: dict[Callable[[], None], None] = {}
         until = monotonic() + self._pool.hold
         while call is not None:
@@ -207,10 +207,10 @@ class Worker(threading.Thread):
         return wakes
 
     def _make_group(self, group: list[Call[Any]]) -> list[Call[Any]]:
-        """Make the calls of ``group`` and return those that are done; the others wait again."""
+        """Run the calls of ``group`` and return those that are done; the others wait again."""
         self.calls = calls = [call for call in group if call.begin()]
         if len(calls) > 1 and not self._run_together(calls):
-            # One of them may have long to wait, which is not the business of the others.
+            # One of them may wait long, which must not delay the others.
             for call in calls[1:]:
                 call.requeue()
                 self._pool.submit((call,))

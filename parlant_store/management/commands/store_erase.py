@@ -17,8 +17,8 @@ from parlant_store.personal_data import PersonalData, PersonalDocument
 from parlant_store.types import JSONObject, SessionInfo
 
 _STORED_RESULTS = (
-    "The results of writes over HTTP, which hold erased data, are kept for an hour so that no "
-    "write is done twice; the first writes after that delete them."
+    "The results of writes over HTTP, which contain erased data, are stored for an hour so that "
+    "no write runs twice; the first writes after that delete them."
 )
 
 
@@ -119,7 +119,7 @@ class Command(BaseCommand):
                 f"{report.documents:,} documents"
             )
         try:
-            answer = input(f"Everything of {user!r} in these stores will be gone. Type 'yes': ")
+            answer = input(f"All data of {user!r} in these stores will be deleted. Type 'yes': ")
         except EOFError:
             answer = ""
         if answer != "yes":
@@ -146,7 +146,7 @@ class Command(BaseCommand):
             report.protected = [str(row) for row in data.protected]
             report.left = left.sessions + left.documents + data.hidden
             for line in report.protected:
-                self.stderr.write(f"{alias}: the {line}, and stays")
+                self.stderr.write(f"{alias}: not deleted: the {line}")
         return self._finished(report, attempt)
 
     def _finished(self, report: Report, attempt: Attempt) -> Report:

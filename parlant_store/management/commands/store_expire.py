@@ -34,16 +34,16 @@ class Report:
         return (
             f"{self.store}: removed {self.sessions:,} sessions and {self.documents:,} documents "
             f"in {self.seconds:.1f} s" + ("" if self.finished else "; not finished")
-        ) + "".join(f"\n{self.store}: the {row}, and stays" for row in self.protected)
+        ) + "".join(f"\n{self.store}: not deleted: the {row}" for row in self.protected)
 
 
 class Command(BaseCommand):
     help = (
         "Deletes from every store the sessions and documents that have expired, and those that "
-        "the rules of its option retention match; --older-than and --idle take the place of "
-        "these rules. The command may be stopped at any time, and several may run at once. Rows "
-        "that the project's own rows protect stay, and are listed. If a store fails, the command "
-        "goes on with the others and its exit code is 1."
+        "the rules of its option retention match; --older-than and --idle replace these rules. "
+        "The command may be stopped at any time, and several may run at once. Rows that rows of "
+        "the project protect are not deleted, but listed. If a store fails, the command goes on "
+        "with the others and its exit code is 1."
     )
     requires_system_checks = ()
 

@@ -114,7 +114,7 @@ def _migrations() -> Path:
     try:
         folder.mkdir(exist_ok=True)
     except OSError as exc:
-        raise CommandError(f"{folder} cannot be made: {exc.strerror}") from exc
+        raise CommandError(f"{folder} cannot be created: {exc.strerror}") from exc
     return folder
 
 

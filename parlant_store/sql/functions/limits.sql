@@ -1,4 +1,4 @@
--- Limits on the calls of users, to whom row level security applies; calls of servers have none.
+-- Limits on calls under row level security, which are those of users; servers have no limits.
 -- Functions whose parameters have no names are internal: over HTTP, functions are called by the
 -- names of their parameters.
 

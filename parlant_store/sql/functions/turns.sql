@@ -7,9 +7,9 @@ returns text language sql stable{search_path} as $$
     select nullif(current_setting('request.jwt.claims', true), '')::jsonb #>> {owner_claim}
 $$;
 
--- Waits until the transactions with the same p_turn end: those of other servers, or, for a user, to
--- whom row level security applies, those of the same role and owner. A user cannot choose a p_turn
--- whose digest is that of another owner.
+-- Waits until the transactions with the same p_turn end: those of other servers, or, under row level
+-- security, those of the same role and owner. A user cannot choose a p_turn whose digest is that of
+-- another owner.
 create or replace function {in_schema}parlant_store_wait_turn(p_turn text)
 returns void language plpgsql{search_path} as $$
 begin

@@ -49,7 +49,7 @@ begin
     end loop;
 end"""
     return (
-        "-- Closes Django's other tables. Django connects as their owner, to whom policies do\n"
-        "-- not apply.\n"
+        "-- Closes Django's other tables. Policies do not apply to their owner, as which Django\n"
+        "-- connects.\n"
         f"{do_block(body)};\n"
     )

@@ -1,6 +1,6 @@
 """Row level security for the tables on Supabase, rendered without a server.
 
-Django connects as the owner of the tables, to whom policies do not apply.
+Policies do not apply to the owner of the tables, as which Django connects.
 """
 
 from importlib import resources

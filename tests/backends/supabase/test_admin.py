@@ -55,7 +55,7 @@ def test_the_project_answers_and_refuses_who_may_not(client, project):
     rows = [row for row in html.split("<tr>") if "SupabaseBackend" in row]
     assert "Answers" in rows[0]
     assert "Does not answer well:" in rows[1]
-    assert "manage.py supabase_sql emits both" in rows[1]
+    assert "see manage.py supabase_sql --policy" in rows[1]
     html = get(client, url("stores_sessions", "anonymous"))
     assert "The store anonymous could not answer:" in html
     assert project.anon_key not in html

@@ -114,7 +114,7 @@ def test_another_type_or_status_is_no_answer(
     store: SupabaseBackend, proxy: Proxy, reply: Reply
 ) -> None:
     proxy.answers(reply)
-    with pytest.raises(BackendError, match="compare the url"):
+    with pytest.raises(BackendError, match="check the url of the project"):
         store.get_items("s")
     assert proxy.requests == 1
 

@@ -33,7 +33,7 @@ class TestPersonalDataOverHttp(PersonalDataContract):
 
 def test_the_receipt_says_that_answers_are_kept(store):
     store.add_items("s", numbered(1), user_id="ada")
-    assert "kept for an hour" in erase("ada")["note"]
+    assert "stored for an hour" in erase("ada")["note"]
 
 
 def test_the_rules_of_the_setting(store):

@@ -262,11 +262,11 @@ def test_steps_stay_well_below_the_limit() -> None:
     pace = Pace(1_000, STEP_SECONDS)
     assert pace.limit == FIRST_STEP
     for rows in (200, 400, 800, 1_000, 1_000):
-        pace.took(STEP_SECONDS / 5)
+        pace.adapt(STEP_SECONDS / 5)
         assert pace.limit == rows
-    pace.took(STEP_SECONDS / 2)
+    pace.adapt(STEP_SECONDS / 2)
     assert pace.limit == 1_000
-    pace.took(STEP_SECONDS + 1)
+    pace.adapt(STEP_SECONDS + 1)
     assert pace.limit == 500
     while pace.divide(4):
         pass

@@ -125,7 +125,7 @@ def test_a_person_is_asked(store, answer, code, left):
     os.close(ours)
     assert process.returncode == code
     assert "default: 3 sessions, 30 items, 18 documents" in told
-    assert "Everything of 'ada'" in said
+    assert "All data of 'ada'" in said
     assert "Traceback" not in told
     assert Session.objects.count() == left
 

@@ -151,7 +151,7 @@ def test_every_store_or_those_that_are_named(store, aged):
         (["--idle", "-1d"], "--idle must be text"),
         (["--namespace", "n"], "go with --older-than or --idle"),
         (["--collection", "c", "--dry-run"], "go with --older-than or --idle"),
-        (["--idle", "1d", "--namespace", "n", "--collection", "c"], "make two rules"),
+        (["--idle", "1d", "--namespace", "n", "--collection", "c"], "or two rules"),
         (["--batch-size", "0"], "--batch-size must be 1 or more"),
     ],
 )

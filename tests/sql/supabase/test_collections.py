@@ -773,7 +773,7 @@ def test_names_that_sql_has_to_quote(database):
 
 
 def test_partitions_need_names():
-    with pytest.raises(ValueError, match="No collection"):
+    with pytest.raises(ValueError, match="no collection to partition"):
         partitions_sql("public", [])
 
 

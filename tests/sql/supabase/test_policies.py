@@ -997,9 +997,9 @@ def test_a_users_collection_is_of_no_session_unless_it_is_beside_it(owned):
         ({"table_prefixes": ["x" * 500]}, "512 bytes"),
         ({"table_prefixes": []}, "no prefix"),
         ({"anonymous": "maybe"}, "allow, deny"),
-        ({"policy": "service", "anonymous": "deny"}, "the policy owner alone"),
-        ({"policy": "service", "user_collections": ["notes"]}, "the policy owner alone"),
-        ({"policy": "open", "readable_collections": ["notes"]}, "the policy owner alone"),
+        ({"policy": "service", "anonymous": "deny"}, "needs the policy owner"),
+        ({"policy": "service", "user_collections": ["notes"]}, "need the policy owner"),
+        ({"policy": "open", "readable_collections": ["notes"]}, "need the policy owner"),
     ],
 )
 def test_options_that_open_what_must_be_closed(options, message):

@@ -1,4 +1,4 @@
-"""Documents in their table."""
+"""Statements for documents."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -31,7 +31,7 @@ NAMES = (
     " UNION ALL SELECT (SELECT min(collection) FROM parlant_store_document"
     " WHERE collection > name) FROM names WHERE name IS NOT NULL)"
 )
-"""The collections, and null, by one step into the index for each, however much it holds."""
+"""The names of all collections, and null, by a loose index scan."""
 
 _COLUMNS = ", ".join(PROMOTED)
 _REPLACE = ", ".join(
@@ -40,15 +40,15 @@ _REPLACE = ", ".join(
 
 
 class Documents(ABC):
-    """What the contract asks of documents, on a connection of one kind of database."""
+    """The operations on documents, for one kind of database."""
 
     renderer: Renderer
     json: str
-    """How a parameter becomes the column ``data``."""
+    """SQL that converts a parameter to the column ``data``."""
 
     limit_one = "LIMIT 1"
     lock = ""
-    """What locks the rows that a statement selects; SQLite has one lock for all."""
+    """SQL that locks the selected rows; SQLite has one lock for all."""
 
     def insert_one(self, connection: BaseDatabaseWrapper, insertion: InsertOne, time: Time) -> None:
         collection, document, _ = insertion
@@ -70,17 +70,17 @@ class Documents(ABC):
             where, params = f"{where} AND {after}", params + after_params
         order = self.renderer.order(filter_, direction)
         ordered = f"SELECT {{}} FROM parlant_store_document WHERE {where} ORDER BY {order}"
-        # A limit that the planner sees: it weighs walking an index in order against sorting.
+        # A limit that the planner knows, to choose between an ordered index scan and a sort.
         page = ordered if limit is None else f"{ordered} LIMIT %s"
         page_params = params if limit is None else [*params, limit]
         if count_to is None:
             rows = self._fetch(connection, page.format("data"), page_params)
             return codec.decode_documents([text for (text,) in rows]), None
-        # In order as well, so that counting a few walks an index and not the table.
+        # Ordered as well, so that counting up to a low limit scans an index and not the table.
         counted = f"{ordered.format('1')} LIMIT %s"
         if count_to == MAX_LIMIT:
             counted = f"SELECT 1 FROM parlant_store_document WHERE {where} LIMIT %s"
-        # The count stands in every row, and alone in one when the page is empty.
+        # Each row has the count; if the page is empty, there is one row with the count only.
         sql = (
             f"SELECT matching.n, page.data FROM (SELECT count(*) AS n FROM ({counted}) AS counted)"
             f" AS matching LEFT JOIN ({page.format('data, creation_utc, id')}) AS page ON TRUE"
@@ -115,7 +115,7 @@ class Documents(ABC):
     def set_document_expiry(
         self, connection: BaseDatabaseWrapper, change: SetDocumentExpiry, time: Time
     ) -> int:
-        """Return how many documents end then."""
+        """Return the number of documents that now expire then."""
 
     @abstractmethod
     def insert_numbered(
@@ -133,7 +133,7 @@ class Documents(ABC):
     ) -> JSONObject | None: ...
 
     def lock_one(self, connection: BaseDatabaseWrapper, search: FindOne, time: Time) -> list[Row]:
-        """The key and text of the first document that matches, locked for this transaction."""
+        """Lock the first document that matches, and return its key and text."""
         sql, params = self._first("key, data", search, time)
         return self._fetch(connection, f"{sql} {self.lock}", params)
 
@@ -148,14 +148,14 @@ class Documents(ABC):
         )
         return [codec.unescape(name) for (name,) in fetch(connection, sql, (time.now,))]
 
-    def _make_room(self, collection: str, columns: dict[str, Any], time: Time) -> Sql:
-        """Remove the document whose time has come and which has the id that is to be taken."""
+    def _delete_expired(self, collection: str, columns: dict[str, Any], time: Time) -> Sql:
+        """Return a statement that deletes an expired document with the id in ``columns``."""
         sql = "DELETE FROM parlant_store_document WHERE collection = %s AND id = %s"
         params = [codec.to_column(collection), columns.get("id"), time.now]
         return f"{sql} AND expires_at <= %s RETURNING key", params
 
     def _insert(self, source: str) -> str:
-        """An insertion from ``source``; a document whose time has come makes room for it."""
+        """Return an insert from ``source``, which replaces an expired document."""
         return (
             f"INSERT INTO parlant_store_document AS d (collection, {_COLUMNS}, data, updated_at)"
             f" {source} ON CONFLICT (collection, id) DO UPDATE SET {_REPLACE}"
@@ -201,7 +201,7 @@ class Documents(ABC):
     def _fetch_once(
         self, connection: BaseDatabaseWrapper, sql: str, params: list[Any]
     ) -> list[Row]:
-        """Run a write's own statement, which gives a row unless it refuses."""
+        """Run the statement of a write, which returns a row unless it writes nothing."""
         return fetch(connection, sql, params)
 
     def _fetch(self, connection: BaseDatabaseWrapper, sql: str, params: list[Any]) -> list[Row]:

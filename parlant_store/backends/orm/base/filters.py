@@ -20,7 +20,7 @@ SIGNS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 
 def joined(parts: Iterable[Sql], operator: str, empty: str) -> Sql:
-    """``parts`` in a row, nested in halves: SQLite bounds the depth of an expression."""
+    """Join ``parts``, nested in halves, because SQLite limits the depth of expressions."""
     parts = list(parts)
     if not parts:
         return empty, []
@@ -32,17 +32,17 @@ def joined(parts: Iterable[Sql], operator: str, empty: str) -> Sql:
 
 
 class Renderer(ABC):
-    """Says filters and sorts in one database's SQL."""
+    """Renders filters and sorts as SQL of one kind of database."""
 
     vendor: str
 
     def __init__(self, column: str = "data", promoted: Sequence[str] = PROMOTED) -> None:
-        """``column``: the one that holds the JSON; ``promoted``: fields that are columns too."""
+        """``column``: the column with the JSON; ``promoted``: fields that have columns too."""
         self.column = column
         self.promoted = promoted
 
     def where(self, filter_: Filter) -> Sql:
-        """The condition that ``filter_`` is, with its parameters."""
+        """Return the condition of ``filter_``, with its parameters."""
         match filter_:
             case AllOf(parts):
                 return joined(map(self.where, parts), "AND", "TRUE")
@@ -72,51 +72,51 @@ class Renderer(ABC):
         sql, params = self.value_in(field, texts)
         if not self.has_index(field):
             return sql, params
-        # The indexed expression, with the index's own condition, finds the rows; the exact one
-        # confirms them.
+        # The first two conditions use the index, whose expression may be shortened; the last one
+        # is exact.
         prefixes = [codec.escape(text)[: self.prefix] for text in texts]
         indexed = indexed_text(self.vendor, self.column, field)
-        begins, prefix_params = self.one_of(indexed, prefixes)
-        return f"({indexed} IS NOT NULL AND {begins} AND {sql})", prefix_params + params
+        condition, prefix_params = self.one_of(indexed, prefixes)
+        return f"({indexed} IS NOT NULL AND {condition} AND {sql})", prefix_params + params
 
     prefix: int | None = None
-    """How many characters of a text an index keeps; None: all of them."""
+    """The number of characters of a text in an index; None: all of them."""
 
     def has_index(self, field: str) -> bool:
-        """Whether an index may keep the field's text by itself."""
+        """Whether there may be an index on the field as text."""
         return field in TEXT_FIELDS
 
     @abstractmethod
     def one_of(self, expression: str, texts: list[str]) -> Sql:
-        """``expression`` is one of ``texts``."""
+        """Return the condition that ``expression`` is one of ``texts``."""
 
     @abstractmethod
     def value_in(self, field: str, values: Sequence[Any]) -> Sql:
-        """The field is one of ``values``, of which none is None."""
+        """Return the condition that the field is one of ``values``, without None."""
 
     @abstractmethod
     def is_null(self, field: str) -> Sql:
-        """The field is null or missing."""
+        """Return the condition that the field is null or missing."""
 
     @abstractmethod
     def compare(self, filter_: Compare) -> Sql:
-        """The field is of the operand's kind and compares so with it."""
+        """Return the condition that the field is of the operand's kind and compares with it."""
 
     @abstractmethod
     def sort_keys(self, field: str, direction: Direction) -> list[Sql]:
-        """What sorts by the field: null, boolean, text, number."""
+        """Return expressions that sort by the field: null, booleans, texts, numbers."""
 
     def order(self, filter_: Filter, direction: Direction) -> str:
-        """The order of find, for a statement that ``filter_`` narrows."""
+        """Return the order of find, for a statement with ``filter_``."""
         return f"{CREATED} {direction}, {ID} {direction}"
 
     def after(self, cursor: DocumentCursor, direction: Direction) -> Sql:
-        """What comes after ``cursor`` in the order of find."""
+        """Return the condition for documents after ``cursor`` in the order of find."""
         created, id_ = codec.to_column(cursor.creation_utc), codec.to_column(cursor.id)
         return f"({CREATED}, {ID}) {AFTER[direction]} (%s, %s)", [created, id_]
 
     def order_by(self, filter_: Filter, sort: Sequence[tuple[str, Direction]]) -> Sql:
-        """``sort``, then the order of find."""
+        """Return the order of ``sort``, followed by that of find."""
         keys: list[str] = []
         params: list[Any] = []
         for field, direction in sort:

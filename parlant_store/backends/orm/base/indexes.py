@@ -1,11 +1,11 @@
-"""Indexes on documents that a framework asks for."""
+"""Statements for indexes on documents that a framework requires."""
 
 from abc import ABC, abstractmethod
 
 from django.db import IntegrityError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store.backends.contract.indexes import Fields, not_unique, wanted
+from parlant_store.backends.contract.indexes import Fields, index_for, not_unique
 from parlant_store.backends.contract.operations import EnsureIndex
 from parlant_store.content import codec
 from parlant_store.sql.index_expressions import NUMBER_FIELDS, indexed_number, indexed_text
@@ -13,11 +13,11 @@ from parlant_store.types import PROMOTED
 
 
 class Indexes(ABC):
-    """What the contract asks of indexes, on a connection of one kind of database."""
+    """The operations on indexes, for one kind of database."""
 
-    def ensure_index(self, connection: BaseDatabaseWrapper, wish: EnsureIndex) -> bool:
-        collection, fields, unique, _ = wish
-        index = wanted(collection, fields, unique)
+    def ensure_index(self, connection: BaseDatabaseWrapper, operation: EnsureIndex) -> bool:
+        collection, fields, unique, _ = operation
+        index = index_for(collection, fields, unique)
         if index is None:
             return False
         if unique:
@@ -37,14 +37,14 @@ class Indexes(ABC):
 
     @abstractmethod
     def wait_for_others(self, connection: BaseDatabaseWrapper) -> None:
-        """Keep others from making indexes until the transaction ends."""
+        """Lock the creation of indexes until the transaction ends."""
 
     @abstractmethod
     def unique_expressions(self, field: str) -> list[str]:
-        """What is equal where the values of ``field`` are; null where it is null or missing."""
+        """Return expressions that are equal for equal values of ``field``, and null for null."""
 
     def ensure(self, connection: BaseDatabaseWrapper, name: str, sql: str) -> bool:
-        """Make the index of this name unless there is one; True if it was made."""
+        """Create the index of this name unless it exists; return whether it was created."""
         if self.exists(connection, name):
             return False
         with transaction.atomic(using=connection.alias):
@@ -55,14 +55,14 @@ class Indexes(ABC):
         return True
 
     def make(self, connection: BaseDatabaseWrapper, sql: str) -> None:
-        """Make an index."""
+        """Create an index."""
         with connection.cursor() as cursor:
             cursor.execute(sql)
 
     def _create(self, name: str, fields: Fields) -> str:
-        # For all collections: one that asks for what another has asked for shares its index.
+        # For all collections, which share the index.
         first = self._expression(fields[0][0])
-        columns = ", ".join(f"{self._expression(field)} {way}" for field, way in fields)
+        columns = ", ".join(f"{self._expression(field)} {direction}" for field, direction in fields)
         return (
             f"CREATE INDEX {name} ON parlant_store_document (collection, {columns})"
             f" WHERE {first} IS NOT NULL"

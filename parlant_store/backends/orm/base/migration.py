@@ -1,4 +1,4 @@
-"""Reading documents by version, and replacing those that nobody changed meanwhile."""
+"""Statements that read documents by version, and replace unchanged ones."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ from parlant_store.backends.orm.database.statements import fetch
 from parlant_store.content import codec
 from parlant_store.types import Replacement, StoredDocument
 
-# Always the next in the order of the index on versions: asked for one version in the order of
-# keys, PostgreSQL would rather walk the table's primary key, through everybody's documents.
+# The condition and the order are those of the index on versions: for an equal version in the order
+# of keys, PostgreSQL may scan the primary key instead, through the documents of all collections.
 _NEXT = (
     "SELECT d.key FROM parlant_store_document d WHERE d.collection = %s AND {}"
     " AND (d.expires_at IS NULL OR d.expires_at > %s) ORDER BY d.version, d.key LIMIT 1"
@@ -35,7 +35,7 @@ SELECT key, data FROM parlant_store_document WHERE key IN (
 
 
 class Versions(ABC):
-    """What the contract asks of migrations, on a connection of one kind of database."""
+    """The operations of migrations, for one kind of database."""
 
     def list_versions(
         self, connection: BaseDatabaseWrapper, collection: str, time: Time
@@ -50,7 +50,7 @@ class Versions(ABC):
         params: list[Any] = [after]
         condition = "version IS NULL AND key > %s"
         if version is not None:
-            # In a form that says nothing of equality; see _NEXT.
+            # Without an equality; see _NEXT.
             name = codec.to_column(version)
             condition, params = "(version, key) > (%s, %s) AND version <= %s", [name, after, name]
         sql = (

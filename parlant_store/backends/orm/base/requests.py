@@ -1,4 +1,4 @@
-"""Writes that are done once, however often they are sent."""
+"""Writes that run once, even if they are sent several times."""
 
 import json
 from abc import ABC, abstractmethod
@@ -14,31 +14,31 @@ from parlant_store.types import Revision, UpdateResult
 T = TypeVar("T")
 
 _VALUES = {value.__name__: value for value in (Revision, UpdateResult)}
-"""What writes return that JSON has no word for."""
+"""The classes of results that are not JSON."""
 
 ANSWER_SECONDS = 3600
-"""For how many seconds an answer is stored under the id of its request."""
+"""How many seconds the answer of a request is stored."""
 
 
 class Requests(ABC):
-    """How the answers of writes are stored, on a connection of one kind of database."""
+    """Stores the answers of writes, for one kind of database."""
 
     @abstractmethod
     def run(
         self, connection: BaseDatabaseWrapper, request: UUID | None, operation: Callable[[], T]
     ) -> T:
-        """Return what ``operation`` returns, or returned before under the id ``request``.
+        """Return the result of ``operation``, or the stored one of the id ``request``.
 
-        Errors are not stored. Raises OutcomeUnknown.
+        Errors are not stored. Raise OutcomeUnknown if the answer was lost.
         """
 
     @abstractmethod
     def forget(self, connection: BaseDatabaseWrapper, user_id: str) -> int:
-        """Remove the user's requests; return how many there were."""
+        """Delete the user's requests; return their number."""
 
 
 def is_encodable(result: Any) -> bool:
-    """Whether it is what a single write returns."""
+    """Whether it is the result of a single write."""
     if isinstance(result, list):
         return all(isinstance(each, int) for each in result)
     return result is None or isinstance(result, (int, str, dict, *_VALUES.values()))

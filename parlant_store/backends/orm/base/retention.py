@@ -1,4 +1,4 @@
-"""What the contract asks of expiry by rules, on a connection of one kind of database."""
+"""The steps of a pass of a retention rule."""
 
 from abc import ABC, abstractmethod
 
@@ -10,26 +10,29 @@ from parlant_store.types import ExpiredDocument, ExpiredSession
 
 
 class RetentionRules(ABC):
-    """One step of a pass; each returns where the next begins, None: the pass is over."""
+    """The steps of a pass, for one kind of database.
+
+    Each returns the place after which the next step starts, or None at the end of the pass.
+    """
 
     @abstractmethod
     def find(
         self, connection: BaseDatabaseWrapper, sweep: Sweep, after: Place
     ) -> tuple[list[int], Place]:
-        """Return the keys of what the step finds."""
+        """Return the keys of the eligible rows."""
 
     @abstractmethod
     def related(self, connection: BaseDatabaseWrapper, keys: list[int]) -> list[tuple[int, int]]:
-        """Return the documents of the Parlant sessions among ``keys``: session and document."""
+        """Return the related documents of Parlant sessions in ``keys``, each with its session."""
 
     @abstractmethod
     def retire(
         self, connection: BaseDatabaseWrapper, sweep: Sweep, after: Place
     ) -> tuple[Expired, Place]:
-        """Remove what the step finds."""
+        """Delete the eligible rows."""
 
     @abstractmethod
     def list_expired(
         self, connection: BaseDatabaseWrapper, sweep: Sweep, after: Place
     ) -> tuple[list[ExpiredSession | ExpiredDocument], Place]:
-        """Return what the step finds."""
+        """Return the eligible rows."""

@@ -1,4 +1,4 @@
-"""Searching the items of sessions."""
+"""The full-text search of items."""
 
 import json
 from collections.abc import Callable
@@ -17,8 +17,8 @@ from parlant_store.exceptions import BackendError
 from parlant_store.sql.search_index import SQLITE_PARTS, SQLITE_TABLE
 from parlant_store.types import SearchHit
 
-# The sessions that match most, each with the items that do. What matches is found once, and
-# all else is looked up from there, whatever the planner thinks of how much it is.
+# The sessions with the most matches, each with its matching items. MATERIALIZED makes PostgreSQL
+# evaluate the search once, whatever the number of rows it estimates.
 _SEARCH = """
 WITH hits AS MATERIALIZED ({hits}), best AS (
     SELECT session_key, sum(score) AS score FROM hits GROUP BY session_key
@@ -49,7 +49,7 @@ class _Dialect(NamedTuple):
 
 
 def search_items(connection: BaseDatabaseWrapper, search: Search, time: Time) -> list[SearchHit]:
-    """The sessions of which items match any of the terms."""
+    """Return the sessions with items that match any of the terms."""
     terms, namespace, limit = search
     if connection.vendor == "sqlite":
         require_index(connection)
@@ -70,12 +70,9 @@ def search_items(connection: BaseDatabaseWrapper, search: Search, time: Time) ->
 
 
 def require_index(connection: BaseDatabaseWrapper) -> None:
-    """Raise BackendError when SQLite has no index, or no triggers that bring items to it."""
+    """Raise BackendError if SQLite has no search index, or no triggers that update it."""
     if fetch(connection, _COUNT_PARTS, SQLITE_PARTS) != [(len(SQLITE_PARTS),)]:
-        raise BackendError(
-            "the search index is missing, and would find nothing; "
-            f"run {migrate_command(connection.alias)}"
-        )
+        raise BackendError(f"the search index is missing; run {migrate_command(connection.alias)}")
 
 
 def _fts5(terms: list[list[str]]) -> str:
@@ -86,7 +83,7 @@ def _count_matches(text: str, terms: str) -> int:
     return count_matches(text, json.loads(terms))
 
 
-# With weights of 1, ts_rank_cd counts the places that match: each is a cover without noise.
+# With weights of 1, ts_rank_cd counts the matching positions.
 _DIALECTS = {
     "postgresql": _Dialect(
         "SELECT session_key, position, text, least("

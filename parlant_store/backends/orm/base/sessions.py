@@ -1,4 +1,4 @@
-"""Sessions and their items in the tables: reads alike on both databases, writes by each."""
+"""Statements for sessions: the reads of both databases, and the interface of writes."""
 
 import json
 import logging
@@ -41,8 +41,7 @@ logger = logging.getLogger("parlant_store")
 LIVE = "(expires_at IS NULL OR expires_at > %s)"
 KEY = f"(SELECT key FROM parlant_store_session WHERE namespace = %s AND session_id = %s AND {LIVE})"
 _ITEMS = f"SELECT data FROM parlant_store_session_item WHERE session_key = {KEY} ORDER BY position"
-# A limit that the planner cannot see costs it nothing to ignore: PostgreSQL then keeps one
-# plan for all limits, where it would plan anew at each call.
+# PostgreSQL does not know this limit when it plans, and can use one generic plan for all limits.
 LATEST = f"{_ITEMS} DESC LIMIT (SELECT CAST(%s AS bigint))"
 _INFO = (
     "SELECT namespace, session_id, full_names, user_id, item_count, tokens, metadata,"
@@ -51,34 +50,34 @@ _INFO = (
 
 
 class Time(NamedTuple):
-    """What the clock says, as the database takes it."""
+    """The time of the clock, as parameters of the database."""
 
     now: Any
     expires_at: Any
-    """When what is written now expires; None leaves the time it has."""
+    """When a session that is written now expires; None: unchanged."""
 
 
 def time_for(connection: BaseDatabaseWrapper, now: datetime, expires_at: datetime | None) -> Time:
-    """``now`` and ``expires_at`` as parameters of a statement on ``connection``."""
+    """Return ``now`` and ``expires_at`` as parameters for ``connection``."""
     return Time(adapted(connection, now), adapted(connection, expires_at))
 
 
 def adapted(connection: BaseDatabaseWrapper, time: datetime | None) -> Any:
-    """``time`` as a parameter of a statement on ``connection``."""
+    """Return ``time`` as a parameter for ``connection``."""
     if time is not None and connection.timezone is None:
-        # SQLite keeps no zone; PostgreSQL would take that of the session for granted.
+        # SQLite stores no zone; PostgreSQL would use that of its session.
         time = without_zone(time) if connection.vendor == "sqlite" else as_utc(time)
     return time and connection.ops.adapt_datetimefield_value(time)
 
 
 class Sessions(ABC):
-    """What the contract asks of sessions, on a connection of one kind of database."""
+    """The operations on sessions, for one kind of database."""
 
     metadata: Renderer
-    """Says filters on the column ``metadata``."""
+    """Renders filters on the column ``metadata``."""
 
     def prepare(self, connection: BaseDatabaseWrapper, sql: str) -> None:  # noqa: B027
-        """Have what ``sql`` needs on the connection."""
+        """Create functions on the connection that ``sql`` needs."""
 
     def get_items(
         self, connection: BaseDatabaseWrapper, read: GetItems, time: Time
@@ -92,7 +91,7 @@ class Sessions(ABC):
             rows = fetch(connection, LATEST, (*key, window))
             rows.reverse()
             items = _decode(rows, name)
-            # Damaged rows do not count: look further back for as many as were asked for.
+            # Damaged rows do not count: read more rows to return ``limit`` items.
             if len(items) >= limit or len(rows) < window:
                 return items[-limit:]
             window *= 2
@@ -121,8 +120,8 @@ class Sessions(ABC):
         where, filter_params = self._where(connection, listing.filters)
         created, updated = (self.seconds(connection, name) for name in ("created_at", "updated_at"))
         summary = f"key, namespace, session_id, item_count, {created}, {updated}"
-        # In the order of the rows, which lie side by side. A plus sign keeps SQLite from it
-        # where an index finds those that are wanted.
+        # Scans the table in the order of keys. With filters, the plus sign keeps SQLite from it, so
+        # that it uses an index.
         key = "key" if where == "TRUE" else "+key"
         table = (
             f"FROM parlant_store_session WHERE {LIVE} AND {where} AND {key} > %s"
@@ -140,10 +139,10 @@ class Sessions(ABC):
 
     @abstractmethod
     def seconds(self, connection: BaseDatabaseWrapper, column: str) -> str:
-        """What the time in ``column`` is in seconds since 1970."""
+        """Return SQL for the time in ``column`` in seconds since 1970."""
 
     def _where(self, connection: BaseDatabaseWrapper, filters: SessionFilters) -> Sql:
-        """The condition of a listing."""
+        """Return the condition of the filters."""
         sql = "TRUE"
         params: list[Any] = []
         for column, value in (("namespace", filters.namespace), ("user_id", filters.user_id)):
@@ -178,18 +177,18 @@ class Sessions(ABC):
 
     @abstractmethod
     def add_items(self, connection: BaseDatabaseWrapper, addition: AddItems, time: Time) -> int:
-        """Return how many items the session has then."""
+        """Return the number of items that the session now has."""
 
     def add_all(
         self, connection: BaseDatabaseWrapper, additions: Sequence[AddItems], time: Time
     ) -> list[int] | None:
-        """Make ``additions`` in one statement; None when none is made."""
+        """Make all ``additions`` at once; return None if none is made."""
         return None
 
     def get_all(
         self, connection: BaseDatabaseWrapper, reads: Sequence[GetItems], time: Time
     ) -> list[list[JSONObject]] | None:
-        """Return what each of ``reads`` asks for by one statement; None when it cannot."""
+        """Return the items of all ``reads`` by one statement; None if this is not possible."""
         return None
 
     @abstractmethod
@@ -204,7 +203,7 @@ class Sessions(ABC):
     def delete_session(
         self, connection: BaseDatabaseWrapper, name: SessionName, time: Time
     ) -> int | None:
-        """Return how many items it had; None when it was not alive."""
+        """Return the number of its items; None if there was no session, or an expired one."""
 
     @abstractmethod
     def set_expiry(
@@ -242,7 +241,7 @@ def _info(connection: BaseDatabaseWrapper, row: Row) -> SessionInfo:
 
 
 def aware(connection: BaseDatabaseWrapper, time: Any) -> Any:
-    """``time`` as Django gives the times of this connection."""
+    """Return ``time`` as Django returns the times of this connection."""
     if time is None:
         return None
     if connection.timezone is None:

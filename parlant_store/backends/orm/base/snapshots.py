@@ -1,4 +1,4 @@
-"""Sessions as a whole: loading, saving what changed, branching."""
+"""Statements for snapshots, and for branches of sessions."""
 
 from abc import ABC, abstractmethod
 
@@ -11,22 +11,22 @@ from parlant_store.backends.orm.base.sessions import LIVE, Time
 from parlant_store.backends.orm.database.statements import fetch
 from parlant_store.types import Revision, Snapshot
 
-# The session's own row comes first, then its items.
+# The first row is that of the session, the others are its items.
 _LOAD = f"""
-WITH found AS (
+WITH session AS (
     SELECT key, next_position, item_count, state FROM parlant_store_session
     WHERE namespace = %s AND session_id = %s AND {LIVE}
 )
-SELECT -1 AS place, CAST(state AS text), key, next_position, item_count FROM found
+SELECT -1 AS place, CAST(state AS text), key, next_position, item_count FROM session
 UNION ALL
 SELECT position, data, NULL, NULL, NULL FROM parlant_store_session_item
-WHERE session_key = (SELECT key FROM found)
+WHERE session_key = (SELECT key FROM session)
 ORDER BY place
 """
 
 
 class Snapshots(ABC):
-    """What the contract asks of whole sessions, on a connection of one kind of database."""
+    """The operations on snapshots, for one kind of database."""
 
     def load(
         self, connection: BaseDatabaseWrapper, name: SessionName, time: Time

@@ -1,4 +1,4 @@
-"""What is known of a Django connection before a statement is sent on it."""
+"""The properties of a Django connection that decide how statements are sent on it."""
 
 import os
 import select
@@ -14,21 +14,21 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 TRANSACTION_POOLER_PORT = "6543"
-"""Where Supabase's pooler hands each transaction another connection."""
+"""The port of Supabase's pooler in transaction mode."""
 
 MAX_POOLED = 100
-"""How many connections of a pool are tried for one that is not broken."""
+"""Limit on the connections of a pool that are tried until one is not broken."""
 
 BUSY_MILLISECONDS = 50
-"""How long a call that may be stopped leaves the waiting for a lock to SQLite."""
+"""The busy timeout of SQLite for calls that may be cancelled."""
 
 CANCEL_SECONDS = 1.0
-"""How long the server may take to accept that a statement is to be cancelled."""
+"""How long the server may take to accept the cancellation of a statement."""
 
 _PLAIN_ENGINES = (
     "django.db.backends.sqlite3.base",
     "django.db.backends.postgresql.base",
-    # They add types and functions, and leave cursors alone.
+    # They add types and functions, but do not change cursors.
     "django.contrib.gis.db.backends.spatialite.base",
     "django.contrib.gis.db.backends.postgis.base",
 )
@@ -36,7 +36,7 @@ _PLAIN_ENGINES = (
 _HOOKS = frozenset(
     ("cursor", "chunked_cursor", "_cursor", "create_cursor", "make_cursor", "make_debug_cursor")
 )
-"""What tools replace on a connection to see its statements."""
+"""The methods of a connection that tools replace to see its statements."""
 
 
 def _cursor_methods() -> tuple[Any, ...]:
@@ -51,7 +51,7 @@ def _cursor_methods() -> tuple[Any, ...]:
 
 
 def _is_own(method: Any) -> bool:
-    """Whether ``method`` is Django's own function: a tool may have replaced it early."""
+    """Whether ``method`` is Django's function, and not one of a tool that was imported before."""
     return isinstance(method, FunctionType) and str(method.__globals__["__name__"]).startswith(
         "django."
     )
@@ -61,10 +61,10 @@ _OWN_METHODS = _cursor_methods() if all(map(_is_own, _cursor_methods())) else ()
 
 
 def is_plain(connection: BaseDatabaseWrapper) -> bool:
-    """Whether a statement on ``connection`` may go to the driver itself.
+    """Whether statements on ``connection`` may use the driver directly.
 
-    It may when nothing between Django and the driver would do something of its own: the class
-    is Django's for SQLite or PostgreSQL, and nobody watches, logs or wraps its statements.
+    They may if the class is Django's for SQLite or PostgreSQL, and nothing logs, watches or wraps
+    the statements.
     """
     return (
         not connection.queries_logged
@@ -74,9 +74,9 @@ def is_plain(connection: BaseDatabaseWrapper) -> bool:
 
 
 def is_watched(connection: BaseDatabaseWrapper) -> bool:
-    """Whether this very connection does more than Django's own, for the tenant's sake or a tool's.
+    """Whether this connection does more than Django's, for tenants or for a tool.
 
-    Another one, made for a thread of the store's, would not do it.
+    A new connection on a thread of the store would not do it.
     """
     kind = type(connection)
     return (
@@ -89,10 +89,10 @@ def is_watched(connection: BaseDatabaseWrapper) -> bool:
 
 
 def _is_hooked(connection: BaseDatabaseWrapper) -> bool:
-    """Whether a method of this very connection was replaced.
+    """Whether a method of this connection was replaced.
 
-    Django's TestCase replaces methods of databases that it forbids, and puts back what was there,
-    which stays an attribute of the connection.
+    Django's TestCase replaces methods of databases that it forbids. Later it sets the original
+    methods as attributes of the connection.
     """
     attributes = vars(connection)
     return any(
@@ -102,25 +102,25 @@ def _is_hooked(connection: BaseDatabaseWrapper) -> bool:
 
 
 def is_in_memory(connection: BaseDatabaseWrapper) -> bool:
-    """Whether it is SQLite's, and nobody but this connection has its tables."""
+    """Whether it is a database of SQLite in memory, which other connections cannot use."""
     return connection.vendor == "sqlite" and connection.is_in_memory_db()  # type: ignore[attr-defined]
 
 
 def pool_size(entry: dict[str, Any]) -> int | None:
-    """How many connections the pool of this entry of DATABASES has at most; None: no pool."""
+    """Return the maximal size of the pool in an entry of DATABASES; None without a pool."""
     pool = entry["OPTIONS"].get("pool")
     if not pool:
         return None
     options = pool if isinstance(pool, dict) else {}
-    # psycopg_pool's own defaults.
-    least = options.get("min_size", 4)
-    return int(options.get("max_size") or least)
+    # The defaults of psycopg_pool.
+    min_size = options.get("min_size", 4)
+    return int(options.get("max_size") or min_size)
 
 
 def interrupt(connection: BaseDatabaseWrapper, *, force: bool) -> None:
-    """End the statement that another thread runs on ``connection``.
+    """Cancel the statement that another thread runs on ``connection``.
 
-    ``force`` ends the connection with it, for a server that does not listen.
+    ``force`` closes the connection, for a server that does not answer.
     """
     raw = connection.connection
     if raw is None:
@@ -131,32 +131,32 @@ def interrupt(connection: BaseDatabaseWrapper, *, force: bool) -> None:
         elif not force:
             raw.cancel_safe(timeout=CANCEL_SECONDS)
         elif not raw.closed:
-            with socket.socket(fileno=os.dup(raw.fileno())) as end:
-                end.shutdown(socket.SHUT_RDWR)
+            with socket.socket(fileno=os.dup(raw.fileno())) as copy:
+                copy.shutdown(socket.SHUT_RDWR)
 
 
-class _Own(threading.local):
-    """The driver's connections of this thread that wait little, by alias."""
+class _ThreadConnections(threading.local):
+    """The driver's connections of this thread that have a short busy timeout, by alias."""
 
     def __init__(self) -> None:
-        self.waits_little: dict[str, Any] = {}
+        self.short: dict[str, Any] = {}
 
 
-_own = _Own()
+_connections = _ThreadConnections()
 
 
-def wait_little_for_locks(connection: BaseDatabaseWrapper) -> None:
-    """Have SQLite answer soon that a lock is taken, on a connection of the store's own."""
+def set_short_busy_timeout(connection: BaseDatabaseWrapper) -> None:
+    """Set a short busy timeout of SQLite, on a connection of a thread of the store."""
     if connection.vendor == "sqlite":
         connection.ensure_connection()
-        if _own.waits_little.get(connection.alias) is not connection.connection:
+        if _connections.short.get(connection.alias) is not connection.connection:
             _set_busy_timeout(connection, BUSY_MILLISECONDS)
-            _own.waits_little[connection.alias] = connection.connection
+            _connections.short[connection.alias] = connection.connection
 
 
 @contextmanager
-def waiting_little_for_locks(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    """The same on a connection of the caller's, which is as it was afterwards."""
+def short_busy_timeout(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """Set a short busy timeout of SQLite on a connection of the caller, and restore it."""
     if connection.vendor != "sqlite":
         yield
         return
@@ -174,15 +174,15 @@ def _set_busy_timeout(connection: BaseDatabaseWrapper, milliseconds: int) -> Non
 
 
 def refresh(connection: BaseDatabaseWrapper) -> None:
-    """Let go of a connection that broke while nobody used it; the next statement reconnects.
+    """Close a connection that broke while it was idle, so that the next statement reconnects.
 
-    A server that goes away says so: its end of an idle connection becomes readable. Looking
-    costs a microsecond, where asking the server would cost a round trip at every call.
+    If the server has closed it, the socket of an idle connection is readable. Checking this takes
+    a microsecond, and no round trip.
     """
     raw = connection.connection
     if raw is None or connection.in_atomic_block:
         return
-    if connection.errors_occurred or (connection.vendor == "postgresql" and _has_news(raw)):
+    if connection.errors_occurred or (connection.vendor == "postgresql" and _is_readable(raw)):
         if connection.is_usable():
             connection.errors_occurred = False
         else:
@@ -190,20 +190,20 @@ def refresh(connection: BaseDatabaseWrapper) -> None:
 
 
 def reconnect(connection: BaseDatabaseWrapper) -> None:
-    """Open another connection in place of one that broke.
+    """Replace a broken connection.
 
-    A pool may give some first that broke as well, as the server's end does with all of them.
+    A pool may first return other broken ones, because a restart of the server breaks all of them.
     """
     connection.close()
     connection.ensure_connection()
     for _ in range(MAX_POOLED):
-        if not _has_news(connection.connection):
+        if not _is_readable(connection.connection):
             return
         connection.close()
         connection.ensure_connection()
 
 
-def _has_news(raw: Any) -> bool:
+def _is_readable(raw: Any) -> bool:
     if raw.closed:
         return True
     descriptor = raw.fileno()
@@ -215,15 +215,15 @@ def _has_news(raw: Any) -> bool:
 
 
 _has_own_server: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
-"""By the driver's connection: whether one process of the server serves it as long as it lasts."""
+"""By connection of the driver: whether the server has one process for it, and no pooler."""
 
 
 def may_prepare(connection: BaseDatabaseWrapper) -> bool:
-    """Whether the server keeps statements prepared for this connection, which is open.
+    """Whether statements may be prepared on this connection, which is open.
 
-    An OPTIONS["prepare_threshold"] in DATABASES decides. Otherwise a pooler gives itself away:
-    the process that the connection was told of is not the one that answers. It is asked once
-    for each connection.
+    OPTIONS["prepare_threshold"] in DATABASES decides, if it is set. Otherwise a pooler is
+    detected: the process that answers is not the one whose id the connection got at its start.
+    This takes a round trip, once for each connection.
     """
     settings = connection.settings_dict
     if "prepare_threshold" in settings["OPTIONS"]:
@@ -250,7 +250,7 @@ def _is_served_by_one_process(raw: Any) -> bool:
 
 
 def begins_by_locking(connection: BaseDatabaseWrapper) -> bool:
-    """Whether transactions on it take SQLite's write lock when they begin."""
+    """Whether transactions on it take SQLite's write lock at their start."""
     if connection.vendor != "sqlite":
         return False
     mode = connection.settings_dict["OPTIONS"].get("transaction_mode")

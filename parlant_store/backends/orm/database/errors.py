@@ -1,4 +1,4 @@
-"""What Django's database layer raises, as errors of the contract."""
+"""Conversion of Django's database errors to errors of the contract."""
 
 import re
 import sqlite3
@@ -13,9 +13,9 @@ _MISSING = re.compile(r"no such (table|module): (\w+\.)?parlant_store_")
 
 
 class Errors:
-    """Turns what Django's database layer raises into a StoreError.
+    """Converts Django's database errors to StoreError.
 
-    ``database`` gives the alias of the database that was used; it is called after an error.
+    ``database`` returns the alias of the database in use; it is called after an error.
     """
 
     def __init__(self, database: Callable[[], str] = lambda: DEFAULT_DB_ALIAS) -> None:
@@ -43,7 +43,7 @@ errors = Errors()
 
 
 def _is_referenced(error: BaseException) -> bool:
-    """Whether a row would refer to what is no more; mostly said at the commit."""
+    """Whether a foreign key was violated; most are checked at the commit."""
     state = getattr(error.__cause__, "sqlstate", None)
     return state in ("23503", "23001") or "FOREIGN KEY constraint failed" in str(error)
 
@@ -54,14 +54,14 @@ def _is_missing(error: BaseException) -> bool:
 
 
 def migrate_command(alias: str) -> str:
-    """What makes the tables in that database, and what stands beside them."""
+    """Return the command that creates the tables, functions and indexes in the database."""
     return "manage.py migrate" + ("" if alias == DEFAULT_DB_ALIAS else f" --database {alias}")
 
 
 def is_lost(error: BaseException) -> bool:
-    """Whether the answer of the statement was lost: it was done, or it was not.
+    """Whether the answer of the statement was lost, so that its outcome is unknown.
 
-    A server that stops says so (57P01), perhaps after it has committed the statement.
+    A server that stops sends 57P01, perhaps after it has committed the statement.
     """
     if not isinstance(error, (OperationalError, InterfaceError)):
         return False
@@ -70,17 +70,17 @@ def is_lost(error: BaseException) -> bool:
 
 
 def was_undone(error: DatabaseError) -> bool:
-    """Whether the server said that it undid the statement, and nothing of it can be there."""
+    """Whether the server reported an error that rolled the statement back."""
     state = getattr(error.__cause__, "sqlstate", None)
     return state is not None and not state.startswith(("08", "57")) and state != "40003"
 
 
 def is_locked(error: DatabaseError) -> bool:
-    """Whether SQLite refused a statement since another connection holds a lock."""
+    """Whether SQLite refused a statement because another connection has a lock."""
     code = getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF
     return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def is_deadlock(error: BaseException | None) -> bool:
-    """Whether PostgreSQL undid a transaction, since others waited for it and it for them."""
+    """Whether PostgreSQL rolled a transaction back to end a deadlock."""
     return getattr(getattr(error, "__cause__", None), "sqlstate", None) == "40P01"

@@ -1,9 +1,8 @@
 """Statements on the Django connection of the calling thread.
 
-The connection is Django's, so a store's writes belong to the caller's transaction when
-there is one. A statement goes through Django's cursor, unless it is known that nothing but
-the driver is behind that: then it goes straight to the driver, which on PostgreSQL lets it
-stay prepared from call to call.
+The writes of a store are part of the caller's transaction, if there is one. Statements use the
+driver directly if Django's cursor does nothing else (``is_plain``): on PostgreSQL, they then stay
+prepared between calls. Otherwise they use Django's cursor.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,10 +26,10 @@ def fetch(
     prepare: bool | None = True,
     binary: bool = False,
 ) -> list[Row]:
-    """Run one statement and return its rows; on PostgreSQL, one that has rows to return.
+    """Run a statement and return its rows; on PostgreSQL, it must be one that returns rows.
 
-    ``prepare``: True at once, None when it comes again and again, False never. ``binary``
-    has PostgreSQL send numbers as they are, which thousands of rows are read faster from.
+    ``prepare``: True to prepare it at once, None after several calls, False never. ``binary``:
+    use PostgreSQL's binary format, which is faster for thousands of rows.
     """
     connection.ensure_connection()
     connection.validate_no_broken_transaction()
@@ -47,16 +46,16 @@ def fetch(
 def fetch_alone(
     connection: BaseDatabaseWrapper, name: str, sql: str, params: Sequence[Any]
 ) -> list[Row]:
-    """Run one statement while nobody else runs one of this ``name``; only on PostgreSQL.
+    """Run a statement under the advisory lock ``name``; only on PostgreSQL.
 
-    It is a statement of its own that waits for its turn: the other one sees what was
-    committed meanwhile. Both go in one round trip.
+    A statement of its own takes the lock, so that the other one sees what was committed while it
+    waited. Both are sent in one round trip.
     """
     connection.ensure_connection()
     connection.validate_no_broken_transaction()
     if not is_plain(connection):
         with transaction.atomic(using=connection.alias):
-            wait_turn(connection, name)
+            take_lock(connection, name)
             return fetch(connection, sql, params)
     raw = connection.connection
     with connection.wrap_database_errors, _prepared_statements(connection):
@@ -74,15 +73,15 @@ def fetch_alone(
 
 
 def _forget_prepared(raw: Any) -> None:
-    """Prepare everything anew on a connection whose pipeline failed.
+    """Forget the prepared statements of a connection whose pipeline failed.
 
-    psycopg (3.3) takes a statement for prepared that the server skipped behind a failed one,
-    and forgets all of them at a rollback.
+    psycopg (3.3) regards a statement as prepared that the server skipped after a failed one. It
+    forgets all prepared statements at a rollback.
     """
     import psycopg
 
     is_idle = raw.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
-    # Behind a pooler they would be somebody else's.
+    # With a pooler, they would be those of another client.
     if is_idle and raw.prepare_threshold is not None:
         with suppress(psycopg.Error), raw.transaction(force_rollback=True):
             pass
@@ -91,11 +90,8 @@ def _forget_prepared(raw: Any) -> None:
 _WAIT = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
 
 
-def wait_turn(connection: BaseDatabaseWrapper, name: str) -> None:
-    """Keep others that wait for a turn of this ``name`` from theirs until the transaction ends.
-
-    Only on PostgreSQL.
-    """
+def take_lock(connection: BaseDatabaseWrapper, name: str) -> None:
+    """Take the advisory lock ``name`` until the transaction ends; only on PostgreSQL."""
     fetch(connection, _WAIT, (name,))
 
 
@@ -108,7 +104,7 @@ def _fetch_postgresql(
 ) -> list[Row]:
     import psycopg
 
-    # Django's own cursors bind on the client, which rules out prepared statements.
+    # Django's cursors bind parameters on the client, which excludes prepared statements.
     with _prepared_statements(connection), psycopg.Cursor(connection.connection) as cursor:
         return cursor.execute(sql, params, prepare=prepare, binary=binary).fetchall()
 
@@ -127,7 +123,7 @@ def _prepared_statements(connection: BaseDatabaseWrapper) -> Iterator[None]:
 
 @contextmanager
 def write(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    """A transaction on SQLite that holds the write lock from its first statement on."""
+    """A transaction on SQLite that takes the write lock at its start."""
     with transaction.atomic(using=connection.alias):
         if not begins_by_locking(connection):
             lock_writes(connection)
@@ -135,14 +131,14 @@ def write(connection: BaseDatabaseWrapper) -> Iterator[None]:
 
 
 def lock_writes(connection: BaseDatabaseWrapper) -> None:
-    """Take SQLite's write lock, which the transaction keeps until it ends."""
+    """Take SQLite's write lock until the transaction ends."""
     fetch(connection, "UPDATE parlant_store_session SET key = key WHERE 0")
 
 
 def savepoint(connection: BaseDatabaseWrapper) -> AbstractContextManager[None]:
     """Keep an error of a write from breaking the caller's transaction.
 
-    SQLite undoes a refused statement by itself, and ``write`` what was before it.
+    SQLite rolls a failed statement back by itself, and ``write`` the statements before it.
     """
     if connection.in_atomic_block and connection.vendor == "postgresql":
         return transaction.atomic(using=connection.alias)

@@ -1,10 +1,10 @@
-"""Arrays as PostgreSQL writes them; the driver would take ten times as long."""
+"""Array literals of PostgreSQL; the driver takes ten times as long to make them."""
 
 from collections.abc import Iterable
 
 
 def array(texts: Iterable[str | None]) -> str:
-    """``texts`` as a parameter for ``%s::text[]``."""
+    """Return ``texts`` as a parameter for ``%s::text[]``."""
     return "{" + ",".join("NULL" if text is None else quoted(text) for text in texts) + "}"
 
 

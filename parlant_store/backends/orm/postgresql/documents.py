@@ -5,7 +5,7 @@ from typing import Any
 from django.db import IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store.backends.columns import number_turn, promoted, upsert_turn
+from parlant_store.backends.columns import number_lock, promoted, upsert_lock
 from parlant_store.backends.contract.documents import duplicate
 from parlant_store.backends.contract.operations import (
     DeleteOne,
@@ -26,8 +26,8 @@ from parlant_store.types import PROMOTED, JSONObject, UpdateResult
 _COLUMNS = ", ".join(["%s::text"] * (1 + len(PROMOTED)))
 """The collection and the promoted fields, as parameters."""
 
-_ONE_ROW = "SELECT found.* FROM (VALUES (1)) one LEFT JOIN"
-"""Followed by a source of one row at most: its row, or one of nulls."""
+_ONE_ROW = "SELECT result.* FROM (VALUES (1)) one LEFT JOIN"
+"""Followed by a source of at most one row, it returns this row, or one of nulls."""
 
 _SET_EXPIRY = (
     "SELECT parlant_store_set_document_expiry(%s::text, %s::text, %s::timestamptz, %s::timestamptz)"
@@ -61,9 +61,9 @@ class PostgreSQLDocuments(Documents):
         )
         field = codec.escape(number)
         params = [*values[:-2], *taken_params, field, field, *highest_params, *values[-2:]]
-        name = number_turn(collection, document[within])
+        name = number_lock(collection, document[within])
         try:
-            rows = fetch_once(connection, f"{sql} RETURNING data::text", params, turn=name)
+            rows = fetch_once(connection, f"{sql} RETURNING data::text", params, lock=name)
         except IntegrityError as exc:
             raise duplicate(collection, document, str(exc)) from exc
         if not rows:
@@ -85,32 +85,32 @@ class PostgreSQLDocuments(Documents):
         target, target_params = self._first("key", FindOne(collection, filter_), time)
         columns = promoted(changes)
         sets = "".join(f", {column} = %s" for column in columns)
-        # The lock waits for other writers, so that the merge begins from what they left.
-        ctes, beside = f"target AS ({target} FOR UPDATE)", ""
+        # The lock waits for other writers, so that the merge uses the row that they committed.
+        ctes, after_deletion = f"target AS ({target} FOR UPDATE)", ""
         values = [codec.encode_document(changes, "document"), time.now, *columns.values()]
         if columns.get("id") is not None:
-            # What is counted before the update is gone before it.
-            freed, freed_params = self._make_room(collection, columns, time)
-            ctes += f", freed AS ({freed})"
-            beside = " CROSS JOIN (SELECT count(*) FROM freed) AS counted"
-            values = [*freed_params, *values]
+            # The count makes PostgreSQL run the deletion before the update.
+            deletion, deletion_params = self._delete_expired(collection, columns, time)
+            ctes += f", deleted AS ({deletion})"
+            after_deletion = " CROSS JOIN (SELECT count(*) FROM deleted) AS counted"
+            values = [*deletion_params, *values]
         ctes += (
             ", updated AS (UPDATE parlant_store_document d"
             f" SET data = d.data || %s::jsonb, updated_at = %s{sets}"
-            f" FROM target{beside} WHERE d.key = target.key"
+            f" FROM target{after_deletion} WHERE d.key = target.key"
             " RETURNING TRUE AS matched, d.data::text AS document)"
         )
-        sql, turn = f"{_ONE_ROW} updated AS found ON TRUE", None
+        sql, lock = f"{_ONE_ROW} updated AS result ON TRUE", None
         if upsert:
             source = f"SELECT {self._typed_values} WHERE NOT EXISTS (SELECT FROM target)"
             ctes += f", inserted AS ({self._insert(source)} RETURNING FALSE, data::text)"
             values += self._inserted(collection, changes, time)
-            # Two that find nothing at once would both insert.
-            turn = upsert_turn(collection, filter_)
+            # Two calls at once that match no document would both insert one.
+            lock = upsert_lock(collection, filter_)
             sql = "SELECT * FROM updated UNION ALL SELECT * FROM inserted"
         params = [*target_params, *values]
         try:
-            rows = fetch_once(connection, sql, params, ctes=ctes, turn=turn, prepare=None)
+            rows = fetch_once(connection, sql, params, ctes=ctes, lock=lock, prepare=None)
         except IntegrityError as exc:
             raise duplicate(collection, changes, str(exc)) from exc
         if upsert and not rows:
@@ -126,7 +126,7 @@ class PostgreSQLDocuments(Documents):
             " deleted AS (DELETE FROM parlant_store_document d USING target"
             " WHERE d.key = target.key RETURNING d.data::text)"
         )
-        sql = f"{_ONE_ROW} deleted AS found ON TRUE"
+        sql = f"{_ONE_ROW} deleted AS result ON TRUE"
         ((text,),) = fetch_once(connection, sql, params, ctes=ctes, prepare=None)
         return None if text is None else codec.decode_document(text)
 

@@ -1,4 +1,4 @@
-"""Filters and sorts in PostgreSQL's SQL."""
+"""Filters and sorts as SQL of PostgreSQL."""
 
 from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal
@@ -82,7 +82,7 @@ class PostgreSQLRenderer(Renderer):
 
 
 def _clamped(value: Any) -> int:
-    """What the index on a number keeps of it; see sql/index_expressions.py."""
+    """Return the number as it is indexed; see sql/index_expressions.py."""
     bound = Decimal("9e18")
     is_exact = isinstance(value, float) and value.is_integer()
     number = max(-bound, min(bound, Decimal(value if is_exact else repr(value))))

@@ -1,4 +1,4 @@
-"""Replacing documents on PostgreSQL."""
+"""Replacement of documents on PostgreSQL."""
 
 from collections.abc import Sequence
 
@@ -14,8 +14,8 @@ from parlant_store.exceptions import DuplicateDocument
 from parlant_store.types import PROMOTED, Replacement
 
 _COLUMNS = ("collection", *PROMOTED)
-# The rows are locked in one order, whatever order others lock them in; then the condition
-# is looked at again on what the last writer left.
+# The rows are locked in the order of their keys; then the condition is checked on the committed
+# rows.
 _REPLACE = f"""
 locked AS (
     SELECT key FROM parlant_store_document WHERE key = ANY (%s::bigint[]) ORDER BY key FOR UPDATE
@@ -43,7 +43,7 @@ class PostgreSQLVersions(Versions):
         try:
             params = (numbers, time.now, numbers, old, *new)
             sql = "SELECT array_agg(key) AS keys FROM replaced"
-            ((done,),) = fetch_once(connection, sql, params, ctes=_REPLACE)
+            ((replaced_keys,),) = fetch_once(connection, sql, params, ctes=_REPLACE)
         except IntegrityError as exc:
             raise DuplicateDocument("another document has the id of one of these") from exc
-        return [key in (done or ()) for key in keys]
+        return [key in (replaced_keys or ()) for key in keys]

@@ -1,9 +1,9 @@
-"""Writes that are done once, on PostgreSQL, where an answer may get lost on its way.
+"""Writes that run once, on PostgreSQL, where the answer of a statement may get lost.
 
-Every write stores its answer in the statement that does it, under the id of its request. When
-the connection breaks before the answer is there, the write is sent again under the same id on
-another connection: the id is unique, so that it is done once, also when the server is still
-busy with the first. The next write of the connection removes what the last one stored.
+Every write stores its answer in its own statement, under the id of its request. If the connection
+breaks before the answer arrives, the write is sent again with the same id on another connection.
+The id is unique, so that the write runs once, even if the server still runs the first statement.
+The next write of the connection deletes the stored answer.
 """
 
 import json
@@ -44,7 +44,7 @@ _FIND = (
     f"WITH old AS (DELETE FROM parlant_store_request WHERE id = %s::uuid AND NOT {_RECENT})"
     f" SELECT answer FROM parlant_store_request WHERE id = %s::uuid AND {_RECENT}"
 )
-_STORE = "INSERT INTO parlant_store_request (id, answer) SELECT %s::uuid, to_json(done)::text"
+_STORE = "INSERT INTO parlant_store_request (id, answer) SELECT %s::uuid, to_json(result)::text"
 _FORGET_LAST = "DELETE FROM parlant_store_request WHERE id = %s::uuid"
 _FORGET_OLD = (
     "DELETE FROM parlant_store_request WHERE id IN ("
@@ -54,22 +54,22 @@ _FORGET_OLD = (
 
 
 class AlreadyDone(BackendError):
-    """The request was done meanwhile; nothing of the statement was."""
+    """Another statement ran the request meanwhile; this one was rolled back."""
 
 
 class _Request:
-    """One call of a write, and what was sent for it."""
+    """A call of a write, and the statements that were sent for it."""
 
     def __init__(self, id_: UUID, *, is_callers: bool) -> None:
         self.id = id_
         self.is_callers = is_callers
         self.is_repeated = is_callers
-        """May it have been done before?"""
+        """Whether another call may have run it before."""
         self.statements = 0
         self.was_sent = False
 
     def next_id(self) -> UUID:
-        """The id of its next statement; only damaged items make more than one."""
+        """Return the id of its next statement; only damaged items need more than one."""
         self.statements += 1
         return self.id if self.statements == 1 else uuid5(self.id, str(self.statements))
 
@@ -77,7 +77,7 @@ class _Request:
 _current: ContextVar[_Request | None] = ContextVar("parlant_store_request", default=None)
 
 _last: WeakKeyDictionary[BaseDatabaseWrapper, UUID] = WeakKeyDictionary()
-"""What the last write of each connection stored its answer under."""
+"""The id of the last write of each connection, whose answer is stored."""
 
 
 class PostgreSQLRequests(Requests):
@@ -86,12 +86,12 @@ class PostgreSQLRequests(Requests):
     ) -> T:
         connection.ensure_connection()
         if connection.in_atomic_block or not connection.autocommit:
-            # Without COMMIT, which is the caller's, nothing is done.
+            # The caller commits: without a response to COMMIT, the caller repeats the transaction.
             call = None if request is None else _Request(request, is_callers=True)
-            return _done_once(connection, call, operation)
+            return _run_once(connection, call, operation)
         call = _Request(request or _new_id(), is_callers=request is not None)
         try:
-            return _done_once(connection, call, operation)
+            return _run_once(connection, call, operation)
         except (OperationalError, InterfaceError) as exc:
             if not is_lost(exc):
                 raise
@@ -100,7 +100,7 @@ class PostgreSQLRequests(Requests):
         call.is_repeated = True
         try:
             _reconnect(connection, call)
-            return _done_once(connection, call, operation)
+            return _run_once(connection, call, operation)
         except (OperationalError, InterfaceError) as exc:
             if not call.was_sent:
                 raise
@@ -110,8 +110,8 @@ class PostgreSQLRequests(Requests):
             ) from exc
 
     def forget(self, connection: BaseDatabaseWrapper, user_id: str) -> int:
-        ctes = "forgotten AS (DELETE FROM parlant_store_request WHERE user_id = %s RETURNING 1)"
-        sql = "SELECT count(*) FROM forgotten"
+        ctes = "deleted AS (DELETE FROM parlant_store_request WHERE user_id = %s RETURNING 1)"
+        sql = "SELECT count(*) FROM deleted"
         ((count,),) = fetch_once(connection, sql, (codec.to_column(user_id),), ctes=ctes)
         return count  # type: ignore[no-any-return]
 
@@ -122,17 +122,17 @@ def fetch_once(
     params: Sequence[Any],
     *,
     ctes: str = "",
-    turn: str | None = None,
+    lock: str | None = None,
     prepare: bool | None = True,
 ) -> list[Row]:
-    """Run the statement of a write and return its row, or the one that it returned before.
+    """Run the statement of a write and return its row, or the stored one of an earlier call.
 
-    ``sql`` gives one row, of what JSON has; none when it refuses to do anything, which is not
-    stored. ``ctes`` come before it, ``turn`` is what ``fetch_alone`` waits for.
+    ``sql`` returns one row of JSON values, or none if it writes nothing, which is not stored.
+    ``ctes`` are its common table expressions, ``lock`` is the advisory lock of ``fetch_alone``.
     """
     call = _current.get()
     if call is None:
-        return _send(connection, f"WITH {ctes} {sql}" if ctes else sql, params, turn, prepare)
+        return _send(connection, f"WITH {ctes} {sql}" if ctes else sql, params, lock, prepare)
     id_ = call.next_id()
     if call.is_repeated and (stored := _stored(connection, id_)):
         return stored
@@ -140,14 +140,14 @@ def fetch_once(
     last = None
     if not call.is_repeated and call.statements == 1:
         last = _last.pop(connection, None)
-        # A connection's first write removes others' answers, and is not worth preparing.
+        # The first write of a connection deletes old answers, and is not worth preparing.
         prepare = prepare if last else False
     statement, more = _recorded(sql, ctes, id_, last)
     try:
-        rows = _send(connection, statement, (*params, *more), turn, prepare)
+        rows = _send(connection, statement, (*params, *more), lock, prepare)
     except IntegrityError as exc:
         if _is_of_requests(exc):
-            raise AlreadyDone("the request was done meanwhile") from exc
+            raise AlreadyDone("another call ran the request meanwhile") from exc
         raise
     if not call.is_callers and not connection.in_atomic_block:
         _last[connection] = id_
@@ -155,13 +155,13 @@ def fetch_once(
 
 
 def find_answer(connection: BaseDatabaseWrapper) -> list[Row]:
-    """The row of the current request when it may have been done before, and was."""
+    """Return the stored row of the current request, if an earlier call ran it."""
     call = _current.get()
     return _stored(connection, call.id) if call is not None and call.is_repeated else []
 
 
 def store_answer(connection: BaseDatabaseWrapper, answer: Any) -> None:
-    """Store the row of a write that is no single statement, in its transaction."""
+    """Store the row of a write of several statements, in its transaction."""
     call = _current.get()
     if call is not None:
         call.was_sent = True
@@ -170,10 +170,10 @@ def store_answer(connection: BaseDatabaseWrapper, answer: Any) -> None:
 
 
 def run_whole(connection: BaseDatabaseWrapper, operation: Callable[[], T]) -> T:
-    """Run a write that is several statements, which store no answers of their own.
+    """Run a write of several statements, which do not store answers.
 
-    Its answer is stored in their transaction, unless it is one of a sweep or of a reading: these
-    may be repeated.
+    The answer of the write is stored in their transaction, except for sweeps and reads, which can
+    be repeated.
     """
     call = _current.get()
     if call is None:
@@ -191,7 +191,7 @@ def run_whole(connection: BaseDatabaseWrapper, operation: Callable[[], T]) -> T:
                 store_answer(connection, encoded(result))
             except IntegrityError as exc:
                 if _is_of_requests(exc):
-                    raise AlreadyDone("the request was done meanwhile") from exc
+                    raise AlreadyDone("another call ran the request meanwhile") from exc
                 raise
             _forget_before(connection, call)
         call.was_sent = True
@@ -199,7 +199,7 @@ def run_whole(connection: BaseDatabaseWrapper, operation: Callable[[], T]) -> T:
 
 
 def _forget_before(connection: BaseDatabaseWrapper, call: _Request) -> None:
-    """Remove what the last write of the connection stored, or what is old."""
+    """Delete the answer of the last write of the connection, or old answers."""
     last = None if call.is_repeated else _last.pop(connection, None)
     if last is None:
         fetch(connection, f"{_FORGET_OLD} RETURNING id")
@@ -210,7 +210,7 @@ def _forget_before(connection: BaseDatabaseWrapper, call: _Request) -> None:
 
 
 def _is_stopped() -> bool:
-    """Whether nobody waits any more for the call that this thread makes."""
+    """Whether the call of this thread was stopped by its caller."""
     call = running_call()
     return call is not None and call.stopped is not None
 
@@ -229,13 +229,13 @@ def _reconnect(connection: BaseDatabaseWrapper, request: _Request) -> None:
         raise
 
 
-def _done_once(
+def _run_once(
     connection: BaseDatabaseWrapper, call: _Request | None, operation: Callable[[], T]
 ) -> T:
     try:
         return _attempt(connection, call, operation)
     except (AlreadyDone, DuplicateDocument) as exc:
-        # The first of this id may have been going on, and the document may be its own.
+        # Another call with this id may have just ended, and the document may be that of its write.
         if call is None or not (call.is_repeated or isinstance(exc, AlreadyDone)):
             raise
         call.is_repeated = True
@@ -256,25 +256,25 @@ def _attempt(
 
 
 def _recorded(sql: str, ctes: str, id_: UUID, last: UUID | None) -> tuple[str, list[Any]]:
-    """The statement that stores its answer as well, and its further parameters."""
-    forget, forgotten = (_FORGET_OLD, []) if last is None else (_FORGET_LAST, [last])
+    """Return a statement that also stores the answer of ``sql``, and its further parameters."""
+    forget, params = (_FORGET_OLD, []) if last is None else (_FORGET_LAST, [last])
     statement = (
-        f"WITH {ctes + ', ' if ctes else ''}done AS ({sql}), stored AS ({_STORE} FROM done),"
-        f" gone AS ({forget}) SELECT * FROM done"
+        f"WITH {ctes + ', ' if ctes else ''}result AS ({sql}), stored AS ({_STORE} FROM result),"
+        f" forgotten AS ({forget}) SELECT * FROM result"
     )
-    return statement, [id_, *forgotten]
+    return statement, [id_, *params]
 
 
 def _send(
     connection: BaseDatabaseWrapper,
     sql: str,
     params: Sequence[Any],
-    turn: str | None,
+    lock: str | None,
     prepare: bool | None,
 ) -> list[Row]:
-    if turn is None:
+    if lock is None:
         return fetch(connection, sql, params, prepare=prepare)
-    return fetch_alone(connection, turn, sql, params)
+    return fetch_alone(connection, lock, sql, params)
 
 
 def _stored(connection: BaseDatabaseWrapper, id_: UUID) -> list[Row]:
@@ -288,7 +288,7 @@ def _is_of_requests(error: IntegrityError) -> bool:
 
 
 def _new_id() -> UUID:
-    """A random id (version 7) that begins with the time: the index grows at its end."""
+    """Return a UUID of version 7, which starts with the time: the index grows at its end."""
     random = int.from_bytes(urandom(10))
     random = random & ~(0xF << 76) & ~(0b11 << 62) | 7 << 76 | 0b10 << 62
     return UUID(int=time_ns() // 1_000_000 << 80 | random)

@@ -44,8 +44,8 @@ class PostgreSQLRetention(RetentionRules):
             connection, _RETIRE, _parameters(sweep, after)
         )
         rows = zip(*(column or () for column in sessions), strict=True)
-        ended = [(name_of(*names), items) for *names, items in rows]
-        return Expired(ended, documents), None if place is None else json.loads(place)
+        expired = [(name_of(*names), items) for *names, items in rows]
+        return Expired(expired, documents), None if place is None else json.loads(place)
 
     def list_expired(
         self, connection: BaseDatabaseWrapper, sweep: Sweep, after: Place

@@ -22,18 +22,18 @@ from parlant_store.content.text_search import tsvector
 from parlant_store.types import JSONObject
 
 _LATEST_OF_ALL = f"""
-SELECT wanted.number, item.data
+SELECT read.number, item.data
 FROM unnest(%s::text[], %s::text[], %s::bigint[])
-    WITH ORDINALITY AS wanted (namespace, session_id, count, number)
+    WITH ORDINALITY AS read (namespace, session_id, count, number)
 CROSS JOIN LATERAL (
     SELECT position, data FROM parlant_store_session_item
     WHERE session_key = (
         SELECT key FROM parlant_store_session
-        WHERE namespace = wanted.namespace AND session_id = wanted.session_id AND {LIVE}
+        WHERE namespace = read.namespace AND session_id = read.session_id AND {LIVE}
     )
-    ORDER BY position DESC LIMIT wanted.count
+    ORDER BY position DESC LIMIT read.count
 ) item
-ORDER BY wanted.number, item.position
+ORDER BY read.number, item.position
 """
 
 
@@ -83,7 +83,7 @@ class PostgreSQLSessions(Sessions):
         texts: list[list[str]] = [[] for _ in reads]
         for number, text in fetch(connection, _LATEST_OF_ALL, params):
             texts[number - 1].append(text)
-        items = [decode(of_one) for of_one in texts]
+        items = [decode(session_texts) for session_texts in texts]
         return None if None in items else cast("list[list[JSONObject]]", items)
 
     def pop_text(self, connection: BaseDatabaseWrapper, columns: Columns, time: Time) -> str | None:
@@ -111,8 +111,8 @@ class PostgreSQLSessions(Sessions):
         )
         expires_at = adapted(connection, change.expires_at)
         params = (*columns(change.session), expires_at, time.now)
-        ((is_there,),) = fetch_once(connection, sql, params)
-        return is_there  # type: ignore[no-any-return]
+        ((exists,),) = fetch_once(connection, sql, params)
+        return exists  # type: ignore[no-any-return]
 
     def set_metadata(
         self, connection: BaseDatabaseWrapper, change: SetMetadata, time: Time
@@ -131,18 +131,18 @@ class PostgreSQLSessions(Sessions):
         answer = fetch_once(connection, sql, (time.now, batch_size))
         ((*sessions, documents, has_hidden),) = answer
         rows = zip(*(column or () for column in sessions), strict=True)
-        ended = [(name_of(*names), items) for *names, items in rows]
-        return Expired(ended, documents, has_hidden=has_hidden)
+        expired = [(name_of(*names), items) for *names, items in rows]
+        return Expired(expired, documents, has_hidden=has_hidden)
 
 
 def named(name: SessionName, user_id: str | None) -> list[str | None]:
-    """The columns of a session's name and owner, as the functions take them."""
+    """Return the parameters of the functions for the name and the owner of a session."""
     owner = None if user_id is None else codec.to_column(user_id)
     return [*columns(name), full_names(name, user_id), owner]
 
 
 def arrays(batch: Batch) -> list[str]:
-    """The columns of items, as the functions take them."""
+    """Return the parameters of the functions for items."""
     return [
         array(batch.data),
         array(batch.roles),

@@ -1,4 +1,4 @@
-"""Whole sessions on PostgreSQL."""
+"""Snapshots on PostgreSQL."""
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 

@@ -1,1 +1,1 @@
-"""A project's own foreign keys to the tables of this app, and what they want done on deletion."""
+"""Foreign keys of the project to the tables of this app, whose on_delete is followed."""

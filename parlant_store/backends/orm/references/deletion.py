@@ -1,4 +1,4 @@
-"""Deleting rows as Django's ORM does, with what refers to them; protected rows stay."""
+"""Deletion of rows by Django's ORM, with rows that refer to them; protected rows are kept."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,16 +19,16 @@ from parlant_store.backends.orm.references.registry import (
 from parlant_store.exceptions import ProtectedRow
 
 CHUNK = 500
-"""How many keys a statement names."""
+"""Limit on the keys in a statement."""
 
 NAMED = 5
-"""How many protecting rows a message names."""
+"""Limit on the protecting rows in a message."""
 
 Keys = Sequence[int]
 
 
 class ProtectedGroup(NamedTuple):
-    """Rows that stay together because one of them is protected."""
+    """Rows that are all kept because one of them is protected."""
 
     keys: Keys
     protected_by: str
@@ -42,12 +42,12 @@ class _Refused(Exception):
 
     def __init__(self, rows: dict[int | None, list[str]], cause: Exception) -> None:
         self.rows = rows
-        """The names of protecting rows, by the key that they refer to."""
+        """The names of protecting rows, by the key to which they refer."""
         self.cause = cause
 
 
 def writing(connection: BaseDatabaseWrapper) -> AbstractContextManager[Any]:
-    """A transaction that writes; a savepoint inside one of the caller's."""
+    """Return a transaction for writes, or a savepoint inside a transaction of the caller."""
     if connection.vendor == "sqlite":
         return write(connection)
     return transaction.atomic(using=connection.alias)
@@ -70,9 +70,9 @@ def lock_rows(
     column: str = "key",
     skip: bool = False,
 ) -> list[int]:
-    """Lock rows, so that no new row can refer to them; return the keys of those that are there.
+    """Lock rows, so that no new row can refer to them; return the keys of existing rows.
 
-    ``skip`` leaves out what others hold.
+    ``skip`` skips rows that are locked.
     """
     present: list[int] = []
     for chunk in chunks(sorted(keys)):
@@ -88,7 +88,7 @@ def lock_rows(
 def delete(
     connection: BaseDatabaseWrapper, model: type[Model], keys: Keys, what: str, *, lock: bool = True
 ) -> None:
-    """Delete all rows of ``keys``, which ``what`` names, or none; raises ProtectedRow."""
+    """Delete all rows of ``keys``, or raise ProtectedRow; ``what`` names them in its message."""
     if lock:
         lock_rows(connection, model, keys)
     if protected := delete_groups(connection, model, [keys]):
@@ -99,7 +99,7 @@ def delete(
 def delete_groups(
     connection: BaseDatabaseWrapper, model: type[Model], groups: Iterable[Keys]
 ) -> list[ProtectedGroup]:
-    """Delete rows that are locked; return the groups that stay because of a protected row."""
+    """Delete groups of locked rows; return the groups that are kept because of protected rows."""
     protected: list[ProtectedGroup] = []
     pending = [[group for group in groups if group]]
     while pending:
@@ -109,14 +109,14 @@ def delete_groups(
         try:
             _delete(connection, model, [key for group in trial for key in group])
         except _Refused as refused:
-            stay = [group for group in trial if any(key in refused.rows for key in group)]
-            if not stay and len(trial) == 1:
-                stay = trial
+            kept = [group for group in trial if any(key in refused.rows for key in group)]
+            if not kept and len(trial) == 1:
+                kept = trial
             protected += [
-                ProtectedGroup(group, _protecting(refused, group), refused.cause) for group in stay
+                ProtectedGroup(group, _protecting(refused, group), refused.cause) for group in kept
             ]
-            rest = [group for group in trial if group not in stay]
-            middle = len(rest) if stay else (len(rest) + 1) // 2
+            rest = [group for group in trial if group not in kept]
+            middle = len(rest) if kept else (len(rest) + 1) // 2
             pending += [rest[middle:], rest[:middle]]
     return protected
 
@@ -132,7 +132,7 @@ def _delete(connection: BaseDatabaseWrapper, model: type[Model], keys: Keys) -> 
             items = _lock_items(connection, model, keys)
             rows = model._base_manager.using(connection.alias)
             for chunk in chunks(keys):
-                # With its key alone, or all columns of each would be read.
+                # Only the key, so that the other columns are not read.
                 rows.filter(pk__in=chunk).only("pk").delete()
             dangling = [*_dangling(connection, model, keys)]
             if items:
@@ -140,7 +140,7 @@ def _delete(connection: BaseDatabaseWrapper, model: type[Model], keys: Keys) -> 
 
                 dangling += _dangling(connection, SessionItem, [*items])
             if dangling:
-                raise ProtectedError("rows would refer to what is no more", set(dangling))
+                raise ProtectedError("rows would refer to deleted rows", set(dangling))
     except (ProtectedError, RestrictedError) as exc:
         raise _Refused(_by_key(connection, model, _objects(exc)), exc) from exc
     except IntegrityError as exc:
@@ -148,7 +148,7 @@ def _delete(connection: BaseDatabaseWrapper, model: type[Model], keys: Keys) -> 
 
 
 def _lock_items(connection: BaseDatabaseWrapper, model: type[Model], keys: Keys) -> list[int]:
-    """The keys of the items of sessions, if anything refers to items."""
+    """Lock the items of sessions, if tables refer to items; return their keys."""
     from parlant_store.models import Session, SessionItem
 
     if model is not Session or not has_references(SessionItem):
@@ -157,7 +157,7 @@ def _lock_items(connection: BaseDatabaseWrapper, model: type[Model], keys: Keys)
 
 
 def _dangling(connection: BaseDatabaseWrapper, model: type[Model], keys: Keys) -> Iterator[Model]:
-    """Rows that refer to rows that are no more, although the database does not allow that."""
+    """Yield rows that still refer to deleted rows, which the database refuses at the commit."""
     for field in filter(may_dangle, references(model)):
         rows = field.model._base_manager.using(connection.alias)
         for chunk in chunks(keys):
@@ -171,7 +171,7 @@ def _objects(exc: ProtectedError | RestrictedError) -> Iterable[Model]:
 def _by_key(
     connection: BaseDatabaseWrapper, model: type[Model], objects: Iterable[Model]
 ) -> dict[int | None, list[str]]:
-    """The names of protecting rows by the key of ``model`` that they refer to, if they do."""
+    """Return the names of protecting rows by the key of ``model`` to which they refer, or None."""
     from parlant_store.models import Session, SessionItem
 
     names: dict[int | None, list[str]] = defaultdict(list)
@@ -196,7 +196,7 @@ def _by_key(
 
 
 def _protecting(refused: _Refused, group: Keys) -> str:
-    """The names of the rows that protect ``group``, as far as is known."""
+    """Return the names of the rows that protect ``group``, or of all protecting rows."""
     direct = [name for key in group for name in refused.rows.get(key, ())]
     names = sorted(set(direct or [name for each in refused.rows.values() for name in each]))
     more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""

@@ -23,7 +23,7 @@ _BY_ID = f"SELECT key, {LIVE} FROM parlant_store_document WHERE collection = %s 
 
 
 class ReferencedDocuments(Documents):
-    """Deletes through Django what the statements of ``tables`` would delete without it."""
+    """Deletes by Django's ORM what the statements of ``tables`` would delete."""
 
     def __init__(self, tables: Documents) -> None:
         self.tables = tables

@@ -1,4 +1,4 @@
-"""Which models of the project refer to the models of this app."""
+"""The models of the project that refer to the models of this app."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -11,7 +11,7 @@ Field = Any
 """A ForeignKey or OneToOneField."""
 
 _HANDLED = (CASCADE, PROTECT, RESTRICT, SET_NULL)
-"""After these, nothing refers to what was deleted."""
+"""With these values of on_delete, no row refers to a deleted one."""
 
 _cache: dict[type[Model], tuple[Any, bool]] = {}
 
@@ -26,7 +26,7 @@ def referenced_models() -> tuple[type[Model], ...]:
 def has_references(model: type[Model]) -> bool:
     """Whether a model of the project refers to ``model``.
 
-    Django makes ``related_objects`` anew when a model is added: until then the answer is cached.
+    The result is cached until Django replaces ``related_objects``, which it does for a new model.
     """
     related = model._meta.related_objects
     cached = _cache.get(model)
@@ -41,7 +41,7 @@ def is_referenced(using: str) -> bool:
 
 
 def references(model: type[Model]) -> Iterator[Field]:
-    """The foreign keys of the project to ``model``, those of many-to-many tables among them."""
+    """Yield the foreign keys of the project to ``model``, with those of many-to-many tables."""
     for relation in model._meta.get_fields(include_hidden=True):
         is_to_many = relation.one_to_many or relation.one_to_one
         if relation.auto_created and not relation.concrete and is_to_many:
@@ -51,12 +51,12 @@ def references(model: type[Model]) -> Iterator[Field]:
 
 
 def may_dangle(field: Field) -> bool:
-    """Whether a row may refer to what was deleted, which the database refuses at the commit."""
+    """Whether a row may still refer to a deleted one, which the database refuses at the commit."""
     return bool(field.db_constraint and field.remote_field.on_delete not in _HANDLED)
 
 
 def is_protecting(field: Field) -> bool:
-    """Whether a row may keep what it refers to from being deleted."""
+    """Whether the field may protect the row to which it refers from deletion."""
     return field.remote_field.on_delete not in (CASCADE, SET_NULL)
 
 
@@ -66,6 +66,6 @@ def _are_in(using: str, model: type[Model]) -> bool:
 
 
 def _is_referenced(model: type[Model]) -> bool:
-    # A GenericRelation that the project has put on our model makes Django delete rows, too.
+    # With a GenericRelation that the project adds to the model, Django deletes rows as well.
     generic = any(hasattr(field, "bulk_related_objects") for field in model._meta.private_fields)
     return generic or any(True for _ in references(model))

@@ -1,4 +1,4 @@
-"""Writes that are done once where tables of the project refer to ours."""
+"""Writes that run once, in databases with tables that refer to ours."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class ReferencedRequests(Requests):
-    """A write is several statements here; its answer is stored in their transaction."""
+    """Stores the answer of a write in the transaction of its statements."""
 
     def __init__(self, tables: Requests) -> None:
         self.tables = tables

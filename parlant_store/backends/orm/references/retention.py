@@ -1,4 +1,4 @@
-"""Expiry and rules of retention where tables of the project refer to ours."""
+"""Expiry and retention rules, in databases with tables that refer to ours."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -24,14 +24,14 @@ from parlant_store.content import codec
 from parlant_store.types import ExpiredDocument, ExpiredSession, Protected
 
 Groups = Sequence[tuple[int, ...]]
-"""The keys of rows that go together or stay together."""
+"""The keys of rows that are deleted together or not at all."""
 
 _SESSIONS = "SELECT key, namespace, session_id, full_names, user_id, item_count FROM {} WHERE {}"
 _DOCUMENTS = "SELECT key, collection, data FROM {} WHERE {}"
 
 
 class ReferencedRetention(RetentionRules):
-    """Deletes through Django what the steps of ``tables`` find."""
+    """Deletes by Django's ORM the eligible rows of the steps of ``tables``."""
 
     def __init__(self, tables: RetentionRules) -> None:
         self.tables = tables
@@ -59,11 +59,11 @@ class ReferencedRetention(RetentionRules):
         return self._remove(connection, sweep, after, groups), place
 
     def _groups(self, connection: BaseDatabaseWrapper, sweep: Sweep, keys: list[int]) -> Groups:
-        parts: dict[int, list[int]] = defaultdict(list)
+        documents: dict[int, list[int]] = defaultdict(list)
         if sweep.documents and sweep.rule is not None:
-            for session, part in self.related(connection, keys):
-                parts[session].append(part)
-        return [(key, *sorted(parts[key])) for key in keys]
+            for session, document in self.related(connection, keys):
+                documents[session].append(document)
+        return [(key, *sorted(documents[key])) for key in keys]
 
     def _remove(
         self, connection: BaseDatabaseWrapper, sweep: Sweep, after: Place, groups: Groups
@@ -72,14 +72,13 @@ class ReferencedRetention(RetentionRules):
         with writing(connection):
             keys = {key for group in groups for key in group}
             locked = set(lock_rows(connection, model, keys, skip=True))
-            # Again: others may have written to rows before they were locked.
-            due, _ = self.find(connection, sweep, after)
-            still = [
-                group for group in self._groups(connection, sweep, due) if locked.issuperset(group)
-            ]
-            rows = _rows(connection, sweep, [group[0] for group in still])
-            left = delete_groups(connection, model, still)
-        return _expired(sweep, still, rows, left)
+            # Read again: other transactions may have written to rows before they were locked.
+            eligible, _ = self.find(connection, sweep, after)
+            groups = self._groups(connection, sweep, eligible)
+            groups = [group for group in groups if locked.issuperset(group)]
+            rows = _rows(connection, sweep, [group[0] for group in groups])
+            protected = delete_groups(connection, model, groups)
+        return _expired(sweep, groups, rows, protected)
 
 
 def _model(sweep: Sweep) -> type[Model]:
@@ -89,7 +88,7 @@ def _model(sweep: Sweep) -> type[Model]:
 
 
 def _rows(connection: BaseDatabaseWrapper, sweep: Sweep, keys: Keys) -> dict[int, Row]:
-    """What a result says of each row, by its key."""
+    """Return the columns for results, by the key of the row."""
     sql, table = (_DOCUMENTS if sweep.documents else _SESSIONS), _model(sweep)._meta.db_table
     rows_by_key: dict[int, Row] = {}
     for chunk in chunks(keys):
@@ -100,19 +99,19 @@ def _rows(connection: BaseDatabaseWrapper, sweep: Sweep, keys: Keys) -> dict[int
 
 
 def _expired(
-    sweep: Sweep, groups: Groups, rows: dict[int, Row], left: Sequence[ProtectedGroup]
+    sweep: Sweep, groups: Groups, rows: dict[int, Row], protected_groups: Sequence[ProtectedGroup]
 ) -> Expired:
-    stays = {key for one in left for key in one.keys}
-    gone = [group for group in groups if group[0] not in stays]
-    protected = [_protected(sweep, one, rows) for one in left]
+    kept = {key for group in protected_groups for key in group.keys}
+    deleted = [group for group in groups if group[0] not in kept]
+    protected = [_protected(sweep, group, rows) for group in protected_groups]
     if sweep.documents:
-        return Expired([], len({key for group in gone for key in group} - stays), protected)
-    sessions = [rows[key] for key, *_ in gone]
+        return Expired([], len({key for group in deleted for key in group} - kept), protected)
+    sessions = [rows[key] for key, *_ in deleted]
     return Expired([(name_of(*row[:3]), row[-1]) for row in sessions], 0, protected)
 
 
-def _protected(sweep: Sweep, one: ProtectedGroup, rows: dict[int, Row]) -> Protected:
-    row = rows[one.keys[0]]
+def _protected(sweep: Sweep, group: ProtectedGroup, rows: dict[int, Row]) -> Protected:
+    row = rows[group.keys[0]]
     if sweep.documents:
         collection, text = row
         document = codec.decode_document(text)
@@ -120,7 +119,7 @@ def _protected(sweep: Sweep, one: ProtectedGroup, rows: dict[int, Row]) -> Prote
             kind="document",
             place=codec.unescape(collection),
             id=_text(document.get("id")),
-            protected_by=one.protected_by,
+            protected_by=group.protected_by,
             document=document,
         )
     namespace, session_id, full, user_id, _ = row
@@ -129,7 +128,7 @@ def _protected(sweep: Sweep, one: ProtectedGroup, rows: dict[int, Row]) -> Prote
         kind="session",
         place=name.namespace,
         id=name.session_id,
-        protected_by=one.protected_by,
+        protected_by=group.protected_by,
         user_id=owner_of(user_id, full),
     )
 

@@ -26,7 +26,7 @@ _LAST_ITEM = (
 
 
 class ReferencedSessions(Sessions):
-    """Deletes through Django what the statements of ``tables`` would delete without it."""
+    """Deletes by Django's ORM what the statements of ``tables`` would delete."""
 
     def __init__(self, tables: Sessions) -> None:
         self.tables = tables
@@ -96,19 +96,19 @@ class ReferencedSessions(Sessions):
             return self.tables.set_metadata(connection, change, time)
 
     def expire(self, connection: BaseDatabaseWrapper, time: Time, batch_size: int) -> Expired:
-        raise NotImplementedError("what is referred to expires in steps, see retention.py")
+        raise NotImplementedError("referenced rows expire in steps, see retention.py")
 
 
 def lock_session(connection: BaseDatabaseWrapper, name: Columns, time: Time) -> list[Row]:
-    """Keep others from writing to a session: its key, its number of items, whether it is live.
+    """Lock a session; return its key, the number of its items, and whether it has not expired.
 
-    Others may go on to refer to it.
+    New rows may refer to it.
     """
     return select_locked(connection, _BY_NAME, (time.now, *name), "FOR NO KEY UPDATE")
 
 
 def delete_if_expired(connection: BaseDatabaseWrapper, name: SessionName, time: Time) -> None:
-    """Delete the session of that name if it has expired, so that its id can be reused."""
+    """Delete the session if it has expired, so that its id can be reused."""
     from parlant_store.models import Session
 
     for key, _, is_live in lock_session(connection, columns(name), time):
@@ -118,7 +118,7 @@ def delete_if_expired(connection: BaseDatabaseWrapper, name: SessionName, time: 
 
 
 def delete_items(connection: BaseDatabaseWrapper, name: SessionName, time: Time) -> None:
-    """Delete the items of a session, if anything refers to items."""
+    """Delete the items of a session, if tables refer to items."""
     from parlant_store.models import SessionItem
 
     if not has_references(SessionItem):
@@ -130,7 +130,7 @@ def delete_items(connection: BaseDatabaseWrapper, name: SessionName, time: Time)
 
 
 def remove(connection: BaseDatabaseWrapper, name: SessionName, time: Time) -> int | None:
-    """Delete a session; return how many items it had, None when it was not live."""
+    """Delete a session; return the number of its items, or None if it has expired or is missing."""
     from parlant_store.models import Session
 
     rows = select_locked(connection, _BY_NAME, (time.now, *columns(name)))

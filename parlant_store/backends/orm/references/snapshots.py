@@ -1,4 +1,4 @@
-"""Whole sessions to which, or to whose items, tables of the project refer."""
+"""Snapshots of sessions, in databases with tables that refer to sessions or items."""
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -18,7 +18,7 @@ from parlant_store.backends.orm.references.sessions import (
 )
 from parlant_store.types import Revision
 
-_IS_AS = (
+_UNCHANGED = (
     "SELECT key FROM parlant_store_session WHERE namespace = %s AND session_id = %s"
     f" AND {LIVE} AND key = %s AND next_position = %s AND item_count = %s"
 )
@@ -29,7 +29,7 @@ _ITEMS = (
 
 
 class ReferencedSnapshots(Snapshots):
-    """Deletes through Django what the statements of ``tables`` would delete without it."""
+    """Deletes by Django's ORM what the statements of ``tables`` would delete."""
 
     def __init__(self, tables: Snapshots) -> None:
         self.tables = tables
@@ -57,7 +57,7 @@ class ReferencedSnapshots(Snapshots):
     def _delete_dropped(
         self, connection: BaseDatabaseWrapper, name: SessionName, time: Time, splice: Splice
     ) -> Splice:
-        """Delete the items that do not stay; return a splice of those that are left."""
+        """Delete the items outside ``splice``; return the splice of the remaining items."""
         from parlant_store.models import SessionItem
 
         since, drop, keep = splice
@@ -65,7 +65,7 @@ class ReferencedSnapshots(Snapshots):
         if not dropped or not has_references(SessionItem):
             return splice
         params = (*columns(name), time.now, since.key, since.next_position, since.item_count)
-        if not select_locked(connection, _IS_AS, params, "FOR NO KEY UPDATE"):
+        if not select_locked(connection, _UNCHANGED, params, "FOR NO KEY UPDATE"):
             return splice
         items = select_locked(connection, _ITEMS.format("ASC"), (since.key, drop))
         items += select_locked(connection, _ITEMS.format("DESC"), (since.key, dropped - drop))
@@ -77,9 +77,9 @@ class ReferencedSnapshots(Snapshots):
             " WHERE key = %s RETURNING key",
             (len(items), sum(tokens for _, tokens in items), since.key),
         )
-        left = Revision(
+        revision = Revision(
             key=since.key,
             next_position=since.next_position,
             item_count=since.item_count - len(items),
         )
-        return Splice(left, 0, keep)
+        return Splice(revision, 0, keep)

@@ -30,7 +30,7 @@ from parlant_store.types import JSONObject, UpdateResult
 class SQLiteDocuments(Documents):
     renderer = SQLiteRenderer()
     json = "%s"
-    # With a limit that it sees, SQLite finds sorting all documents cheaper than their index.
+    # With a constant, SQLite's planner prefers sorting all documents to using the index.
     limit_one = "LIMIT 1 + 0"
 
     def insert_numbered(
@@ -83,7 +83,7 @@ class SQLiteDocuments(Documents):
             )
             merged = codec.encode_document(document, "document")
             if columns.get("id") is not None:
-                fetch(connection, *self._make_room(collection, columns, time))
+                fetch(connection, *self._delete_expired(collection, columns, time))
             try:
                 fetch(connection, sql, (merged, time.now, *columns.values(), key), prepare=None)
             except IntegrityError as exc:

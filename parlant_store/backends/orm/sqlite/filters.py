@@ -1,4 +1,4 @@
-"""Filters and sorts in SQLite's SQL."""
+"""Filters and sorts as SQL of SQLite."""
 
 import json
 from collections.abc import Sequence
@@ -30,14 +30,14 @@ class SQLiteRenderer(Renderer):
     vendor = "sqlite"
 
     def where(self, filter_: Filter) -> Sql:
-        if not isinstance(filter_, AllOf) or not any(map(_names_a_few, filter_.parts)):
+        if not isinstance(filter_, AllOf) or not any(map(_selects_few, filter_.parts)):
             return super().where(filter_)
         parts = []
         for part in filter_.parts:
             sql, params = self.where(part)
             if sql.startswith("agent_id "):
-                # Without statistics SQLite would as soon go through all that an agent has. A
-                # plus sign keeps it from using an index.
+                # Without statistics, SQLite may read all documents of an agent. A plus sign keeps
+                # it from using this index.
                 sql = f"+{sql}"
             parts.append((sql, params))
         return joined(parts, "AND", "TRUE")
@@ -105,7 +105,7 @@ class SQLiteRenderer(Renderer):
             )
             for kinds in ("'integer', 'real'", "'text'", "'true', 'false'")
         ]
-        # To SQLite, integers of more than 64 bits are floats: their digits tell them apart.
+        # SQLite converts integers of more than 64 bits to floats: they are sorted by their digits.
         large = f"({value} >= {LARGE} OR {value} <= -{LARGE})"
         digits = (
             f"(CASE WHEN {type_} IN ('integer', 'real') AND {large}"
@@ -114,15 +114,15 @@ class SQLiteRenderer(Renderer):
         return [*keys, (digits, [*params * 3, codec.escape(field)])]
 
     def after(self, cursor: DocumentCursor, direction: Direction) -> Sql:
-        # SQLite finds a place in an index on expressions by one of them, not by a row of them.
+        # SQLite can seek in an index on expressions by one expression, but not by a row value.
         after, params = super().after(cursor, direction)
         return f"{CREATED} {AFTER[direction]}= %s AND {after}", [params[0], *params]
 
     def order(self, filter_: Filter, direction: Direction) -> str:
         if not _is_selective(filter_):
             return super().order(filter_, direction)
-        # Without statistics SQLite would walk the whole collection in order. A plus sign
-        # keeps it from using an index for the order; it has the filter's index then.
+        # Without statistics, SQLite may scan the whole collection in order. A plus sign keeps it
+        # from using an index for the order, so that it uses that of the filter.
         return f"+{CREATED} {direction}, +{ID} {direction}"
 
     def _field(self, field: str) -> tuple[str, str]:
@@ -132,14 +132,14 @@ class SQLiteRenderer(Renderer):
         return f"parlant_store_matches({self.column}, %s)", [dump_leaf(filter_)]
 
 
-def _names_a_few(filter_: Filter) -> bool:
-    """Whether the filter is for some documents, or those of a session or a customer."""
+def _selects_few(filter_: Filter) -> bool:
+    """Whether the filter is for certain documents, or those of a session or a customer."""
     fields = ("id", "session_id", "customer_id")
     return isinstance(filter_, In) and not filter_.negated and filter_.field in fields
 
 
 def _is_selective(filter_: Filter) -> bool:
-    """Whether an index finds what the filter wants, though not in the order of find."""
+    """Whether the filter can use an index that does not have the order of find."""
     match filter_:
         case In(field, values, negated=False):
             indexed = (*TEXT_FIELDS, *NUMBER_FIELDS)
@@ -157,14 +157,14 @@ def _is_beyond_sqlite(value: Any) -> bool:
 
 
 def dump_leaf(filter_: In | Compare) -> str:
-    """A filter without parts as JSON text, for SQLite's parlant_store_matches."""
+    """Return a filter without parts as JSON text, for the function parlant_store_matches."""
     if isinstance(filter_, In):
         return json.dumps([filter_.field, None, filter_.values])
     return json.dumps([filter_.field, filter_.comparison, filter_.value])
 
 
 def load_leaf(text: str) -> In | Compare:
-    """The reverse of ``dump_leaf``."""
+    """Reverse ``dump_leaf``."""
     field, comparison, value = json.loads(text)
     if comparison is None:
         return In(field, tuple(value))
@@ -172,7 +172,7 @@ def load_leaf(text: str) -> In | Compare:
 
 
 def prepare(connection: BaseDatabaseWrapper, sql: str) -> None:
-    """Have the Python functions that ``sql`` calls, if it does, on the connection."""
+    """Create the Python functions that ``sql`` calls on the connection."""
     for name, function in (("parlant_store_matches", _matches), ("parlant_store_digits", _digits)):
         if name in sql:
             connection.ensure_connection()
@@ -180,12 +180,12 @@ def prepare(connection: BaseDatabaseWrapper, sql: str) -> None:
 
 
 def _matches(data: str, leaf: str) -> bool:
-    """A condition that SQLite cannot compare exactly itself."""
+    """Check a condition that SQLite cannot compare exactly."""
     return matches(load_leaf(leaf), codec.decode_document(data))
 
 
 def _digits(data: str, field: str) -> str:
-    """Text that sorts as the large number in ``field``, of those with its sign."""
+    """Return text that sorts like the large number in ``field`` among those with its sign."""
     number = int(codec.decode_document(data)[codec.unescape(field)])
     digits = str(abs(number))
     text = f"{len(digits):06}{digits}"

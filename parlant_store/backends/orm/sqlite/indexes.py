@@ -1,4 +1,4 @@
-"""Indexes on documents, on SQLite."""
+"""Indexes on documents on SQLite."""
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 

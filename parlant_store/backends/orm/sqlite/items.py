@@ -17,7 +17,7 @@ from parlant_store.content import codec
 from parlant_store.content.items import Batch
 
 MAX_ITEM_ROWS = 500
-"""How many items one statement inserts; SQLite takes 32,766 parameters."""
+"""Limit on the items of an insert; SQLite allows 32,766 parameters."""
 
 _UPSERT = (
     "INSERT INTO parlant_store_session (namespace, session_id, full_names, user_id,"
@@ -38,7 +38,7 @@ _RESERVE = (
     _UPSERT.format(rows="VALUES (%s, %s, %s, %s, '{}', '{}', %s, %s, %s, %s, %s, %s)") + " metadata"
 )
 
-# What the sessions differ in comes as JSON: any number of them is one statement.
+# The sessions are JSON, so that the statement is the same for any number of them.
 _RESERVE_ALL = (
     _UPSERT.format(
         rows="SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'),"
@@ -50,17 +50,17 @@ _RESERVE_ALL = (
 )
 
 
-class Room(NamedTuple):
-    """Where the next items of a session go."""
+class Reservation(NamedTuple):
+    """The place of the next items of a session."""
 
     key: int
     position: int
     items: int
-    """How many items there are before."""
+    """The number of items before."""
 
 
 def item_rows(key: int, first: int, batch: Batch, time: Time) -> list[Row]:
-    """The rows of the items of ``batch``, which the session has from the position ``first`` on."""
+    """Return the rows of the items of ``batch``, starting at the position ``first``."""
     return [
         (key, position, data, role, text, None if words is None else " ".join(words), tokens, now)
         for position, data, role, text, words, tokens, now in zip(
@@ -70,7 +70,7 @@ def item_rows(key: int, first: int, batch: Batch, time: Time) -> list[Row]:
 
 
 def insert_items(connection: BaseDatabaseWrapper, rows: Sequence[Row]) -> None:
-    """Insert items by as few statements as SQLite takes them in."""
+    """Insert items, in as few statements as possible."""
     for start in range(0, len(rows), MAX_ITEM_ROWS):
         part = rows[start : start + MAX_ITEM_ROWS]
         fetch(connection, _insertion(len(part)), tuple(chain.from_iterable(part)))
@@ -93,9 +93,9 @@ def reserve(
     tokens: int,
     time: Time,
 ) -> Row:
-    """Make room for ``count`` items.
+    """Reserve positions for ``count`` items.
 
-    Return the key, the position after them, how many items there are, and the metadata.
+    Return the key, the position after them, the number of items, and the metadata.
     """
     params = _reservation(name, user_id, count, tokens, time)
     rows = fetch(connection, _RESERVE, params)
@@ -108,7 +108,7 @@ def reserve(
 def _reservation(
     name: SessionName, user_id: str | None, count: int, tokens: int, time: Time
 ) -> tuple[Any, ...]:
-    """The parameters of ``_RESERVE``."""
+    """Return the parameters of ``_RESERVE``."""
     return (
         *columns(name),
         full_names(name, user_id),
@@ -124,39 +124,38 @@ def _reservation(
 
 def reserve_all(
     connection: BaseDatabaseWrapper, additions: Sequence[AddItems], time: Time
-) -> dict[SessionName, Room]:
-    """Make room in each session for all that is added to it."""
-    wanted = _wanted(additions)
-    reservations = {columns(name): (name, *of_one) for name, of_one in wanted.items()}
-    parts = [
+) -> dict[SessionName, Reservation]:
+    """Reserve positions in each session for all items that are added to it."""
+    pending = {columns(name): (name, *total) for name, total in _totals(additions).items()}
+    values = [
         (*names, full_names(name, owner), owner and codec.to_column(owner), count, tokens)
-        for names, (name, owner, count, tokens) in reservations.items()
+        for names, (name, owner, count, tokens) in pending.items()
     ]
-    params = (time.now, *time, json.dumps(parts), time.now)
-    rooms = {}
+    params = (time.now, *time, json.dumps(values), time.now)
+    reservations = {}
     for key, end, items, *names in fetch(connection, _RESERVE_ALL, params):
-        name, _, count, _ = reservations.pop(Columns(*names))
-        rooms[name] = Room(key, end - count, items - count)
-    # What is left has expired.
-    for name, owner, count, tokens in reservations.values():
+        name, _, count, _ = pending.pop(Columns(*names))
+        reservations[name] = Reservation(key, end - count, items - count)
+    # The others have expired.
+    for name, owner, count, tokens in pending.values():
         key, end, items, _ = reserve(connection, name, owner, count, tokens, time)
-        rooms[name] = Room(key, end - count, items - count)
-    return rooms
+        reservations[name] = Reservation(key, end - count, items - count)
+    return reservations
 
 
-def _wanted(additions: Sequence[AddItems]) -> dict[SessionName, tuple[str | None, int, int]]:
-    """For each session its owner, the first that one of ``additions`` names, items and tokens."""
-    wanted: dict[SessionName, tuple[str | None, int, int]] = {}
+def _totals(additions: Sequence[AddItems]) -> dict[SessionName, tuple[str | None, int, int]]:
+    """Return, for each session, the first owner in ``additions``, and the items and tokens."""
+    totals: dict[SessionName, tuple[str | None, int, int]] = {}
     for name, batch, user_id, *_ in additions:
-        owner, count, tokens = wanted.get(name, (None, 0, 0))
+        owner, count, tokens = totals.get(name, (None, 0, 0))
         owner = user_id if owner is None else owner
-        wanted[name] = owner, count + len(batch.data), tokens + batch.total
-    return wanted
+        totals[name] = owner, count + len(batch.data), tokens + batch.total
+    return totals
 
 
 def delete_session(connection: BaseDatabaseWrapper, name: SessionName, time: Time) -> int | None:
-    """``Sessions.delete_session`` within a transaction that there is already."""
-    # Not RETURNING: SQLite 3.40 answers wrongly there for a column of a partial index.
+    """``Sessions.delete_session`` inside a transaction."""
+    # Not RETURNING: SQLite 3.40 returns wrong values for a column of a partial index.
     rows = fetch(
         connection,
         f"SELECT key, CASE WHEN {LIVE} THEN item_count END FROM parlant_store_session"
@@ -170,7 +169,7 @@ def delete_session(connection: BaseDatabaseWrapper, name: SessionName, time: Tim
 
 
 def delete_items(connection: BaseDatabaseWrapper, sessions: Sequence[Row]) -> None:
-    """Delete the items of the sessions, whose keys are the first columns of these rows."""
+    """Delete the items of the sessions, whose keys are the first columns of the rows."""
     fetch(
         connection,
         "DELETE FROM parlant_store_session_item"

@@ -1,4 +1,4 @@
-"""Replacing documents on SQLite."""
+"""Replacement of documents on SQLite."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Writes that are done once, on SQLite."""
+"""Writes that run once, on SQLite."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -20,7 +20,7 @@ FORGET_OLD = (
 
 
 class SQLiteRequests(Requests):
-    """A write with an id is one transaction with its answer; an answer is never lost here."""
+    """Stores the answer of a write with an id in its transaction; no response is lost on SQLite."""
 
     def run(
         self, connection: BaseDatabaseWrapper, request: UUID | None, operation: Callable[[], T]

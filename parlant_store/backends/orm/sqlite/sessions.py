@@ -20,7 +20,7 @@ from parlant_store.backends.orm.database.errors import is_locked
 from parlant_store.backends.orm.database.statements import Row, fetch, write
 from parlant_store.backends.orm.sqlite.filters import SQLiteRenderer, prepare
 from parlant_store.backends.orm.sqlite.items import (
-    Room,
+    Reservation,
     delete_items,
     delete_session,
     insert_items,
@@ -33,29 +33,29 @@ from parlant_store.content import codec
 from parlant_store.content.times import as_utc
 from parlant_store.types import JSONObject
 
-# One row for any number of reads: SQLite hands over each row by itself, which takes longer.
+# One row for any number of reads, because fetching rows one by one takes longer.
 _JOINED = (
-    "SELECT group_concat(part) FROM (SELECT (SELECT '[' || wanted.key || ',' || count(*)"
+    "SELECT group_concat(part) FROM (SELECT (SELECT '[' || read.key || ',' || count(*)"
     " || ',[' || COALESCE(group_concat(data), '') || ']]' FROM ("
     "SELECT data FROM parlant_store_session_item WHERE session_key = ("
     "SELECT key FROM parlant_store_session"
-    " WHERE namespace = json_extract(wanted.value, '$[0]')"
-    f" AND session_id = json_extract(wanted.value, '$[1]') AND {LIVE})"
+    " WHERE namespace = json_extract(read.value, '$[0]')"
+    f" AND session_id = json_extract(read.value, '$[1]') AND {LIVE})"
     " ORDER BY position DESC LIMIT %s)) AS part"
-    " FROM json_each(%s) AS wanted)"
+    " FROM json_each(%s) AS read)"
 )
 
 MAX_JOINED_ITEMS = 1_000
-"""How many items reads may ask for that are made by one statement."""
+"""Limit on the items of reads in one statement."""
 
 JULIAN_1970 = 210866760000
-"""The seconds that julianday counts until 1970."""
+"""The seconds of julianday at the start of 1970."""
 
 
 def _joinable(reads: Sequence[GetItems]) -> Iterator[tuple[int, list[SessionName]]]:
-    """``reads`` by limit, in parts that ask for MAX_JOINED_ITEMS at most, if they are several.
+    """Group consecutive reads with the same limit, up to MAX_JOINED_ITEMS items in a group.
 
-    They stay in order: who calls together mostly gives one limit.
+    Calls at the same time mostly have the same limit.
     """
     for limit, group in groupby(reads, key=attrgetter("limit")):
         names = [read.session for read in group]
@@ -65,7 +65,7 @@ def _joinable(reads: Sequence[GetItems]) -> Iterator[tuple[int, list[SessionName
 
 
 def _items_of_all(text: str, reads: int) -> list[list[JSONObject]] | None:
-    """What ``_JOINED`` gives for so many reads; None when an item is damaged."""
+    """Return the items of each read from the result of ``_JOINED``; None if one is damaged."""
     try:
         results = sorted(json.loads(f"[{text}]"))
     except (ValueError, RecursionError):
@@ -76,7 +76,7 @@ def _items_of_all(text: str, reads: int) -> list[list[JSONObject]] | None:
 
 
 def _seconds(connection: BaseDatabaseWrapper, text: str) -> float:
-    """The time that a column says in the database's own zone, which only Python knows."""
+    """Return the timestamp of a column in the time zone of the database, which SQLite lacks."""
     time = datetime.fromisoformat(text)
     if connection.timezone:
         time = timezone.make_aware(time, connection.timezone)
@@ -84,7 +84,7 @@ def _seconds(connection: BaseDatabaseWrapper, text: str) -> float:
 
 
 class SQLiteSessions(Sessions):
-    """Each write is one transaction that begins by writing, so that it never waits in vain."""
+    """Each write is a transaction that starts with a write, so that it can wait for the lock."""
 
     metadata = SQLiteRenderer("metadata", ())
 
@@ -95,7 +95,7 @@ class SQLiteSessions(Sessions):
                 "parlant_store_seconds", 1, partial(_seconds, connection)
             )
             return f"parlant_store_seconds(CAST({column} AS text))"
-        # julianday knows milliseconds: it says the whole seconds, the text says the rest.
+        # julianday has milliseconds only: it gives the whole seconds, and the text the fraction.
         fraction = f"substr({column}, 20)"
         return f"round(julianday({column}) * 86400 - {JULIAN_1970} - {fraction}) + {fraction}"
 
@@ -107,7 +107,7 @@ class SQLiteSessions(Sessions):
             return self.put_items(connection, addition, time)
 
     def put_items(self, connection: BaseDatabaseWrapper, addition: AddItems, time: Time) -> int:
-        """``add_items`` within a transaction that there is already."""
+        """``add_items`` inside a transaction."""
         name, batch, user_id, *_ = addition
         count, tokens = len(batch.data), batch.total
         key, end, items, _ = reserve(connection, name, user_id, count, tokens, time)
@@ -140,14 +140,14 @@ class SQLiteSessions(Sessions):
     def _put_all(
         self, connection: BaseDatabaseWrapper, additions: Sequence[AddItems], time: Time
     ) -> list[int]:
-        rooms = reserve_all(connection, additions, time)
+        reservations = reserve_all(connection, additions, time)
         rows: list[Row] = []
         counts = []
         for name, batch, *_ in additions:
-            room, added = rooms[name], len(batch.data)
-            rows += item_rows(room.key, room.position, batch, time)
-            counts.append(room.items + added)
-            rooms[name] = Room(room.key, room.position + added, room.items + added)
+            (key, position, items), count = reservations[name], len(batch.data)
+            rows += item_rows(key, position, batch, time)
+            counts.append(items + count)
+            reservations[name] = Reservation(key, position + count, items + count)
         insert_items(connection, rows)
         return counts
 
@@ -247,5 +247,5 @@ class SQLiteSessions(Sessions):
                 (time.now, batch_size),
             )
             fetch(connection, FORGET_OLD, (batch_size,))
-        ended = [(name_of(*names), items) for _, *names, items in sessions]
-        return Expired(ended, len(documents))
+        expired = [(name_of(*names), items) for _, *names, items in sessions]
+        return Expired(expired, len(documents))

@@ -1,4 +1,4 @@
-"""Whole sessions on SQLite."""
+"""Snapshots on SQLite."""
 
 import json
 
@@ -99,7 +99,7 @@ class SQLiteSnapshots(Snapshots):
         if not updated:
             return False
         if drop + keep < since.item_count or drop:
-            removed = fetch(
+            deleted = fetch(
                 connection,
                 "DELETE FROM parlant_store_session_item WHERE session_key = %s AND position IN ("
                 f" SELECT * FROM ({_PLACES} LIMIT %s) UNION ALL"
@@ -109,7 +109,7 @@ class SQLiteSnapshots(Snapshots):
             fetch(
                 connection,
                 "UPDATE parlant_store_session SET tokens = tokens - %s WHERE key = %s",
-                (sum(tokens for (tokens,) in removed), since.key),
+                (sum(tokens for (tokens,) in deleted), since.key),
             )
         insert_items(connection, item_rows(since.key, since.next_position, batch, time))
         return True

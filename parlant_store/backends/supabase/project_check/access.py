@@ -1,4 +1,4 @@
-"""What those see of a project who are not its servers: everybody, and a user."""
+"""Checks of what anonymous clients and users can see of a project."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -20,9 +20,9 @@ from parlant_store.backends.supabase.rest.requests import Rest
 from parlant_store.backends.supabase.rest.shapes import list_of, optional, record, text
 
 MANY = 100
-"""Rows that are counted of what a user sees."""
+"""Limit on the counted rows that a user sees."""
 
-_NOBODY = "parlant_store_check"
+_NO_SESSION = "parlant_store_check"
 """A name that no session has."""
 
 
@@ -30,17 +30,17 @@ def seen_by_anon(rest: Rest, key: str | None) -> Finding:
     about = "anon"
     if key is None:
         return skip(about, "needs the public key: --anon-key or SUPABASE_ANON_KEY")
-    anon = rest.seen_with(key=key)
+    anon = rest.with_key(key=key)
     role = anon.claims.get("role", "anon")
     if role != "anon":
-        return fail(about, f"the key given for anon is one of {role}", f"Give the other {KEYS}.")
-    answers = _asked_of_anon(anon)
+        return fail(about, f"the key for anon has the role {role}", f"Use the public key {KEYS}.")
+    answers = _answers_to_anon(anon)
     for answer in answers.values():
         if answer.key_refused:
             return fail(
                 about,
                 f"the key was refused: {answer.message}",
-                f"Give a public key of this project {KEYS}.",
+                f"Use a public key of this project {KEYS}.",
             )
         if not (answer.good or answer.denied):
             message = f"no clear answer: {answer.status or ''} {answer.message}"
@@ -48,15 +48,15 @@ def seen_by_anon(rest: Rest, key: str | None) -> Finding:
     if seen := [name for name, answer in answers.items() if _shows(name, answer)]:
         return fail(
             about,
-            f"whoever has the public key gets an answer from {names_of(seen)}",
+            f"everybody who has the public key gets an answer from {names_of(seen)}",
             CLOSE,
         )
     return ok(about, "sees nothing, calls nothing")
 
 
-def _asked_of_anon(anon: Rest) -> dict[str, Answer]:
+def _answers_to_anon(anon: Rest) -> dict[str, Answer]:
     now = datetime.now(UTC).isoformat()
-    named = {"namespace": _NOBODY, "session_id": _NOBODY, "now": now}
+    named = {"namespace": _NO_SESSION, "session_id": _NO_SESSION, "now": now}
     calls: dict[str, dict[str, Any]] = {
         "status": {},
         "get_session": named,
@@ -68,12 +68,12 @@ def _asked_of_anon(anon: Rest) -> dict[str, Answer]:
             table: anon.rows(table, list_of(record()), columns="*", limit=1)
             for table in own_tables()
         },
-        **{f"parlant_store_{name}()": anon.call(name, **given) for name, given in calls.items()},
+        **{f"parlant_store_{name}()": anon.call(name, **args) for name, args in calls.items()},
     }
 
 
 def _shows(name: str, answer: Answer) -> bool:
-    """Whether anon got something: a row, or any answer of a function."""
+    """Whether anon got a row, or any answer of a function."""
     return answer.good and (name.endswith("()") or bool(answer.body))
 
 
@@ -81,10 +81,10 @@ def seen_by_user(rest: Rest, token: str | None, anon_key: str | None) -> Finding
     about = "user"
     if token is None:
         return skip(about, "needs a user's JWT: --user-token or SUPABASE_USER_TOKEN")
-    user = rest.seen_with(key=anon_key, token=token)
+    user = rest.with_key(key=anon_key, token=token)
     if user.claims.get("role") in ("anon", "service_role"):
-        message = f"the token given is not a user's: its role is {user.claims['role']}"
-        return fail(about, message, "Give the access token of a user who signed in.")
+        message = f"the token is not a user's: its role is {user.claims['role']}"
+        return fail(about, message, "Use the access token of a user who signed in.")
     who = f"{user.claims.get('sub', 'the user')}"
     sessions = user.rows(
         "parlant_store_session",
@@ -98,7 +98,7 @@ def seen_by_user(rest: Rest, token: str | None, anon_key: str | None) -> Finding
     for answer in (sessions, documents):
         if answer.key_refused:
             message = f"the token was refused: {answer.message}"
-            return fail(about, message, "Sign in again and give the new access token.")
+            return fail(about, message, "Sign in again and use the new access token.")
         if not (answer.good or answer.denied):
             message = f"no clear answer: {answer.status or ''} {answer.message}"
             return fail(about, message, AGAIN)

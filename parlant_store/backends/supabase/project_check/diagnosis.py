@@ -1,4 +1,4 @@
-"""What stands between a store and its project of Supabase, asked over the REST API alone."""
+"""Checks of a Supabase project, over the REST API only."""
 
 import uuid
 from collections.abc import Iterator, Sequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from parlant_store.backends.supabase import SupabaseBackend
 
 NAMESPACE = "parlant_store_check"
-"""Where the session is that is written and read back."""
+"""The namespace of the session that the check writes and reads."""
 
 MAX_SKEW = timedelta(seconds=5)
 _SQL = "Run what manage.py supabase_sql prints, with your --schema and --policy, in the SQL editor"
@@ -48,16 +48,16 @@ def diagnose(
     user_token: str | None = None,
     write: bool = True,
 ) -> Iterator[Finding]:
-    """Each finding as soon as it is there; probes that an earlier FAIL makes void are left out.
+    """Yield each finding; checks that cannot succeed after an earlier FAIL are left out.
 
-    anon_key: the project's public key, to see what everybody sees.
-    user_token: a user's JWT, to see what that user sees.
-    write: whether a session is written, read back and deleted.
+    anon_key: the public key of the project, to check what everybody can see.
+    user_token: a user's JWT, to check what this user can see.
+    write: whether to write, read and delete a session.
     """
     try:
         rest = store.connection.rest(CHECK_SECONDS)
     except AccessDenied:
-        yield skip("access token", "the store's access_token gives none here: nothing was tried")
+        yield skip("access token", "access_token returns none outside of a request; not checked")
         return
     before = store.clock()
     answer = rest.call("status", _is_status)
@@ -74,15 +74,15 @@ def diagnose(
     if not answer.good:
         yield _refused(rest, answer)
         return
-    here = answer.body
-    yield _version(here)
-    if here["version"] == version():
-        yield _functions(here)
-        yield _tables(here)
-        yield _security(here["tables"])
-        yield _guests(here)
-        yield _others(here["open"])
-        yield _clock(here["now"], before, after)
+    status = answer.body
+    yield _version(status)
+    if status["version"] == version():
+        yield _functions(status)
+        yield _tables(status)
+        yield _security(status["tables"])
+        yield _guests(status)
+        yield _others(status["open"])
+        yield _clock(status["now"], before, after)
         yield _row_limit(rest.call("rows", list_of(integer)))
         if write:
             yield _writing(store)
@@ -91,7 +91,7 @@ def diagnose(
 
 
 def _is_status(value: Any) -> bool:
-    """Whether it is what parlant_store_status returns; in other versions that has other parts."""
+    """Whether it is a result of parlant_store_status; that of old versions has other fields."""
     is_any = record(version=text, role=text)(value)
     return is_any and (value["version"] != version() or STATUS(value))
 
@@ -101,21 +101,21 @@ def _url(answer: Answer) -> Finding:
         return fail(
             "URL",
             f"no answer: {answer.message}",
-            "Compare the url with the project's (dashboard: Project Settings > Data API), and look "
-            "whether it is paused.",
+            "Compare the url with that of the project (dashboard: Project Settings > Data API), "
+            "and check whether the project is paused.",
         )
     if answer.status >= 500:
         return fail(
             "URL",
             f"answers {answer.status}: {answer.message}",
-            "See the project's status in the dashboard: it may be paused, or starting.",
+            "Check the status of the project in the dashboard: it may be paused, or starting.",
         )
     if answer.good or answer.status in (401, 403) or answer.code:
         return ok("URL", "reached")
     return fail(
         "URL",
         f"something answers, but not the REST API of Supabase: {answer.status} {answer.message}",
-        "Give the project's url alone, as https://name.supabase.co, with no path.",
+        "Use the url of the project, as https://name.supabase.co, without a path.",
     )
 
 
@@ -124,12 +124,12 @@ def _refused_key(rest: Rest, answer: Answer) -> Finding:
         return fail(
             "access token",
             f"refused: {answer.message}",
-            "Give a token of this project that has not expired; access_token may be a function.",
+            "Use a token of this project that has not expired; access_token may be a function.",
         )
     return fail(
         "key",
         f"refused: {answer.message}",
-        f"Give a key of this project {KEYS}; older keys, which are JWTs, end in 2026.",
+        f"Use a key of this project {KEYS}; older keys, which are JWTs, end in 2026.",
     )
 
 
@@ -139,12 +139,12 @@ def _key(rest: Rest, answer: Answer) -> Finding:
 
 
 def _refused(rest: Rest, answer: Answer) -> Finding:
-    """Why the functions give this role no answer."""
+    """Return why the role gets no answer of the functions."""
     role = rest.claims.get("role")
     if answer.code == "PGRST106":
         return fail(
             "schema",
-            f"the API does not show the schema {rest.schema!r}",
+            f"the API does not expose the schema {rest.schema!r}",
             "Expose it (dashboard: Project Settings > Data API > Exposed schemas), or correct the "
             "store's schema.",
         )
@@ -158,7 +158,7 @@ def _refused(rest: Rest, answer: Answer) -> Finding:
         return fail(
             "role",
             "anon may not use the store, and this is the public key",
-            f"Give the store the secret key {KEYS}, or an access_token beside this key.",
+            f"Use the secret key {KEYS} in the store, or an access_token with this key.",
         )
     if answer.code == "42501":
         return fail(
@@ -170,39 +170,39 @@ def _refused(rest: Rest, answer: Answer) -> Finding:
     return fail("functions", message, f"{_SQL}.")
 
 
-def _version(here: dict[str, Any]) -> Finding:
-    if here["version"] == version():
+def _version(status: dict[str, Any]) -> Finding:
+    if status["version"] == version():
         return ok("version", f"{version()}, as this package's")
     return fail(
         "version",
-        f"the functions are {here['version']}, this package's are {version()}",
-        f"{_SQL}; or install the package that they are of.",
+        f"the functions are {status['version']}, this package's are {version()}",
+        f"{_SQL}; or install the version of the package that they are from.",
     )
 
 
-def _functions(here: dict[str, Any]) -> Finding:
-    found = {function["name"]: function["may"] for function in here["functions"]}
+def _functions(status: dict[str, Any]) -> Finding:
+    callers = {function["name"]: function["may"] for function in status["functions"]}
     expected = set(function_names())
-    if missing := expected - found.keys():
+    if missing := expected - callers.keys():
         return fail("functions", f"missing: {names_of(missing)}", f"{_SQL}.")
-    role = here["role"]
-    allowed = set(SERVICE_ONLY) if role in _GUESTS else set()
-    if refused := {name for name in expected - allowed if role not in found[name]}:
+    role = status["role"]
+    service_only = set(SERVICE_ONLY) if role in _GUESTS else set()
+    if refused := {name for name in expected - service_only if role not in callers[name]}:
         return fail("functions", f"{role} may not call {names_of(refused)}", f"{_RLS}.")
     return ok("functions", f"{len(expected)} there")
 
 
-def _tables(here: dict[str, Any]) -> Finding:
-    found = {table["name"]: table["may"] for table in here["tables"]}
-    if missing := set(own_tables()) - found.keys():
+def _tables(status: dict[str, Any]) -> Finding:
+    privileges = {table["name"]: table["may"] for table in status["tables"]}
+    if missing := set(own_tables()) - privileges.keys():
         return fail("tables", f"missing: {names_of(missing)}", f"{_SQL}.")
     verbs = ("select", "insert", "update", "delete")
-    used = [name for name in own_tables() if here["role"] not in _GUESTS or name != _INTERNAL]
-    refused = {verb for name in used for verb in verbs if verb not in found[name]}
+    used = [name for name in own_tables() if status["role"] not in _GUESTS or name != _INTERNAL]
+    refused = {verb for name in used for verb in verbs if verb not in privileges[name]}
     if refused:
-        message = f"{here['role']} lacks the grants to {names_of(refused)} in some of the tables"
+        message = f"{status['role']} lacks the grants to {names_of(refused)} in some of the tables"
         return fail("tables", message, f"{_RLS}.")
-    return ok("tables", f"{len(found)} there; PostgreSQL {here['postgresql']}")
+    return ok("tables", f"{len(privileges)} there; PostgreSQL {status['postgresql']}")
 
 
 def _security(tables: Sequence[dict[str, Any]]) -> Finding:
@@ -212,16 +212,16 @@ def _security(tables: Sequence[dict[str, Any]]) -> Finding:
     return ok("row security", f"on for all of them; policies: {names_of(names) or 'none'}")
 
 
-def _guests(here: dict[str, Any]) -> Finding:
-    """What the catalog says of anon, who is everybody."""
-    seen = [table["name"] for table in here["tables"] if "anon" in table["open_to"]]
-    called = [function["name"] for function in here["functions"] if "anon" in function["may"]]
+def _guests(status: dict[str, Any]) -> Finding:
+    """Check the grants of anon, the role of everybody who has the public key."""
+    seen = [table["name"] for table in status["tables"] if "anon" in table["open_to"]]
+    called = [function["name"] for function in status["functions"] if "anon" in function["may"]]
     if seen or called:
         may = [f"use {names_of(seen)}"] if seen else []
         may += [f"call {plural(len(called), 'function')}"] if called else []
         return fail(
             "grants",
-            f"whoever has the public key may {' and '.join(may)}",
+            f"everybody who has the public key may {' and '.join(may)}",
             CLOSE,
         )
     return ok("grants", "none for anon")
@@ -231,7 +231,7 @@ def _others(names: Sequence[str]) -> Finding:
     if names:
         return fail(
             "other tables",
-            f"whoever has the public key, or any user, can read {names_of(names)}",
+            f"everybody who has the public key, or any user, can read {names_of(names)}",
             "Run what manage.py supabase_rls --lock-django prints, with your --policy: it closes "
             "Django's tables; turn row level security on for others.",
         )
@@ -239,7 +239,7 @@ def _others(names: Sequence[str]) -> Finding:
 
 
 def _clock(server: float, before: datetime, after: datetime) -> Finding:
-    """The store's clock against the server's, in the middle of the request."""
+    """Compare the clock of the store, in the middle of the request, with that of the server."""
     middle = before + (after - before) / 2
     skew = middle.astimezone(UTC) - datetime.fromtimestamp(server, UTC)
     seconds = skew.total_seconds()
@@ -267,13 +267,13 @@ def _writing(store: "SupabaseBackend") -> Finding:
     item = {"role": "user", "content": "supabase_check"}
     try:
         store.add_items(session_id, [item], namespace=NAMESPACE, ttl_seconds=60)
-        found = store.get_items(session_id, namespace=NAMESPACE)
+        items = store.get_items(session_id, namespace=NAMESPACE)
         store.delete_session(session_id, namespace=NAMESPACE)
     except AccessDenied as exc:
         return fail("writing", str(exc), f"{_RLS}.")
     except StoreError as exc:
         return fail("writing", str(exc), AGAIN)
-    if found != [item]:
+    if items != [item]:
         return fail(
             "writing",
             "a session that was written could not be read back",

@@ -7,7 +7,7 @@ from enum import StrEnum
 from django.apps import apps
 
 KEYS = "(dashboard: Project Settings > API Keys)"
-AGAIN = "Run this again; the project's logs may say more."
+AGAIN = "Run this again; the logs of the project may have details."
 CLOSE = "Run what manage.py supabase_rls --policy service prints, or --policy owner."
 
 
@@ -19,15 +19,15 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What one probe found. No key and no token stands in it."""
+    """The result of one check, which contains no key and no token."""
 
     outcome: Outcome
     about: str
-    """The probe, in a word or two."""
+    """The name of the check."""
 
     message: str
     mend: str = ""
-    """What to do about a FAIL; empty otherwise."""
+    """How to fix a FAIL; empty otherwise."""
 
 
 def ok(about: str, message: str) -> Finding:
@@ -52,7 +52,7 @@ def own_tables() -> list[str]:
 
 
 def names_of(names: Iterable[str]) -> str:
-    """The first few, in order."""
+    """Return the first few names, sorted."""
     ordered = sorted(names)
     shown = ordered if len(ordered) <= 6 else ordered[:5]
     more = len(ordered) - len(shown)

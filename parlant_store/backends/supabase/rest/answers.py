@@ -1,4 +1,4 @@
-"""What a request got, as far as it may be shown, and what that means."""
+"""The answers to requests, without secrets, and their meaning."""
 
 import re
 from collections.abc import Sequence
@@ -13,98 +13,98 @@ from parlant_store.backends.supabase.secrets import scrub
 if TYPE_CHECKING:
     from httpx import Response
 
-MAX_WORDS = 200
-"""Characters that are shown of what is no answer."""
+MAX_LENGTH = 200
+"""Limit on the characters of a message."""
 
 _REPEATED = (408, 425, 429, 502, 503, 504, *range(520, 531), 544)
-"""Statuses of proxies and gateways that may be gone at the next try, as a 500 that is theirs."""
+"""Temporary statuses of proxies and gateways; a 500 without a code is another one."""
 
-_PASSING = (
+_TEMPORARY = (
     "08",  # the connection to the database
-    "40",  # undone in favour of another transaction
+    "40",  # rolled back in favour of another transaction
     "53",  # too many connections
     "57P",  # the database stops or starts
 )
-"""What the codes of PostgreSQL begin with that may be gone at the next try."""
+"""The beginnings of temporary codes of PostgreSQL."""
 
 _UNDONE = ("40001", "40P01", "53", "55P03", "57014", "57P03", "PGRST000", "PGRST002", "PGRST003")
-"""What the codes begin with that say that nothing was done."""
+"""The beginnings of codes after which nothing was written."""
 
 _NOT_FORWARDED = (425, 429, 521, 522, 523, 525, 526)
-"""Statuses of proxies that have not passed the request on; 503 is another, with exceptions."""
+"""Statuses of proxies that have not forwarded the request; 503 is another, with exceptions."""
 
-_NOT_FORWARDED_WORDS = ("name resolution failed", "failure to get a peer", "no Route matched")
-"""What Supabase's gateway says of requests that it could not pass on."""
+_NOT_FORWARDED_TEXTS = ("name resolution failed", "failure to get a peer", "no Route matched")
+"""Messages of Supabase's gateway about requests that it could not forward."""
 
 _MAYBE_FORWARDED = "upstream connect error or disconnect/reset before headers"
-"""What Envoy says with 503, also when the request was under way."""
+"""A message of Envoy with 503, which may also follow a forwarded request."""
 
 TIMED_OUT = ("55P03", "57014")
 """Codes of a lock or a statement that took longer than the role may wait."""
 
 _DENIED = ("42501", "PGRST202", "PGRST205", "PGRST106", "42P01", "42883")
-"""Codes of what is not there, or not for the role that asks."""
+"""Codes of objects that do not exist, or that the role may not use."""
 
 _NOT_FROM_THE_FUNCTION = ("42501", "42883", "42P01", *TIMED_OUT)
-"""Codes of PostgreSQL that do not say that the function was run to its end."""
+"""Codes of PostgreSQL that do not show that the function ran to its end."""
 
 _CODE = re.compile(r"PGRST[0-9A-Z]{3}|(?=[A-Z]*[0-9])[0-9A-Z]{5}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a request got; nothing is raised for what went wrong. It holds no key and no token."""
+    """The answer to a request, or the error of one; it contains no key and no token."""
 
     status: int | None
-    """Of HTTP; None when nobody answered."""
+    """The HTTP status; None without a response."""
 
     message: str
-    """What went wrong, in the words of the server or of the network."""
+    """The error message of the server or of the network."""
 
     code: str = ""
-    """Of PostgREST or PostgreSQL, as PGRST202 or 42501; empty when there is none."""
+    """The code of PostgREST or PostgreSQL, such as PGRST202 or 42501; empty without one."""
 
     body: Any = None
     """The JSON of a good answer."""
 
     good: bool = False
-    """Whether it has the status, the content type and the shape of what was asked for."""
+    """Whether it has the expected status, content type and shape."""
 
     unsent: bool = False
-    """Whether the key or the token cannot stand in a request at all."""
+    """Whether the key or the token cannot be sent in a request."""
 
-    passing: bool = False
-    """Whether the next try may get another answer."""
+    is_temporary: bool = False
+    """Whether a repeated request may get another answer."""
 
     undone: bool = False
-    """Whether what was sent was surely not done."""
+    """Whether the request has certainly written nothing."""
 
     retry_after: float = 0.0
-    """For how many seconds the server wants to be left alone."""
+    """The seconds of the header Retry-After."""
 
     cause: Exception | None = None
-    """The client's own error, without what it knows of the request."""
+    """The error of the client, without the request."""
 
     @property
     def key_refused(self) -> bool:
-        """Whether the key or the token is refused."""
+        """Whether the key or the token was refused."""
         if self.status not in (401, 403):
             return self.unsent
         return not self.code or self.code.startswith("PGRST3")
 
     @property
     def denied(self) -> bool:
-        """Whether the role, which is known, may not have this."""
+        """Whether the role was accepted, but is not allowed to do this."""
         return self.code in _DENIED
 
     @property
     def timed_out(self) -> bool:
-        """Whether a lock or the statement took longer than the database lets the role wait."""
+        """Whether a lock or the statement took longer than the role may wait."""
         return self.code in TIMED_OUT
 
     @property
     def is_verdict(self) -> bool:
-        """Whether a function was run and refused what was asked."""
+        """Whether the function ran and raised the error."""
         return (
             len(self.code) == 5
             and self.status not in (401, 403)
@@ -113,24 +113,26 @@ class Answer:
 
 
 def unsendable() -> Answer:
-    """The answer to a key or token with characters that HTTP cannot send.
+    """Return the answer for a key or token with characters that HTTP cannot send.
 
-    What the client says of it would show it.
+    The message of the client would show it.
     """
     return Answer(
-        status=None, message="it holds characters that HTTP cannot send", unsent=True, undone=True
+        status=None, message="it has characters that HTTP cannot send", unsent=True, undone=True
     )
 
 
 def no_answer(exc: Exception, secrets: Sequence[str]) -> Answer:
-    """The answer when the client raised ``exc``."""
+    """Return the answer for an exception of the client."""
     from httpx import ConnectError, ConnectTimeout, PoolTimeout, TransportError
 
-    message = _first_words(scrub(str(exc), secrets)) or type(exc).__name__
+    message = _shortened(scrub(str(exc), secrets)) or type(exc).__name__
     if isinstance(exc, TransportError):
         never_sent = isinstance(exc, (ConnectError, ConnectTimeout, PoolTimeout))
         clean: Exception = type(exc)(message)
-        return Answer(status=None, message=message, passing=True, undone=never_sent, cause=clean)
+        return Answer(
+            status=None, message=message, is_temporary=True, undone=never_sent, cause=clean
+        )
     return Answer(
         status=None,
         message=f"{type(exc).__name__}: {message}",
@@ -139,25 +141,25 @@ def no_answer(exc: Exception, secrets: Sequence[str]) -> Answer:
 
 
 def answer_of(response: "Response", shape: Shape, secrets: Sequence[str]) -> Answer:
-    """The answer that is promised to be JSON of this shape."""
+    """Return the answer of a response, which should be JSON of this shape."""
     status, body = response.status_code, _json_of(response)
     if status == 200 and body is not _NO_JSON and shape(body):
         return Answer(status=status, message="", body=body, good=True)
-    given = body if isinstance(body, dict) and status >= 400 else {}
-    code = given.get("code")
+    error = body if isinstance(body, dict) and status >= 400 else {}
+    code = error.get("code")
     code = code if isinstance(code, str) and _CODE.fullmatch(code) else ""
-    message = given.get("message")
+    message = error.get("message")
     if not isinstance(message, str) or not message.strip():
         message = _beginning(response)
-    message = _first_words(scrub(message, secrets))
+    message = _shortened(scrub(message, secrets))
     return Answer(
         status=status,
         message=message,
         code=code,
-        passing=_is_passing(status, code),
+        is_temporary=_is_temporary(status, code),
         undone=_is_undone(status, code, response.text),
         retry_after=_retry_after(response.headers.get("retry-after", "")),
-        cause=_api_error(status, code, message, given, secrets),
+        cause=_api_error(status, code, message, error, secrets),
     )
 
 
@@ -182,14 +184,15 @@ def _beginning(response: "Response") -> str:
     )
 
 
-def _first_words(text: str) -> str:
-    words = " ".join("".join(c if c.isprintable() else " " for c in text[: 10 * MAX_WORDS]).split())
-    return words if len(words) <= MAX_WORDS else words[:MAX_WORDS] + "…"
+def _shortened(text: str) -> str:
+    text = "".join(c if c.isprintable() else " " for c in text[: 10 * MAX_LENGTH])
+    text = " ".join(text.split())
+    return text if len(text) <= MAX_LENGTH else text[:MAX_LENGTH] + "…"
 
 
-def _is_passing(status: int, code: str) -> bool:
+def _is_temporary(status: int, code: str) -> bool:
     if status == 500:
-        return not code or code.startswith(_PASSING)
+        return not code or code.startswith(_TEMPORARY)
     return status in _REPEATED
 
 
@@ -198,11 +201,11 @@ def _is_undone(status: int, code: str, text: str) -> bool:
         return code.startswith(_UNDONE)
     if status == 503:
         return _MAYBE_FORWARDED not in text
-    return status in _NOT_FORWARDED or any(words in text for words in _NOT_FORWARDED_WORDS)
+    return status in _NOT_FORWARDED or any(part in text for part in _NOT_FORWARDED_TEXTS)
 
 
 def _retry_after(header: str) -> float:
-    """The seconds of Retry-After, which is a number or a date."""
+    """Return the seconds of Retry-After, which is a number or a date."""
     try:
         if header.strip().isdecimal():
             return float(header)
@@ -212,12 +215,12 @@ def _retry_after(header: str) -> float:
 
 
 def _api_error(
-    status: int, code: str, message: str, given: dict[str, Any], secrets: Sequence[str]
+    status: int, code: str, message: str, error: dict[str, Any], secrets: Sequence[str]
 ) -> Exception:
     from postgrest.exceptions import APIError
 
     def part(name: str) -> str | None:
-        return None if given.get(name) is None else scrub(str(given[name]), secrets)
+        return None if error.get(name) is None else scrub(str(error[name]), secrets)
 
     return APIError(
         {

@@ -1,4 +1,4 @@
-"""Single requests to the REST API behind a store, and what came back."""
+"""Single requests to the REST API of a store, and their answers."""
 
 import base64
 import json
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from supabase import Client as SupabaseClient
 
 CHECK_SECONDS = 10.0
-"""Seconds that an answer may take when nothing else says so."""
+"""The default timeout of a request."""
 
 
 class Rest:
-    """The REST API as one key and token see it."""
+    """The REST API with a key and a token."""
 
     def __init__(
         self,
@@ -35,9 +35,9 @@ class Rest:
         seconds: float | None = CHECK_SECONDS,
     ) -> None:
         """
-        headers: those of every request, the key among them.
-        auth: a user and a password of a proxy; they take the place of the token.
-        seconds: how long an answer may take; None: as long as the session says.
+        headers: the headers of every request, including the key.
+        auth: a user and a password of a proxy, which replace the token.
+        seconds: the timeout; None: that of the session.
         """
         self._session = session
         self._headers = headers
@@ -49,7 +49,7 @@ class Rest:
     def of(
         cls, client: "SupabaseClient", token: str | None, seconds: float | None = CHECK_SECONDS
     ) -> Self:
-        """What ``client`` reaches, as the user of the token or as its key says."""
+        """Return the API of ``client``, for the user of the token or with the role of its key."""
         postgrest = client.postgrest
         url = str(postgrest.base_url)
         own = {} if token is None else {"authorization": f"Bearer {token}"}
@@ -68,39 +68,39 @@ class Rest:
 
     @property
     def claims(self) -> dict[str, Any]:
-        """What the key or token says of its role and user; nobody has looked at its signature."""
+        """The claims of the key or token; its signature is not checked."""
         return _claims(self._headers["authorization"].removeprefix("Bearer "))
 
     @property
     def has_token(self) -> bool:
-        """Whether a token beside the key says who asks."""
+        """Whether requests have a token in addition to the key."""
         return self._headers["authorization"] != f"Bearer {self._headers['apikey']}"
 
-    def seen_with(self, *, key: str | None = None, token: str | None = None) -> "Rest":
-        """The same API for another key, or for the user of a token."""
+    def with_key(self, *, key: str | None = None, token: str | None = None) -> "Rest":
+        """Return the same API with another key, or for the user of a token."""
         key = key or self._headers["apikey"]
         own = {"apikey": key, "authorization": f"Bearer {token or key}"}
         return Rest(self._session, self.url, {**self._headers, **own}, self._auth, self._seconds)
 
     def call(self, function: str, shape: Shape = anything, /, **arguments: Any) -> Answer:
-        """What ``parlant_store_<function>`` answers; ``arguments`` are named without p_."""
+        """Call ``parlant_store_<function>``, whose parameters are ``arguments`` with "p_"."""
         parameters = {f"p_{name}": value for name, value in arguments.items()}
         return self.post(function, parameters, shape)
 
     def post(self, function: str, parameters: Mapping[str, Any], shape: Shape) -> Answer:
-        """``call`` with the parameters as the function names them."""
+        """Call the function with parameters that have "p_" already."""
         body = json.dumps(parameters, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         return self._send("POST", f"rpc/parlant_store_{function}", shape, content=body.encode())
 
     def rows(self, table: str, shape: Shape, *, columns: str, limit: int) -> Answer:
-        """At most ``limit`` rows of the table."""
+        """Read at most ``limit`` rows of the table."""
         return self._send("GET", table, shape, params={"select": columns, "limit": str(limit)})
 
     def _send(self, method: str, path: str, shape: Shape, **options: Any) -> Answer:
-        """Send the request and return its answer; nothing is raised.
+        """Send the request and return its answer; raise nothing.
 
-        A report that shows the frames of an error with their variables would show the key, and
-        so would the client's own exceptions.
+        Error reports with the variables of frames, and exceptions of the client, would show the
+        key.
         """
         from httpx import USE_CLIENT_DEFAULT, BasicAuth, LocalProtocolError
 
@@ -122,14 +122,14 @@ class Rest:
         return answer_of(response, shape, self._secrets())
 
     def _is_sendable(self) -> bool:
-        """Whether the key and the token have the characters that HTTP takes."""
+        """Whether HTTP allows the characters of the key and the token."""
         return all(
             value.isascii() and value.isprintable() and value == value.strip()
             for value in self._headers.values()
         )
 
     def _secrets(self) -> list[str]:
-        """What no message may show."""
+        """Return the secrets, which no message may show."""
         token = self._headers.get("authorization", "").removeprefix("Bearer ")
         secrets = [self._headers.get("apikey", ""), token]
         if self._auth is not None:
@@ -144,7 +144,7 @@ def _claims(key: str) -> dict[str, Any]:
             return {"role": role}
     try:
         payload = key.split(".")[1]
-        found = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     except (IndexError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return claims if isinstance(claims, dict) else {}

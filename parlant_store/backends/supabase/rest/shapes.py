@@ -1,7 +1,4 @@
-"""What the functions promise to answer, so that nothing else is taken for an answer.
-
-A shape says whether a JSON value is what it stands for.
-"""
+"""The shapes of answers: predicates that check the JSON values of each function."""
 
 import re
 from collections.abc import Callable
@@ -34,7 +31,7 @@ def boolean(value: Any) -> bool:
 
 
 def document(value: Any) -> bool:
-    """JSON as text, as far as its ends show: an object, mostly."""
+    """JSON as text, mostly an object; only its first and last characters are checked."""
     return isinstance(value, str) and (
         value[:1] + value[-1:] in ("{}", "[]", '""') or _PLAIN_JSON.fullmatch(value) is not None
     )
@@ -50,7 +47,7 @@ def moment(value: Any) -> bool:
 
 
 def optional(shape: Shape) -> Shape:
-    """Null, or what ``shape`` stands for."""
+    """Null, or a value of ``shape``."""
     return lambda value: value is None or shape(value)
 
 
@@ -68,7 +65,7 @@ def row(*shapes: Shape) -> Shape:
 
 
 def record(**shapes: Shape) -> Shape:
-    """An object that has these names at least."""
+    """An object with at least these fields."""
     return lambda value: (
         isinstance(value, dict)
         and all(name in value and shape(value[name]) for name, shape in shapes.items())

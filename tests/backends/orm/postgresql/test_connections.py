@@ -11,7 +11,7 @@ import pytest
 from django.core.checks import run_checks
 from django.db import connection
 
-from parlant_store.backends.columns import upsert_turn
+from parlant_store.backends.columns import upsert_lock
 from parlant_store.content import query
 from parlant_store.exceptions import BackendError, StoreUnavailable
 from tests.backends import locks
@@ -178,7 +178,7 @@ def test_missing_tables_name_the_mend(store):
 
 def test_a_turn_that_is_cancelled_leaves_no_statement_that_is_not_there(store):
     where = {"key": {"$eq": "k"}}
-    turn = upsert_turn("c", query.parse(where))
+    turn = upsert_lock("c", query.parse(where))
 
     def cancel_who_waits(other: psycopg.Connection) -> None:
         locks.eventually(locks.waiting)
