@@ -137,8 +137,7 @@ class BaseBackend(SessionMethods, DocumentMethods, ExpiryMethods):
         """Start ``call`` on the store's threads or the caller's; called in the caller's thread.
 
         ``in_loop`` means that this thread runs an event loop, which must not be blocked.
-        ``collect`` submits the call a little later, together with others; it is used if the
-        executor has a single thread.
+        ``collect`` submits the call a little later, together with others, which run as groups.
         """
         connection = self.prepare_call(call)
         if self._call_context is not None:
@@ -146,7 +145,7 @@ class BaseBackend(SessionMethods, DocumentMethods, ExpiryMethods):
         if connection is None and not self.is_on_callers_thread():
             if self._call_context is None:
                 call.group = self.group_of(call)
-            if collect is not None and self.executor.count == 1:
+            if collect is not None:
                 collect(self.executor, call)
             else:
                 self.executor.submit(call)

@@ -53,36 +53,36 @@ class Pool:
 
     def submit(self, calls: Iterable[Call[Any]]) -> None:
         with self._lock:
-            for call in calls:
-                self._submit(call)
+            for group in _groups(calls):
+                self._submit(group)
 
-    def _submit(self, call: Call[Any]) -> None:
+    def _submit(self, group: list[Call[Any]]) -> None:
         if self._is_closing:
-            self._calls.append(call)
+            self._calls.extend(group)
         elif self._idle:
-            self._idle.pop().give(call)
+            self._idle.pop().give(group)
         elif len(self._workers) < self._count:
             worker = Worker(self, f"{self._name}-{len(self._workers)}")
-            worker.give(call)
+            worker.give(group)
             _start(worker)
             self._workers.append(worker)
         else:
-            self._calls.append(call)
+            self._calls.extend(group)
 
-    def take(self) -> Call[Any] | None:
-        """Return the next waiting call, or None."""
+    def take(self) -> list[Call[Any]]:
+        """Return the next waiting call, if any."""
         with self._lock:
-            return self._calls.popleft() if self._calls else None
+            return [self._calls.popleft()] if self._calls else []
 
-    def take_group(self, group: Group | None) -> list[Call[Any]]:
-        """Return the waiting calls that can run with one of ``group``."""
+    def take_group(self, group: Group | None, limit: int) -> list[Call[Any]]:
+        """Return up to ``limit`` waiting calls that can run with one of ``group``."""
         taken: list[Call[Any]] = []
         if group is not None and self._calls:
             others: deque[Call[Any]] = deque()
             with self._lock:
                 for call in self._calls:
                     is_taken = call.group is not None and call.group.key == group.key
-                    is_taken = is_taken and len(taken) < MAX_GROUP - 1
+                    is_taken = is_taken and len(taken) < limit
                     (taken if is_taken else others).append(call)
                 self._calls = others
         return taken
@@ -91,7 +91,7 @@ class Pool:
         """Give ``worker`` a waiting call, or add it to the idle threads."""
         with self._lock:
             if self._calls:
-                worker.give(self._calls.popleft())
+                worker.give([self._calls.popleft()])
             elif self._is_closing:
                 worker.give(None)
             else:
@@ -143,6 +143,19 @@ class Pool:
             return [*self._calls, *(call for worker in self._workers for call in worker.calls)]
 
 
+def _groups(calls: Iterable[Call[Any]]) -> list[list[Call[Any]]]:
+    """Return ``calls`` as groups, each of which runs on one thread."""
+    groups: list[list[Call[Any]]] = []
+    last: dict[Any, list[Call[Any]]] = {}
+    for call in calls:
+        key = call if call.group is None else call.group.key
+        if key not in last or len(last[key]) == MAX_GROUP:
+            last[key] = []
+            groups.append(last[key])
+        last[key].append(call)
+    return groups
+
+
 def _start(thread: threading.Thread) -> None:
     try:
         thread.start()
@@ -160,21 +173,21 @@ def _join(workers: "list[Worker]", seconds: float) -> bool:
 
 
 class Worker(threading.Thread):
-    """A thread, and the call that it runs next."""
+    """A thread, and the calls that it runs next."""
 
     calls: Collection[Call[Any]] = ()
-    """The running calls."""
+    """The calls that are running or run next."""
 
     def __init__(self, pool: Pool, name: str) -> None:
         super().__init__(name=name, daemon=True)
         self._pool = pool
-        self._next: Call[Any] | None = None
+        self._next: list[Call[Any]] | None = None
         self._has_next = threading.Lock()
         self._has_next.acquire()
 
-    def give(self, call: Call[Any] | None) -> None:
-        """Let the thread run ``call``; None ends it."""
-        self._next = call
+    def give(self, calls: list[Call[Any]] | None) -> None:
+        """Let the thread run ``calls``, which are one group; None ends it."""
+        self._next, self.calls = calls, calls or ()
         self._has_next.release()
 
     def run(self) -> None:
@@ -193,17 +206,18 @@ class Worker(threading.Thread):
             return True
         return not self._pool.leave(self) and self._has_next.acquire()
 
-    def _make_calls(self, call: Call[Any] | None) -> Collection[Callable[[], None]]:
-        """Run ``call``, and waiting calls for a short time; return the ``wake`` of each."""
+    def _make_calls(self, calls: list[Call[Any]]) -> Collection[Callable[[], None]]:
+        """Run ``calls``, and waiting calls for a short time; return the ``wake`` of each."""
         wakes: dict[Callable[[], None], None] = {}
         until = monotonic() + self._pool.hold
-        while call is not None:
-            for one in self._make_group([call, *self._pool.take_group(call.group)]):
-                if one.done():
-                    deadlines.discard(one)
-                if one.wake is not None:
-                    wakes[one.wake] = None
-            call = self._pool.take() if monotonic() < until else None
+        while calls:
+            calls += self._pool.take_group(calls[0].group, MAX_GROUP - len(calls))
+            for call in self._make_group(calls):
+                if call.done():
+                    deadlines.discard(call)
+                if call.wake is not None:
+                    wakes[call.wake] = None
+            calls = self._pool.take() if monotonic() < until else []
         return wakes
 
     def _make_group(self, group: list[Call[Any]]) -> list[Call[Any]]:

@@ -29,11 +29,16 @@ class Threads(Executor):
         super().__init__("test", count, release=release, **options)
 
     def submit(self, function, wake=None, together=None, timeout=None):
-        call = Call(Store(), function, wake=wake, timeout=timeout)
-        if together is not None:
-            call.group = Group(together, lambda calls: together([c.function for c in calls]))
-        super().submit(call)
+        (call,) = self.submit_all([function], wake, together, timeout)
         return call
+
+    def submit_all(self, functions, wake=None, together=None, timeout=None):
+        calls = [Call(Store(), function, wake=wake, timeout=timeout) for function in functions]
+        if together is not None:
+            for call in calls:
+                call.group = Group(together, lambda calls: together([c.function for c in calls]))
+        super().submit(*calls)
+        return calls
 
 
 TIMEOUT_SECONDS = 120
@@ -170,6 +175,14 @@ def test_calls_that_wait_are_made_together_and_each_gets_its_result(held):
     assert [f.result() for f in futures if not f.cancelled()] == [*range(7), *range(8, 80)]
     assert [f.result() for f in others] == ["alone", "alone"]
     assert groups == [63, 16]
+
+
+def test_calls_that_come_at_once_are_made_together_by_a_thread_that_is_free(threads):
+    groups = []
+    together = all_at_once(groups)
+    futures = threads.submit_all([partial(number, value) for value in range(80)], None, together)
+    assert [future.result(TIMEOUT_SECONDS) for future in futures] == [*range(80)]
+    assert sorted(groups) == [16, 64]
 
 
 def test_what_cannot_be_made_together_is_made_one_by_one(held):
