@@ -193,6 +193,7 @@ class Worker(threading.Thread):
     def run(self) -> None:
         while self._wait() and self._next is not None:
             wakes = self._make_calls(self._next)
+            self._next = None
             # First idle, then wake: the woken caller may use this thread for its next call.
             self._pool.next_or_idle(self)
             for wake in wakes:
@@ -249,8 +250,9 @@ class Worker(threading.Thread):
             for call in calls:
                 call.fail(exc)
             return True
-        if results is None:
+        finally:
             first.group_calls = ()
+        if results is None:
             return False
         run_after(self._pool.after_call)
         for call, result in zip(calls, results, strict=True):

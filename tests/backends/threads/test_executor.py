@@ -1,10 +1,12 @@
 """A store's own threads."""
 
+import gc
 import threading
 import time
 from concurrent.futures import CancelledError
 from contextvars import ContextVar
 from functools import partial
+from weakref import ref
 
 import pytest
 
@@ -183,6 +185,18 @@ def test_calls_that_come_at_once_are_made_together_by_a_thread_that_is_free(thre
     futures = threads.submit_all([partial(number, value) for value in range(80)], None, together)
     assert [future.result(TIMEOUT_SECONDS) for future in futures] == [*range(80)]
     assert sorted(groups) == [16, 64]
+
+
+def test_calls_that_were_made_together_hold_nothing_that_others_let_go(threads):
+    gc.disable()
+    try:
+        futures = threads.submit_all([int, int], None, lambda calls: [set(), set()])
+        results = [ref(future.result(TIMEOUT_SECONDS)) for future in futures]
+        del futures
+        threads.submit(int).result(TIMEOUT_SECONDS)
+        assert [result() for result in results] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_what_cannot_be_made_together_is_made_one_by_one(held):
