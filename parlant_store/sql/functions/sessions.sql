@@ -85,11 +85,62 @@ declare
     p_totals alias for $10;
     v_items bigint[];
 begin
-    select array_agg(parlant_store_add_items(
+    -- One statement for all, unless policies may hide a session or one comes twice.
+    if not row_security_active('parlant_store_session_item') and not exists (
+        select from unnest(p_namespaces, p_session_ids) as name (namespace, session_id)
+            group by namespace, session_id having count(*) > 1
+    ) then
+        with addition as materialized (
+            select namespace, session_id, names, user_id,
+                data::text[], roles::text[], texts::text[], terms::text[], tokens::bigint[],
+                cardinality(data::text[]) as count, total, ord
+            from unnest(
+                p_namespaces, p_session_ids, p_names, p_user_ids,
+                p_data, p_roles, p_texts, p_terms, p_tokens, p_totals
+            ) with ordinality as addition (
+                namespace, session_id, names, user_id,
+                data, roles, texts, terms, tokens, total, ord
+            )
+        ), session as (
+            insert into parlant_store_session as s (
+                namespace, session_id, full_names, user_id, metadata, state,
+                next_position, item_count, tokens, created_at, updated_at, expires_at
+            )
+            select namespace, session_id, names, user_id, '{}', '{}',
+                count, count, total, p_now, p_now, p_expires_at
+                from addition
+            on conflict (namespace, session_id) do update set
+                next_position = s.next_position + excluded.next_position,
+                item_count = s.item_count + excluded.item_count,
+                tokens = s.tokens + excluded.tokens,
+                user_id = coalesce(s.user_id, excluded.user_id),
+                full_names = case
+                    when s.user_id is null then excluded.full_names else s.full_names
+                end,
+                updated_at = p_now,
+                expires_at = coalesce(p_expires_at, s.expires_at)
+            where s.expires_at is null or s.expires_at > p_now
+            returning namespace, session_id, key, next_position, item_count
+        ), item as (
+            insert into parlant_store_session_item
+                (session_key, position, role, text, data, terms, tokens, created_at)
+                select key, next_position - count + item.ord - 1, item.role, item.text,
+                    item.data, item.terms::tsvector, item.tokens, p_now
+                from addition join session using (namespace, session_id),
+                    unnest(data, roles, texts, terms, addition.tokens)
+                        with ordinality as item (data, role, text, terms, tokens, ord)
+        ) select array_agg(item_count order by ord) into v_items
+            from addition left join session using (namespace, session_id);
+        if array_position(v_items, null) is null then
+            return v_items;
+        end if;
+    end if;
+    -- Each by itself, or those that have expired.
+    select array_agg(coalesce(v_items[ord], parlant_store_add_items(
         namespace, session_id, names, user_id,
         data::text[], roles::text[], texts::text[], terms::text[], tokens::bigint[],
         total, p_now, p_expires_at, false
-    ) order by ord) into v_items from unnest(
+    )) order by ord) into v_items from unnest(
         p_namespaces, p_session_ids, p_names, p_user_ids,
         p_data, p_roles, p_texts, p_terms, p_tokens, p_totals
     ) with ordinality as addition (

@@ -152,6 +152,31 @@ def test_when_the_server_ends_the_connection_the_group_is_made_once(store):
 
 
 @pytest.mark.django_db(transaction=True)
+def test_additions_to_sessions_that_are_new_or_there_or_have_expired():
+    clock = Clock()
+    store = OrmBackend("test", using="default", clock=clock)
+    try:
+        store.add_items("there", numbered(0), user_id="ada")
+        store.add_items("expired", numbered(0), user_id="ada", ttl_seconds=10)
+        clock.pass_(10)
+        with Held(store) as held:
+            names = ("expired", "there", "new")
+            futures = [held.add(name, 1, 2, user_id="bob") for name in names]
+        results(futures)
+        assert transactions() == 2
+        for name, owner, items in (
+            ("there", "ada", numbered(0, 1, 2)),
+            ("expired", "bob", numbered(1, 2)),
+            ("new", "bob", numbered(1, 2)),
+        ):
+            session = store.get_session(name)
+            assert (session.user_id, session.item_count) == (owner, len(items))
+            assert store.get_items(name) == items
+    finally:
+        store.close()
+
+
+@pytest.mark.django_db(transaction=True)
 def test_what_has_expired_begins_anew():
     clock = Clock()
     store = OrmBackend("test", using="default", ttl_seconds=10, clock=clock)
