@@ -85,7 +85,7 @@ declare
     p_totals alias for $10;
     v_items bigint[];
 begin
-    -- One statement for all, unless policies may hide a session or one comes twice.
+    -- One statement for all sessions, unless a policy applies or a session is given twice.
     if not row_security_active('parlant_store_session_item') and not exists (
         select from unnest(p_namespaces, p_session_ids) as name (namespace, session_id)
             group by namespace, session_id having count(*) > 1
@@ -135,7 +135,7 @@ begin
             return v_items;
         end if;
     end if;
-    -- Each by itself, or those that have expired.
+    -- The expired ones, or all, by one call each.
     select array_agg(coalesce(v_items[ord], parlant_store_add_items(
         namespace, session_id, names, user_id,
         data::text[], roles::text[], texts::text[], terms::text[], tokens::bigint[],

@@ -179,7 +179,7 @@ def test_calls_that_wait_are_made_together_and_each_gets_its_result(held):
     assert groups == [63, 16]
 
 
-def test_calls_that_come_at_once_are_made_together_by_a_thread_that_is_free(threads):
+def test_calls_submitted_at_once_run_as_groups_on_free_threads(threads):
     groups = []
     together = all_at_once(groups)
     futures = threads.submit_all([partial(number, value) for value in range(80)], None, together)
@@ -187,7 +187,7 @@ def test_calls_that_come_at_once_are_made_together_by_a_thread_that_is_free(thre
     assert sorted(groups) == [16, 64]
 
 
-def test_calls_that_were_made_together_hold_nothing_that_others_let_go(threads):
+def test_finished_groups_keep_no_results(threads):
     gc.disable()
     try:
         futures = threads.submit_all([int, int], None, lambda calls: [set(), set()])

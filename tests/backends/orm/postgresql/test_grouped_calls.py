@@ -152,7 +152,7 @@ def test_when_the_server_ends_the_connection_the_group_is_made_once(store):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_additions_to_sessions_that_are_new_or_there_or_have_expired():
+def test_grouped_additions_to_new_existing_and_expired_sessions():
     clock = Clock()
     store = OrmBackend("test", using="default", clock=clock)
     try:
