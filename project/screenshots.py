@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Page, StorageState, ViewportSize, sync_playwright
 
 from project.browser import MISSING, chromium, launch, log_in
 from project.supervisor import Supervised
@@ -108,8 +108,9 @@ def main() -> None:
         talk_to_parlant(environment)
         with demo(environment) as served, sync_playwright() as playwright:
             browser = launch(playwright)
+            state = logged_in(browser, served)
             for picture in PICTURES:
-                take(browser, served, picture, folder / f"{picture.name}.png")
+                take(browser, served, state, picture, folder / f"{picture.name}.png")
             browser.close()
 
 
@@ -148,13 +149,28 @@ def until_served(process: Supervised) -> Served:
     sys.exit(f"The demo ended before it served:\n{printed}")
 
 
-def take(browser: Browser, served: Served, picture: Picture, file: Path) -> None:
-    """Log in, go there and keep the picture."""
+def logged_in(browser: Browser, served: Served) -> StorageState:
+    """The cookies of a user who has logged in."""
+    context = browser.new_context()
+    context.set_default_timeout(TIMEOUT_SECONDS * 1000)
+    log_in(context.new_page(), served.url, "admin", served.password)
+    state = context.storage_state()
+    context.close()
+    return state
+
+
+def take(
+    browser: Browser, served: Served, state: StorageState, picture: Picture, file: Path
+) -> None:
+    """Go there and keep the picture."""
     page = browser.new_page(
-        base_url=served.url, viewport=picture.size, color_scheme=picture.theme, locale="en"
+        base_url=served.url,
+        storage_state=state,
+        viewport=picture.size,
+        color_scheme=picture.theme,
+        locale="en",
     )
     page.set_default_timeout(TIMEOUT_SECONDS * 1000)
-    log_in(page, served.url, "admin", served.password)
     picture.way(page)
     page.wait_for_load_state("networkidle")
     if picture.is_whole:

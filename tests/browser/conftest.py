@@ -53,10 +53,10 @@ def visit(browser: Browser, server: str, store: BaseBackend) -> Iterator[Visit]:
     At the end of the test no page has complained, and none has asked for anything elsewhere.
     """
     visitors: list[Visitor] = []
-    User.objects.create_superuser("root", password="secret")
+    root = User.objects.create_superuser("root")
 
     def visit(**options: Any) -> Page:
-        visitors.append(Visitor(browser, server, options))
+        visitors.append(Visitor(browser, server, root, **options))
         return visitors[-1].page
 
     yield visit

@@ -41,7 +41,7 @@ def fill() -> None:
     for store in (stores["default"], stores["elsewhere"]):
         store.add_items("session-1", SAID, namespace="shop", user_id="ada")
         store.set_metadata("session-1", {"topic": {"order": 7}}, namespace="shop")
-        store.add_items("session-2", [message("long " * 5_000, "assistant") for _ in range(120)])
+        store.add_items("session-2", [message("long " * 5_000, "assistant") for _ in range(12)])
         owned(store)
     store = stores["default"]
     store.add_items("session-3", [message("This is over.")])

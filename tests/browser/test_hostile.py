@@ -13,7 +13,8 @@ from parlant_store.models import Document, Session, SessionItem
 from tests.admin.pages import listing
 from tests.admin.pages import page as address
 from tests.browser import hostile
-from tests.browser.policy import WANTED
+from tests.browser.conftest import Visit
+from tests.browser.policy import REPORTED, WANTED
 from tests.browser.screens import TWO_STORES, elsewhere, press
 from tests.browser.visitor import DESK, PHONE, overflow
 
@@ -39,10 +40,10 @@ def document(store: Any) -> Document:
     return Document.objects.get()
 
 
-@pytest.fixture(params=[True, False], ids=["strict policy", "no policy"])
-def policy(request: pytest.FixtureRequest) -> dict[str, str]:
-    """With a policy its violations are told; without one nothing else stops a script."""
-    return {WANTED: "yes"} if request.param else {}
+@pytest.fixture
+def page(visit: Visit) -> Page:
+    """A strict policy reports what violates it, and stops no script."""
+    return visit(extra_http_headers={WANTED: REPORTED})
 
 
 def look(page: Page, url: str) -> None:
@@ -67,8 +68,7 @@ def check(page: Page) -> None:
     page.set_viewport_size(DESK)
 
 
-def test_a_session_shows_as_text(visit, session, policy):
-    page = visit(extra_http_headers=policy)
+def test_a_session_shows_as_text(page, session):
     for after in (None, 99):
         look(page, address(session, **({"after": after} if after else {})))
     page.goto(address(session))
@@ -84,29 +84,25 @@ def text_direction(page: Page, text: str) -> Any:
     return shown.evaluate("each => getComputedStyle(each).direction")
 
 
-def test_lists_show_names_as_text(visit, session, document, policy):
-    page = visit(extra_http_headers=policy)
+def test_lists_show_names_as_text(page, session, document):
     for model in ("session", "sessionitem", "document"):
         look(page, listing(model))
         expect(page.get_by_role("main")).to_contain_text("<script>window.hacked=1</script>")
 
 
-def test_every_item_shows_as_text(visit, session, policy):
-    page = visit(extra_http_headers=policy)
+def test_every_item_shows_as_text(page, session):
     items = SessionItem.objects.annotate(size=Length("data")).filter(size__lt=30_000)
     for item in items.order_by("key")[::7]:
         look(page, address(item))
 
 
-def test_a_document_shows_as_text(visit, document, policy):
-    page = visit(extra_http_headers=policy)
+def test_a_document_shows_as_text(page, document):
     for shape in ("folded", "open", "text"):
         look(page, address(document, json=shape))
         expect(page.get_by_role("region", name="Document")).to_contain_text(hostile.HEBREW)
 
 
-def test_what_was_searched_for_shows_as_text(visit, session, policy):
-    page = visit(extra_http_headers=policy)
+def test_what_was_searched_for_shows_as_text(page, session):
     for text in [*hostile.MARKUP, hostile.HEBREW, hostile.UNCLOSED]:
         look(page, listing("session", q=text))
 
@@ -120,8 +116,7 @@ def test_a_search_by_content_shows_what_it_found_as_text(page, store):
     expect(found).to_contain_text("<script>window.hacked=1</script>")
 
 
-def test_what_asks_and_sums_up_shows_names_as_text(visit, session, document, policy):
-    page = visit(extra_http_headers=policy)
+def test_what_asks_and_sums_up_shows_names_as_text(page, session, document):
     look(page, reverse("admin:parlant_store_session_overview"))
     expect(page.get_by_role("main")).to_contain_text("<script>window.hacked=1</script>")
     for row, button in ((session, "Branch"), (session, "Delete"), (document, "Expire now")):
@@ -132,12 +127,11 @@ def test_what_asks_and_sums_up_shows_names_as_text(visit, session, document, pol
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "other"])
-def test_another_store_shows_as_text(visit, settings, policy):
+def test_another_store_shows_as_text(page, settings):
     settings.PARLANT_STORES = TWO_STORES
     store, name = stores["elsewhere"], hostile.NAME
     store.add_items(name, hostile.items()[:40], namespace=name, user_id=name)
     store.insert_one(hostile.MARKUP[0], {"id": name, "texts": hostile.MARKUP})
-    page = visit(extra_http_headers=policy)
     for url in (
         elsewhere("sessions"),
         elsewhere("sessions", q=hostile.MARKUP[0]),

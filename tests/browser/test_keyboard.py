@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import ElementHandle, Locator, Page, expect
 
 from parlant_store.models import Document, Session
 from tests.admin.pages import listing, message
 from tests.admin.pages import page as address
 
+FOCUSED = "document.activeElement == document.body ? null : document.activeElement"
 SHOWN = """focused => {
     const look = () => {
         document.getAnimations().forEach(fading => fading.finish())
@@ -36,23 +37,24 @@ def page(page: Page, store: Any) -> Page:
     return page
 
 
-def walk(page: Page) -> Iterator[Locator]:
+def walk(page: Page) -> Iterator[ElementHandle]:
     """Each place that Tab comes to on the page; each of them shows it."""
     for _ in range(MOST):
         page.keyboard.press("Tab")
-        focused = page.locator("*:focus")
-        if focused.count() == 0:
+        focused = page.evaluate_handle(FOCUSED).as_element()
+        if focused is None:
             return
         assert focused.evaluate(SHOWN), focused.evaluate("focused => focused.outerHTML")
         yield focused
     pytest.fail(f"{MOST} steps do not leave {page.url}")
 
 
-def reach(page: Page, wanted: Locator) -> Locator:
+def reach(page: Page, wanted: Locator) -> None:
     """Press Tab until ``wanted`` has the focus."""
+    goal = wanted.element_handle()
     for focused in walk(page):
-        if wanted.evaluate("wanted => wanted == document.activeElement"):
-            return focused
+        if focused.evaluate("(focused, goal) => focused == goal", goal):
+            return
     pytest.fail(f"no step leads to {wanted}")
 
 

@@ -54,8 +54,16 @@ def test_the_command_takes_every_picture(tmp_path):
     assert {file.name for file in tmp_path.iterdir()} == {f"{each.name}.png" for each in PICTURES}
 
 
+WITHOUT_PARLANT = """
+from project import screenshots
+screenshots.talk_to_parlant = lambda environment: None
+screenshots.main()
+"""
+"""The server has ended before the demo begins; test_server.py kills the example with it."""
+
+
 def test_the_demo_and_the_browser_end_when_it_is_killed(tmp_path):
-    with started("-m", "project.screenshots", str(tmp_path)) as process:
+    with started("-c", WITHOUT_PARLANT, str(tmp_path)) as process:
         assert "sessions.png" in process.stdout.readline()
         running = programs(process)
         assert "project.demo" in commands(running)

@@ -6,14 +6,17 @@ import pytest
 from django.contrib.auth.models import User
 
 from project import browser as chromium
-from tests.browser.policy import WANTED
+from project.browser import log_in
+from tests.browser.policy import ENFORCED, REPORTED, WANTED
 from tests.browser.visitor import TIMEOUT_SECONDS, Visitor
 
 
-@pytest.fixture
-def visitor(browser, server, store):
+@pytest.fixture(params=[ENFORCED, REPORTED], ids=["enforced", "reported"])
+def visitor(browser, server, store, request):
+    """A user who logs in by the form."""
     User.objects.create_superuser("root", password="secret")
-    visitor = Visitor(browser, server, {"extra_http_headers": {WANTED: "yes"}})
+    visitor = Visitor(browser, server, extra_http_headers={WANTED: request.param})
+    log_in(visitor.page, server, "root", "secret")
     assert visitor.problems == []
     yield visitor
     visitor.leave()
@@ -26,30 +29,29 @@ def wait_for_problem(visitor: Visitor, words: str) -> None:
         visitor.page.wait_for_timeout(20)
 
 
-@pytest.mark.parametrize(
-    "markup",
-    ["<p style='color: red'>x</p>", "<img src=x onerror='window.hacked=1'>", "<svg onload=x()>"],
-)
-def test_what_is_inline(visitor, markup):
-    visitor.page.locator("main").evaluate("(main, html) => main.innerHTML += html", markup)
-    wait_for_problem(visitor, "Content Security Policy")
+def test_what_goes_wrong(visitor):
+    for markup in (
+        "<p style='color: red'>x</p>",
+        "<img src=x onerror='window.hacked=1'>",
+        "<svg onload=x()>",
+    ):
+        visitor.problems.clear()
+        visitor.page.locator("main").evaluate("(main, html) => main.innerHTML += html", markup)
+        wait_for_problem(visitor, "Content Security Policy")
+    visitor.page.evaluate("alert('boo')")
+    visitor.page.evaluate("setTimeout(() => { throw new Error('oops') })")
+    wait_for_problem(visitor, "dialog: boo")
+    wait_for_problem(visitor, "oops")
 
 
 def test_a_request_elsewhere(browser, server, store):
-    User.objects.create_superuser("root", password="secret")
-    visitor = Visitor(browser, server, {})
+    visitor = Visitor(browser, server)
+    visitor.page.goto("./")
     with visitor.page.expect_request("http://evil.example/x.png"):
         html = "main => main.innerHTML += '<img src=http://evil.example/x.png>'"
         visitor.page.locator("main").evaluate(html)
     wait_for_problem(visitor, "request: http://evil.example/x.png")
     visitor.leave()
-
-
-def test_a_dialog_and_an_error(visitor):
-    visitor.page.evaluate("alert('boo')")
-    visitor.page.evaluate("setTimeout(() => { throw new Error('oops') })")
-    wait_for_problem(visitor, "dialog: boo")
-    wait_for_problem(visitor, "oops")
 
 
 @pytest.fixture
