@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.cookiejar import CookieJar
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, OpenerDirector, build_opener
 
@@ -26,14 +28,43 @@ LOG_IN = (
 Environment = dict[str, str]
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> Environment:
-    """No key, no way out to the network, and an empty database."""
+DEMO = ("-m", "project.demo", "--no-serve")
+
+
+def without_network(folder: Path) -> Environment:
+    """No key, no way out to the network, and a database in ``folder``."""
     inherited = {name: value for name, value in os.environ.items() if "OPENAI" not in name}
     inherited["DJANGO_SETTINGS_MODULE"] = "settings_of_another_project"
     proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), NO_SERVER)
-    own = {"DATABASE_URL": f"sqlite:///{tmp_path / 'demo.sqlite3'}", "PYTHONPATH": str(tmp_path)}
+    own = {"DATABASE_URL": f"sqlite:///{folder / 'demo.sqlite3'}", "PYTHONPATH": str(folder)}
     return inherited | proxies | own
+
+
+class Made(NamedTuple):
+    """A run of the demo: its database, and what it printed."""
+
+    folder: Path
+    output: str
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """The first run, on an empty database."""
+    folder = tmp_path_factory.mktemp("demo")
+    return Made(folder, demo(without_network(folder)))
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Environment:
+    """An empty database."""
+    return without_network(tmp_path)
+
+
+@pytest.fixture
+def again(environment: Environment, made: Made, tmp_path: Path) -> Environment:
+    """The database that the first run has left."""
+    shutil.copytree(made.folder, tmp_path, dirs_exist_ok=True)
+    return environment
 
 
 def run(environment: Environment, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -48,9 +79,9 @@ def manage(environment: Environment, *arguments: str) -> str:
     return process.stdout
 
 
-def demo(environment: Environment, *arguments: str) -> str:
+def demo(environment: Environment) -> str:
     """What the demo prints; it must succeed and complain of nothing."""
-    process = run(environment, "-m", "project.demo", "--no-serve", *arguments)
+    process = run(environment, *DEMO)
     assert (process.returncode, process.stderr) == (0, "")
     return process.stdout
 
@@ -63,14 +94,13 @@ def password_in(output: str) -> str:
     return re.search(r"as admin with the password (\S+)", output)[1]
 
 
-def test_the_second_process_remembers(environment):
-    output = demo(environment)
-    asked = output.index("The second process is asked:  Where do I live?")
-    assert "It answers:  You live in Lisbon." in output[asked:]
+def test_the_second_process_remembers(made):
+    asked = made.output.index("The second process is asked:  Where do I live?")
+    assert "It answers:  You live in Lisbon." in made.output[asked:]
 
 
-def test_what_is_stored_is_printed(environment):
-    output = demo(environment)
+def test_what_is_stored_is_printed(made, again):
+    output = made.output
     (session_id,) = re.findall(r"keeps session (\S+) of user ada", output)
     lines = [line.split(maxsplit=2) for line in output.splitlines() if line.startswith("  ")]
     assert lines == [
@@ -82,38 +112,25 @@ def test_what_is_stored_is_printed(environment):
         ["5", "assistant", "You live in Lisbon."],
     ]
     code = f"from parlant_store import store; print(store.get_session({session_id!r}).item_count)"
-    assert manage(environment, "shell", "-c", code).split()[-1] == "6"
+    assert manage(again, "shell", "-c", code).split()[-1] == "6"
 
 
-def test_it_runs_again_and_admin_gets_another_password(environment):
-    first, second = demo(environment), demo(environment)
-    assert "The user admin is new." in first
-    assert "The user admin was here and has a new password." in second
-    assert "It answers:  You live in Lisbon." in second
-    code = LOG_IN.format(repr(password_in(first)))
-    assert manage(environment, "shell", "-c", code).split()[-1] == "None"
-    code = LOG_IN.format(repr(password_in(second)))
-    assert manage(environment, "shell", "-c", code).split()[-1] == "admin"
-
-
-def test_an_agent_that_was_told_nothing_fails(environment):
-    manage(environment, "migrate", "--verbosity", "0")
-    process = agent(environment, "Where do I live?")
+def test_an_agent_that_was_told_nothing_fails(again):
+    process = agent(again, "Where do I live?")
     assert process.returncode == 1
     assert process.stdout == ""
     assert "'session-1' did not tell it" in process.stderr
 
 
-def test_an_agent_knows_nothing_but_its_session(environment):
-    manage(environment, "migrate", "--verbosity", "0")
-    assert agent(environment, "My name is Kari and I live in Oslo.").returncode == 0
-    assert agent(environment, "Where do I live?").stdout == "You live in Oslo.\n"
+def test_an_agent_knows_nothing_but_its_session(again):
+    assert agent(again, "My name is Kari and I live in Oslo.").returncode == 0
+    assert agent(again, "Where do I live?").stdout == "You live in Oslo.\n"
     code = "from parlant_store import store; print(store.delete_session('session-1'))"
-    assert manage(environment, "shell", "-c", code).split()[-1] == "True"
-    assert agent(environment, "Where do I live?").returncode == 1
+    assert manage(again, "shell", "-c", code).split()[-1] == "True"
+    assert agent(again, "Where do I live?").returncode == 1
 
 
-def test_the_demo_fails_when_the_second_process_remembers_nothing(environment, tmp_path):
+def test_the_demo_fails_when_the_second_process_remembers_nothing(again, tmp_path):
     # Python imports it at its start.
     Path(tmp_path, "sitecustomize.py").write_text(
         "import sys\n"
@@ -121,20 +138,31 @@ def test_the_demo_fails_when_the_second_process_remembers_nothing(environment, t
         "from project import settings\n"
         'settings.PARLANT_STORES = {"default": {"OPTIONS": {"ttl_seconds": 0.001}}}\n'
     )
-    process = run(environment, "-m", "project.demo", "--no-serve")
+    process = run(again, *DEMO)
     assert process.returncode == 1
     assert "The second process is asked 'Where do I live?' and failed" in process.stderr
     assert "Traceback" not in process.stderr
 
 
-def test_a_taken_port_is_named(environment):
+def test_it_runs_again_and_names_a_taken_port(made, again):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        process = run(environment, "-m", "project.demo", "--port", str(port))
+        process = run(again, "-m", "project.demo", "--port", str(port))
+    check_it_ran_again(made, again, process.stdout)
     assert process.returncode == 1
     assert f"Another program listens on port {port} of 127.0.0.1." in process.stderr
     assert "Traceback" not in process.stderr
     assert "The admin is at" not in process.stdout
+
+
+def check_it_ran_again(made: Made, environment: Environment, output: str) -> None:
+    """The agents remember as in the first run, and admin has another password."""
+    assert "The user admin is new." in made.output
+    assert "The user admin was here and has a new password." in output
+    assert "It answers:  You live in Lisbon." in output
+    passwords = [password_in(printed) for printed in (made.output, output)]
+    code = "; ".join(LOG_IN.format(repr(password)) for password in passwords)
+    assert manage(environment, "shell", "-c", code).split()[-2:] == ["None", "admin"]
 
 
 @contextmanager
@@ -169,8 +197,8 @@ def log_in(url: str, password: str) -> tuple[OpenerDirector, str]:
         return browser, response.read().decode()
 
 
-def test_the_admin_is_served_until_ctrl_c(environment):
-    with serving(environment) as (process, printed):
+def test_the_admin_is_served_until_ctrl_c(again):
+    with serving(again) as (process, printed):
         (url,) = re.findall(r"The admin is at (http://127\.0\.0\.1:\d+/admin/)", printed)
         browser, page = log_in(url, password_in(printed))
         assert "Log out" in page
