@@ -15,7 +15,7 @@ from parlant_store import stores
 from parlant_store.backends.supabase import SupabaseBackend
 from tests.admin.pages import CALL, OUTPUT, UNPRINTABLE, entries, get, message, superuser
 from tests.admin.pages import patience as patience
-from tests.admin.test_stores import NASTY, act, listed, next_page, told, url
+from tests.admin.remote_stores import NASTY, act, listed, next_page, told, url
 from tests.servers.supabase import Stack
 
 

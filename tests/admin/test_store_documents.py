@@ -1,0 +1,141 @@
+"""The documents of a store that is elsewhere: listed, shown and changed through the contract."""
+
+import html as markup
+import json
+import re
+
+import pytest
+from django.contrib.admin.models import CHANGE, DELETION
+from django.utils import timezone
+
+from parlant_store.admin.stores import documents as store_documents
+from tests.admin.pages import SCRIPT, get, message
+from tests.admin.pages import patience as patience
+from tests.admin.remote_stores import (
+    DAY,
+    MARKS,
+    NASTY,
+    act,
+    listed,
+    log,
+    next_page,
+    told,
+    url,
+)
+from tests.admin.remote_stores import client as client
+from tests.admin.remote_stores import filled as filled
+from tests.admin.remote_stores import remote as remote
+
+pytestmark = MARKS
+
+
+@pytest.mark.parametrize("name", NASTY[:-1], ids=ascii)
+def test_a_document_of_any_name_is_listed_shown_and_deleted(client, remote, name):
+    remote.insert_one(name, {"id": name, "session_id": name, name: [name]})
+    html = get(client, url("stores_documents"))
+    (link,) = re.findall(r'<li><a href="([^"]*)"><bdi>', html)
+    html = get(client, link.replace("&amp;", "&"))
+    assert SCRIPT not in html
+    (link,) = re.findall(r'<th scope="row"><a href="([^"]*)"', html)
+    html = get(client, link.replace("&amp;", "&"))
+    assert SCRIPT not in html
+    assert "parlant-fold" in html
+    (value,) = re.findall(r'name="document" value="([^"]*)"', html)
+    assert json.loads(markup.unescape(value)) == [name, name]
+    response = act(client, "delete", [name, name], on="document", confirmed="")
+    assert "1 document will be deleted." in response.content.decode()
+    assert remote.find_one(name) is not None
+    response = act(client, "delete", [name, name], on="document")
+    assert remote.find_one(name) is None
+    assert told(response) == ["Delete: done for 1 document."]
+    assert [entry[0] for entry in log()] == [DELETION]
+    response = act(client, "delete", [name, name], on="document")
+    assert told(response) == ["1 document was left as it was."]
+    assert len(log()) == 1
+
+
+def test_documents_are_expired_extended_and_kept(client, remote):
+    for name in ("a", "b", "c", "d"):
+        remote.insert_one("p_sessions", {"id": name})
+        remote.insert_one("p_events", {"id": f"of {name}", "session_id": name})
+        remote.set_document_expiry("p_sessions", name, timezone.now() + DAY)
+    before = remote.get_document("p_sessions", "b").expires_at
+    for action, question in (
+        ("expire", "2 documents will expire now"),
+        ("extend", "2 documents will expire later than now said, by this many days: 7."),
+        ("keep", "2 documents will be kept for ever."),
+    ):
+        names = (["p_sessions", "a"], ["p_sessions", "b"])
+        response = act(client, action, *names, on="document", confirmed="", days="7")
+        html = response.content.decode()
+        assert question in html
+        assert "A Parlant session takes its documents along." in html
+        assert html.count('<input type="hidden" name="document"') == 2
+    assert log() == []
+    response = act(client, "expire", ["p_sessions", "a"], on="document")
+    assert told(response) == ["Expire now: done for 1 document."]
+    assert listed(response.content.decode()) == ["d", "c", "b"]
+    act(client, "extend", ["p_sessions", "b"], on="document", days="30")
+    act(client, "keep", ["p_sessions", "c"], ["p_sessions", "gone"], on="document")
+    ends = {
+        name: found and found.expires_at
+        for name in ("a", "b", "c", "d")
+        if (found := remote.get_document("p_events", f"of {name}")) or name == "a"
+    }
+    assert ends == {"a": None, "b": before + 30 * DAY, "c": None, "d": ends["d"]}
+    assert remote.get_document("p_events", "of a") is None
+    assert log() == [
+        (CHANGE, "p_sessions/c", "Store remote: Kept for ever."),
+        (CHANGE, "p_sessions/b", "Store remote: Extended by days: 30."),
+        (CHANGE, "p_sessions/a", "Store remote: Expired now."),
+    ]
+
+
+def test_the_page_of_a_document_says_when_it_ends(client, remote):
+    remote.insert_one("c", {"id": "d"})
+    page = url("stores_document", document=["c", "d"])
+    assert "<td>never</td>" in get(client, page)
+    remote.set_document_expiry("c", "d", timezone.now() + 3 * DAY)
+    assert "in 2\N{NO-BREAK SPACE}days" in get(client, page)
+    remote.set_document_expiry("c", "d", timezone.now())
+    assert client.get(page).status_code == 404
+
+
+def test_documents_are_listed_in_pages_newest_first(client, remote, monkeypatch):
+    monkeypatch.setattr(store_documents, "PAGE", 2)
+    for number in range(5):
+        remote.insert_one("c", {"id": f"d{number}", "creation_utc": f"2030-01-0{number + 1}"})
+    html = get(client, url("stores_documents", collection=["c"]))
+    assert listed(html) == ["d4", "d3"]
+    html = get(client, next_page(html))
+    assert listed(html) == ["d2", "d1"]
+    html = get(client, next_page(html))
+    assert listed(html) == ["d0"]
+    assert next_page(html) is None
+    assert listed(get(client, url("stores_documents", collection=["c"], id="d3"))) == ["d3"]
+    assert listed(get(client, url("stores_documents", collection=["c"], id="d"))) == []
+
+
+def test_documents_without_an_id_are_shown_in_their_list(client, remote):
+    remote.insert_one("c", {"text": f"{SCRIPT} of nobody"})
+    html = get(client, url("stores_documents", collection=["c"]))
+    assert "of nobody" in html
+    assert SCRIPT not in html
+    assert client.get(url("stores_document", document=["c", "x"])).status_code == 404
+
+
+def test_the_json_of_a_document_has_three_shapes(client, remote):
+    remote.insert_one("c", {"id": "d", "deep": {"er": [1, {"x": 2}]}})
+    for shape in ("folded", "open", "text"):
+        html = get(client, url("stores_document", document=["c", "d"], json=shape))
+        assert html.count('aria-current="true"') >= 1
+        assert ("parlant-fold" in html) == (shape != "text")
+
+
+def test_a_store_without_documents_says_so(client, remote):
+    remote.add_items("s", [message("x")])
+    html = get(client, url("stores_sessions", "sessions"))
+    assert listed(html) == ["s"]
+    assert "stores/documents/" not in html
+    html = get(client, url("stores_documents", "sessions"))
+    assert "stores sessions only" in html

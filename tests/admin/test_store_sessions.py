@@ -1,0 +1,278 @@
+"""The sessions of a store that is elsewhere: listed, shown and changed through the contract."""
+
+import html as markup
+import json
+import re
+
+import pytest
+from django.contrib.admin.models import CHANGE, DELETION
+from django.urls import reverse
+from django.utils import timezone
+
+from parlant_store.admin.stores import pages as store_pages
+from parlant_store.admin.stores import session as store_session
+from parlant_store.admin.stores import sweep as store_sweep
+from parlant_store.backends.orm import OrmBackend
+from parlant_store.exceptions import StoreUnavailable
+from tests.admin.pages import CALL, OUTPUT, SCRIPT, UNPRINTABLE, entries, get, message
+from tests.admin.pages import patience as patience
+from tests.admin.remote_stores import (
+    DAY,
+    MARKS,
+    NASTY,
+    act,
+    listed,
+    log,
+    next_page,
+    told,
+    url,
+)
+from tests.admin.remote_stores import client as client
+from tests.admin.remote_stores import filled as filled
+from tests.admin.remote_stores import remote as remote
+
+pytestmark = MARKS
+
+
+def test_sessions_are_listed_in_pages(client, remote, monkeypatch):
+    monkeypatch.setattr(store_pages, "PAGE", 3)
+    for number in range(7):
+        remote.add_items(f"s{number}", [message("x")], namespace="team", user_id="ann")
+    html = get(client, url("stores_sessions"))
+    assert listed(html) == ["s0", "s1", "s2"]
+    assert "First" not in html
+    html = get(client, next_page(html))
+    assert listed(html) == ["s3", "s4", "s5"]
+    assert "First" in html
+    html = get(client, next_page(html))
+    assert listed(html) == ["s6"]
+    assert next_page(html) is None
+
+
+def test_sessions_are_narrowed_page_after_page(client, remote, monkeypatch):
+    monkeypatch.setattr(store_pages, "PAGE", 1)
+    for namespace, session_id, owner in (
+        ("", "a1", "ann"),
+        ("team", "a1", "ann"),
+        ("team", "a2", "ann"),
+        ("team", "b1", "ann"),
+        ("team", "a3", None),
+    ):
+        remote.add_items(session_id, [message("x")], namespace=namespace, user_id=owner)
+    html = get(client, url("stores_sessions", namespace="team", owner="ann", prefix="a"))
+    assert listed(html) == ["a1"]
+    html = get(client, next_page(html))
+    assert listed(html) == ["a2"]
+    assert next_page(html) is None
+    assert 'name="prefix" value="a"' in html
+    assert "There are no such sessions." in get(client, url("stores_sessions", owner="bob"))
+    assert "refuses this" in get(client, url("stores_sessions", owner="a\0"))
+
+
+def test_sessions_are_found_by_what_was_said(client, remote):
+    remote.add_items("one", [message(f"I want a refund {SCRIPT}")], namespace="team")
+    remote.add_items("two", [message("nothing")])
+    html = get(client, url("stores_sessions", q="REFUND"))
+    assert listed(html) == ["one"]
+    assert "I want a refund" in html
+    assert SCRIPT not in html
+    assert listed(get(client, url("stores_sessions", q="refund", namespace="x"))) == []
+
+
+@pytest.mark.parametrize("name", NASTY, ids=ascii)
+def test_a_session_of_any_name_is_listed_shown_and_changed(client, remote, name):
+    remote.add_items(name, [message(name)], namespace=name, user_id=name)
+    html = get(client, url("stores_sessions"))
+    (link,) = re.findall(r'<th scope="row"><a href="([^"]*)"', html)
+    (value,) = re.findall(r'name="session" value="([^"]*)"', html)
+    assert SCRIPT not in html
+    page = get(client, link.replace("&amp;", "&"))
+    assert SCRIPT not in page
+    assert len(entries(page)) == 1
+    assert json.loads(markup.unescape(value)) == [name, name]
+    act(client, "delete", [name, name])
+    assert not remote.exists(name, namespace=name)
+    assert log()[0][0] == DELETION
+
+
+def test_the_page_of_a_session_shows_what_was_said(client, remote):
+    remote.add_items("s", [message("hello"), CALL, OUTPUT, UNPRINTABLE], namespace="n")
+    remote.set_metadata("s", {"model": "gpt"}, namespace="n")
+    html = get(client, url("stores_session", session=["n", "s"]))
+    assert "hello" in html
+    assert "&quot;model&quot;: &quot;gpt&quot;" in html
+    _first, second, third = entries(html)
+    assert "weather" in second
+    assert "rain &lt;b&gt;all&lt;/b&gt; day" in second
+    assert "Its call is missing." in third
+    assert client.get(url("stores_session", session=["", "s"])).status_code == 404
+
+
+def test_the_latest_items_are_shown_and_more_on_demand(client, remote, monkeypatch):
+    monkeypatch.setattr(store_session, "FEW", 3)
+    monkeypatch.setattr(store_session, "MANY", 5)
+    remote.add_items("s", [message(f"text {number}") for number in range(4)])
+    html = get(client, url("stores_session", session=["", "s"]))
+    assert re.findall(r"text \d", html) == ["text 1", "text 2", "text 3"]
+    assert re.findall(r'<li id="item-(\d+)"', html) == ["2", "3", "4"]
+    assert "Only the latest 3 items are shown." in html
+    html = get(client, url("stores_session", session=["", "s"], more="1"))
+    assert len(entries(html)) == 4
+    assert "Only the latest" not in html
+    remote.add_items("s", [message("more")] * 4)
+    html = get(client, url("stores_session", session=["", "s"], more="1"))
+    assert "Only the latest 5 items are shown." in html
+    assert "Show the latest" not in html
+
+
+def test_an_expired_session_is_not_shown(client, remote):
+    remote.add_items("s", [message("x")])
+    remote.set_expiry("s", timezone.now() - DAY)
+    assert client.get(url("stores_session", session=["", "s"])).status_code == 404
+    assert listed(get(client, url("stores_sessions"))) == []
+
+
+def test_titles_say_what_is_asked_and_of_which_session(client, remote):
+    remote.add_items("s", [message("x")], namespace="team")
+    html = act(client, "delete", ["team", "s"], confirmed="").content.decode()
+    assert "<title>Delete" in html
+    assert "<title>team/s" in get(client, url("stores_session", session=["team", "s"]))
+
+
+def test_nothing_happens_before_it_is_confirmed(client, remote):
+    for name in ("a", "b"):
+        remote.add_items(name, [message("x")])
+    for action, question in (
+        ("expire", "2 sessions will expire now"),
+        ("extend", "2 sessions will expire later than now said, by this many days: 7."),
+        ("keep", "2 sessions will be kept for ever."),
+        ("delete", "2 sessions will be deleted with all their items."),
+    ):
+        response = act(client, action, ["", "a"], ["", "b"], confirmed="", days="7")
+        html = response.content.decode()
+        assert question in html
+        assert html.count('<input type="hidden" name="session"') == 2
+        assert f'name="action" value="{action}"' in html
+    assert len(remote.list_sessions().sessions) == 2
+    assert log() == []
+
+
+def test_sessions_are_expired_extended_kept_and_deleted(client, remote):
+    for name in ("a", "b", "c", "d", "e"):
+        remote.add_items(name, [message("x")], ttl_seconds=3_600)
+    before = remote.get_session("b").expires_at
+    assert told(act(client, "expire", ["", "a"])) == ["Expire now: done for 1 session."]
+    assert not remote.exists("a")
+    act(client, "extend", ["", "b"], days="30")
+    assert remote.get_session("b").expires_at == before + 30 * DAY
+    response = act(client, "keep", ["", "c"], ["", "d"])
+    assert told(response) == ["Keep for ever: done for 2 sessions."]
+    assert remote.get_session("c").expires_at is None
+    act(client, "delete", ["", "e"])
+    assert not remote.exists("e")
+    assert log() == [
+        (DELETION, "e", "Store remote: Deleted."),
+        (CHANGE, "d", "Store remote: Kept for ever."),
+        (CHANGE, "c", "Store remote: Kept for ever."),
+        (CHANGE, "b", "Store remote: Extended by days: 30."),
+        (CHANGE, "a", "Store remote: Expired now."),
+    ]
+    html = get(client, reverse("admin:index"))
+    assert "Recent actions" in html
+
+
+def test_what_never_expires_or_is_gone_is_left(client, remote):
+    remote.add_items("s", [message("x")])
+    response = act(client, "extend", ["", "s"], ["", "gone"], days="3")
+    assert told(response) == ["2 sessions were left as they were."]
+    assert remote.get_session("s").expires_at is None
+    assert log() == []
+
+
+@pytest.mark.parametrize("days", ["", "0", "-1", "x", "1.5", "99999", "1" * 5_000, "٣"])
+def test_a_wrong_number_of_days_is_refused(client, remote, days):
+    remote.add_items("s", [message("x")], ttl_seconds=60)
+    before = remote.get_session("s").expires_at
+    response = act(client, "extend", ["", "s"], days=days)
+    assert told(response) == ["The number of days must be from 1 to 36,500."]
+    assert remote.get_session("s").expires_at == before
+
+
+def test_days_without_end_are_refused(client, remote):
+    remote.add_items("s", [message("x")])
+    remote.set_expiry("s", timezone.now().replace(year=9990))
+    (text, left) = told(act(client, "extend", ["", "s"], days="36500"))
+    assert text == "Stopped at s: there is no day so late"
+    assert left == "1 session was left as it was."
+
+
+def test_actions_that_are_none(client, remote):
+    remote.add_items("s", [message("x")])
+    assert told(act(client, "drop", ["", "s"])) == ["No action was chosen."]
+    assert told(act(client, "delete")) == ["No session was chosen."]
+    assert told(act(client, "delete", on="document")) == ["No document was chosen."]
+    for on in ("session", "document"):
+        assert client.get(url(f"stores_{on}s_change")).status_code == 405
+        forged = {"action": "delete", on: "x"}
+        assert client.post(url(f"stores_{on}s_change"), forged).status_code == 400
+    many = [["", f"s{number}"] for number in range(101)]
+    assert act(client, "delete", *many).status_code == 400
+    assert remote.exists("s")
+
+
+def test_it_stops_where_the_store_fails(client, remote, monkeypatch):
+    for name in ("a", "b", "c"):
+        remote.add_items(name, [message("x")])
+
+    def fail_at_b(self, deletion, original=OrmBackend._delete_session):
+        if deletion.session.session_id == "b":
+            raise StoreUnavailable("it broke")
+        return original(self, deletion)
+
+    monkeypatch.setattr(OrmBackend, "_delete_session", fail_at_b)
+    response = act(client, "delete", ["", "a"], ["", "b"], ["", "c"])
+    assert told(response) == [
+        "Stopped at b: it broke",
+        "Delete: done for 1 session.",
+        "2 sessions were left as they were.",
+    ]
+    assert [entry[1] for entry in log()] == ["a"]
+    assert remote.exists("c")
+
+
+def test_what_has_expired_is_removed_after_asking(client, remote):
+    for name in ("a", "b"):
+        remote.add_items(name, [message("x")])
+        remote.set_expiry(name, timezone.now() - DAY)
+    remote.add_items("c", [message("x")])
+    page = get(client, url("stores_sweep"))
+    assert "2 sessions and documents have expired and will be removed." in page
+    assert len(list(remote.list_expired())) == 2
+    response = client.post(url("stores_sweep"), follow=True)
+    assert told(response) == ["Removed as expired: sessions 2, documents 0."]
+    assert list(remote.list_expired()) == []
+    assert remote.exists("c")
+    assert "Nothing has expired." in get(client, url("stores_sweep"))
+    ((flag, name, text),) = log()
+    assert (flag, name) == (DELETION, "remote")
+    assert text == "Store remote: Removed as expired: 2 sessions, 0 documents."
+
+
+def test_a_sweep_takes_so_much_at_once(client, remote, monkeypatch):
+    monkeypatch.setattr(store_sweep, "BATCH", 2)
+    monkeypatch.setattr(store_sweep, "BATCHES", 2)
+    for number in range(5):
+        remote.add_items(f"s{number}", [message("x")])
+        remote.set_expiry(f"s{number}", timezone.now() - DAY)
+    assert "More than 2 sessions and documents" in get(client, url("stores_sweep"))
+    response = client.post(url("stores_sweep"), follow=True)
+    assert told(response) == [
+        "Removed as expired: sessions 4, documents 0.",
+        "There is more. Do this again.",
+    ]
+
+
+def test_a_sweep_of_nothing_asks_nothing(client, remote):
+    html = get(client, url("stores_sweep"))
+    assert "Back to the store" in html
+    assert "take me back" not in html
