@@ -49,7 +49,14 @@ if "tests.references" not in settings.INSTALLED_APPS:
     collect_ignore.append(str(Path(__file__).parent / "references"))
 
 
-LONGEST = ["test_references.py", "test_parlant_server.py", "test_readme.py", "test_demo.py"]
+LONGEST = [
+    "test_references.py",
+    "test_screens.py",
+    "test_screenshots.py",
+    "test_server.py",
+    "test_demo.py",
+    "test_snippets.py",
+]
 """Begun first: where two processes share a run, one would end long after the other."""
 
 KEPT = {"django_content_type", "auth_permission"}

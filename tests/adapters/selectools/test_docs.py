@@ -1,4 +1,4 @@
-"""docs/selectools.md is followed here; the other pages are in tests/docs/test_readme.py."""
+"""docs/selectools.md is followed here; the other pages are in tests/docs."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""docs/supabase.md is followed here; the other pages are in tests/docs/test_readme.py."""
+"""docs/supabase.md is followed here; the other pages are in tests/docs."""
 
 import re
 import shlex
@@ -10,7 +10,8 @@ from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.supabase import SupabaseBackend
 from parlant_store.conf import _options
 from tests.contract.values import numbered
-from tests.docs.test_readme import ROOT, blocks_of, installable, manage, table, write_project
+from tests.docs.pages import ROOT, blocks_of, installable, table
+from tests.docs.projects import manage, write_project
 
 PAGE = ROOT / "docs" / "supabase.md"
 BLOCKS = blocks_of(PAGE)
