@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from tests.backends.orm.worker import TASKS
 from tests.conftest import VENDOR
 from tests.contract.values import numbered
 from tests.management.processes import database_url as url_of_the_database
@@ -44,15 +45,15 @@ def test_two_processes_add_whole_batches(store, database_url):
     assert all([item["n"] for item in batch] == [0, 1, 2] for batch in batches)
     owners = [{(item["p"], item["t"], item["b"]) for item in batch} for batch in batches]
     assert all(len(owner) == 1 for owner in owners)
-    assert len(set.union(*owners)) == len(batches) == 2 * 50 * 5
-    assert store.get_session("s").item_count == 1500
+    assert len(set.union(*owners)) == len(batches) == 2 * TASKS * 5
+    assert store.get_session("s").item_count == 2 * TASKS * 5 * 3
 
 
 def test_two_processes_pop_each_item_once(store, database_url):
-    store.add_items("s", numbered(*range(300)))
+    store.add_items("s", numbered(*range(100)))
     said = finish(start(database_url, "pop"), start(database_url, "pop"))
     popped = Counter(number for line in said for number in json.loads(line))
-    assert popped == Counter(range(300))
+    assert popped == Counter(range(100))
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.05, 0.15, 0.3, 0.5])

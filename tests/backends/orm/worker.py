@@ -1,7 +1,7 @@
 """What another process does with the tests' database.
 
-python -m tests.backends.orm.worker DATABASE_URL add NAME    50 tasks, each adding 5 batches of 3
-python -m tests.backends.orm.worker DATABASE_URL pop         50 tasks, popping until none is left
+python -m tests.backends.orm.worker DATABASE_URL add NAME    20 tasks, each adding 5 batches of 3
+python -m tests.backends.orm.worker DATABASE_URL pop         20 tasks, popping until none is left
 python -m tests.backends.orm.worker DATABASE_URL batch SIZE  says "go" and adds one batch
 """
 
@@ -11,30 +11,32 @@ import sys
 from typing import Any
 
 import parlant_store
+from parlant_store.adapters.async_calls import run
+
+TASKS = 20
 
 
 async def add(name: str) -> None:
-    from parlant_store.adapters.openai_agents import Session
+    store = parlant_store.store
 
     async def work(task: int) -> None:
         for batch in range(5):
-            await Session("s").add_items(
-                [{"p": name, "t": task, "b": batch, "n": number} for number in range(3)]
-            )
+            items = [{"p": name, "t": task, "b": batch, "n": number} for number in range(3)]
+            await run(store, store.add_items, "s", items)
 
-    await asyncio.gather(*map(work, range(50)))
+    await asyncio.gather(*map(work, range(TASKS)))
 
 
 async def pop() -> None:
-    from parlant_store.adapters.openai_agents import Session
+    store = parlant_store.store
 
     async def work() -> list[Any]:
         popped = []
-        while (item := await Session("s").pop_item()) is not None:
+        while (item := await run(store, store.pop_item, "s")) is not None:
             popped.append(item["n"])
         return popped
 
-    found = await asyncio.gather(*(work() for _ in range(50)))
+    found = await asyncio.gather(*(work() for _ in range(TASKS)))
     print(json.dumps([number for popped in found for number in popped]))  # noqa: T201
 
 

@@ -59,11 +59,16 @@ def turns(count):
 
 
 @pytest.fixture
-def restless(store, settings):
+def idle_seconds():
+    return 0.2
+
+
+@pytest.fixture
+def restless(store, settings, idle_seconds):
     """A store whose threads rest for a short time."""
     stores.close_all()
     connections.close_all()
-    settings.PARLANT_STORES = {"default": {"OPTIONS": {"idle_seconds": 0.2}}}
+    settings.PARLANT_STORES = {"default": {"OPTIONS": {"idle_seconds": idle_seconds}}}
     yield stores["default"]
     stores.close_all()
 
@@ -84,12 +89,13 @@ def test_threads_that_work_stay(restless):
         assert thread.is_alive()
 
 
-def test_calls_that_come_while_threads_end(restless):
+@pytest.mark.parametrize("idle_seconds", [0.05])
+def test_calls_that_come_while_threads_end(restless, idle_seconds):
     """Each is made, whether the thread had just ended or not."""
     for number in range(20):
         call = restless.submit(partial(int, number))
         assert call.result(TIMEOUT_SECONDS) == number
-        threading.Event().wait(0.19 + 0.001 * number)
+        threading.Event().wait(idle_seconds - 0.01 + 0.001 * number)
 
 
 @pytest.mark.parametrize(("age", "seconds"), [(0, 60.0), (5, 5.0), (None, 60.0), (600, 600.0)])
