@@ -129,17 +129,20 @@ def test_a_list_costs_the_same_for_3_and_300_sessions(
     assert '"data"' not in queries[-1]["sql"]
 
 
-def test_a_list_counts_no_further_than_its_limit(client):
-    bulk(10_050)
+def test_a_list_counts_no_further_than_its_limit(client, monkeypatch):
+    assert lists.BoundedPaginator.limit == session_list.COUNTED == 10_000
+    monkeypatch.setattr(lists.BoundedPaginator, "limit", 1_000)
+    monkeypatch.setattr(session_list, "COUNTED", 1_000)
+    bulk(1_050)
     with CaptureQueriesContext(connection) as context:
         html = get(client, listing("session"))
     (count,) = (query["sql"] for query in context if "COUNT(" in query["sql"])
-    assert "LIMIT 10001" in count
-    assert "10,000+ sessions" in html
-    assert "?p=100" in html
-    assert "?p=101" not in html
-    assert "s50" in get(client, listing("session", p=100))
-    assert "Filters looked at the newest 10,000 sessions." in get(
+    assert "LIMIT 1001" in count
+    assert "1,000+ sessions" in html
+    assert "?p=10" in html
+    assert "?p=11" not in html
+    assert "s50" in get(client, listing("session", p=10))
+    assert "Filters looked at the newest 1,000 sessions." in get(
         client, listing("session", owner="yes")
     )
 

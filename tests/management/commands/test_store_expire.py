@@ -273,14 +273,14 @@ def test_killing_it_leaves_whole_batches(store, aged):
 
 
 def test_two_at_once_count_each_once(store, aged):
-    aged(100, sessions=2_000, documents=2_000)
-    command = ("store_expire", "--idle", "1d", "--batch-size", "20", "--json")
+    aged(100, sessions=1_000, documents=1_000)
+    command = ("store_expire", "--idle", "1d", "--batch-size", "10", "--json")
     processes = [start(*command), start(*command)]
     found = [json.loads(process.communicate(timeout=600)[0]) for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
     found.append(json.loads(run(*command).stdout))
     for kind in ("sessions", "documents"):
-        assert sum(report[kind] for report in found) == 2_000
+        assert sum(report[kind] for report in found) == 1_000
     assert not Session.objects.exists()
     assert not Document.objects.exists()
 
