@@ -1,6 +1,7 @@
 """Databases as projects of Supabase have them, and the script that makes them ready."""
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import StringIO
@@ -91,3 +92,10 @@ def emitted(*arguments: str, **options: Any) -> str:
     call_command("supabase_sql", *arguments, stdout=out, stderr=err, **options)
     assert err.getvalue() == "" or "open" in (*arguments, options.get("policy"))
     return out.getvalue()
+
+
+def inside(script: str) -> str:
+    """The script for a transaction that is there already."""
+    text, count = re.subn(r"^(begin|commit);$", "", script, flags=re.MULTILINE)
+    assert count == 2
+    return text

@@ -5,7 +5,6 @@ Where the catalog is the same, a script does the same: that each script leads fr
 the one that it says is enough for every order.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
@@ -20,7 +19,7 @@ from django.db import connection
 from tests.servers.supabase import roles_sql
 from tests.sql.supabase.adoption.old_tables import SELECTOOLS_SQL, tables_sql
 from tests.sql.supabase.catalogs import differences, everything
-from tests.sql.supabase.databases import Database, connected, emitted, new_database
+from tests.sql.supabase.databases import Database, connected, emitted, inside, new_database
 from tests.sql.supabase.databases import migrate as migrate
 from tests.sql.supabase.databases import project as project
 
@@ -60,13 +59,6 @@ def rls(policy: str, **options: Any) -> str:
     out = StringIO()
     call_command("supabase_rls", stdout=out, stderr=StringIO(), **POLICIES[policy], **options)
     return out.getvalue()
-
-
-def inside(script: str) -> str:
-    """The script for a transaction that is there already."""
-    text, count = re.subn(r"^(begin|commit);$", "", script, flags=re.MULTILINE)
-    assert count == 2
-    return text
 
 
 def walk() -> list[str]:
