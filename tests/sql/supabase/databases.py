@@ -49,8 +49,8 @@ def run(statement: sql.Composed) -> None:
         server.execute(statement)
 
 
-@pytest.fixture(scope="module")
-def project() -> Iterator[str]:
+@pytest.fixture(scope="session")
+def project(django_db_setup: None) -> Iterator[str]:
     """A database as every project of Supabase begins."""
     with new_database("template1") as name:
         with connected(name) as database:

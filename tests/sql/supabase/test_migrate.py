@@ -13,9 +13,6 @@ from psycopg.errors import InsufficientPrivilege
 from parlant_store import stores
 from tests.sql.supabase.catalogs import differences, everything
 from tests.sql.supabase.databases import Database, aliased, connected, emitted, new_database
-from tests.sql.supabase.databases import database as database
-from tests.sql.supabase.databases import migrate as migrate
-from tests.sql.supabase.databases import project as project
 
 GUESTS = ("anon", "authenticated")
 OPEN = """

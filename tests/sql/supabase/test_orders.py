@@ -20,8 +20,6 @@ from tests.servers.supabase import roles_sql
 from tests.sql.supabase.adoption.old_tables import SELECTOOLS_SQL, tables_sql
 from tests.sql.supabase.catalogs import differences, everything
 from tests.sql.supabase.databases import Database, connected, emitted, inside, new_database
-from tests.sql.supabase.databases import migrate as migrate
-from tests.sql.supabase.databases import project as project
 
 POLICIES: dict[str, dict[str, Any]] = {
     "service": {"policy": "service"},

@@ -22,9 +22,6 @@ from parlant_store.sql.supabase.schema import identifier, literal, tables_sql
 from tests.servers.supabase import roles_sql
 from tests.sql.supabase.catalogs import catalog, differences, everything
 from tests.sql.supabase.databases import ODD, Database, connected, emitted, new_database
-from tests.sql.supabase.databases import database as database
-from tests.sql.supabase.databases import migrate as migrate
-from tests.sql.supabase.databases import project as project
 
 ROOT = Path(__file__).resolve().parents[3]
 

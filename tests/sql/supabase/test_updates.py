@@ -8,8 +8,6 @@ import pytest
 
 from tests.sql.supabase.catalogs import differences, everything
 from tests.sql.supabase.databases import Database, emitted
-from tests.sql.supabase.databases import database as database
-from tests.sql.supabase.databases import project as project
 from tests.sql.supabase.test_orders import made as made
 from tests.sql.supabase.test_orders import published as published
 

@@ -17,8 +17,6 @@ from tests.sql.supabase.adoption.old_tables import (
     tables_sql,
 )
 from tests.sql.supabase.databases import Database, emitted
-from tests.sql.supabase.databases import database as database
-from tests.sql.supabase.databases import project as project
 
 USER = str(UUID(int=10))
 PARTITIONS = "parlant_store_collections"

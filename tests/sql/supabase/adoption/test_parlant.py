@@ -29,8 +29,6 @@ from tests.sql.supabase.adoption.old_tables import (
     LOADED,
     LONGEST,
 )
-from tests.sql.supabase.databases import database as database
-from tests.sql.supabase.databases import project as project
 
 COUNT = 6
 

@@ -21,9 +21,7 @@ from tests.sql.supabase.adoption.old_tables import (
     SELECTOOLS_SQL,
 )
 from tests.sql.supabase.catalogs import everything
-from tests.sql.supabase.databases import database as database
 from tests.sql.supabase.databases import emitted
-from tests.sql.supabase.databases import project as project
 
 
 def message(role: str, content: Any, **fields: Any) -> dict[str, Any]:

@@ -21,8 +21,6 @@ from tests.sql.supabase.adoption.old_tables import (
 )
 from tests.sql.supabase.catalogs import differences, everything
 from tests.sql.supabase.databases import ODD, Database, connected, emitted, new_database
-from tests.sql.supabase.databases import database as database
-from tests.sql.supabase.databases import project as project
 from tests.sql.supabase.linter import UNAVOIDABLE, findings
 
 MANY = 20

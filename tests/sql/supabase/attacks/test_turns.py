@@ -10,8 +10,6 @@ import pytest
 from psycopg.errors import LockNotAvailable
 
 from tests.sql.supabase.databases import Database, connected, emitted, new_database
-from tests.sql.supabase.databases import database as database
-from tests.sql.supabase.databases import project as project
 
 A, B = str(UUID(int=10)), str(UUID(int=11))
 TURN = "number parlant_sessions_events s"
