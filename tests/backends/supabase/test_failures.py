@@ -15,7 +15,7 @@ from tests.contract.values import numbered
 from tests.servers.supabase import Stack, statement_timeout, wait_for
 from tests.servers.supabase_gateway import Gateway
 
-OPERATIONS = 500
+OPERATIONS = 250
 WRITERS = 5
 
 

@@ -89,8 +89,9 @@ def text_of(value: Any) -> str:
     return str(value).rstrip(" ")
 
 
-@pytest.mark.parametrize("policy", ["service", "owner"])
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    ("layout", "policy"), [("documented", "service"), *((layout, "owner") for layout in LAYOUTS)]
+)
 def test_an_old_table_is_adopted_with_its_rows(database, layout, policy):
     documents = old_table(database, layout)
     database.execute(
