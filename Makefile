@@ -125,7 +125,7 @@ pg_cron:
 	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql-15-cron; }
 
 test-cron: $(BIN)/test-ready pg_cron
-	$(BIN)/python -m tests.servers.pg_cron $(BIN)/python -m pytest -m cron tests/sql/supabase/test_script.py \
+	$(BIN)/python -m tests.servers.pg_cron $(BIN)/python -m pytest -m cron tests/sql/supabase/test_cron.py \
 		tests/sql/supabase/test_orders.py
 
 check: $(BIN)/test-ready
