@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from io import StringIO
 from itertools import count
 from typing import Any
@@ -99,3 +100,9 @@ def inside(script: str) -> str:
     text, count = re.subn(r"^(begin|commit);$", "", script, flags=re.MULTILINE)
     assert count == 2
     return text
+
+
+@cache
+def sql_for(*arguments: str, **options: Any) -> str:
+    """What the command prints, printed once for all tests that run it."""
+    return emitted(*arguments, **options)

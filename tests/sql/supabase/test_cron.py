@@ -11,7 +11,7 @@ from django.db import connection
 from parlant_store.sql.supabase.cron import job_name
 from parlant_store.sql.supabase.schema import identifier
 from tests.servers.supabase import roles_sql
-from tests.sql.supabase.databases import ODD, Database, connected, emitted
+from tests.sql.supabase.databases import ODD, Database, connected, emitted, sql_for
 
 GOOD = """
 */15 * * * *|0 3 * * *|0,30 8-18/2 1-7 jan-mar,12 MON-fri|59 23 31 12 7|0 12 $ * *|* * * * sun
@@ -63,7 +63,7 @@ def cron_statement(script: str) -> str:
 @pytest.mark.parametrize("schema", ["public", ODD])
 def test_the_job_removes_what_has_expired(database, schema):
     """In place of pg_cron, a table notes the call; the command is run as pg_cron would."""
-    database.execute(emitted(schema=schema))
+    database.execute(sql_for(schema=schema))
     database.execute(CRON)
     database.execute(cron_statement(emitted(schema=schema, cron="*/15 * * * *")))
     name, schedule, command = database.execute("select * from cron.calls").fetchone()
@@ -97,7 +97,7 @@ def cron_database() -> Iterator[Database]:
 @pytest.mark.cron
 def test_pg_cron_takes_the_job_and_replaces_it(cron_database):
     for schedule in ("*/15 * * * *", "0,30 8-18/2 1-7 jan-mar,12 MON-fri"):
-        cron_database.execute(emitted(schema="of_cron", cron=schedule))
+        cron_database.execute(sql_for(schema="of_cron", cron=schedule))
         jobs = cron_database.execute(
             "select schedule from cron.job where jobname = %s", [job_name("of_cron")]
         )

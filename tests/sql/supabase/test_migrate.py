@@ -12,7 +12,13 @@ from psycopg.errors import InsufficientPrivilege
 
 from parlant_store import stores
 from tests.sql.supabase.catalogs import differences, everything
-from tests.sql.supabase.databases import Database, aliased, connected, emitted, new_database
+from tests.sql.supabase.databases import (
+    Database,
+    aliased,
+    connected,
+    new_database,
+    sql_for,
+)
 
 GUESTS = ("anon", "authenticated")
 OPEN = """
@@ -164,7 +170,7 @@ def test_a_hole_is_told_and_closed_by_migrate(migrated, migrate, django_db_block
 
 @pytest.mark.parametrize("policy", ["service", "owner", "open"])
 def test_migrate_leaves_alone_what_a_script_opened(migrated, migrate, django_db_blocker, policy):
-    migrated.execute(emitted(policy=policy, collections="notes"))
+    migrated.execute(sql_for(policy=policy, collections="notes"))
     before = everything(migrated)
     assert warnings(migrated, django_db_blocker) == []
     migrate(migrated)
@@ -173,7 +179,7 @@ def test_migrate_leaves_alone_what_a_script_opened(migrated, migrate, django_db_
 
 @pytest.mark.parametrize("policy", ["service", "owner", "open"])
 def test_a_hole_beside_a_script_is_told_and_closed(migrated, migrate, django_db_blocker, policy):
-    migrated.execute(emitted(policy=policy, collections="notes"))
+    migrated.execute(sql_for(policy=policy, collections="notes"))
     before = everything(migrated)
     for hole in (
         "grant execute on function parlant_store_ensure_index to authenticated",

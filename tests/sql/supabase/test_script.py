@@ -9,7 +9,7 @@ import pytest
 from parlant_store.sql.supabase.access import POLICIES
 from parlant_store.sql.supabase.schema import identifier, literal, tables_sql
 from tests.sql.supabase.catalogs import catalog, differences, everything
-from tests.sql.supabase.databases import ODD, Database, connected, emitted, new_database
+from tests.sql.supabase.databases import ODD, Database, connected, emitted, new_database, sql_for
 
 
 @pytest.fixture
@@ -32,14 +32,14 @@ def use(database: Database, schema: str) -> None:
 
 
 def test_the_tables_and_functions_are_those_of_migrate(empty, migrated):
-    empty.execute(emitted())
+    empty.execute(sql_for())
     made = catalog(migrated)
     assert all(made[kind] for kind in ("columns", "sequences", "indexes", "functions", "types"))
     assert differences(catalog(empty), made) == [], "sql/schema.py must render what migrate makes"
 
 
 def test_in_another_schema_they_are_those_of_migrate_too(project, empty, migrate):
-    empty.execute(emitted(schema=ODD))
+    empty.execute(sql_for(schema=ODD))
     with new_database(project) as name, connected(name) as other:
         use(other, ODD)
         migrate(other)
@@ -90,7 +90,7 @@ def test_the_owner_of_the_database_may_run_it(empty, policy):
     try:
         empty.execute("create publication supabase_realtime")
         for _ in range(2):
-            empty.execute(emitted(policy=policy, realtime=True))
+            empty.execute(sql_for(policy=policy, realtime=True))
         owners = empty.execute(
             "select distinct tableowner from pg_tables where schemaname = 'public'"
         )
@@ -112,7 +112,7 @@ def test_tables_that_migrate_made_keep_their_rows_and_become_the_same(empty, mig
 
 
 def test_the_app_may_come_to_django_after_the_script(empty, migrate):
-    empty.execute(emitted(policy="owner"))
+    empty.execute(sql_for(policy="owner"))
     kept, before = fill(empty), everything(empty)
     migrate(empty, fake_initial=True)
     assert differences(everything(empty), before) == []
@@ -123,7 +123,7 @@ def test_the_app_may_come_to_django_after_the_script(empty, migrate):
 
 def test_a_failing_script_leaves_nothing_behind(empty):
     with pytest.raises(psycopg.Error, match="publication supabase_realtime does not exist"):
-        empty.execute(emitted(realtime=True))
+        empty.execute(sql_for(realtime=True))
     empty.execute("rollback")
     assert not any(catalog(empty).values())
 
@@ -136,7 +136,7 @@ def published(database: Database) -> set[tuple[str, str]]:
 def test_realtime_publishes_sessions_items_and_documents(empty):
     empty.execute("create table other (key int)")
     empty.execute("create publication supabase_realtime for table other")
-    empty.execute(emitted(schema=ODD, realtime=True))
+    empty.execute(sql_for(schema=ODD, realtime=True))
     tables = ("document", "session", "session_item")
     own = {(ODD, f"parlant_store_{table}") for table in tables}
     assert published(empty) == {("public", "other"), *own}
@@ -144,21 +144,21 @@ def test_realtime_publishes_sessions_items_and_documents(empty):
 
 def test_realtime_takes_a_publication_of_all_tables(empty):
     empty.execute("create publication supabase_realtime for all tables")
-    empty.execute(emitted(realtime=True))
+    empty.execute(sql_for(realtime=True))
     assert ("public", "parlant_store_session") in published(empty)
 
 
 def test_postgrest_is_told(empty):
     with connected(empty.info.dbname) as listener:
         listener.execute("listen pgrst")
-        empty.execute(emitted())
+        empty.execute(sql_for())
         (told,) = listener.notifies(timeout=120, stop_after=1)
     assert told.payload == "reload schema"
 
 
 def test_a_schema_of_63_bytes_is_whole(empty):
     schema = "s" * 63
-    empty.execute(emitted(schema=schema))
+    empty.execute(sql_for(schema=schema))
     assert catalog(empty, schema)["columns"]
 
 

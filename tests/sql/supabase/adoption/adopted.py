@@ -16,7 +16,7 @@ from tests.sql.supabase.adoption.old_tables import (
     SELECTOOLS_SQL,
     tables_sql,
 )
-from tests.sql.supabase.databases import Database, emitted
+from tests.sql.supabase.databases import Database, sql_for
 
 USER = str(UUID(int=10))
 PARTITIONS = "parlant_store_collections"
@@ -51,7 +51,7 @@ def adopted(database: Database, *arguments: str) -> list[str]:
 
     database.add_notice_handler(hear)
     try:
-        database.execute(emitted(*arguments))
+        database.execute(sql_for(*arguments))
     finally:
         database.remove_notice_handler(hear)
     return said

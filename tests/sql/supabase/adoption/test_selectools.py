@@ -21,7 +21,7 @@ from tests.sql.supabase.adoption.old_tables import (
     SELECTOOLS_SQL,
 )
 from tests.sql.supabase.catalogs import everything
-from tests.sql.supabase.databases import emitted
+from tests.sql.supabase.databases import sql_for
 
 
 def message(role: str, content: Any, **fields: Any) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def test_the_table_of_selectools_stays_where_nobody_reads_it(adopt, client, stac
 
 
 def test_a_session_of_the_store_keeps_its_id(adopt, client, store, stack, database):
-    database.execute(emitted())
+    database.execute(sql_for())
     stack.reload()
     store.add_items("42", [{"role": "user", "content": "newer"}], namespace="user")
     for key in ("user:42", "user:43"):
@@ -180,7 +180,7 @@ def test_a_table_of_selectools_that_says_less_is_left_alone(database, statement,
     database.execute(statement)
     before = everything(database), rows_of(database, SELECTOOLS)
     with pytest.raises(psycopg.Error, match=message):
-        database.execute(emitted("--adopt"))
+        database.execute(sql_for("--adopt"))
     database.execute("rollback")
     assert (everything(database), rows_of(database, SELECTOOLS)) == before
 

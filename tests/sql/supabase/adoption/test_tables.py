@@ -20,7 +20,7 @@ from tests.sql.supabase.adoption.old_tables import (
     tables_sql,
 )
 from tests.sql.supabase.catalogs import differences, everything
-from tests.sql.supabase.databases import ODD, Database, connected, emitted, new_database
+from tests.sql.supabase.databases import ODD, Database, connected, emitted, new_database, sql_for
 from tests.sql.supabase.linter import UNAVOIDABLE, findings
 
 MANY = 20
@@ -69,7 +69,7 @@ def test_a_document_of_the_store_keeps_its_id(database):
             " ('b', 'c', '{\"id\": \"c\"}'), ('d', null, '{\"id\": \"c\"}')"
         )
     # The one is in a partition, the other in the default one.
-    database.execute(emitted(collections="parlant_sessions_sessions"))
+    database.execute(sql_for(collections="parlant_sessions_sessions"))
     insert = (
         "insert into parlant_store_document (collection, id, data, expires_at)"
         " values (%s, %s, %s, %s)"
@@ -113,15 +113,15 @@ def test_other_tables_are_named(database):
         assert len(documents(database, collection)) == MANY
         assert len(rows_of(database, f'"{table}"')) == MANY
     database.execute(script)
-    database.execute(emitted("--adopt"))
-    database.execute(emitted(collections="same"))
+    database.execute(sql_for("--adopt"))
+    database.execute(sql_for(collections="same"))
     assert (everything(database), everything(database, PARTITIONS)) == made
 
 
 def test_data_of_rows_without_an_id_must_be_objects_too(database):
     database.execute("create table c (id text, data jsonb); insert into c values (null, '5')")
     with pytest.raises(psycopg.Error, match="data of a row without an id must be a JSON object"):
-        database.execute(emitted("--adopt", "c"))
+        database.execute(sql_for("--adopt", "c"))
 
 
 def test_a_documented_table_may_be_named_for_another_collection(database):
@@ -159,7 +159,7 @@ def test_one_table_is_not_for_two_collections():
 
 def test_a_named_table_that_is_not_there_is_an_error(database):
     with pytest.raises(psycopg.Error, match="there is no table x to adopt in the schema public"):
-        database.execute(emitted("--adopt", "x=y"))
+        database.execute(sql_for("--adopt", "x=y"))
 
 
 READ_BY_USERS = {
@@ -187,7 +187,7 @@ def test_the_second_run_changes_nothing(database, schema, policy):
             database.execute(f"alter table public.{table} set schema {name}")
     options = ("--policy", policy, "--schema", schema)
     others = f"{PARTITIONS}_{schema}" if schema != "public" else PARTITIONS
-    database.execute(emitted("--adopt", *options))
+    database.execute(sql_for("--adopt", *options))
     made = everything(database, schema), everything(database, others)
     assert len(made[1]["security: policies"]) >= len(ALL) + 1
     for again in (
@@ -213,7 +213,7 @@ def test_the_owner_of_the_database_may_adopt(database):
         database.execute(f"{tables_sql()}; {SELECTOOLS_SQL}")
         database.execute(f"insert into {SELECTOOLS} (session_id, memory_json) values ('a', '{{}}')")
         for _ in range(2):
-            database.execute(emitted("--adopt", "--policy", "owner"))
+            database.execute(sql_for("--adopt", "--policy", "owner"))
         assert len(rows_of(database, "parlant_store_session")) == 1
     finally:
         database.execute(f"rollback; reset role; reassign owned by {role} to current_user")
@@ -225,7 +225,7 @@ def test_a_collection_that_is_a_partition_takes_the_rows(database):
     database.execute(tables_sql())
     collection = "parlant_sessions_sessions"
     database.execute("insert into parlant_sessions_ (id) values ('old')")
-    database.execute(emitted(collections=collection))
+    database.execute(sql_for(collections=collection))
     database.execute(f"insert into {collection} (id) values ('new')")
     keys = "select id, key from parlant_store_document"
     before = dict(database.execute(keys).fetchall())
@@ -243,9 +243,9 @@ def test_a_collection_that_is_a_partition_takes_the_rows(database):
 
 def test_partitions_of_an_earlier_version_get_primary_keys_of_their_own(project, database):
     with new_database(project) as name, connected(name) as other:
-        other.execute(emitted(collections="c"))
+        other.execute(sql_for(collections="c"))
         made = everything(other), everything(other, PARTITIONS)
-    database.execute(emitted(collections="c"))
+    database.execute(sql_for(collections="c"))
     for partition in ("parlant_store_document_default", f"{PARTITIONS}.c"):
         (key,) = database.execute(
             "select conname from pg_constraint where contype = 'p' and conrelid = %s::regclass",
@@ -253,7 +253,7 @@ def test_partitions_of_an_earlier_version_get_primary_keys_of_their_own(project,
         ).fetchone()
         database.execute(f"alter table {partition} drop constraint {key}")
     database.execute("alter table parlant_store_document add primary key (key, collection)")
-    database.execute(emitted(collections="c"))
+    database.execute(sql_for(collections="c"))
     found = everything(database), everything(database, PARTITIONS)
     ours = [differences(*pair) for pair in zip(found, made, strict=True)]
     assert [row for rows in ours for row in rows if "pkey" not in row] == []

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from psycopg.errors import LockNotAvailable
 
-from tests.sql.supabase.databases import Database, connected, emitted, new_database
+from tests.sql.supabase.databases import Database, connected, new_database, sql_for
 
 A, B = str(UUID(int=10)), str(UUID(int=11))
 TURN = "number parlant_sessions_events s"
@@ -53,7 +53,7 @@ def calling(
 def owned(project: str) -> Iterator[Database]:
     """What calls write is undone."""
     with new_database(project) as name, connected(name) as database:
-        database.execute(emitted(policy="owner", user_collections="notes"))
+        database.execute(sql_for(policy="owner", user_collections="notes"))
         yield database
 
 
@@ -101,7 +101,7 @@ def test_no_name_of_a_turn_is_that_of_another(owned, turn):
 
 def test_users_of_one_owner_wait_for_each_other(database):
     for options, is_shared in (({"owner_claim": "org"}, True), ({}, False)):
-        database.execute(emitted(policy="owner", user_collections="notes", **options))
+        database.execute(sql_for(policy="owner", user_collections="notes", **options))
         claims = [user(each, **({"org": "o"} if is_shared else {})) for each in (A, B)]
         with calling(database, claims[0], UPSERT):
             if is_shared:
@@ -114,7 +114,7 @@ def test_users_of_one_owner_wait_for_each_other(database):
 
 @pytest.mark.parametrize("claim", ["org", "app_metadata.it's", "app_metadata.\\ $$"])
 def test_the_owner_is_the_one_of_the_claim(database, claim):
-    database.execute(emitted(policy="owner", owner_claim=claim))
+    database.execute(sql_for(policy="owner", owner_claim=claim))
     claims = {"org": "o", "sub": A, "app_metadata": {"it's": "o", "\\ $$": "o"}}
     database.execute("select set_config('request.jwt.claims', %s, false)", [json.dumps(claims)])
     assert database.execute("select parlant_store_owner()").fetchone() == ("o",)

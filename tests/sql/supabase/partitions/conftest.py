@@ -8,14 +8,14 @@ from psycopg.conninfo import make_conninfo
 from tests.contract.stores import MakeStore
 from tests.servers.supabase import Stack, supabase
 from tests.servers.supabase_fixtures import django_dsn, stores_on
-from tests.sql.supabase.databases import Database, connected, emitted, new_database
+from tests.sql.supabase.databases import Database, connected, new_database, sql_for
 from tests.sql.supabase.partitions.partitioned import NAMED, TABLES, database_of
 
 
 @pytest.fixture(scope="package")
 def running(project: str) -> Iterator[Stack]:
     with new_database(project) as name, connected(name) as database:
-        database.execute(emitted(collections=",".join(NAMED), policy="owner"))
+        database.execute(sql_for(collections=",".join(NAMED), policy="owner"))
         with supabase(make_conninfo(django_dsn(), dbname=name)) as stack:
             yield stack
 

@@ -10,7 +10,7 @@ from psycopg.rows import dict_row
 
 from parlant_store.types import PROMOTED
 from tests.sql.supabase.catalogs import differences
-from tests.sql.supabase.databases import Database, emitted
+from tests.sql.supabase.databases import Database, sql_for
 from tests.sql.supabase.linter import UNAVOIDABLE, findings
 from tests.sql.supabase.partitions.partitioned import (
     DEFAULT,
@@ -99,10 +99,10 @@ def test_an_old_table_is_adopted_with_its_rows(database, layout, policy):
     )
     table = database.execute(f"select '{EVENTS}'::regclass::oid").fetchone()
     options = {"collections": f"c,{EVENTS}", "policy": policy}
-    database.execute(emitted(adopt=True, **options))
+    database.execute(sql_for(adopt=True, **options))
     made = whole(database)
-    database.execute(emitted(adopt=True, **options))
-    database.execute(emitted(**options))
+    database.execute(sql_for(adopt=True, **options))
+    database.execute(sql_for(**options))
     assert differences(whole(database), made) == []
     partition = f"parlant_store_collections.{EVENTS}"
     assert database.execute(f"select '{partition}'::regclass::oid").fetchone() == table
@@ -121,7 +121,7 @@ def test_an_old_table_is_adopted_with_its_rows(database, layout, policy):
 
 def test_defaults_of_an_old_table_stay(database):
     old_table(database, "of other types")
-    database.execute(emitted(collections=EVENTS, adopt=True))
+    database.execute(sql_for(collections=EVENTS, adopt=True))
     database.execute(f"insert into {EVENTS} (session_id) values ('new')")
     (data,) = database.execute(
         "select data from parlant_store_document where session_id = 'new'"
@@ -133,21 +133,21 @@ def test_defaults_of_an_old_table_stay(database):
 
 
 def test_an_old_table_takes_the_documents_of_its_name(database):
-    database.execute(emitted())
+    database.execute(sql_for())
     write(database, EVENTS, "a", "b")
     old_table(database, "documented")
-    database.execute(emitted(collections=EVENTS, adopt=True))
+    database.execute(sql_for(collections=EVENTS, adopt=True))
     assert len(rows(database)) == MANY + 2
     assert len({row[0] for row in rows(database)}) == MANY + 2
     assert rows(database, DEFAULT) == []
 
 
 def test_an_old_table_with_keys_of_documents_is_left_alone(database):
-    database.execute(emitted())
+    database.execute(sql_for())
     write(database, "c", "a")
     old_table(database, "with keys")
     with pytest.raises(psycopg.Error, match="documents have keys of its rows"):
-        database.execute(emitted(collections=EVENTS, adopt=True))
+        database.execute(sql_for(collections=EVENTS, adopt=True))
 
 
 REFUSED = {
@@ -174,7 +174,7 @@ def test_another_table_is_left_alone(database, statement):
     before = whole(database)
     adopt, message = REFUSED[statement]
     with pytest.raises(psycopg.Error, match=message) as error:
-        database.execute(emitted(collections="c", adopt=adopt))
+        database.execute(sql_for(collections="c", adopt=adopt))
     assert adopt or "--adopt" in str(error.value)
     database.execute("rollback")
     assert differences(whole(database), before) == []

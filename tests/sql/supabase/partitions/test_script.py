@@ -10,7 +10,7 @@ from parlant_store.sql.supabase.access import POLICIES
 from parlant_store.sql.supabase.partitions import partitions_schema, partitions_sql
 from parlant_store.sql.supabase.schema import identifier, tables_sql
 from tests.sql.supabase.catalogs import differences
-from tests.sql.supabase.databases import ODD, Database, emitted
+from tests.sql.supabase.databases import ODD, Database, emitted, sql_for
 from tests.sql.supabase.linter import UNAVOIDABLE, findings
 from tests.sql.supabase.partitions.partitioned import (
     DEFAULT,
@@ -50,7 +50,7 @@ def test_the_owner_of_the_database_may_run_it(database, policy):
     try:
         database.execute(f"create table d ({LAYOUTS['documented'][0]})")
         for _ in range(2):
-            database.execute(emitted(policy=policy, collections="c,d", adopt=True))
+            database.execute(sql_for(policy=policy, collections="c,d", adopt=True))
         write(database, "c", "a")
         owners = (
             "select distinct relowner::regrole::text from pg_class"
@@ -69,7 +69,7 @@ def test_who_runs_it_does_not_take_the_tables_of_their_owner(database):
         database.execute(tables_sql("public"))
         database.execute("reset role")
         database.execute("grant select on parlant_store_document to pg_monitor")
-        database.execute(emitted(collections="c"))
+        database.execute(sql_for(collections="c"))
         database.execute(f"set role {role}")
         insert = "insert into parlant_store_document (collection, id, data) values (%s, 'a', '{}')"
         for collection in ("c", "d"):
@@ -83,7 +83,7 @@ def test_who_runs_it_does_not_take_the_tables_of_their_owner(database):
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_the_linter_finds_nothing_and_each_partition_has_row_level_security(database, policy):
-    database.execute(emitted(policy=policy, collections=",".join(NAMED)))
+    database.execute(sql_for(policy=policy, collections=",".join(NAMED)))
     schemas = ("public", partitions_schema("public"))
     found = findings(database.cursor(), schemas)
     assert {finding.rule for finding in found} == UNAVOIDABLE[policy]
@@ -99,11 +99,11 @@ def test_the_linter_finds_nothing_and_each_partition_has_row_level_security(data
 
 
 def test_another_policy_is_that_of_every_partition(database):
-    database.execute(emitted(policy="open", collections="c,d"))
+    database.execute(sql_for(policy="open", collections="c,d"))
     write(database, "c", "a")
     may = "select has_table_privilege('anon', oid, 'select') from pg_class where relname = 'c'"
     assert database.execute(may).fetchall() == [(True,)] * 2
-    database.execute(emitted(policy="service"))
+    database.execute(sql_for(policy="service"))
     assert database.execute(may).fetchall() == [(False,)] * 2
     policies = "select distinct policyname from pg_policies"
     assert database.execute(policies).fetchall() == [("parlant_store_service",)]
@@ -117,11 +117,11 @@ def test_another_policy_is_that_of_every_partition(database):
 
 
 def test_keys_go_on_and_are_each_ones_own(database):
-    database.execute(emitted())
+    database.execute(sql_for())
     write(database, "c", "a", "b", "gone")
     write(database, "d", "a")
     database.execute("delete from parlant_store_document where key > 2")
-    database.execute(emitted(collections="c"))
+    database.execute(sql_for(collections="c"))
     write(database, "c", "c")
     write(database, "d", "b")
     database.execute("insert into c (id) values ('by name')")
@@ -142,7 +142,7 @@ def test_rows_of_a_table_that_migrate_made_stay(database, migrate):
     kept = rows(database)
     assert len(kept) == 6
     for names, expected in (("c", {"c"}), (f"{EVENTS},more", {"c", EVENTS, "more"})):
-        database.execute(emitted(collections=names, policy="owner"))
+        database.execute(sql_for(collections=names, policy="owner"))
         made = {name: f"FOR VALUES IN ('{name}')" for name in expected}
         assert partitions(database) == {DEFAULT: "DEFAULT"} | {
             f"parlant_store_collections.{name}": bound for name, bound in made.items()
@@ -166,16 +166,16 @@ def test_plain_indexes_and_constraints_are_those_of_the_plain_table(project, dat
         "select attnum, attname, attnotnull, format_type(atttypid, atttypmod), attcollation"
         " from pg_attribute where attrelid = 'parlant_store_document'::regclass and attnum > 0"
     )
-    database.execute(emitted())
+    database.execute(sql_for())
     plain = [database.execute(query).fetchall() for query in (found, columns)]
-    database.execute(emitted(collections="c"))
+    database.execute(sql_for(collections="c"))
     assert [database.execute(query).fetchall() for query in (found, columns)] == plain
 
 
 def test_a_publication_of_documents_has_their_partitions(database):
     database.execute("create publication supabase_realtime")
-    database.execute(emitted(realtime=True))
-    database.execute(emitted(collections="c"))
+    database.execute(sql_for(realtime=True))
+    database.execute(sql_for(collections="c"))
     published = database.execute("select tablename from pg_publication_tables").fetchall()
     assert {(DEFAULT,), ("c",)} <= set(published)
 
@@ -192,19 +192,19 @@ BOUND = {
 
 @pytest.mark.parametrize("what", BOUND)
 def test_what_hangs_on_the_plain_table_is_named(database, what):
-    database.execute(emitted())
+    database.execute(sql_for())
     write(database, "c", "a")
     database.execute(BOUND[what])
     before = whole(database), rows(database)
     with pytest.raises(psycopg.Error, match=f"cannot be partitioned with: .*{what.split()[0]}"):
-        database.execute(emitted(collections="c"))
+        database.execute(sql_for(collections="c"))
     database.execute("rollback")
     assert (whole(database), rows(database)) == before
 
 
 def test_django_can_take_it_all_away(database, migrate):
     migrate(database)
-    database.execute(emitted(collections="c", policy="owner"))
+    database.execute(sql_for(collections="c", policy="owner"))
     write(database, "c", "a")
     migrate(database, migration_name="zero")
     assert partitions_left(database) == []
@@ -236,7 +236,7 @@ def test_a_wrong_option_is_refused(options, message):
 
 def test_names_that_sql_has_to_quote(database):
     names = [ODD.replace(",", ""), "select", "Ä b", "x" * 63]
-    database.execute(emitted(collections=", ".join(names)))
+    database.execute(sql_for(collections=", ".join(names)))
     for name in names:
         write(database, name, "a")
         database.execute(f"insert into {identifier(name)} (id) values ('b')")
