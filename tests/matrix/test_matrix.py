@@ -4,13 +4,11 @@ A kind runs once, in a process of its own; each of its scenarios is a test. Two 
 """
 
 import json
+import multiprocessing
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from threading import Timer
 from typing import Any
 
@@ -18,13 +16,19 @@ import pytest
 
 from tests.matrix.kinds import KINDS, project
 from tests.matrix.projects import FOLDER, PGBOUNCER, POSTGRESQL
+from tests.matrix.runner import run_forked_from_server
 from tests.matrix.scenarios import names_for
 from tests.servers.pgbouncer import pgbouncer
 
-ROOT = Path(__file__).resolve().parents[2]
 AT_A_TIME = 2
 SECONDS = 180
 """For one scenario, or to start: far more than it takes."""
+
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(
+    ["agents", "parlant.core.sessions", "selectools", "tests.matrix.runner"]
+)
+"""Frameworks take longer to import than a kind takes to run; those not installed are left out."""
 
 CELLS = [(kind, name) for kind in KINDS for name in names_for(project(kind))]
 
@@ -75,15 +79,12 @@ def run_process(
 ) -> tuple[str, str]:
     """Add what a process says to ``results``; return which scenario began last, and stderr."""
     begun = ""
-    with tempfile.TemporaryFile("w+") as errors:
-        command = [sys.executable, "-m", "tests.matrix.runner", kind, *names]
-        with subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
-        ) as process:
-            timer = Timer(SECONDS, process.kill)
-            timer.start()
-            assert process.stdout is not None
-            for line in process.stdout:
+    with tempfile.NamedTemporaryFile("r", dir=environment[FOLDER]) as errors:
+        process, said_lines = start_process(kind, names, environment, errors.name)
+        timer = Timer(SECONDS, process.kill)
+        timer.start()
+        with said_lines:
+            for line in said_lines:
                 timer.cancel()
                 timer = Timer(SECONDS, process.kill)
                 timer.start()
@@ -95,9 +96,21 @@ def run_process(
                     begun = said["begin"]
                 else:
                     results[said["name"]] = said
-            timer.cancel()
-        errors.seek(0)
+        process.join()
+        timer.cancel()
+        process.close()
         return begun, errors.read()[-8_000:]
+
+
+def start_process(kind: str, names: list[str], environment: dict[str, str], errors: str) -> Any:
+    """Fork a process of the runner from one that has the frameworks; return it and its lines."""
+    reader, writer = FORKS.Pipe(duplex=False)
+    with reader, writer:
+        process = FORKS.Process(
+            target=run_forked_from_server, args=(kind, names, environment, writer, errors)
+        )
+        process.start()
+        return process, os.fdopen(os.dup(reader.fileno()))
 
 
 @pytest.mark.parametrize(("kind", "scenario"), CELLS)
