@@ -25,7 +25,6 @@ REFUSED_BY_PYTHON = (
     "test_what_json_cannot_say_is_refused_by_name",
 )
 OF_A_ROW = (
-    # Those that stay have an order of several rows, and whatever JSON can say.
     *(name for name in vars(FilterContract) if name.startswith("test_")),
     "test_any_value_comes_back",
 )
@@ -46,7 +45,8 @@ def without(contract: type, *names: str) -> type:
 SAME = (*REFUSED_BY_PYTHON, *OF_A_ROW, *OF_SESSIONS)
 
 
-class TestPartitionedDocuments(without(DocumentContract, *SAME)):  # type: ignore[misc]
+class TestPartitionedDocuments(without(DocumentContract, *SAME)):
+    # One of the orders; of the values, test_whatever_json_can_say_comes_back stays.
     test_sorting_by_several_fields = DocumentContract.test_sorting_by_several_fields
 
     @pytest.fixture
@@ -54,7 +54,7 @@ class TestPartitionedDocuments(without(DocumentContract, *SAME)):  # type: ignor
         return make_store
 
 
-class TestPartitionedRetention(without(RetentionContract, *SAME)):  # type: ignore[misc]
+class TestPartitionedRetention(without(RetentionContract, *SAME)):
     @pytest.fixture
     def make_store(self, make_store):
         return make_store
