@@ -12,6 +12,7 @@ from unittest.mock import patch
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.db import connections
 from django.test import override_settings
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from pytest_django.live_server_helper import LiveServer
@@ -34,6 +35,10 @@ def browser() -> Iterator[Browser]:
             pytest.fail(str(exc), pytrace=False)
         yield browser
         browser.close()
+        # As Playwright's loop runs, they are in the context, of which later coroutines get a copy.
+        for connection in connections.all(initialized_only=True):
+            connection.close()
+            del connections[connection.alias]
 
 
 @pytest.fixture(scope="package")
