@@ -77,6 +77,7 @@ class DocumentExpiryContract(Timed):
         assert store.get_document("q_events", "one-0").expires_at is None
         assert store.get_document("p_events", "one-0") is None
 
+    @pytest.mark.values
     @pytest.mark.parametrize("name", IDS)
     def test_documents_of_any_name_can_end(self, store, clock, name):
         store.insert_one("c_sessions", {"id": name})
@@ -97,6 +98,7 @@ class DocumentExpiryContract(Timed):
         assert sorted(ended) == [0] * 12 + [21] * 4
         assert ids_of(store, "p_events") == ids_of(store, "p_sessions") == []
 
+    @pytest.mark.values
     @pytest.mark.parametrize(
         ("arguments", "error"),
         [

@@ -27,6 +27,7 @@ from tests.contract.stores import Documents
 class FilterContract(Documents):
     """Tests of filters and sorting; a subclass gives the fixture ``make_store``."""
 
+    @pytest.mark.values
     @pytest.mark.parametrize("field", FIELDS)
     def test_every_value_against_every_value(self, store, field):
         documents = [{"n": number, field: value} for number, value in enumerate(VALUES)]
@@ -44,6 +45,7 @@ class FilterContract(Documents):
             expected = {d["n"] for d in documents if query.matches(parsed, d)}
             assert {d["n"] for d in store.find("c", where).documents} == expected, where
 
+    @pytest.mark.values
     @settings(
         max_examples=200,
         deadline=None,
@@ -74,6 +76,7 @@ class FilterContract(Documents):
                 store.insert_one("all", document)
         return documents
 
+    @pytest.mark.values
     def test_what_is_true_and_what_is_false(self, store):
         store.insert_one("c", {"id": "d", "a": 1, "b": "x"})
         for where in ({}, None, {"$and": []}, {"a": {}}, {"a": {"$nin": []}}, {"q": {"$ne": 1}},
@@ -86,6 +89,7 @@ class FilterContract(Documents):
                       {"$and": [{"a": {"$eq": 1}}], "b": {"$eq": "y"}}):  # fmt: skip
             assert self.found(store, where) == [], where
 
+    @pytest.mark.values
     @pytest.mark.parametrize(
         ("where", "said"),
         [
@@ -113,6 +117,7 @@ class FilterContract(Documents):
         with pytest.raises(InvalidFilter, match=said):
             store.update_one("c", where, {})
 
+    @pytest.mark.values
     def test_nesting_without_end_is_refused(self, store):
         where: dict[str, Any] = {}
         for _ in range(60):
@@ -120,6 +125,7 @@ class FilterContract(Documents):
         with pytest.raises(InvalidFilter, match="levels"):
             store.find("c", where)
 
+    @pytest.mark.values
     def test_filters_of_thousands_of_terms(self, store):
         for number in range(20):
             store.insert_one("c", made(number, tag=f"t{number}"))
@@ -131,6 +137,7 @@ class FilterContract(Documents):
         assert len(self.found(store, {"$and": terms})) == 18
         assert len(self.found(store, {"id": {"$in": {f"d{n}" for n in range(20_000)}}})) == 20
 
+    @pytest.mark.values
     @pytest.mark.parametrize("field", ["offset", "n", "a.b", 'q"'])
     def test_sorting_goes_by_kind_and_value(self, store, field):
         ascending = [None, False, True, "", "B", "a", "é", -BIG, -1.5, 0, 2, 10, BIG]
@@ -150,11 +157,13 @@ class FilterContract(Documents):
         assert store.find_one("c", sort=[("a", "desc"), ("b", "asc")])["id"] == "d2"
         assert store.find_one("c", sort=[("q", "desc")])["id"] == "d0"
 
+    @pytest.mark.values
     @pytest.mark.parametrize("sort", [[("a", "up")], ["a"], [("a",)], [(1, "asc")]])
     def test_bad_sorts_are_refused(self, store, sort):
         with pytest.raises(InvalidFilter):
             store.find_one("c", sort=sort)
 
+    @pytest.mark.values
     @given(st.lists(LARGE_NUMBERS, min_size=2, max_size=8), LARGE_NUMBERS, st.booleans())
     @example([float(2**63), 2**63, 2**63 + 1, 2**63 - 1], 2**63, True)
     @example([1e23, 10**23, -1e23, -(10**23), 10**23 - 1], 1e23, False)

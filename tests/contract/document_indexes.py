@@ -62,6 +62,7 @@ class IndexContract(Documents):
             expected = [d["id"] for d in documents if query.matches(filter_, d)]
             assert sorted(ids(store.find("c", where).documents)) == sorted(expected)
 
+    @pytest.mark.values
     @pytest.mark.parametrize(
         "fields",
         [["id"], ["creation_utc", "id"], ["agent_id"], ["session_id", "offset"], ["variable_id"]],
@@ -69,6 +70,7 @@ class IndexContract(Documents):
     def test_an_index_that_is_there_in_other_words_is_not_made_again(self, store, fields):
         assert not store.ensure_index("c", [(field, "asc") for field in fields])
 
+    @pytest.mark.values
     @pytest.mark.parametrize("fields", [[], [("a.b", "asc")], [("a'b", "asc")], [("a", "up")]])
     def test_what_cannot_be_an_index_is_refused(self, store, fields):
         with pytest.raises(InvalidFilter):

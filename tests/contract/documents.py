@@ -32,6 +32,7 @@ class DocumentContract(FilterContract, IndexContract):
         assert store.find_one("other") is None
         assert store.find("other").documents == ()
 
+    @pytest.mark.values
     @pytest.mark.parametrize("value", [*VALUES, *NASTY])
     def test_any_value_comes_back(self, store, value):
         store.insert_one("c", {"id": "d", "value": value})
@@ -39,6 +40,7 @@ class DocumentContract(FilterContract, IndexContract):
         store.update_one("c", {}, {"other": value})
         assert same(store.find_one("c")["other"], value)
 
+    @pytest.mark.values
     @settings(
         max_examples=50,
         deadline=None,
@@ -68,6 +70,7 @@ class DocumentContract(FilterContract, IndexContract):
         store.insert_one("c", {"n": 2, "id": None})
         assert len(store.find("c").documents) == 2
 
+    @pytest.mark.values
     @pytest.mark.parametrize("id_", IDS)
     def test_ids_of_any_script(self, store, id_):
         fields = ("id", "session_id", "customer_id", "agent_id", "version", "creation_utc")
@@ -80,6 +83,7 @@ class DocumentContract(FilterContract, IndexContract):
             store.insert_one("c", document)
         assert store.delete_one("c", {"id": {"$eq": id_}}) == document
 
+    @pytest.mark.values
     @pytest.mark.parametrize("id_", ["", "a\0b", "x" * 4097, 5, [1], True])
     def test_bad_ids_are_refused(self, store, id_):
         with pytest.raises(InvalidName, match="the document's id"):
@@ -91,6 +95,7 @@ class DocumentContract(FilterContract, IndexContract):
             store.update_one("c", {"id": {"$eq": "x"}}, {"id": id_}, upsert=True)
         assert store.find("c").documents == ({"id": "d"},)
 
+    @pytest.mark.values
     @pytest.mark.parametrize("name", ["", "a\0b", "x" * 513, "😀" * 129, None, 5])
     def test_bad_collections_are_refused(self, store, name):
         for call in (
@@ -104,6 +109,7 @@ class DocumentContract(FilterContract, IndexContract):
             with pytest.raises(InvalidName, match="collection"):
                 call(name)
 
+    @pytest.mark.values
     def test_names_of_collections_never_collide(self, store):
         names = ["a-b", "a_b", "a.b", "Events", "events", "x" * 512, "x" * 511, "a\x01", "\ud800"]
         for name in names:
@@ -115,6 +121,7 @@ class DocumentContract(FilterContract, IndexContract):
         assert store.drop_collection("a.b") == 0
         assert sorted(store.list_collections()) == sorted(set(names) - {"a.b"})
 
+    @pytest.mark.values
     @pytest.mark.parametrize("wrong", NO_ITEMS)
     def test_what_json_cannot_say_is_refused_by_name(self, store, wrong):
         value, said = NO_ITEMS[wrong]
@@ -131,6 +138,7 @@ class DocumentContract(FilterContract, IndexContract):
             store.find("c", {"x": {"$eq": bad}})
         assert store.find("c").documents == ({"id": "d"},)
 
+    @pytest.mark.values
     @pytest.mark.parametrize("document", [None, 5, "x", [], [("id", "d")]])
     def test_only_dicts_are_documents(self, store, document):
         with pytest.raises(InvalidItem, match="document must be a dict"):
@@ -202,11 +210,13 @@ class DocumentContract(FilterContract, IndexContract):
     def test_counting_is_left_out_unless_asked_for(self, store):
         assert store.find("c").total_count is None
 
+    @pytest.mark.values
     @pytest.mark.parametrize("limit", [-1, 1.5, "1", True])
     def test_bad_limits_are_refused(self, store, limit):
         with pytest.raises(InvalidLimit):
             store.find("c", limit=limit)
 
+    @pytest.mark.values
     def test_bad_directions_are_refused(self, store):
         with pytest.raises(InvalidFilter):
             store.find("c", direction="up")

@@ -120,6 +120,7 @@ class RetentionContract(DocumentExpiryContract):
         clock.pass_(DAY)
         assert removed(store, Retention(older_than=days(1))) == (1, 1)
 
+    @pytest.mark.values
     @pytest.mark.parametrize(
         ("created", "goes"),
         [
@@ -346,6 +347,7 @@ class RetentionContract(DocumentExpiryContract):
             events = store.find("p_events", {"session_id": {"$eq": name}}).documents
             assert len(events) == 1 + is_there
 
+    @pytest.mark.values
     @pytest.mark.parametrize("name", IDS)
     def test_names_of_any_script(self, store, clock, name):
         store.add_items(name, numbered(1), namespace=name)
@@ -362,6 +364,7 @@ class RetentionContract(DocumentExpiryContract):
         ]
         assert removed(store, Retention(idle=days(1))) == (1, 2)
 
+    @pytest.mark.values
     def test_names_that_would_be_sql(self, store, clock):
         name = "'; drop table parlant_store_session; -- %s %L $1"
         insert(store, clock, name, name, version=name)
@@ -386,6 +389,7 @@ class RetentionContract(DocumentExpiryContract):
             signals.session_expired.disconnect(hear)
         assert heard == [(store.alias, "n", "s", 2)]
 
+    @pytest.mark.values
     @pytest.mark.parametrize(
         ("rule", "error", "said"),
         [

@@ -62,6 +62,7 @@ class SearchContract(Timed):
         ]
         assert hits[1].snippets == ("a lamp, a lamp and a lamp", "my order")
 
+    @pytest.mark.values
     @pytest.mark.parametrize(
         ("text", "query", "score"),
         [
@@ -80,6 +81,7 @@ class SearchContract(Timed):
         store.add_items("s", said(text))
         assert [hit.score for hit in store.search(query)] == [score]
 
+    @pytest.mark.values
     @given(
         st.lists(st.lists(st.sampled_from(["a", "b", "ab", "abc"]), max_size=9), max_size=5),
         st.lists(st.lists(st.sampled_from(["a", "b", "ab"]), min_size=1, max_size=3), max_size=3),
@@ -106,11 +108,13 @@ class SearchContract(Timed):
             for number in range(len(messages)):
                 store.delete_session(f"s{number}")
 
+    @pytest.mark.values
     @pytest.mark.parametrize("query", ["", "  ", "%", "-- ' \"", "\0", "😀"])
     def test_a_query_without_words_finds_nothing(self, store, query):
         store.add_items("s", said("anything % ' \" at all 😀"))
         assert store.search(query) == []
 
+    @pytest.mark.values
     @pytest.mark.parametrize(
         ("text", "query"),
         [
@@ -139,6 +143,7 @@ class SearchContract(Timed):
         store.add_items("other", said("unrelated words"))
         assert found(store, query) == ["s"]
 
+    @pytest.mark.values
     @pytest.mark.parametrize("query", ["京北", "afé", "dow server", "bar-foo", "NEAR(x", "oo*"])
     def test_what_does_not_match(self, store, query):
         store.add_items("s", said("北京", "café", "server down", "foo-bar"))
@@ -179,11 +184,13 @@ class SearchContract(Timed):
         assert len(hit.snippets) == 5
         assert all(len(snippet) <= 160 and "needle" in snippet for snippet in hit.snippets)
 
+    @pytest.mark.values
     def test_long_texts_and_long_words(self, store):
         store.add_items("s", said("x" * 100_000, " ".join(f"w{n}" for n in range(50_000))))
         assert found(store, "x" * 500) == ["s"]
         assert found(store, "w9999") == ["s"]
 
+    @pytest.mark.values
     @pytest.mark.parametrize("query", [None, 5, ["a"]])
     def test_a_query_is_text(self, store, query):
         with pytest.raises(InvalidInput, match="a query must be text"):

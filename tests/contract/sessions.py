@@ -42,6 +42,7 @@ class SessionContract(Timed):
         store.add_items("s", numbered(1))
         assert store.get_items("s", limit=0) == []
 
+    @pytest.mark.values
     @pytest.mark.parametrize("limit", [-1, -(10**30), 1.5, "2", True])
     def test_a_bad_limit_is_refused(self, store, limit):
         with pytest.raises(InvalidLimit, match="limit must"):
@@ -157,12 +158,14 @@ class SessionContract(Timed):
         assert store.get_items("s", limit=3) == NASTY[-3:]
         assert [store.pop_item("s") for _ in NASTY] == NASTY[::-1]
 
+    @pytest.mark.values
     def test_kinds_of_values_come_back(self, store):
         store.add_items("s", [{"v": [1.0, 1, True, -0.0, 1e16, "1"]}])
         values = store.get_items("s")[0]["v"]
         assert list(map(type, values)) == [float, int, bool, float, float, str]
         assert math.copysign(1, values[3]) == -1
 
+    @pytest.mark.values
     @settings(
         max_examples=50,
         deadline=None,
@@ -178,6 +181,7 @@ class SessionContract(Timed):
         assert store.get_items("s") == items
         assert store.set_metadata("s", items[0]) == items[0]
 
+    @pytest.mark.values
     @pytest.mark.parametrize("wrong", NO_ITEMS)
     def test_what_json_cannot_say_is_refused_by_name(self, store, wrong):
         value, said = NO_ITEMS[wrong]
@@ -199,16 +203,19 @@ class SessionContract(Timed):
         with pytest.raises(InvalidItem, match="levels"):
             store.add_items("s", [item])
 
+    @pytest.mark.values
     def test_500_levels_are_taken(self, store):
         store.add_items("s", [{"deep": nested(498)}])
         assert store.get_items("s") == [{"deep": nested(498)}]
 
+    @pytest.mark.values
     @pytest.mark.parametrize("items", ["text", {"role": "user"}, 5, None, [1], ["a"], [None]])
     def test_only_lists_of_dicts_are_items(self, store, items):
         with pytest.raises(InvalidItem, match=r"items(\[0\])? must be a"):
             store.add_items("s", items)
         assert not store.exists("s")
 
+    @pytest.mark.values
     @pytest.mark.parametrize("session_id", IDS)
     def test_ids_of_any_script(self, store, session_id):
         store.add_items(session_id, numbered(1), namespace=session_id, user_id=session_id)
@@ -229,6 +236,7 @@ class SessionContract(Timed):
         store.add_items("s", numbered(3), user_id="short")
         assert store.get_session("s").user_id == long
 
+    @pytest.mark.values
     @pytest.mark.parametrize("bad", BAD_IDS)
     def test_bad_ids_are_refused(self, store, bad):
         calls = [
@@ -287,6 +295,7 @@ class SessionContract(Timed):
         (session,) = store.list_sessions(user_id="bob").sessions
         assert session.session_id == "t"
 
+    @pytest.mark.values
     @pytest.mark.parametrize("limit", [0, -1, None])
     def test_a_listing_needs_a_limit(self, store, limit):
         with pytest.raises(InvalidLimit):

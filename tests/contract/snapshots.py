@@ -131,6 +131,7 @@ class SnapshotContract(ListingContract, SearchContract):
         with pytest.raises(InvalidLimit, match="drop and keep"):
             store.save_snapshot("s", [], state={}, since=since, drop=drop, keep=keep)
 
+    @pytest.mark.values
     def test_what_cannot_be_kept_is_refused_before_anything_is_written(self, store):
         with pytest.raises(InvalidItem, match="state"):
             store.save_snapshot("s", [], state={"a": {1}})
@@ -177,6 +178,7 @@ class SnapshotContract(ListingContract, SearchContract):
         with pytest.raises(SessionNotFound):
             store.branch("a", "e")
 
+    @pytest.mark.values
     @pytest.mark.parametrize("ttl_seconds", [0, -1, True, "5", 10**30, float("nan")])
     def test_a_bad_life_is_refused(self, store, ttl_seconds):
         with pytest.raises(InvalidLimit, match="ttl_seconds"):
@@ -197,6 +199,7 @@ class SnapshotContract(ListingContract, SearchContract):
 
     # Branches
 
+    @pytest.mark.values
     @pytest.mark.parametrize("name", IDS)
     def test_a_branch_is_a_copy(self, store, name):
         owner = "o" * 4_096
@@ -251,6 +254,7 @@ class SnapshotContract(ListingContract, SearchContract):
         store.clear("s")
         assert store.get_session("s").tokens == 0
 
+    @pytest.mark.values
     @pytest.mark.parametrize(
         "usage",
         [None, 5, [], {"total_tokens": -1}, {"total_tokens": True}, {"total_tokens": 2**70}],
@@ -283,6 +287,7 @@ class SnapshotContract(ListingContract, SearchContract):
         assert store.get_items("s", limit=3, whole_turns=True) == items[3:]
         assert store.get_items("s", limit=4, whole_turns=True) == items[1:]
 
+    @pytest.mark.values
     @pytest.mark.parametrize("name", turns.NAMES)
     def test_whole_turns_part_no_pair(self, store, name):
         session = turns.joined(["a question", name, "an answer"])
