@@ -228,6 +228,9 @@ class Handler(BaseHTTPRequestHandler):
             upstream.request(self.command, path, body or None, self.headers_for_postgrest())
             response = upstream.getresponse()
             content = response.read()
+            if self.command == "HEAD":
+                # PostgREST closes the connection after it, without a header that says so.
+                upstream.close()
         except (OSError, HTTPException):
             # Not sent again: PostgREST may have done it.
             upstream.close()
