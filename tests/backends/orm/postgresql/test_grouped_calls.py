@@ -1,16 +1,12 @@
 """Calls that wait for a thread are made by one statement, as if each were made by itself."""
 
 import time
-from datetime import timedelta
-from functools import partial
 
 import psycopg
 import pytest
 from django.db import connection
 
 from parlant_store.backends.orm import OrmBackend
-from parlant_store.exceptions import InvalidItem
-from parlant_store.models import SessionItem
 from tests.backends.threads.busy_threads import TIMEOUT_SECONDS, Held, results
 from tests.contract.clock import Clock
 from tests.contract.values import numbered
@@ -38,68 +34,6 @@ def test_additions_that_wait_are_one_transaction(store):
         assert store.get_items(f"s{session}") == numbered(*range(session, 20, 5))
         assert store.get_session(f"s{session}").user_id == "u"
         assert store.get_session(f"s{session}").item_count == 4
-
-
-def test_names_and_texts_of_every_kind(store):
-    names = ['a"b', "c\\d", "{}", "NULL", "ü\ud800", "x" * 4_000, "\x01", "a,b", " "]
-    item = {"role": "user", "content": 'say "hi", \\ {a,b} NULL \x00 \udfff'}
-    with Held(store):
-        futures = [
-            store.submit(partial(store.add_items, name, [item, {"n": 1}], namespace=name))
-            for name in names
-        ]
-    results(futures)
-    for name in names:
-        assert store.get_items(name, namespace=name) == [item, {"n": 1}]
-    with Held(store):
-        futures = [
-            store.submit(partial(store.get_items, name, namespace=name, limit=2)) for name in names
-        ]
-    assert results(futures) == [[item, {"n": 1}]] * len(names)
-
-
-def test_reads_that_wait_get_what_each_asked_for(store):
-    store.add_items("s", numbered(*range(30)))
-    store.add_items("t", numbered(*range(100, 130)))
-    limits = [1, 5, 30, 1_000, 0, None]
-    with Held(store) as held:
-        futures = [held.get(name, limit) for limit in limits for name in ("s", "t", "none")]
-    found = iter(results(futures))
-    for limit in limits:
-        count = 30 if limit is None else min(limit, 30)
-        assert next(found) == numbered(*range(30 - count, 30))
-        assert next(found) == numbered(*range(130 - count, 130))
-        assert next(found) == []
-
-
-def test_a_damaged_item_is_skipped_and_the_others_do_not_notice(store):
-    for name in ("s", "t"):
-        store.add_items(name, numbered(*range(5)))
-    SessionItem.objects.filter(session__session_id="s", position=4).update(data="{")
-    with Held(store) as held:
-        futures = [held.get("s", 2), held.get("t", 2)]
-    assert results(futures) == [numbered(2, 3), numbered(3, 4)]
-
-
-def test_one_that_is_refused_fails_alone(store):
-    with Held(store) as held:
-        good = [held.add("s", number) for number in range(3)]
-        bad = store.submit(partial(store.add_items, "s", [{"n": float("nan")}]))
-        empty = held.add("s")
-    assert results([*good, empty]) == [None] * 4
-    with pytest.raises(InvalidItem):
-        bad.result(TIMEOUT_SECONDS)
-    assert sorted(item["n"] for item in store.get_items("s")) == [0, 1, 2]
-
-
-def test_adding_nothing_begins_no_session(store):
-    with Held(store) as held:
-        futures = [held.add("none"), held.add("s", 1), held.add("none")]
-    assert results(futures) == [None] * 3
-    with Held(store) as held:
-        futures = [held.add("none"), held.add("none")]
-    assert results(futures) == [None] * 2
-    assert [session.session_id for session in store.list_sessions().sessions] == ["s"]
 
 
 def test_a_session_that_somebody_holds_does_not_hold_up_the_others(store):
@@ -172,25 +106,5 @@ def test_grouped_additions_to_new_existing_and_expired_sessions():
             session = store.get_session(name)
             assert (session.user_id, session.item_count) == (owner, len(items))
             assert store.get_items(name) == items
-    finally:
-        store.close()
-
-
-@pytest.mark.django_db(transaction=True)
-def test_what_has_expired_begins_anew():
-    clock = Clock()
-    store = OrmBackend("test", using="default", ttl_seconds=10, clock=clock)
-    try:
-        for name in ("s", "t"):
-            store.add_items(name, numbered(0))
-        clock.pass_(10)
-        with Held(store) as held:
-            futures = [held.get(name, 5) for name in ("s", "t")]
-        assert results(futures) == [[], []]
-        with Held(store) as held:
-            futures = [held.add(name, 1) for name in ("s", "t", "s")]
-        results(futures)
-        assert store.get_items("s") == numbered(1, 1)
-        assert store.get_session("s").expires_at == clock() + timedelta(seconds=10)
     finally:
         store.close()
