@@ -1,6 +1,6 @@
 """The test database as a project of Supabase."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
@@ -85,3 +85,13 @@ def client_of(stack: Stack, http: httpx.Client, key: str, token: str | None = No
     if token is not None:
         options.headers["Authorization"] = f"Bearer {token}"
     return create_client(stack.url, key, options)
+
+
+@pytest.fixture
+def client(stack: Stack, http: httpx.Client) -> Callable[..., Client]:
+    """Makes clients of Supabase's own, for a key or a user."""
+
+    def make(key: str = stack.service_key, user: str | None = None) -> Client:
+        return client_of(stack, http, key, None if user is None else stack.user_token(user))
+
+    return make

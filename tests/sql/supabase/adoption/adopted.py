@@ -4,14 +4,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
-import httpx
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
-from supabase import Client
 
 from tests.servers.supabase import Stack, supabase
-from tests.servers.supabase_fixtures import client_of, django_dsn, stores_on
+from tests.servers.supabase_fixtures import client as client
+from tests.servers.supabase_fixtures import django_dsn, stores_on
 from tests.sql.supabase.adoption.old_tables import (
     SELECTOOLS_SQL,
     tables_sql,
@@ -55,14 +54,6 @@ def adopted(database: Database, *arguments: str) -> list[str]:
     finally:
         database.remove_notice_handler(hear)
     return said
-
-
-@pytest.fixture
-def client(stack: Stack, http: httpx.Client) -> Callable[..., Client]:
-    def make(key: str = stack.service_key, user: str | None = None) -> Client:
-        return client_of(stack, http, key, None if user is None else stack.user_token(user))
-
-    return make
 
 
 @pytest.fixture

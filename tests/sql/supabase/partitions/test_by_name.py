@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx
 import pytest
 from postgrest.exceptions import APIError
 from supabase import Client
@@ -15,7 +14,7 @@ from parlant_store.types import PROMOTED
 from tests.contract.stores import MakeStore
 from tests.contract.values import IDS
 from tests.servers.supabase import Stack
-from tests.servers.supabase_fixtures import client_of
+from tests.servers.supabase_fixtures import client as client
 from tests.sql.supabase.databases import aliased
 from tests.sql.supabase.partitions.partitioned import (
     DEFAULT,
@@ -38,14 +37,6 @@ EVENT = {
     "creation_utc": "2030-01-01T00:00:00+00:00",
     "session_id": "s1",
 }
-
-
-@pytest.fixture
-def client(stack: Stack, http: httpx.Client) -> Callable[..., Client]:
-    def make(key: str = stack.service_key, user: str | None = None) -> Client:
-        return client_of(stack, http, key, None if user is None else stack.user_token(user))
-
-    return make
 
 
 @pytest.fixture
