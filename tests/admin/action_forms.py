@@ -7,7 +7,7 @@ from django.contrib.auth.models import Permission
 from django.utils import timezone
 
 from parlant_store.models import Document, Session
-from tests.admin.pages import listing, message
+from tests.admin.pages import listing, message, messages_of
 
 DAY = timedelta(days=1)
 
@@ -36,9 +36,9 @@ def hidden(response):
     return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', form))
 
 
-def told(client, response):
-    """The messages after an action."""
-    return [str(each) for each in client.get(response.url).context["messages"]]
+def messages_after(client, response):
+    """The messages of the page to which an action redirects."""
+    return messages_of(client.get(response.url))
 
 
 def sentences(response):

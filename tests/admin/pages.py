@@ -123,3 +123,8 @@ def expire(session_id, after):
     """Have a session expire in so many seconds; negative: have it expired so long ago."""
     expires_at = timezone.now() + timedelta(seconds=after)
     Session.objects.filter(session_id=session_id).update(expires_at=expires_at)
+
+
+def messages_of(response):
+    """The messages that a page shows after an action."""
+    return [str(message) for message in response.context["messages"]]

@@ -98,10 +98,6 @@ def act(client, action, *chosen, confirmed="yes", days="", store="remote", on="s
     return client.post(url(f"stores_{on}s_change", store), data, follow=True)
 
 
-def told(response):
-    return [str(message) for message in response.context["messages"]]
-
-
 def log():
     return list(LogEntry.objects.values_list("action_flag", "object_repr", "change_message"))
 

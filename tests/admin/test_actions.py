@@ -26,13 +26,13 @@ from tests.admin.action_forms import (
     ends,
     hidden,
     made,
+    messages_after,
     model_of,
     names,
     parlant,
     sentences,
     session,
     sessions,
-    told,
 )
 from tests.admin.pages import LONG, SCRIPT, bulk, get, listing, message, page, superuser, viewer
 from tests.admin.pages import client as client
@@ -100,7 +100,7 @@ def test_those_that_are_gone_meanwhile_are_counted(client, store):
     store.delete_session("a")
     store.set_expiry("b", timezone.now())
     response = client.post(listing("session"), data)
-    assert told(client, response) == [
+    assert messages_after(client, response) == [
         "1 session has expired.",
         "1 that was chosen has expired already and stays as it is.",
         "1 of those you confirmed was there no more.",
@@ -112,7 +112,7 @@ def test_10_000_are_done_and_one_more_is_refused(client, store):
     first = Session.objects.first()
     data = {"action": "expire", "_selected_action": first.pk, "select_across": "1"}
     response = client.post(listing("session"), data)
-    (text,) = told(client, response)
+    (text,) = messages_after(client, response)
     assert text.startswith("More than 10,000 sessions were chosen.")
     assert "manage.py store_expire" in text
     first.delete()
@@ -207,7 +207,7 @@ def test_an_action_leads_back_to_the_page_it_came_from(client, store, model):
     assert f'<a class="button cancel-link" href="{page(row)}">' in response.content.decode()
     response = client.post(url, hidden(response))
     assert response.url == page(row)
-    assert "kept for ever" in " ".join(told(client, response))
+    assert "kept for ever" in " ".join(messages_after(client, response))
     response = client.post(url, hidden(client.post(url, data | {"action": "remove"})))
     assert response.url == listing(model)
 

@@ -4,7 +4,7 @@ from django.contrib.admin.models import ADDITION, LogEntry
 
 from parlant_store.admin.actions import here
 from parlant_store.models import Session
-from tests.admin.action_forms import DAY, ask, do, ends, hidden, session, sessions, told
+from tests.admin.action_forms import DAY, ask, do, ends, hidden, messages_after, session, sessions
 from tests.admin.pages import LONG, SCRIPT, listing, message, page
 from tests.admin.pages import client as client
 
@@ -17,7 +17,7 @@ def test_a_branch_is_a_whole_copy(client, store):
     response = do(client, "branch", row, new_id="t", from_page="yes")
     copy = session("t")
     assert response.url == page(copy)
-    assert told(client, response) == ["The session was copied to t."]
+    assert messages_after(client, response) == ["The session was copied to t."]
     assert store.load_snapshot("t", namespace="team").state == {"n": 1.0}
     assert store.get_items("t", namespace="team") == [message("a")]
     assert copy.user_id == "ann"
@@ -47,7 +47,7 @@ def test_a_branch_never_takes_the_place_of_another_session(client, store, monkey
     sessions(store, "t", items=5)
     monkeypatch.setattr(here, "is_taken", lambda name: False)  # it began after the look
     response = client.post(listing("session"), data)
-    assert told(client, response) == ["There is a session of this id already."]
+    assert messages_after(client, response) == ["There is a session of this id already."]
     assert len(store.get_items("t")) == 5
     ends(session("t"), -DAY)
     client.post(listing("session"), data)

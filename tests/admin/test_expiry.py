@@ -19,11 +19,11 @@ from tests.admin.action_forms import (
     hidden,
     live,
     made,
+    messages_after,
     names,
     parlant,
     sentences,
     sessions,
-    told,
 )
 from tests.admin.pages import client as client
 from tests.admin.pages import listing
@@ -41,7 +41,9 @@ def test_expiring_hides_a_session_from_agents_at_once(client, store):
     assert names(response) == ["b", "a"]
     assert store.exists("a")
     assert LogEntry.objects.count() == 0
-    assert told(client, do(client, "expire", first, second)) == ["2 sessions have expired."]
+    assert messages_after(client, do(client, "expire", first, second)) == [
+        "2 sessions have expired."
+    ]
     assert store.get_items("a") == store.get_items("b") == []
     assert len(store.get_items("c")) == 2
     assert SessionItem.objects.count() == 6
@@ -81,7 +83,7 @@ def test_extending_until_a_date_never_shortens_a_life(client, store, settings):
     late = end_of(rows[1])
     until = (timezone.localtime() + 300 * DAY).replace(second=0, microsecond=0)
     response = do(client, "extend", *rows, by="date", until=until.strftime("%Y-%m-%dT%H:%M"))
-    assert told(client, response) == [
+    assert messages_after(client, response) == [
         "2 sessions expire later now.",
         "1 that was chosen expires later anyway, or never, and stays as it is.",
     ]
@@ -95,7 +97,9 @@ def test_a_session_that_never_expires_is_not_extended(client, store):
     response = client.post(
         listing("session"), {"action": "extend", "_selected_action": [first.pk, second.pk]}
     )
-    assert told(client, response) == ["Nothing is to be done: what was chosen never expires."]
+    assert messages_after(client, response) == [
+        "Nothing is to be done: what was chosen never expires."
+    ]
     ends(second, timedelta(days=365 * 200))
     before = end_of(second)
     ask(client, "extend", second)
@@ -185,7 +189,7 @@ def test_deleting_takes_items_and_tells_the_application(client, store):
     finally:
         session_deleted.disconnect(listener)
         session_expired.disconnect(listener)
-    assert told(client, response) == ["2 sessions were deleted."]
+    assert messages_after(client, response) == ["2 sessions were deleted."]
     assert sorted(heard) == [("default", "a", "", 3), ("default", "b", "", 3)]
     assert Session.objects.count() == SessionItem.objects.count() == 0
 
@@ -214,7 +218,7 @@ def test_the_events_of_a_parlant_session_go_along(client, store, prefix):
         "3 documents that belong to Parlant sessions go along, as their events do.",
     ]
     response = do(client, "expire", row)
-    assert "1 document has expired." in told(client, response)
+    assert "1 document has expired." in messages_after(client, response)
     assert live(store, events) == ["os"]
     assert live(store, f"{prefix}sessions") == []
     assert len(live(store, "other_events")) == 4
@@ -251,7 +255,7 @@ def test_events_that_were_chosen_with_their_session_count_once(client, store):
         "3 documents are deleted. They cannot be brought back.",
         "1 document that belongs to a Parlant session goes along, as its events do.",
     ]
-    assert told(client, do(client, "remove", *rows)) == [
+    assert messages_after(client, do(client, "remove", *rows)) == [
         "3 documents were deleted.",
         "1 document of a Parlant session went along.",
     ]

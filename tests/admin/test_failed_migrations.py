@@ -17,7 +17,7 @@ from parlant_store.models import Document
 from tests.adapters.parlant.test_migration import Loader, note, opened
 from tests.admin.document_lists import one, owned
 from tests.admin.pages import client as client
-from tests.admin.pages import get, listing, page, viewer
+from tests.admin.pages import get, listing, messages_of, page, viewer
 
 FAILED = "p_notes_failed_migrations"
 
@@ -45,10 +45,6 @@ def ask(client, *chosen, **data):
     return client.post(listing("document"), data, follow=True)
 
 
-def told(response):
-    return [str(message) for message in response.context["messages"]]
-
-
 def test_failed_migrations_are_in_view_with_their_reason(client, store):
     assert collections.FAILED == migration.FAILED
     documents = fail(store, 1, 2)
@@ -72,7 +68,7 @@ def test_failed_migrations_are_retried_and_then_migrated(client, store):
     assert Document.objects.filter(collection=FAILED).count() == 3
     assert LogEntry.objects.count() == 0
     response = ask(client, first, third, confirmed="yes")
-    assert told(response) == [
+    assert messages_of(response) == [
         "2 documents are back in their collections: they are migrated when these are opened."
     ]
     assert [document.key for document in Document.objects.filter(collection=FAILED)] == [second.key]
@@ -107,7 +103,7 @@ def test_a_taken_id_is_refused_and_the_others_are_put_back(client, store):
     gone = timezone.now() - timedelta(seconds=1)
     Document.objects.filter(document_id="n2").update(expires_at=gone)
     response = ask(client, *documents, confirmed="yes")
-    assert told(response) == [
+    assert messages_of(response) == [
         "2 documents are back in their collections: they are migrated when these are opened.",
         "2 documents stay where they are: p_notes/n1 (another document has its id); "
         "p_notes/n3 (another document has its id)",
@@ -120,7 +116,7 @@ def test_a_unique_index_refuses_one_and_not_the_others(client, store, own_indexe
     documents = fail(store, 1, 2)
     store.ensure_index("p_notes", [("session_id", "asc")], unique=True)
     response = ask(client, *documents, confirmed="yes")
-    assert "p_notes/n2 (another document has its id)" in told(response)[1]
+    assert "p_notes/n2 (another document has its id)" in messages_of(response)[1]
     assert len(store.find("p_notes").documents) == 1
 
 
@@ -139,11 +135,11 @@ def test_what_is_no_failed_migration_stays(client, store, data):
     (document,) = Document.objects.all()
     get(client, page(document))
     response = ask(client, document, confirmed="yes")
-    assert "1 document stays where it is" in told(response)[0]
+    assert "1 document stays where it is" in messages_of(response)[0]
     assert one().collection == FAILED
     store.insert_one("p_notes", {"id": "y"})
     response = ask(client, one(document_id="y"))
-    assert told(response) == ["None of the chosen documents is a failed migration."]
+    assert messages_of(response) == ["None of the chosen documents is a failed migration."]
 
 
 @pytest.mark.parametrize("said", ["p_agents", "p_notes_failed_migrations", "", "P_notes"])
@@ -153,7 +149,7 @@ def test_a_document_goes_nowhere_but_where_its_collection_says(client, store, sa
     data = {"id": "f", "reason": "r", "collection": said, "document": original}
     store.insert_one(FAILED, data)
     response = ask(client, one(), confirmed="yes")
-    assert told(response) == [
+    assert messages_of(response) == [
         "1 document stays where it is: p_notes/planted (it says that it is from another collection)"
     ]
     assert store.list_collections() == [FAILED]

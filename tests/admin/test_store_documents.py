@@ -9,7 +9,7 @@ from django.contrib.admin.models import CHANGE, DELETION
 from django.utils import timezone
 
 from parlant_store.admin.stores import documents as store_documents
-from tests.admin.pages import SCRIPT, get, message
+from tests.admin.pages import SCRIPT, get, message, messages_of
 from tests.admin.pages import patience as patience
 from tests.admin.remote_stores import (
     DAY,
@@ -19,7 +19,6 @@ from tests.admin.remote_stores import (
     listed,
     log,
     next_page,
-    told,
     url,
 )
 from tests.admin.remote_stores import client as client
@@ -47,10 +46,10 @@ def test_a_document_of_any_name_is_listed_shown_and_deleted(client, remote, name
     assert remote.find_one(name) is not None
     response = act(client, "delete", [name, name], on="document")
     assert remote.find_one(name) is None
-    assert told(response) == ["Delete: done for 1 document."]
+    assert messages_of(response) == ["Delete: done for 1 document."]
     assert [entry[0] for entry in log()] == [DELETION]
     response = act(client, "delete", [name, name], on="document")
-    assert told(response) == ["1 document was left as it was."]
+    assert messages_of(response) == ["1 document was left as it was."]
     assert len(log()) == 1
 
 
@@ -73,7 +72,7 @@ def test_documents_are_expired_extended_and_kept(client, remote):
         assert html.count('<input type="hidden" name="document"') == 2
     assert log() == []
     response = act(client, "expire", ["p_sessions", "a"], on="document")
-    assert told(response) == ["Expire now: done for 1 document."]
+    assert messages_of(response) == ["Expire now: done for 1 document."]
     assert listed(response.content.decode()) == ["d", "c", "b"]
     act(client, "extend", ["p_sessions", "b"], on="document", days="30")
     act(client, "keep", ["p_sessions", "c"], ["p_sessions", "gone"], on="document")

@@ -5,7 +5,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from tests.admin.pages import get
+from tests.admin.pages import get, messages_of
 from tests.admin.pages import patience as patience
 from tests.admin.remote_stores import (
     DAY,
@@ -13,7 +13,6 @@ from tests.admin.remote_stores import (
     PAGES,
     act,
     allowed,
-    told,
     url,
     without,
 )
@@ -75,7 +74,7 @@ def test_each_action_on_documents_needs_its_permission(filled, action, permissio
     client = allowed("view_document", permission)
     assert f'<option value="{action}">' in get(client, listing)
     response = act(client, action, ["c", "d"], on="document", days="3")
-    assert len(told(response)) == 1
+    assert len(messages_of(response)) == 1
     assert filled.get_document("c", "d") != before
 
 
@@ -100,7 +99,7 @@ def test_each_action_needs_its_permission(filled, action, permission):
     assert f'<option value="{action}">' not in html
     client = allowed("view_session", permission)
     assert f'<option value="{action}">' in get(client, url("stores_sessions"))
-    assert len(told(act(client, action, ["", "s"], days="3"))) == 1
+    assert len(messages_of(act(client, action, ["", "s"], days="3"))) == 1
     assert filled.get_session("s") != before
 
 

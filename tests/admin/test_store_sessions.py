@@ -14,7 +14,7 @@ from parlant_store.admin.stores import session as store_session
 from parlant_store.admin.stores import sweep as store_sweep
 from parlant_store.backends.orm import OrmBackend
 from parlant_store.exceptions import StoreUnavailable
-from tests.admin.pages import CALL, OUTPUT, SCRIPT, UNPRINTABLE, entries, get, message
+from tests.admin.pages import CALL, OUTPUT, SCRIPT, UNPRINTABLE, entries, get, message, messages_of
 from tests.admin.pages import patience as patience
 from tests.admin.remote_stores import (
     DAY,
@@ -24,7 +24,6 @@ from tests.admin.remote_stores import (
     listed,
     log,
     next_page,
-    told,
     url,
 )
 from tests.admin.remote_stores import client as client
@@ -161,12 +160,12 @@ def test_sessions_are_expired_extended_kept_and_deleted(client, remote):
     for name in ("a", "b", "c", "d", "e"):
         remote.add_items(name, [message("x")], ttl_seconds=3_600)
     before = remote.get_session("b").expires_at
-    assert told(act(client, "expire", ["", "a"])) == ["Expire now: done for 1 session."]
+    assert messages_of(act(client, "expire", ["", "a"])) == ["Expire now: done for 1 session."]
     assert not remote.exists("a")
     act(client, "extend", ["", "b"], days="30")
     assert remote.get_session("b").expires_at == before + 30 * DAY
     response = act(client, "keep", ["", "c"], ["", "d"])
-    assert told(response) == ["Keep for ever: done for 2 sessions."]
+    assert messages_of(response) == ["Keep for ever: done for 2 sessions."]
     assert remote.get_session("c").expires_at is None
     act(client, "delete", ["", "e"])
     assert not remote.exists("e")
@@ -184,7 +183,7 @@ def test_sessions_are_expired_extended_kept_and_deleted(client, remote):
 def test_what_never_expires_or_is_gone_is_left(client, remote):
     remote.add_items("s", [message("x")])
     response = act(client, "extend", ["", "s"], ["", "gone"], days="3")
-    assert told(response) == ["2 sessions were left as they were."]
+    assert messages_of(response) == ["2 sessions were left as they were."]
     assert remote.get_session("s").expires_at is None
     assert log() == []
 
@@ -194,23 +193,23 @@ def test_a_wrong_number_of_days_is_refused(client, remote, days):
     remote.add_items("s", [message("x")], ttl_seconds=60)
     before = remote.get_session("s").expires_at
     response = act(client, "extend", ["", "s"], days=days)
-    assert told(response) == ["The number of days must be from 1 to 36,500."]
+    assert messages_of(response) == ["The number of days must be from 1 to 36,500."]
     assert remote.get_session("s").expires_at == before
 
 
 def test_days_without_end_are_refused(client, remote):
     remote.add_items("s", [message("x")])
     remote.set_expiry("s", timezone.now().replace(year=9990))
-    (text, left) = told(act(client, "extend", ["", "s"], days="36500"))
+    (text, left) = messages_of(act(client, "extend", ["", "s"], days="36500"))
     assert text == "Stopped at s: there is no day so late"
     assert left == "1 session was left as it was."
 
 
 def test_actions_that_are_none(client, remote):
     remote.add_items("s", [message("x")])
-    assert told(act(client, "drop", ["", "s"])) == ["No action was chosen."]
-    assert told(act(client, "delete")) == ["No session was chosen."]
-    assert told(act(client, "delete", on="document")) == ["No document was chosen."]
+    assert messages_of(act(client, "drop", ["", "s"])) == ["No action was chosen."]
+    assert messages_of(act(client, "delete")) == ["No session was chosen."]
+    assert messages_of(act(client, "delete", on="document")) == ["No document was chosen."]
     for on in ("session", "document"):
         assert client.get(url(f"stores_{on}s_change")).status_code == 405
         forged = {"action": "delete", on: "x"}
@@ -231,7 +230,7 @@ def test_it_stops_where_the_store_fails(client, remote, monkeypatch):
 
     monkeypatch.setattr(OrmBackend, "_delete_session", fail_at_b)
     response = act(client, "delete", ["", "a"], ["", "b"], ["", "c"])
-    assert told(response) == [
+    assert messages_of(response) == [
         "Stopped at b: it broke",
         "Delete: done for 1 session.",
         "2 sessions were left as they were.",
@@ -249,7 +248,7 @@ def test_what_has_expired_is_removed_after_asking(client, remote):
     assert "2 sessions and documents have expired and will be removed." in page
     assert len(list(remote.list_expired())) == 2
     response = client.post(url("stores_sweep"), follow=True)
-    assert told(response) == ["Removed as expired: sessions 2, documents 0."]
+    assert messages_of(response) == ["Removed as expired: sessions 2, documents 0."]
     assert list(remote.list_expired()) == []
     assert remote.exists("c")
     assert "Nothing has expired." in get(client, url("stores_sweep"))
@@ -266,7 +265,7 @@ def test_a_sweep_takes_so_much_at_once(client, remote, monkeypatch):
         remote.set_expiry(f"s{number}", timezone.now() - DAY)
     assert "More than 2 sessions and documents" in get(client, url("stores_sweep"))
     response = client.post(url("stores_sweep"), follow=True)
-    assert told(response) == [
+    assert messages_of(response) == [
         "Removed as expired: sessions 4, documents 0.",
         "There is more. Do this again.",
     ]

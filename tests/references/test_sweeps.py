@@ -17,7 +17,7 @@ from parlant_store.exceptions import ProtectedRow
 from parlant_store.models import Document, Session
 from parlant_store.signals import session_deleted, session_expired
 from parlant_store.types import Retention
-from tests.admin.action_forms import do, told
+from tests.admin.action_forms import do, messages_after
 from tests.contract.values import numbered
 from tests.references.models import REFERENCES
 
@@ -180,7 +180,7 @@ def test_the_admin_deletes_what_is_not_protected(client, store):
     rows = {row.session_id: row for row in Session.objects.all()}
     CASCADES.objects.create(to=rows["a"])
     protecting = PROTECTS.objects.create(to=rows["b"])
-    said = told(client, do(client, "remove", *rows.values()))
+    said = messages_after(client, do(client, "remove", *rows.values()))
     assert said == [
         "2 sessions were deleted.",
         f"b stays: it is protected by references.SessionPROTECT {protecting.pk}.",
@@ -201,7 +201,7 @@ def test_the_admin_branches_over_nothing_that_is_protected(client, store):
     store.add_items("source", numbered(1))
     source = Session.objects.get(session_id="source")
     response = do(client, "branch", source, new_id="s0")
-    (said,) = told(client, response)
+    (said,) = messages_after(client, response)
     assert said.startswith("the session 's0', which has expired, is protected by references.")
     assert Session.objects.count() == 2
 

@@ -13,9 +13,18 @@ from django.utils import timezone
 
 from parlant_store import stores
 from parlant_store.backends.supabase import SupabaseBackend
-from tests.admin.pages import CALL, OUTPUT, UNPRINTABLE, entries, get, message, superuser
+from tests.admin.pages import (
+    CALL,
+    OUTPUT,
+    UNPRINTABLE,
+    entries,
+    get,
+    message,
+    messages_of,
+    superuser,
+)
 from tests.admin.pages import patience as patience
-from tests.admin.remote_stores import NASTY, act, listed, next_page, told, url
+from tests.admin.remote_stores import NASTY, act, listed, next_page, url
 from tests.servers.supabase import Stack
 
 
@@ -95,7 +104,7 @@ def test_sessions_are_expired_extended_kept_deleted_and_swept(client, remote):
     for name in ("a", "b", "c", "d"):
         remote.add_items(name, [message("x")], ttl_seconds=3_600)
     before = remote.get_session("b").expires_at
-    assert told(act(client, "expire", ["", "a"])) == ["Expire now: done for 1 session."]
+    assert messages_of(act(client, "expire", ["", "a"])) == ["Expire now: done for 1 session."]
     act(client, "extend", ["", "b"], days="2")
     act(client, "keep", ["", "c"])
     act(client, "delete", ["", "d"])
@@ -105,14 +114,14 @@ def test_sessions_are_expired_extended_kept_deleted_and_swept(client, remote):
     assert left["c"].expires_at is None
     assert "1 session or document has expired" in get(client, url("stores_sweep"))
     response = client.post(url("stores_sweep"), follow=True)
-    assert told(response) == ["Removed as expired: sessions 1, documents 0."]
+    assert messages_of(response) == ["Removed as expired: sessions 1, documents 0."]
     assert list(remote.list_expired()) == []
 
 
 def test_a_wrong_key_changes_nothing(client, remote):
     remote.add_items("s", [message("x")])
     response = act(client, "delete", ["", "s"], store="anonymous")
-    assert any(text.startswith("Stopped at s: ") for text in told(response) if text)
+    assert any(text.startswith("Stopped at s: ") for text in messages_of(response) if text)
     assert remote.exists("s")
     assert LogEntry.objects.count() == 0
 
@@ -143,6 +152,6 @@ def test_documents_are_expired_and_kept(client, remote):
     act(client, "keep", ["p_sessions", "s"], on="document")
     assert "<td>never</td>" in get(client, page)
     response = act(client, "expire", ["p_sessions", "s"], on="document")
-    assert told(response) == ["Expire now: done for 1 document."]
+    assert messages_of(response) == ["Expire now: done for 1 document."]
     assert client.get(page).status_code == 404
     assert "2 sessions and documents have expired" in get(client, url("stores_sweep"))
