@@ -11,7 +11,7 @@ import pytest
 
 from project import browser as chromium
 from project.screenshots import PICTURES
-from tests.project.test_supervisor import check_they_end, commands, programs, started
+from tests.project.test_supervisor import check_they_end, commands, programs, started, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 MOST = 200_000
@@ -65,9 +65,9 @@ screenshots.main()
 def test_the_demo_and_the_browser_end_when_it_is_killed(tmp_path):
     with started("-c", WITHOUT_PARLANT, str(tmp_path)) as process:
         assert "sessions.png" in process.stdout.readline()
+        wait_for(lambda: "project.demo" in commands(programs(process)))
+        wait_for(lambda: Path(chromium.chromium()).name in commands(programs(process)))
         running = programs(process)
-        assert "project.demo" in commands(running)
-        assert Path(chromium.chromium()).name in commands(running)
         process.kill()
         check_they_end(running)
 

@@ -71,7 +71,10 @@ def programs(process: "subprocess.Popen[str]") -> list[psutil.Process]:
 
 
 def commands(running: list[psutil.Process]) -> str:
-    """Their command lines; of one that is over, nothing."""
+    """Their command lines; of one that is over, nothing.
+
+    Between its fork and its exec a process has its parent's: wait for the one that you expect.
+    """
     found = []
     for each in running:
         with suppress(psutil.Error):
@@ -95,8 +98,8 @@ def test_postgresql_ends_and_its_data_are_gone(number):
     with started("-c", SERVER) as process:
         folder = Path(process.stdout.readline().strip())
         assert Path(folder, "data", "PG_VERSION").exists()
+        wait_for(lambda: "postgres" in commands(programs(process)))
         running = programs(process)
-        assert "postgres" in commands(running)
         process.send_signal(number)
         process.wait(TIMEOUT_SECONDS)
         check_they_end(running)

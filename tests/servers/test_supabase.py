@@ -15,6 +15,7 @@ from tests.project.test_supervisor import (
     commands,
     programs,
     started,
+    wait_for,
 )
 from tests.servers.supabase import Stack, executable
 from tests.servers.supabase_fixtures import client_of
@@ -190,8 +191,8 @@ def test_postgrest_ends_with_the_process_that_started_it(stack: Stack, number: i
     with started("-c", code, stack.dsn) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "begun\n"
+        wait_for(lambda: "postgrest" in commands(programs(process)))
         running = programs(process)
-        assert "postgrest" in commands(running)
         process.send_signal(number)
         process.wait(TIMEOUT_SECONDS)
         check_they_end(running)

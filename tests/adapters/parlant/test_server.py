@@ -63,9 +63,8 @@ def test_a_server_remembers_over_a_restart(store, database_url, script):
 @pytest.mark.any_database
 def test_the_server_of_the_example_ends_when_the_example_is_killed():
     with started(*EXAMPLE) as process:
-        wait_for(lambda: programs(process))
+        wait_for(lambda: "--serve" in commands(programs(process)))
         running = programs(process)
-        assert "--serve" in commands(running)
         process.kill()
         check_they_end(running)
 
