@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -69,28 +69,29 @@ class _Calls:
         self._done: deque[asyncio.Future[None]] = deque()
         self._collected: dict[Executor, list[Call[Any]]] = {}
         self._waiting = 0
+        self._last_count = 0
         self._is_polling = False
         self._is_woken = False
 
     def collect(self, executor: Executor, call: Call[Any]) -> None:
         """Submit ``call`` together with other calls of the same iteration of the loop.
 
-        The store's thread can group them.
+        The store's thread can group them. A loop whose calls come one after the other does not
+        wait for others.
         """
         calls = self._collected.get(executor)
         if calls is None:
+            if self._last_count == 1 and not self._waiting:
+                _submit(executor, [call])
+                return
             calls = self._collected[executor] = []
-            asyncio.get_running_loop().call_soon(self._submit, executor)
+            asyncio.get_running_loop().call_soon(self._submit_collected, executor)
         calls.append(call)
 
-    def _submit(self, executor: Executor) -> None:
+    def _submit_collected(self, executor: Executor) -> None:
         calls = self._collected.pop(executor)
-        try:
-            executor.submit(*calls)
-        except StoreUnavailable as exc:
-            for call in calls:
-                if call.begin():
-                    call.fail(exc)
+        self._last_count = len(calls)
+        _submit(executor, calls)
 
     def wait(self, future: Future[Any]) -> asyncio.Future[None]:
         """Return a future of the running loop that is done soon after ``future``."""
@@ -128,6 +129,15 @@ class _Calls:
         self._is_polling = self._waiting > 0
         if self._is_polling:
             asyncio.get_running_loop().call_later(POLL_SECONDS, self._poll)
+
+
+def _submit(executor: Executor, calls: Sequence[Call[Any]]) -> None:
+    try:
+        executor.submit(*calls)
+    except StoreUnavailable as exc:
+        for call in calls:
+            if call.begin():
+                call.fail(exc)
 
 
 class _Last(threading.local):

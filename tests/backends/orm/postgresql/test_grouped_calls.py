@@ -1,11 +1,13 @@
 """Calls that wait for a thread are made by one statement, as if each were made by itself."""
 
+import asyncio
 import time
 
 import psycopg
 import pytest
 from django.db import connection
 
+from parlant_store.adapters.openai_agents import Session
 from parlant_store.backends.orm import OrmBackend
 from tests.backends.threads.busy_threads import TIMEOUT_SECONDS, Held, results
 from tests.contract.clock import Clock
@@ -108,3 +110,18 @@ def test_grouped_additions_to_new_existing_and_expired_sessions():
             assert store.get_items(name) == items
     finally:
         store.close()
+
+
+async def test_what_tasks_add_at_once_is_one_transaction(store):
+    sessions = [Session(f"s{number}") for number in range(40)]
+
+    async def added(*chosen: Session) -> int:
+        before = await asyncio.to_thread(transactions)
+        await asyncio.gather(*(session.add_items(numbered(1)) for session in chosen))
+        return await asyncio.to_thread(transactions) - before
+
+    assert await added(*sessions) == 1
+    assert [await added(sessions[0]) for _ in range(3)] == [1, 1, 1]
+    # The first of them does not wait for others, as those before had none beside them.
+    assert await added(*sessions) == 2
+    assert await added(*sessions) == 1
