@@ -7,12 +7,17 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+import pytest
 from django.db import connection
 
+from parlant_store.adapters import async_calls
+from parlant_store.backends.threads import calls as store_calls
 from tests.conftest import VENDOR
 from tests.management.processes import database_url
 
 TIMEOUT_SECONDS = 120
+PATIENCE = 900
+"""More seconds than any test waits."""
 
 
 def connect() -> Any:
@@ -53,6 +58,13 @@ def waiting() -> int:
         return int(other.execute(sql).fetchone()[0])
     finally:
         other.close()
+
+
+def interrupt_until_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no caller of a stopped call go before its thread has seen it, as on an idle machine."""
+    monkeypatch.setattr(store_calls, "FORCE_AFTER", 100_000)
+    monkeypatch.setattr(store_calls, "LEAVE_AFTER", 100_000)
+    monkeypatch.setattr(async_calls, "SETTLE_SECONDS", TIMEOUT_SECONDS)
 
 
 def eventually(condition: Callable[[], Any], seconds: float = TIMEOUT_SECONDS) -> None:

@@ -12,15 +12,16 @@ from selectools.types import Message, Role
 from parlant_store import stores
 from parlant_store.adapters.selectools import SessionStore
 from parlant_store.exceptions import StoreUnavailable
-from tests.backends.locks import eventually, locked, waiting
+from tests.backends.locks import PATIENCE, eventually, interrupt_until_done, locked, waiting
 
 pytestmark = pytest.mark.orm
 
-BOUND = 15
+BOUND = 120
 
 
 @pytest.fixture
-def short(store, settings):
+def short(store, settings, monkeypatch):
+    interrupt_until_done(monkeypatch)
     settings.PARLANT_STORES = {"default": {"OPTIONS": {"timeout": 1}}}
     yield stores["default"]
     eventually(lambda: waiting() == 0)
@@ -47,6 +48,7 @@ def test_it_fails_in_time_and_names_the_cause(short, run):
         run()
     assert time.monotonic() - before < BOUND
     assert len(short.get_items("s")) == 1
+    short.call_timeout = PATIENCE
     run()
     assert len(short.get_items("s")) == 2
 
