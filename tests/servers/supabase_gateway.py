@@ -3,7 +3,6 @@
 import json
 import select
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -24,7 +23,7 @@ NGINX_414 = b"<html><head><title>414 Request-URI Too Large</title></head></html>
 class Faults:
     drop: float = 0
     refuse: float = 0
-    delay: float = 0
+    held_until: threading.Event | None = None
     url_bytes: int = 8192
     drop_next: bool = False
 
@@ -89,9 +88,15 @@ class Gateway:
         self._random = Random(seed)
         self._change(refuse=share)
 
-    def delay(self, seconds: float) -> None:
-        """Each request waits as long before it is forwarded."""
-        self._change(delay=seconds)
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Requests that arrive before `heal()` are forwarded only after the block."""
+        over = threading.Event()
+        self._change(held_until=over)
+        try:
+            yield
+        finally:
+            over.set()
 
     def limit_url(self, size: int) -> None:
         """A request line of more bytes is answered with 414."""
@@ -188,7 +193,8 @@ class Handler(BaseHTTPRequestHandler):
             self.gateway.count_answer()
 
     def answer(self, body: bytes, faults: Faults) -> None:
-        time.sleep(faults.delay)
+        if faults.held_until is not None:
+            faults.held_until.wait()
         if self.gateway.happens(faults.refuse):
             self.close_connection = True
             return

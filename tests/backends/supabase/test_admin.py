@@ -34,11 +34,11 @@ def remote(transactional_db: None, project: Stack, settings: Any) -> Iterator[Su
         "default": {},
         "remote": {
             "BACKEND": "parlant_store.backends.supabase.SupabaseBackend",
-            "OPTIONS": {"url": project.url, "key": project.service_key, "timeout": 5},
+            "OPTIONS": {"url": project.url, "key": project.service_key, "timeout": 60},
         },
         "anonymous": {
             "BACKEND": "parlant_store.backends.supabase.SupabaseBackend",
-            "OPTIONS": {"url": project.url, "key": project.anon_key, "timeout": 5},
+            "OPTIONS": {"url": project.url, "key": project.anon_key, "timeout": 60},
         },
     }
     store = stores["remote"]

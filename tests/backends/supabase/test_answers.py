@@ -181,7 +181,7 @@ def test_what_is_known_of_what_is_not_repeated_in_time(
 
 def test_repeated_until_the_time_is_over(proxy: Proxy) -> None:
     proxy.answers(page(502))
-    hasty = SupabaseBackend("s", url=proxy.url, key="sb_secret_x", timeout=0.9)
+    hasty = SupabaseBackend("s", url=proxy.url, key="sb_secret_x", timeout=3)
     with closing(hasty), pytest.raises(StoreUnavailable):
         hasty.get_items("s")
     assert proxy.requests > 1
