@@ -45,8 +45,11 @@ def locked(session_id: str = "s") -> Iterator[None]:
         other.close()
 
 
-def waiting() -> int:
-    """How many statements wait for a lock at the server; SQLite has none."""
+def waiting(application: str = "") -> int:
+    """How many statements, maybe of one application, wait for a lock at the server.
+
+    SQLite has none.
+    """
     if VENDOR != "postgresql":
         return 0
     other = connect()
@@ -54,8 +57,9 @@ def waiting() -> int:
         sql = (
             "SELECT count(*) FROM pg_stat_activity"
             " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            " AND %(name)s IN ('', application_name)"
         )
-        return int(other.execute(sql).fetchone()[0])
+        return int(other.execute(sql, {"name": application}).fetchone()[0])
     finally:
         other.close()
 

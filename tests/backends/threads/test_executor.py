@@ -89,7 +89,9 @@ def test_what_a_call_raises_comes_back(threads):
 
 
 def test_closing_finishes_what_was_submitted_and_releases_each_thread(threads, released):
-    futures = [threads.submit(lambda: time.sleep(0.01)) for _ in range(20)]
+    meeting = threading.Barrier(3)
+    futures = [threads.submit(lambda: meeting.wait(TIMEOUT_SECONDS)) for _ in range(3)]
+    futures += [threads.submit(lambda: time.sleep(0.01)) for _ in range(17)]
     threads.close()
     assert all(future.done() for future in futures)
     assert sorted(released) == ["test-0", "test-1", "test-2"]
@@ -187,7 +189,8 @@ def test_calls_submitted_at_once_run_as_groups_on_free_threads(threads):
     assert sorted(groups) == [16, 64]
 
 
-def test_finished_groups_keep_no_results(threads):
+def test_finished_groups_keep_no_results():
+    threads = Threads(1)
     gc.disable()
     try:
         futures = threads.submit_all([int, int], None, lambda calls: [set(), set()])
@@ -197,6 +200,7 @@ def test_finished_groups_keep_no_results(threads):
         assert [result() for result in results] == [None, None]
     finally:
         gc.enable()
+        threads.close()
 
 
 def test_what_cannot_be_made_together_is_made_one_by_one(held):

@@ -82,11 +82,11 @@ def test_threads_that_rest_close_their_connections_and_end(restless):
 
 
 def test_threads_that_work_stay(restless):
-    restless.submit(int).result()
-    (thread,) = threads_of("default")
     with Held(restless):
+        threads = threads_of("default")
+        assert len(threads) == restless.executor.count
         threading.Event().wait(0.5)
-        assert thread.is_alive()
+        assert all(thread.is_alive() for thread in threads)
 
 
 @pytest.mark.parametrize("idle_seconds", [0.05])

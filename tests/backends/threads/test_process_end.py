@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import pytest
 
@@ -27,6 +28,7 @@ BEGIN = """
 import asyncio, signal, sys, threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from time import sleep
 import parlant_store
 configured = {name: {"OPTIONS": GIVEN} for name in ("default", "b", "c", "d", "e", "f")}
 parlant_store.setup(database_url=sys.argv[1], stores=configured)
@@ -44,9 +46,18 @@ async def add(name="default"):
 def wait_for_ever(name="default"):
     asyncio.run(add(name))
 
-def tell():
-    print("waits", flush=True)
+def say_when(count):
+    # So many threads wait; only a look at them shows that they wait for SQLite's lock.
+    seen = set()
+    while connection.vendor == "sqlite" and len(seen) < count:
+        frames = sys._current_frames().items()
+        seen |= {thread for thread, frame in frames if frame.f_code.co_name == "_run_call"}
+        sleep(0.001)
+    print("waits", count, flush=True)
+
+def tell(count=1):
     try:
+        say_when(count)
         sys.stdin.read()
     except KeyboardInterrupt:
         pass
@@ -71,7 +82,7 @@ WAYS = {
         LONG,
         "for name in stores:\n"
         "    threading.Thread(target=wait_for_ever, args=(name,), daemon=True).start()\n"
-        "tell()\nsys.exit(3)",
+        "tell(6)\nsys.exit(3)",
     ),
     "many calls": (
         LONG,
@@ -91,24 +102,30 @@ WAYS = {
 }
 
 
+def is_reached(count, application):
+    return waiting(application) >= count
+
+
 @contextmanager
 def children(ways):
-    """Processes that all wait for the lock of a session."""
+    """Processes that all wait for the lock of a session, in each of their threads."""
     environment = {k: v for k, v in os.environ.items() if k != "DJANGO_SETTINGS_MODULE"}
+    names = {way: f"{os.getpid()}-{number}" for number, way in enumerate(ways)}
     with ExitStack() as stack, locked():
         found = {}
         for way, (options, script) in ways.items():
             command = [sys.executable, "-c", BEGIN.replace("GIVEN", options) + script]
             pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
             command.append(database_url())
-            found[way] = subprocess.Popen(command, env=environment, text=True, **pipes)
+            own = environment | {"PGAPPNAME": names[way]}
+            found[way] = subprocess.Popen(command, env=own, text=True, **pipes)
             stack.callback(found[way].communicate)
             stack.callback(found[way].kill)
-        for process in found.values():
-            assert process.stdout.readline() == "waits\n", process.communicate()[1]
-        eventually(lambda: waiting() >= len(ways) or VENDOR == "sqlite3")
-        if VENDOR == "sqlite3":
-            time.sleep(0.5)  # nobody can be asked
+        for way, process in found.items():
+            said = process.stdout.readline().split()
+            assert said[:1] == ["waits"], process.communicate()[1]
+            if VENDOR == "postgresql":
+                eventually(partial(is_reached, int(said[1]), names[way]))
         yield found
 
 
@@ -161,19 +178,21 @@ def test_pythons_own_way_with_sigterm(session):
         assert ended(processes) == dict.fromkeys(ways, (-signal.SIGTERM, ""))
 
 
+BESIDE = "threading.Thread(target=say_when, args=({count},), daemon=True).start()\n"
 MAIN = {
-    "asyncio.run": "asyncio.run(add())",
-    "async_to_sync": "async_to_sync(add)()",
+    "asyncio.run": (1, "asyncio.run(add())"),
+    "async_to_sync": (1, "async_to_sync(add)()"),
     "several tasks": (
-        "async def main(): await asyncio.gather(*map(add, stores))\nasyncio.run(main())"
+        6,
+        "async def main(): await asyncio.gather(*map(add, stores))\nasyncio.run(main())",
     ),
 }
 
 
 def test_an_interrupt_of_the_main_thread(session):
     ways = {
-        (way, options): (options, 'print("waits", flush=True)\n' + script)
-        for way, script in MAIN.items()
+        (way, options): (options, BESIDE.format(count=count if options == LONG else 1) + script)
+        for way, (count, script) in MAIN.items()
         for options in (LONG, "{'threads': 0, 'timeout': 900}")
     }
     with children(ways) as processes:
