@@ -19,8 +19,8 @@ from pathlib import Path
 import psycopg
 
 from project.supervisor import Supervised
+from tests.servers.ports import port_of_a_server
 from tests.servers.postgresql import run, wait_for
-from tests.servers.supabase import free_ports
 
 PROGRAMS = Path("/usr/lib/postgresql/15/bin")
 LIBRARY = Path("/usr/lib/postgresql/15/lib/pg_cron.so")
@@ -35,7 +35,26 @@ def server() -> Iterator[str]:
         )
     folder = Path(tempfile.mkdtemp(prefix="parlant-store-"))
     shutil.chown(folder, "postgres")
-    port, _ = free_ports()
+    with (
+        port_of_a_server() as port,
+        Supervised(
+            ["/bin/sh", "-c", script(folder, port)],
+            stop_signal=signal.SIGINT,
+            folder=folder,
+            user="postgres",
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as process,
+    ):
+        uri = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        wait_for(uri, process)
+        with psycopg.connect(uri, autocommit=True) as session:
+            session.execute("create extension pg_cron")
+        yield uri
+
+
+def script(folder: Path, port: int) -> str:
+    """What makes the server's files and becomes the server."""
     data = folder / "data"
     initdb = [PROGRAMS / "initdb", "-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8"]
     options = {
@@ -49,20 +68,7 @@ def server() -> Iterator[str]:
     }
     settings = [part for option in options.items() for part in ("-c", "{}={}".format(*option))]
     start = [PROGRAMS / "postgres", "-D", data, *settings]
-    script = f"{shlex.join(map(str, initdb))} && exec {shlex.join(map(str, start))}"
-    with Supervised(
-        ["/bin/sh", "-c", script],
-        stop_signal=signal.SIGINT,
-        folder=folder,
-        user="postgres",
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        uri = f"postgresql://postgres@127.0.0.1:{port}/postgres"
-        wait_for(uri, process)
-        with psycopg.connect(uri, autocommit=True) as session:
-            session.execute("create extension pg_cron")
-        yield uri
+    return f"{shlex.join(map(str, initdb))} && exec {shlex.join(map(str, start))}"
 
 
 if __name__ == "__main__":

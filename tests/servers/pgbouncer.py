@@ -16,12 +16,13 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from socket import create_connection, socket
+from socket import create_connection
 from urllib.parse import quote
 
 from psycopg.conninfo import conninfo_to_dict
 
 from project.supervisor import Supervised
+from tests.servers.ports import port_of_a_server
 from tests.servers.postgresql import run
 
 TIMEOUT_SECONDS = 120
@@ -64,8 +65,11 @@ def pgbouncer(url: str, *, pool_size: int = 5) -> Iterator[str]:
     """
     target = conninfo_to_dict(url)
     user, name = str(target.get("user") or "postgres"), str(target.get("dbname") or "postgres")
-    with tempfile.TemporaryDirectory(prefix="parlant-store-", ignore_cleanup_errors=True) as made:
-        folder, port = Path(made), _free_port()
+    with (
+        tempfile.TemporaryDirectory(prefix="parlant-store-", ignore_cleanup_errors=True) as made,
+        port_of_a_server() as port,
+    ):
+        folder = Path(made)
         (folder / "users").write_text(f'"{user}" ""\n')
         (folder / "settings.ini").write_text(
             SETTINGS.format(
@@ -102,12 +106,6 @@ def _account(host: str, folder: Path) -> str | None:
     for path in (folder, *folder.iterdir()):
         shutil.chown(path, account)
     return account
-
-
-def _free_port() -> int:
-    with socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def _wait_until_open(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from socket import socket
 from typing import Any
 
 import jwt
@@ -21,6 +20,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from project.supervisor import Supervised
+from tests.servers.ports import port_of_a_server
 from tests.servers.supabase_gateway import Gateway
 
 ROLES = "anon, authenticated, service_role"
@@ -111,7 +111,10 @@ class Stack:
         self.service_key = self.key("service_role")
         self.publishable_key = "sb_publishable_" + secrets.token_urlsafe(24)
         self.secret_key = "sb_secret_" + secrets.token_urlsafe(24)
-        self.port, self.admin_port = free_ports()
+        self.ports = ExitStack()
+        self.port, self.admin_port = (
+            self.ports.enter_context(port_of_a_server()) for _ in range(2)
+        )
         self.settings = {
             "PGRST_DB_URI": make_conninfo(dsn, user="authenticator", password=PASSWORD),
             "PGRST_DB_SCHEMAS": ",".join(schemas),
@@ -192,6 +195,7 @@ def supabase(
         connection.execute(roles_sql())
     stack = Stack(dsn, schemas=schemas, max_rows=max_rows)
     with ExitStack() as ends:
+        ends.enter_context(stack.ports)
         ends.enter_context(stack.gateway.running())
         ends.callback(stack.stop_postgrest)
         stack.start_postgrest()
@@ -216,13 +220,6 @@ def statement_timeout(stack: Stack, limit: str) -> Iterator[None]:
             session.execute(sql.SQL(setting).format(database, sql.SQL("reset")))
             stack.stop_postgrest()
             stack.start_postgrest()
-
-
-def free_ports() -> tuple[int, int]:
-    with socket() as one, socket() as other:
-        one.bind(("127.0.0.1", 0))
-        other.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], other.getsockname()[1]
 
 
 def status(port: int, path: str) -> int | None:
