@@ -39,7 +39,8 @@ def tested_project(project: Path) -> Path:
     if "postgresql" in settings.DATABASES["default"]["ENGINE"]:
         address = os.environ["DATABASE_URL"]
         more.append(f'DATABASES["default"] = environ.Env.db_url_config({address!r})')
-        more.append('DATABASES["default"]["TEST"] = {"NAME": "test_docs"}')
+        name = f"test_docs_{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
+        more.append(f'DATABASES["default"]["TEST"] = {{"NAME": {name!r}}}')
         more.append('DATABASES["default"]["ATOMIC_REQUESTS"] = True')
     with Path(project, "settings.py").open("a") as file:
         file.write("\n".join(["", *more, ""]))
