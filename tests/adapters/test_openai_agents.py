@@ -19,6 +19,7 @@ from parlant_store.adapters.async_calls import run
 from parlant_store.adapters.openai_agents import Session
 from parlant_store.exceptions import InvalidItem, InvalidLimit, InvalidName, InvalidStoreError
 from tests.adapters.scripted_model import ScriptedModel, agent, tool_call
+from tests.backends.locks import interrupt_until_done
 from tests.contract.values import IDS, NASTY, numbered
 
 pytestmark = pytest.mark.usefixtures("store")
@@ -272,7 +273,8 @@ def test_run_sync_and_run_share_a_session():
     assert texts(model.asked[1]) == ["a", "1", "b"]
 
 
-async def test_a_cancelled_write_is_settled_when_it_raises():
+async def test_a_cancelled_write_is_settled_when_it_raises(monkeypatch):
+    interrupt_until_done(monkeypatch)
     session = Session("s")
     batch = [{"n": number, "text": "x" * 1000} for number in range(2_000)]
     for attempt in range(8):
@@ -309,7 +311,8 @@ async def test_what_was_cancelled_before_it_began_never_happens(store):
     assert await Session("s").get_items() == []
 
 
-async def test_a_run_that_is_cancelled_again_and_again_still_settles():
+async def test_a_run_that_is_cancelled_again_and_again_still_settles(monkeypatch):
+    interrupt_until_done(monkeypatch)
     session = Session("s")
     task = asyncio.create_task(session.add_items(numbered(*range(5_000))))
     while not task.done():
@@ -349,9 +352,10 @@ def test_a_loop_that_ends_early_harms_nobody(store):
     loop = asyncio.new_event_loop()
     main = loop.create_task(leave())
     loop.run_until_complete(main)
-    for task in asyncio.all_tasks(loop):
+    left = asyncio.all_tasks(loop)
+    for task in left:
         task.cancel()
-    loop.run_until_complete(asyncio.sleep(0.05))
+    loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
     loop.close()
     assert asyncio.run(Session("t").get_items()) == []
 

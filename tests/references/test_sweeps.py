@@ -260,12 +260,12 @@ def passes_over_what_another_transaction_refers_to(store: Any) -> None:
             CASCADES.objects.create(to=rows[1])
             connection.cursor().execute("SET CONSTRAINTS ALL IMMEDIATE")
             holds.set()
-            may_end.wait(60)
+            may_end.wait(120)
         connections.close_all()
 
     thread = threading.Thread(target=refer)
     thread.start()
-    holds.wait(60)
+    holds.wait(120)
     assert store.expire().sessions == 2
     may_end.set()
     thread.join()

@@ -23,6 +23,7 @@ from parlant_store.adapters.parlant import DocumentDatabase
 from parlant_store.exceptions import DuplicateDocument
 from parlant_store.models import Document
 from parlant_store.types import PROMOTED
+from tests.backends.locks import interrupt_until_done
 from tests.backends.orm.test_processes import database_url as database_url
 from tests.backends.orm.test_processes import finish
 from tests.conftest import OVER_HTTP
@@ -342,7 +343,8 @@ async def cancel_some(tasks: list[asyncio.Task[None]], chance: random.Random) ->
 
 
 @pytest.mark.parametrize("seed", [1] if OVER_HTTP else [1, 2, 3])
-async def test_cancelling_at_any_moment_leaves_everything_whole(store, seed):
+async def test_cancelling_at_any_moment_leaves_everything_whole(store, seed, monkeypatch):
+    interrupt_until_done(monkeypatch)
     chance = random.Random(seed)
     work = Work(chance)
     await work.begin()

@@ -58,13 +58,13 @@ class TestOrmRetention(RetentionContract):
         settings.USE_TZ, settings.TIME_ZONE = False, "Asia/Tokyo"
         store = make_store()
         now = datetime.now(UTC)
-        for name, age in (("old", 7_300), ("new", 7_100)):
+        for name, age in (("old", 7_300), ("new", 3_700)):
             created = (now - timedelta(seconds=age)).isoformat()
             store.insert_one("c", {"id": name, "creation_utc": created})
         store.add_items("s", numbered(1))
         rule = Retention(older_than=timedelta(hours=2))
         assert [one.id for one in store.list_expired(rule=rule)] == ["old"]
-        idle = store.expire_batches(rule=Retention(idle=timedelta(seconds=30)))
+        idle = store.expire_batches(rule=Retention(idle=timedelta(hours=1)))
         assert sum(batch.sessions + batch.documents for batch in idle) == 0
         assert sum(batch.documents for batch in store.expire_batches(rule=rule)) == 1
 

@@ -3,8 +3,10 @@
 import json
 import os
 import pty
+import re
 import signal
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
@@ -78,7 +80,7 @@ def test_what_has_expired_goes(store, aged):
     aged(100, sessions=3, documents=2, expires_at=datetime(2020, 1, 1, tzinfo=UTC))
     aged(101, sessions=1)
     said = expire()
-    assert said.startswith("default: removed 3 sessions and 2 documents in 0.")
+    assert re.match(r"default: removed 3 sessions and 2 documents in \d+\.\d", said)
     assert "finished" not in said
     assert Session.objects.count() == 1
     assert expire().startswith("default: removed 0 sessions and 0 documents")
@@ -297,10 +299,13 @@ def test_progress_is_for_those_who_watch(store, aged):
     ours, theirs = pty.openpty()
     done = run("store_expire", "--idle", "1d", "--batch-size", "10", stderr=theirs)
     os.close(theirs)
-    shown = os.read(ours, 10_000).decode()
+    shown = b""
+    with suppress(OSError):  # Linux's way to say that all was read
+        while said := os.read(ours, 10_000):
+            shown += said
     os.close(ours)
-    assert shown.startswith("\rdefault: 0 sessions, 0 documents\x1b[K")
-    assert shown.endswith("\r\x1b[K")
+    assert shown.startswith(b"\rdefault: 0 sessions, 0 documents\x1b[K")
+    assert shown.endswith(b"\r\x1b[K")
     assert "\r" not in done.stdout
     assert run("store_expire").stderr == ""
 

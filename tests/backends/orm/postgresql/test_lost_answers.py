@@ -24,7 +24,7 @@ from tests.servers.lossy_network import Proxy, proxy_to
 from tests.servers.postgresql import postgresql
 from tests.servers.supabase_fixtures import django_dsn
 
-LONG = 60
+LONG = 120
 """Seconds within which everything happens on any machine."""
 
 
