@@ -71,7 +71,7 @@ class BouncerFlags(Bouncer):
 
 class Pool(Project):
     def databases(self) -> dict[str, Any]:
-        pool = {"min_size": 1, "max_size": 4, "timeout": 10}
+        pool = {"min_size": 1, "max_size": 4, "timeout": 60}
         return {"default": self.postgresql(OPTIONS={"pool": pool})}
 
 

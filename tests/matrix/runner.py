@@ -23,7 +23,7 @@ from django.conf import settings
 from tests.matrix.kinds import project as make_project
 from tests.matrix.projects import Project
 
-LINE_SECONDS = 150
+LINE_SECONDS = 550
 """After which the stacks of a scenario that hangs go to stderr."""
 
 

@@ -57,7 +57,7 @@ def load() -> None:
     from tests.matrix import agents, isolation, kind_scenarios, personal_data, stores, waits, web  # noqa: F401
 
 
-def eventually(condition: Callable[[], Any], what: str, seconds: float = 60) -> None:
+def eventually(condition: Callable[[], Any], what: str, seconds: float = 120) -> None:
     """Wait until ``condition()`` is true."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -21,7 +21,7 @@ from tests.matrix.scenarios import names_for
 from tests.servers.pgbouncer import pgbouncer
 
 AT_A_TIME = 2
-SECONDS = 180
+SECONDS = 600
 """For one scenario, or to start: far more than it takes."""
 
 FORKS = multiprocessing.get_context("forkserver")

@@ -9,6 +9,7 @@ import threading
 import time
 from contextlib import suppress
 from typing import Any
+from unittest.mock import patch
 
 import psutil
 from django.db import connections
@@ -17,11 +18,12 @@ from tests.matrix.projects import Project
 from tests.matrix.scenarios import equal, eventually, scenario
 from tests.matrix.stores import QUESTION
 
-SECONDS = 20
+SECONDS = 120
 """Within which a process ends that is told to.
 
-Five are promised; on a busy machine it takes longer, but never as long as the store's own timeout.
+Five are promised; on a busy machine it takes longer, but never as long as its call may take.
 """
+PATIENCE = 900
 
 
 async def add(session_id: str, store: str = "default") -> None:
@@ -50,7 +52,7 @@ def cancel(project: Project) -> None:
     for number, run in enumerate(project.runs()):
         with project.locked("cancel"):
             run(give_up)
-            assert took[-1] < 2, f"way {number}: {took[-1]:.1f} s until it was cancelled"
+            assert took[-1] < 20, f"way {number}: {took[-1]:.1f} s until it was cancelled"
             eventually(lambda: project.waiting() == 0, "the server no longer runs it")
         equal(len(store.get_items("cancel")), 1, f"way {number}: after the cancelled call")
     project.runs()[0](lambda: add("cancel"))
@@ -61,10 +63,13 @@ def cancel(project: Project) -> None:
 def timeout(project: Project) -> None:
     """A call that waits for a lock fails when the store's time is over."""
     from parlant_store import store
+    from parlant_store.backends.threads import calls
     from parlant_store.exceptions import StoreUnavailable
 
     store.add_items("timeout", [QUESTION])
-    with project.locked("timeout"):
+    # However long the thread takes to see that the call is late.
+    unhurried = patch.multiple(calls, FORCE_AFTER=100_000, LEAVE_AFTER=100_000)
+    with project.locked("timeout"), unhurried:
         before = time.monotonic()
         try:
             project.runs()[0](lambda: add("timeout", "hasty"))
@@ -73,7 +78,7 @@ def timeout(project: Project) -> None:
         else:
             raise AssertionError("it was written while somebody else had the lock")
         took = time.monotonic() - before
-    assert took < 15, f"{took:.1f} s"
+    assert took < 25, f"{took:.1f} s"
     equal(len(store.get_items("timeout")), 1)
 
 
@@ -84,6 +89,8 @@ def wait_and_end(project: Project) -> None:
     """The child of ``exit``: a thread waits for a lock, and the process is told to end."""
     from parlant_store import store
     from parlant_store.adapters.async_calls import run
+
+    store.call_timeout = PATIENCE
 
     async def add() -> None:
         # As an adapter does it: importing a framework takes longer than all else here.
@@ -139,7 +146,7 @@ def end_all(project: Project, children: dict[str, Any]) -> list[str]:
         else:
             child.send_signal(number)
         try:
-            child.wait(30)
+            child.wait(SECONDS + 30)
         except subprocess.TimeoutExpired:
             late.append(f"{way}: not at all")
         else:
