@@ -11,6 +11,7 @@ the first server knew is lost. The model alone is scripted: see scripted_nlp.py.
 import argparse
 import asyncio
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -18,7 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -94,11 +95,13 @@ def server(environment: dict[str, str], log: Path) -> Iterator[ParlantClient]:
 
 
 def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server((HOST, 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
+    """Ports that are free, and that no system gives to an outgoing connection meanwhile."""
+    ports: set[int] = set()
+    while len(ports) < count:
+        port = random.randrange(10_000, 32_000)
+        with suppress(OSError), socket.create_server((HOST, port)):
+            ports.add(port)
+    return list(ports)
 
 
 def _wait_until_ready(client: ParlantClient, process: subprocess.Popen[bytes]) -> None:
