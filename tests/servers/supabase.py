@@ -180,7 +180,10 @@ class Stack:
             )
             try:
                 connection.execute("notify pgrst, 'reload schema'")
-                if not wait_for(lambda: status(self.port, f"/rpc/{probe}") not in (404, None)):
+                # PostgREST looks for names like one that is not there, which takes a while.
+                if not wait_for(
+                    lambda: status(self.port, f"/rpc/{probe}") not in (404, None), 0.05
+                ):
                     raise TimeoutError("PostgREST did not take notice of the new schema.")
             finally:
                 connection.execute(f"drop function {function}")
@@ -234,10 +237,11 @@ def status(port: int, path: str) -> int | None:
         connection.close()
 
 
-def wait_for(condition: Callable[[], bool]) -> bool:
+def wait_for(condition: Callable[[], bool], pause: float = 0.01) -> bool:
+    """Whether it holds in time; it is checked after each pause of so many seconds."""
     end = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > end:
             return False
-        time.sleep(0.01)
+        time.sleep(pause)
     return True
