@@ -75,13 +75,19 @@ WRITES: dict[str, Callable[..., Any]] = {
 def everything(store: BaseBackend) -> Any:
     """All that the store has."""
     sessions = store.list_sessions().sessions
-    collections = store.list_collections()
+    snapshots = [store.load_snapshot(session.session_id) for session in sessions]
+    documents = {name: store.find(name).documents for name in store.list_collections()}
     return (
         sessions,
-        [store.get_items(session.session_id) for session in sessions],
-        [store.load_snapshot(session.session_id).state for session in sessions],
-        [store.find(name).documents for name in collections],
-        [store.get_document("c", f"d{number}") for number in range(9)],
+        [(snapshot.items, snapshot.state) for snapshot in snapshots if snapshot is not None],
+        documents,
+        [
+            # When it expires, which the document does not say.
+            store.get_document(name, document["id"])
+            for name, found in documents.items()
+            for document in found
+            if "id" in document
+        ],
     )
 
 
