@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 from uuid import UUID
 
@@ -57,27 +57,22 @@ def owned(project: str) -> Iterator[Database]:
         yield database
 
 
-@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-@pytest.mark.parametrize("other", [user(B), SERVER], ids=["a user", "a server"])
-def test_a_users_call_holds_up_nobody_else(owned, call, other):
-    with calling(owned, user(A), call), calling(owned, other, call):
-        pass
+PAIRS: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
+    # The claims of one call and of another meanwhile, and whether that has to wait.
+    "a user and another user": (user(A), user(B), False),
+    "a user and a server": (user(A), SERVER, False),
+    "a server and a user": (SERVER, user(A), False),
+    "a user twice": (user(A), user(A), True),
+    "a server twice": (SERVER, SERVER, True),
+}
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-def test_a_server_holds_up_no_user(owned, call):
-    with calling(owned, SERVER, call), calling(owned, user(A), call):
-        pass
-
-
-@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-@pytest.mark.parametrize("caller", [user(A), SERVER], ids=["a user", "a server"])
-def test_who_does_the_same_waits(owned, call, caller):
-    with (
-        calling(owned, caller, call),
-        pytest.raises(LockNotAvailable),
-        calling(owned, caller, call),
-    ):
+@pytest.mark.parametrize("pair", PAIRS)
+def test_calls_of_the_same_role_and_owner_wait(owned, call, pair):
+    one, other, waits = PAIRS[pair]
+    outcome = pytest.raises(LockNotAvailable) if waits else nullcontext()
+    with calling(owned, one, call), outcome, calling(owned, other, call):
         pass
 
 
@@ -100,16 +95,12 @@ def test_no_name_of_a_turn_is_that_of_another(owned, turn):
 
 
 def test_users_of_one_owner_wait_for_each_other(database):
-    for options, is_shared in (({"owner_claim": "org"}, True), ({}, False)):
+    for options, claims, waits in (({"owner_claim": "org"}, {"org": "o"}, True), ({}, {}, False)):
         database.execute(sql_for(policy="owner", user_collections="notes", **options))
-        claims = [user(each, **({"org": "o"} if is_shared else {})) for each in (A, B)]
-        with calling(database, claims[0], UPSERT):
-            if is_shared:
-                with pytest.raises(LockNotAvailable), calling(database, claims[1], UPSERT):
-                    pass
-            else:
-                with calling(database, claims[1], UPSERT):
-                    pass
+        one, other = user(A, **claims), user(B, **claims)
+        outcome = pytest.raises(LockNotAvailable) if waits else nullcontext()
+        with calling(database, one, UPSERT), outcome, calling(database, other, UPSERT):
+            pass
 
 
 @pytest.mark.parametrize("claim", ["org", "app_metadata.it's", "app_metadata.\\ $$"])

@@ -40,20 +40,25 @@ def test_a_user_sees_nothing_of_others(owned):
     assert {id_ for (id_,) in owned.ask(A, filtered, B)} == {"talk-a", "event-a", "note-a"}
 
 
-def test_a_user_changes_nothing_of_others(owned):
+CHANGES = {
+    "the owner of sessions": "update parlant_store_session set user_id = %(a)s"
+    " where user_id is distinct from %(a)s",
+    "sessions, deleted": "delete from parlant_store_session where user_id is distinct from %(a)s",
+    "items": "update parlant_store_session_item set data = 'x' where session_key in"
+    " (select key from parlant_store_session where user_id = %(b)s)",
+    "when documents expire": "update parlant_store_document set expires_at = now()"
+    " where id like '%%-b'",
+    "documents, deleted": "delete from parlant_store_document where id like '%%-b'"
+    " or customer_id is null and session_id is null",
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_user_changes_nothing_of_others(owned, what):
     before = everything(owned)
-    for statement in (
-        "update parlant_store_session set user_id = %(a)s where user_id is distinct from %(a)s",
-        "delete from parlant_store_session where user_id is distinct from %(a)s",
-        "update parlant_store_session_item set data = 'x' where session_key in"
-        " (select key from parlant_store_session where user_id = %(b)s)",
-        "update parlant_store_document set expires_at = now() where id like '%%-b'",
-        "delete from parlant_store_document where id like '%%-b' or customer_id is null"
-        " and session_id is null",
-    ):
-        with owned.role("authenticated", {"sub": A}) as cursor:
-            cursor.execute(statement, {"a": A, "b": B})
-            assert cursor.rowcount == 0
+    with owned.role("authenticated", {"sub": A}) as cursor:
+        cursor.execute(CHANGES[what], {"a": A, "b": B})
+        assert cursor.rowcount == 0
     assert everything(owned) == before
 
 
