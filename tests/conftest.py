@@ -103,7 +103,7 @@ def transactional_db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) 
     """
     with django_db_blocker.unblock():
         yield
-        # On PostgreSQL those that exist are among what is asked below.
+        # delete_few_rows finds out which of them exist.
         names = connection.introspection.django_table_names(only_existing=VENDOR == "sqlite3")
         tables = set(names) - KEPT
         empty_tables(sorted(tables))
@@ -137,7 +137,6 @@ def delete_few_rows(cursor: CursorWrapper, tables: list[str]) -> list[str]:
     of a short test.
     """
     quote = connection.ops.quote_name
-    # Those in use are waited for, as TRUNCATE waits.
     cursor.execute(
         f"SELECT relname, {FEW} FROM pg_class WHERE relname = ANY (%s) AND relkind = 'r'"
         " AND pg_table_is_visible(oid) AND (pg_relation_size(oid) > 0 OR reltuples >= 0)",
@@ -147,8 +146,9 @@ def delete_few_rows(cursor: CursorWrapper, tables: list[str]) -> list[str]:
     few = ", ".join(quote(table) for table in used if used[table])
     if few:
         with transaction.atomic():
+            # As TRUNCATE, this waits for who still writes, and neither triggers nor the order of
+            # the tables matter.
             cursor.execute(f"LOCK TABLE {few} IN ACCESS EXCLUSIVE MODE")
-            # Neither triggers nor the tables' order matter, as for TRUNCATE.
             cursor.execute("SET LOCAL session_replication_role = replica")
             for table in few.split(", "):
                 cursor.execute(f"DELETE FROM {table}")
