@@ -25,10 +25,7 @@ SECONDS = 600
 """For one scenario, or to start: far more than it takes."""
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(
-    ["agents", "parlant.core.sessions", "selectools", "tests.matrix.runner"]
-)
-"""Frameworks take longer to import than a kind takes to run; those not installed are left out."""
+FORKS.set_forkserver_preload(["tests.matrix.preload"])
 
 CELLS = [(kind, name) for kind in KINDS for name in names_for(project(kind))]
 
