@@ -113,14 +113,10 @@ OPERATIONS = {"Session": SESSION, "Item": ITEM, "Document": DOCUMENT}
 
 def prepare(store: Any, target: str, operation: Operation) -> int:
     """Fill the tables; return the key of the row that the operation deletes."""
-    store.add_items(SPARE, numbered(0), namespace="spare")
-    store.insert_one("spare", {"id": SPARE})
-    store.add_items("other", numbered(4))
-    store.insert_one("c", {"id": "other", "customer_id": "bob"})
-    store.add_items("s", numbered(1, 2, 3))
-    store.add_items("s2", numbered(5))
-    for id_ in ("d", "d2"):
-        store.insert_one("c", {"id": id_, "customer_id": "ada"})
+    if target == "Document" or operation.run is erase:
+        prepare_documents(store)
+    if target != "Document" or operation.run is erase:
+        prepare_sessions(store)
     if target == "Document":
         Document.objects.filter(document_id__in=["d", "d2"]).update(**operation.state)
         return Document.objects.get(document_id="d").pk
@@ -129,6 +125,20 @@ def prepare(store: Any, target: str, operation: Operation) -> int:
         return Session.objects.get(session_id="s").pk
     items = SessionItem.objects.filter(session__session_id="s").order_by("position")
     return (items.last() if operation.last else items.first()).pk
+
+
+def prepare_documents(store: Any) -> None:
+    store.insert_one("spare", {"id": SPARE})
+    store.insert_one("c", {"id": "other", "customer_id": "bob"})
+    for id_ in ("d", "d2"):
+        store.insert_one("c", {"id": id_, "customer_id": "ada"})
+
+
+def prepare_sessions(store: Any) -> None:
+    store.add_items(SPARE, numbered(0), namespace="spare")
+    store.add_items("other", numbered(4))
+    store.add_items("s", numbered(1, 2, 3))
+    store.add_items("s2", numbered(5))
 
 
 def sibling(target: str) -> bool:
