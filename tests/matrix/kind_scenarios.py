@@ -14,7 +14,7 @@ from tests.matrix.projects import Place, Project
 from tests.matrix.scenarios import equal, eventually, scenario
 from tests.matrix.stores import QUESTION, names
 from tests.matrix.waits import add
-from tests.matrix.web import ODD, client
+from tests.matrix.web import ODD, PARSED, client
 
 
 @scenario(own=True)
@@ -189,7 +189,7 @@ def incomplete(project: Project) -> None:
             equal(answers[read], 1, f"{read} after {write}:")
     browser, failed = client(), []
     for path in ("", "session/", "document/"):
-        for query in ODD:
+        for query in ODD + PARSED:
             url = f"/admin/parlant_store/{path}?{query}"
             if (response := browser.get(url)).status_code >= 500:
                 failed.append((url[:90], repr(getattr(response, "exc_info", ["", ""])[1])[:200]))

@@ -14,6 +14,8 @@ OTHERS_LOCKS = ("cancel", "timeout", "exit", "held")
 
 
 class Sqlite(Project):
+    is_plain = True
+
     def databases(self) -> dict[str, Any]:
         return {"default": self.sqlite()}
 
@@ -42,6 +44,7 @@ def texts_of_the_connection() -> list[str]:
 
 
 class PostgreSQL(Project):
+    is_plain = True
     own = ("broken",)
 
 
@@ -167,6 +170,7 @@ class UuidUser(EmailUser):
 
 
 class Debug(Project):
+    is_plain = True
     settings = {"DEBUG": True}
     own = ("queries",)
 

@@ -91,6 +91,9 @@ class Project:
     is_in_admin = True
     """Do the admin's pages show what the default store has?"""
 
+    is_plain = False
+    """Are its admin's pages asked for what only Django reads as well?"""
+
     is_atomic = False
     """Has the project ATOMIC_REQUESTS?"""
 

@@ -17,12 +17,17 @@ from tests.matrix.views import QUESTION as ASKED
 
 ODD = (
     *("", "q=lighthouse", "q=%00", "q=%F0%9F%98%80", "q=%27%22%5C%25_", f"q={'x' * 3_000}"),
-    *("q=%ED%A0%80", "q=id:", "p=0", "p=99999", "p=x", "p=-1", f"p={10**30}", "o=99", "o=x.-y"),
-    *("all=1", "e=1", "bad=1", "key=x", f"key__exact={10**30}", "session_id__exact=%00"),
+    *("q=%ED%A0%80", "q=id:", "key=x", f"key__exact={10**30}", "session_id__exact=%00"),
     *("collection=%00", "collection=no+such", "user_id__isnull=x", "expires_at__gte=x"),
-    *("updated_at__year=x", "_to_field=x", "_popup=1", "_facets=True", "namespace="),
+    *("updated_at__year=x", "namespace="),
 )
 """What stands after the question mark."""
+
+PARSED = (
+    *("p=0", "p=99999", "p=x", "p=-1", f"p={10**30}", "o=99", "o=x.-y"),
+    *("all=1", "e=1", "bad=1", "_to_field=x", "_popup=1", "_facets=True"),
+)
+"""What the admin reads of it alike in all projects, whatever their databases are."""
 
 
 def superuser() -> Any:
@@ -71,7 +76,9 @@ def admin(project: Project) -> None:
         equal(browser.get(url).status_code, 200, url)
     assert not project.is_in_admin or b"lighthouse" in browser.get(found[4]).content
     odd = [f"{url}?{query}" for url in found[2:4] for query in ODD]
-    odd += [f"{url}?{query}" for url in (found[1], *found[4:]) for query in ODD[1:6]]
+    if project.is_plain:
+        odd += [f"{url}?{query}" for url in found[2:4] for query in PARSED]
+        odd += [f"{url}?{query}" for url in (found[1], *found[4:]) for query in ODD[1:6]]
     odd += [
         f"{url}{quote(key)}/{page}/"
         for url in found[2:4]
