@@ -17,15 +17,13 @@ from parlant_store.models import Document, Session
 from tests.contract.values import numbered
 
 ROOT = Path(__file__).resolve().parents[3]
-FOLDER = ROOT / "tests" / "references"
 
 
 @pytest.mark.orm
-@pytest.mark.parametrize("module", sorted(path.stem for path in FOLDER.glob("test_*.py")))
-def test_in_a_project_of_its_own(module):
+def test_in_a_project_of_its_own():
     options = ["-q", "--ds", "tests.references.settings"]
     process = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, f"tests/references/{module}.py"],
+        [sys.executable, "-m", "pytest", *options, "tests/references"],
         cwd=ROOT,
         capture_output=True,
         text=True,
