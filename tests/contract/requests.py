@@ -1,47 +1,28 @@
 """Writes with a request id: the same id again does nothing and returns the first answer."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
-from threading import Barrier
+from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
-from django.db import connections
 from django.utils import timezone
 
-from parlant_store.backends.base import BaseBackend
-from parlant_store.exceptions import DuplicateDocument, InvalidInput, SessionNotFound
+from parlant_store.exceptions import DuplicateDocument, InvalidInput
 from parlant_store.models import Request
 from parlant_store.types import Replacement
 from tests.contract.document_values import made
-from tests.contract.stores import Timed
+from tests.contract.session_requests import (
+    LATER,
+    SESSION_WRITES,
+    SessionRequestContract,
+)
+from tests.contract.session_requests import everything as everything
 from tests.contract.values import numbered
 
-LATER = datetime(2031, 1, 1, tzinfo=UTC)
 BAD_IDS = ["", "a\0b", "x" * 4097, 5, b"bytes", True, ["a"]]
 
 WRITES: dict[str, Callable[..., Any]] = {
-    "add_items": lambda store, **id_: store.add_items("s", numbered(7, 8), **id_),
-    "add_items to a new session": lambda store, **id_: store.add_items("n", numbered(7), **id_),
-    "replace_items": lambda store, **id_: store.replace_items("s", numbered(7, 8), **id_),
-    "pop_item": lambda store, **id_: store.pop_item("s", **id_),
-    "pop_item of nothing": lambda store, **id_: store.pop_item("none", **id_),
-    "clear": lambda store, **id_: store.clear("s", **id_),
-    "delete_session": lambda store, **id_: store.delete_session("s", **id_),
-    "delete_session of none": lambda store, **id_: store.delete_session("none", **id_),
-    "set_metadata": lambda store, **id_: store.set_metadata("s", {"a": 1.0, "b": "\0"}, **id_),
-    "merge metadata": lambda store, **id_: store.set_metadata("s", {"z": []}, merge=True, **id_),
-    "set_expiry": lambda store, **id_: store.set_expiry("s", LATER, **id_),
-    "set_expiry of none": lambda store, **id_: store.set_expiry("none", LATER, **id_),
-    "save_snapshot": lambda store, **id_: store.save_snapshot(
-        "s", numbered(7), state={"a": 1}, **id_
-    ),
-    "save_snapshot of a part": lambda store, since, **id_: store.save_snapshot(
-        "s", numbered(7), state={}, since=since, drop=1, keep=1, **id_
-    ),
-    "branch": lambda store, **id_: store.branch("s", "branched", **id_),
+    **SESSION_WRITES,
     "insert_one": lambda store, **id_: store.insert_one("c", made(7, x=10**30), **id_),
     "insert_one without an id": lambda store, **id_: store.insert_one("c", {"x": 1}, **id_),
     "insert_numbered": lambda store, **id_: store.insert_numbered(
@@ -72,27 +53,8 @@ WRITES: dict[str, Callable[..., Any]] = {
 """Every write of the contract, some of them in several ways."""
 
 
-def everything(store: BaseBackend) -> Any:
-    """All that the store has."""
-    sessions = store.list_sessions().sessions
-    snapshots = [store.load_snapshot(session.session_id) for session in sessions]
-    documents = {name: store.find(name).documents for name in store.list_collections()}
-    return (
-        sessions,
-        [(snapshot.items, snapshot.state) for snapshot in snapshots if snapshot is not None],
-        documents,
-        [
-            # When it expires, which the document does not say.
-            store.get_document(name, document["id"])
-            for name, found in documents.items()
-            for document in found
-            if "id" in document
-        ],
-    )
-
-
 @pytest.mark.usefixtures("own_indexes")
-class RequestContract(Timed):
+class RequestContract(SessionRequestContract):
     """Tests of request ids; a subclass gives the fixture ``make_store``."""
 
     @pytest.fixture
@@ -113,60 +75,6 @@ class RequestContract(Timed):
         if request.param == "replace":
             given["stored"] = filled.read_version("c", None)
         return lambda id_: call(filled, **given, request_id=id_)
-
-    def test_the_same_id_does_nothing_and_returns_the_first_answer(self, filled, write, clock):
-        answer, after = write("an id"), everything(filled)
-        for _ in range(2):
-            clock.pass_(1)
-            assert write("an id") == answer
-            assert everything(filled) == after
-
-    def test_what_happened_since_stays(self, filled, write):
-        answer = write("an id")
-        filled.add_items("s", numbered(9))
-        filled.update_one("c", {"id": {"$eq": "d9"}}, {"id": "d9"}, upsert=True)
-        after = everything(filled)
-        assert write("an id") == answer
-        assert everything(filled) == after
-
-    def test_those_who_repeat_at_once_get_one_answer(self, filled, write):
-        start = Barrier(4)
-
-        def repeat() -> Any:
-            start.wait()
-            try:
-                return write("an id")
-            finally:
-                connections.close_all()
-
-        with ThreadPoolExecutor(4) as pool:
-            calls = [pool.submit(repeat) for _ in range(4)]
-            answers = [call.result() for call in calls]
-        assert answers == [answers[0]] * 4
-        after = everything(filled)
-        assert write("an id") == answers[0]
-        assert everything(filled) == after
-        added = [item["n"] for item in filled.get_items("s")]
-        assert len(added) == len(set(added))
-
-    def test_another_id_is_another_request(self, filled):
-        for id_ in ("one", "two", uuid4(), uuid4(), None, None, "\ud800", "One"):
-            filled.add_items("s", numbered(5), request_id=id_)
-        assert filled.get_items("s") == numbered(1, 2, 3, *[5] * 8)
-
-    def test_a_uuid_is_its_text(self, filled):
-        id_ = uuid4()
-        for given in (id_, str(id_), str(id_).upper()):
-            filled.add_items("s", numbered(4), request_id=given)
-        assert filled.get_items("s") == numbered(1, 2, 3, 4)
-
-    def test_an_id_counts_for_one_method(self, filled):
-        filled.add_items("s", numbered(4), request_id="an id")
-        assert filled.pop_item("s", request_id="an id") == {"n": 4}
-        assert filled.pop_item("s", request_id="an id") == {"n": 4}
-        filled.replace_items("s", numbered(7), request_id="an id")
-        filled.add_items("s", numbered(4), request_id="an id")
-        assert filled.get_items("s") == numbered(7)
 
     def test_an_id_counts_for_an_hour(self, filled):
         assert filled.pop_item("s", request_id="an id") == {"n": 3}
@@ -223,12 +131,3 @@ class RequestContract(Timed):
         assert not filled.update_one("c", {"a": {"$eq": 1}}, made(2, a=1), **upsert).matched
         assert not filled.update_one("c", {"a": {"$eq": 1}}, made(2, a=1), **upsert).matched
         assert len(filled.find("c").documents) == 2
-
-    def test_no_session_to_branch_from_is_no_answer(self, filled):
-        for _ in range(2):
-            with pytest.raises(SessionNotFound):
-                filled.branch("later", "new", request_id="an id")
-        filled.add_items("later", numbered(1))
-        for _ in range(2):
-            filled.branch("later", "new", request_id="an id")
-        assert filled.get_items("new") == numbered(1)

@@ -2,14 +2,11 @@
 
 import threading
 from datetime import UTC, timedelta, timezone
-from typing import Any
 
 import pytest
 
-from parlant_store import signals
 from parlant_store.exceptions import InvalidInput, InvalidLimit, InvalidName
 from parlant_store.types import (
-    ExpireResult,
     Retention,
 )
 from tests.contract.document_expiry import DocumentExpiryContract
@@ -25,63 +22,13 @@ from tests.contract.expired_rows import (
     sessions_of,
     would_go,
 )
+from tests.contract.session_retention import SessionRetentionContract
 from tests.contract.threads import in_threads
 from tests.contract.values import IDS, numbered
 
 
-class RetentionContract(DocumentExpiryContract):
+class RetentionContract(SessionRetentionContract, DocumentExpiryContract):
     """Tests of expiry by rules; a subclass gives the fixture ``make_store``."""
-
-    @pytest.mark.parametrize("batch_size", [1, 3, 100])
-    def test_sessions_that_began_long_ago(self, store, clock, batch_size):
-        for number in range(7):
-            store.add_items(f"s{number}", numbered(1, 2), namespace="n" * (number % 2))
-            clock.pass_(DAY)
-        store.add_items("s0", numbered(3))
-        rule = Retention(older_than=days(3))
-        assert would_go(store, rule) == [
-            ("", "s0", 3),
-            ("", "s2", 2),
-            ("", "s4", 2),
-            ("n", "s1", 2),
-            ("n", "s3", 2),
-        ]
-        assert removed(store, rule, batch_size=batch_size) == (5, 0)
-        assert sessions_of(store) == ["s6", "s5"]
-        assert store.get_items("s0") == []
-        assert store.search("1") == []
-
-    def test_a_time_counts_from_its_last_moment(self, store, clock):
-        store.add_items("s", numbered(1))
-        clock.pass_(10)
-        for name in ("older_than", "idle"):
-            almost = Retention(**{name: timedelta(seconds=10.000001)})
-            assert would_go(store, almost) == []
-            assert would_go(store, Retention(**{name: timedelta(seconds=10)})) == [("", "s", 1)]
-
-    def test_sessions_that_nobody_wrote_to(self, store, clock):
-        for name in ("old", "written", "popped", "described", "extended"):
-            store.add_items(name, numbered(1, 2))
-        clock.pass_(DAY)
-        store.add_items("written", numbered(3))
-        store.pop_item("popped")
-        store.set_metadata("described", {"a": 1})
-        store.set_expiry("extended", clock() + days(100))
-        store.get_items("old")
-        rule = Retention(idle=days(1))
-        assert would_go(store, rule) == [("", "extended", 2), ("", "old", 2)]
-        assert removed(store, rule) == (2, 0)
-        assert sessions_of(store) == ["described", "popped", "written"]
-
-    def test_both_times_must_be_true(self, store, clock):
-        store.add_items("old and idle", numbered(1))
-        store.add_items("old", numbered(1))
-        clock.pass_(5 * DAY)
-        store.add_items("old", numbered(1))
-        store.add_items("idle", numbered(1))
-        clock.pass_(3 * DAY)
-        assert removed(store, Retention(older_than=days(7), idle=days(4))) == (1, 0)
-        assert sessions_of(store) == ["idle", "old"]
 
     @pytest.mark.parametrize("batch_size", [1, 2, 100])
     def test_a_namespace_narrows_it_to_its_sessions(self, store, clock, batch_size):
@@ -250,20 +197,6 @@ class RetentionContract(DocumentExpiryContract):
         assert would_go(store, Retention(idle=days(1))) == [("p_metadata_notes", "m")]
         assert removed(store, Retention(idle=days(1), collection="p_metadata")) == (0, 1)
 
-    def test_what_has_expired_is_listed_and_no_rule_takes_it(self, store, clock):
-        for number in range(5):
-            store.add_items(f"s{number}", numbered(1), ttl_seconds=10 * number or None)
-        assert would_go(store) == []
-        clock.pass_(20)
-        assert would_go(store) == [("", "s1", 1), ("", "s2", 1)]
-        assert would_go(store, Retention(idle=timedelta(seconds=1))) == [
-            ("", "s0", 1),
-            ("", "s3", 1),
-            ("", "s4", 1),
-        ]
-        assert removed(store, Retention(idle=timedelta(seconds=1))) == (3, 0)
-        assert removed(store) == (2, 0)
-
     def test_thousands_are_listed_in_pages(self, store, clock, bulk):
         bulk(sessions=2_500, documents=2_500)
         clock.pass_(DAY)
@@ -280,29 +213,6 @@ class RetentionContract(DocumentExpiryContract):
         bulk(sessions=2_500, documents=2_500, expires_at=clock())
         assert len(would_go(store)) == 5_000
         assert removed(store, batch_size=700) == (2_500, 2_500)
-
-    def test_a_step_looks_at_so_many_rows(self, store, clock, bulk):
-        bulk(sessions=450, documents=0)
-        batches = list(
-            store.expire_batches(rule=Retention(idle=days(1), namespace=""), batch_size=10)
-        )
-        assert batches == [ExpireResult(sessions=0, documents=0)] * 3
-        batches = store.expire_batches(rule=Retention(idle=days(1)), batch_size=10)
-        clock.pass_(DAY)
-        # The time is that of the call.
-        assert sum(batch.sessions for batch in batches) == 0
-        store.add_items("s0000", numbered(1))
-        first, *_ = store.expire_batches(rule=Retention(idle=days(1)), batch_size=10)
-        assert first.sessions == 10
-        assert "s0000" in sessions_of(store)
-
-    def test_stopping_keeps_what_was_done(self, store, clock, bulk):
-        bulk(sessions=30, documents=0)
-        clock.pass_(DAY)
-        for _ in store.expire_batches(rule=Retention(idle=days(1)), batch_size=10):
-            break
-        assert len(sessions_of(store)) == 20
-        assert removed(store, Retention(idle=days(1))) == (20, 0)
 
     def test_two_at_once_remove_each_once(self, store, clock, bulk):
         bulk(sessions=400, documents=0)
@@ -371,23 +281,6 @@ class RetentionContract(DocumentExpiryContract):
         clock.pass_(DAY)
         assert removed(store, Retention(idle=days(1), collection=name), batch_size=1) == (0, 1)
         store.add_items("s", numbered(1))
-
-    def test_signals_tell_which_sessions_went(self, store, clock):
-        heard: list[Any] = []
-
-        def hear(sender, namespace, session_id, message_count, **kwargs):
-            heard.append((sender, namespace, session_id, message_count))
-
-        store.add_items("s", numbered(1, 2), namespace="n")
-        clock.pass_(DAY)
-        signals.session_expired.connect(hear)
-        try:
-            list(store.list_expired(rule=Retention(idle=days(1))))
-            assert heard == []
-            list(store.expire_batches(rule=Retention(idle=days(1))))
-        finally:
-            signals.session_expired.disconnect(hear)
-        assert heard == [(store.alias, "n", "s", 2)]
 
     @pytest.mark.values
     @pytest.mark.parametrize(
