@@ -1,0 +1,203 @@
+"""The lines of a session's file, each a JSON object.
+
+The first line has the names of the session. Then come items, one in each line, and after the items
+of a write a line about it, which has the state of the session after it. A write without this line
+was cut off, and does not count. Items are JSON text as the caller's values give it, unchanged.
+
+    {"format":1,"namespace":"","session_id":"s"}
+    {"item":{"role":"user","content":"Hello"}}
+    {"did":"add","added":1,"removed":0,"dropped":0,"after":{"key":7,"items":1,...}}
+
+``added`` are the items before the line. ``removed`` and ``dropped`` are the numbers of older items
+that the write has deleted, the last ones and the first ones.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple, Self
+
+from parlant_store.backends.contract.validation import SessionName
+from parlant_store.content import codec
+from parlant_store.types import JSONObject
+
+FORMAT = 1
+"""The version of the format, in the first line."""
+
+ITEM = b'{"item":'
+WRITE = b'{"did":'
+REQUEST = b'{"request":'
+HEADER = b'{"format":'
+
+MISSING = b'{"damaged":null}'
+"""The line of an item that was lost."""
+
+NOT_WRITTEN = b"\0"
+"""What a file system returns for blocks that were not on disk before a power failure."""
+
+_AFTER = b',"after":'
+_COUNTS = re.compile(rb'\{"did":"[a-z_]+","added":(\d+),"removed":(\d+),"dropped":(\d+)[,}]')
+
+
+class State(NamedTuple):
+    """The state of a session after a write. In its line, fields without a value are left out."""
+
+    key: int = 0
+    """What tells this session from others that had its id before; 0: there is no session."""
+
+    items: int = 0
+    next_position: int = 0
+    tokens: int = 0
+    bytes: int = 0
+    """The size of the lines of its items, more or less."""
+
+    user_id: str | None = None
+    created_at: str = ""
+    updated_at: str = ""
+    expires_at: str | None = None
+
+    metadata_at: int = 0
+    """The offset of the line with the metadata; 0: there is none."""
+
+    metadata_bytes: int = 0
+    state_at: int = 0
+    state_bytes: int = 0
+    request_at: int = 0
+    """The offset of the line with the answer to the latest write that had a request id."""
+
+    def has_expired(self, now: datetime) -> bool:
+        return self.expires_at is not None and datetime.fromisoformat(self.expires_at) <= now
+
+    def as_json(self) -> JSONObject:
+        return {name: value for name, value in self._asdict().items() if value}
+
+
+class Write(NamedTuple):
+    """The line of a write."""
+
+    added: int
+    removed: int
+    dropped: int
+    after: State
+
+
+class Answer(NamedTuple):
+    """The answer to a write with a request id."""
+
+    id: str
+    at: str
+    """The time of the write."""
+
+    answer: Any
+    before: int = 0
+    """The offset of the line with the answer before; 0: there is none."""
+
+    @classmethod
+    def of(cls, line: JSONObject) -> Self:
+        return cls(**line["request"])
+
+
+def header(name: SessionName) -> bytes:
+    return encoded({"format": FORMAT, **name._asdict()})
+
+
+def items(texts: Iterable[str]) -> bytes:
+    """Return the lines of items."""
+    return b"".join([b'{"item":%b}\n' % text.encode() for text in texts])
+
+
+def write_line(
+    did: str,
+    counts: tuple[int, int, int],
+    after: State,
+    *,
+    metadata: str | None = None,
+    state: str | None = None,
+    answer: Answer | None = None,
+) -> bytes:
+    """Return the line of a write; ``counts`` are those of items added, removed and dropped."""
+    added, removed, dropped = counts
+    parts = [f'"did":"{did}","added":{added},"removed":{removed},"dropped":{dropped}']
+    if metadata is not None:
+        parts.append(f'"metadata":{metadata}')
+    if state is not None:
+        parts.append(f'"state":{state}')
+    if answer is not None:
+        parts.append(f'"request":{codec.encode(answer._asdict(), "answer")}')
+    parts.append(f'"after":{codec.encode(after.as_json(), "after")}')
+    return f"{{{','.join(parts)}}}\n".encode()
+
+
+def request_line(answer: Answer) -> bytes:
+    """Return the line that preserves an answer when the file is rewritten."""
+    return encoded({"request": answer._asdict()})
+
+
+def encoded(value: JSONObject) -> bytes:
+    return codec.encode(value, "line").encode() + b"\n"
+
+
+def plain(document: str) -> str:
+    """Return a text of codec.encode_document as readable JSON."""
+    return codec.encode(codec.decode_document(document), "document")
+
+
+def is_write(line: bytes) -> bool:
+    return line.startswith(WRITE)
+
+
+def counts_of(line: bytes) -> tuple[int, int, int] | None:
+    """Return the numbers of items that a write added, removed and dropped."""
+    match = _COUNTS.match(line)
+    if match is not None:
+        return int(match[1]), int(match[2]), int(match[3])
+    write = parse_write(line)
+    return None if write is None else write[:3]
+
+
+def parse_write(line: bytes) -> Write | None:
+    """Return the write of the line; None if it is another line, or a damaged one."""
+    if NOT_WRITTEN in line or not line.endswith(b"}"):
+        return None
+    match, start = _COUNTS.match(line), line.rfind(_AFTER)
+    try:
+        if match is None or start < 0:
+            value = json.loads(line)
+            return Write(
+                value["added"], value["removed"], value["dropped"], State(**value["after"])
+            )
+        after = State(**json.loads(line[start + len(_AFTER) : -1]))
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return Write(int(match[1]), int(match[2]), int(match[3]), after)
+
+
+def parse(line: bytes) -> JSONObject | None:
+    """Return the object of a line; None if it is damaged."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def parse_items(item_lines: Sequence[bytes]) -> list[JSONObject | None]:
+    """Return the items of lines; None for those that are damaged."""
+    start = len(ITEM)
+    joined = b",".join(
+        [line[start:-1] if line.startswith(ITEM) else b"null" for line in item_lines]
+    )
+    try:
+        values = json.loads(b"[%b]" % joined)
+    except (ValueError, RecursionError):
+        values = []
+    if len(values) == len(item_lines) and all(type(value) is dict for value in values):
+        return values  # type: ignore[no-any-return]
+    return [_item(line) for line in item_lines]
+
+
+def _item(line: bytes) -> JSONObject | None:
+    value = parse(line)
+    item = None if value is None else value.get("item")
+    return item if isinstance(item, dict) else None

@@ -1,0 +1,212 @@
+"""A session that is locked for a write."""
+
+import threading
+import time
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from parlant_store.backends.jsonfile.files import lines
+from parlant_store.backends.jsonfile.files.lines import Answer, State, Write
+from parlant_store.backends.jsonfile.files.session_file import LARGEST_BLOCK
+from parlant_store.backends.jsonfile.files.session_files import LockedFile
+from parlant_store.content import codec
+
+ANSWERS_FOR = timedelta(hours=1)
+"""How long an answer is stored."""
+
+MAX_DEAD = 2**16
+"""How many bytes of a file may be of no use, if these are more than the others."""
+
+
+class Change(NamedTuple):
+    """A write to a session."""
+
+    did: str
+    after: State
+    """The state after it; offsets and sizes need not be set."""
+
+    items: Sequence[str] = ()
+    """The new items as JSON text."""
+
+    removed: int = 0
+    """The number of items to delete at the end, before the new ones."""
+
+    removed_bytes: int = 0
+    dropped: int = 0
+    """The number of items to delete at the start."""
+
+    metadata: str | None = None
+    """JSON text; None: as before."""
+
+    state: str | None = None
+
+
+class LockedSession:
+    """A session, or the place of one, in a file that this thread has locked."""
+
+    def __init__(self, file: LockedFile, now: datetime, request: UUID | None) -> None:
+        self.file = file
+        self.now = now
+        self._time = now.isoformat()
+        self._request = None if request is None else str(request)
+        state = None if file.last is None else file.last.after
+        is_live = state is not None and state.key and not state.has_expired(now)
+        self.state = state if is_live else None
+        """The state of the session; None if there is none, or an expired one."""
+
+    def stored_answer(self) -> Answer | None:
+        """Return the answer to the same request, if it was made before."""
+        if self._request is None or self.file.file is None:
+            return None
+        return next((one for one in self._answers() if one.id == self._request), None)
+
+    def begin(self, expires_at: datetime | None, user_id: str | None = None) -> State:
+        """Return the state for a write: a new one if there is no session."""
+        state = self.state or State(key=new_key(), created_at=self._time)
+        return self.touched(state, expires_at)._replace(user_id=state.user_id or user_id)
+
+    def touched(self, state: State, expires_at: datetime | None) -> State:
+        """Return the state with the times of a write; None leaves ``expires_at`` as it is."""
+        expiry = state.expires_at if expires_at is None else expires_at.isoformat()
+        return state._replace(updated_at=self._time, expires_at=expiry)
+
+    def save(self, change: Change, answer: Any = None) -> None:
+        """Make the change, and store the answer if the write has a request id."""
+        before, file = self.state, self.file.file
+        if before is None or file is None:
+            self._rewrite(change, [], answer)
+            return
+        data = lines.items(change.items)
+        size = before.bytes - change.removed_bytes + len(data)
+        if change.dropped:
+            size -= change.dropped * (before.bytes // before.items)
+        after = change.after._replace(bytes=max(size, 0))
+        after, line = self._line(change, after, file.end + len(data), before.request_at, answer)
+        is_replaced = 0 < before.items == change.removed + change.dropped
+        live = after.bytes + after.metadata_bytes + after.state_bytes
+        if is_replaced or file.end + len(data) + len(line) > 2 * live + MAX_DEAD:
+            stored = before.items - change.removed - change.dropped
+            items = file.items(LARGEST_BLOCK)
+            self._rewrite(
+                change, list(islice(items, change.removed, change.removed + stored)), answer
+            )
+            return
+        counts = len(change.items), change.removed, change.dropped
+        self.file.append(data + line, Write(*counts, after))
+
+    def delete_old_answers(self) -> None:
+        """Delete the file, which has no session, if its answers are old."""
+        if not self._answers():
+            self.file.delete()
+
+    def put(
+        self, items: list[bytes], after: State, metadata: str | None, state: str | None, answer: Any
+    ) -> None:
+        """Replace the session by one with the lines ``items``, the latest first."""
+        self._rewrite(Change("branch", after, metadata=metadata, state=state), items, answer)
+
+    def delete(self, answer: Any = None) -> None:
+        """Delete the session; answers of the last hour stay in its file."""
+        if self._request is None and not self._answers():
+            self.file.delete()
+            return
+        self.file.forget_damaged()
+        self.state = None
+        self._rewrite(Change("delete", State()), [], answer)
+
+    def answer(self, answer: Any) -> None:
+        """Store the answer of a write that changes nothing, if it has a request id."""
+        if self._request is None:
+            return
+        if self.state is None:
+            self._rewrite(Change("nothing", State()), [], answer)
+        else:
+            self.save(Change("nothing", self.state), answer)
+
+    def _answers(self) -> list[Answer]:
+        """Return the answers of the last hour, the latest first."""
+        found: list[Answer] = []
+        if self.file.file is None:
+            return found
+        since = self.now - ANSWERS_FOR
+        for answer in self.file.file.answers():
+            if datetime.fromisoformat(answer.at) <= since:
+                break
+            found.append(answer)
+        return found
+
+    def _rewrite(self, change: Change, stored: list[bytes], answer: Any) -> None:
+        """Write a new file with ``stored``, the latest first, and the items of the change."""
+        parts = [lines.header(self.file.name)]
+        place, request_at = len(parts[0]), 0
+        for old in reversed(self._answers()):
+            line = lines.request_line(old._replace(before=request_at))
+            request_at = place
+            place += len(line)
+            parts.append(line)
+        data = b"".join([line + b"\n" for line in reversed(stored)]) + lines.items(change.items)
+        parts.append(data)
+        complete = self._with_parts(change)._replace(removed=0, dropped=0)
+        after, line = self._line(
+            complete,
+            change.after._replace(bytes=len(data)),
+            place + len(data),
+            request_at,
+            answer,
+            added=len(stored) + len(change.items),
+        )
+        parts.append(line)
+        self.file.replace(parts, Write(len(stored) + len(change.items), 0, 0, after))
+
+    def _with_parts(self, change: Change) -> Change:
+        """Return the change with the metadata and the state of the session."""
+        file, before = self.file.file, self.state
+        if file is None or before is None or change.after.key != before.key:
+            return change
+        metadata, state = change.metadata, change.state
+        if metadata is None and before.metadata_at:
+            metadata = codec.encode(file.metadata(), "metadata")
+        if state is None and before.state_at:
+            state = codec.encode(file.state(), "state")
+        return change._replace(metadata=metadata, state=state)
+
+    def _line(
+        self,
+        change: Change,
+        after: State,
+        offset: int,
+        request_at: int,
+        answer: Any,
+        *,
+        added: int | None = None,
+    ) -> tuple[State, bytes]:
+        """Return the line of the change at ``offset``, and the state in it."""
+        if change.metadata is not None:
+            after = after._replace(metadata_at=offset, metadata_bytes=len(change.metadata.encode()))
+        if change.state is not None:
+            after = after._replace(state_at=offset, state_bytes=len(change.state.encode()))
+        after = after._replace(request_at=request_at)
+        stored = None
+        if self._request is not None:
+            stored = Answer(self._request, self._time, answer, request_at)
+            after = after._replace(request_at=offset)
+        counts = len(change.items) if added is None else added, change.removed, change.dropped
+        line = lines.write_line(
+            change.did, counts, after, metadata=change.metadata, state=change.state, answer=stored
+        )
+        return after, line
+
+
+_keys = threading.Lock()
+_last_key = 0
+
+
+def new_key() -> int:
+    """Return a key that is greater than those before."""
+    global _last_key
+    with _keys:
+        _last_key = max(_last_key + 1, time.time_ns())
+        return _last_key

@@ -1,0 +1,216 @@
+"""Reading the file of a session, from its end."""
+
+import os
+import stat
+from collections.abc import Iterator
+from typing import NamedTuple, Self
+
+from parlant_store.backends.jsonfile.files import lines
+from parlant_store.backends.jsonfile.files.lines import Answer, Write
+from parlant_store.exceptions import BackendError
+from parlant_store.types import JSONObject
+
+FIRST_BLOCK, LARGEST_BLOCK = 4_096, 2**20
+"""How many bytes are read at once; a longer line is read at once nevertheless."""
+
+
+class Version(NamedTuple):
+    """What tells one state of a file from another."""
+
+    inode: int
+    size: int
+    modified: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Self:
+        return cls(status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+class SessionFile:
+    """An open file of a session."""
+
+    def __init__(self, descriptor: int) -> None:
+        """Raise BackendError if it is no regular file."""
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise BackendError("there is something that is no file in the place of a session")
+        self.descriptor = descriptor
+        self.version = Version.of(status)
+        self.last: Write | None = None
+        self.end = 0
+        """The offset after the last write."""
+
+    def find_last(self) -> Write | None:
+        """Find the last write that was not cut off."""
+        for offset, line in self._backwards(self.version.size, FIRST_BLOCK):
+            if lines.is_write(line) and (write := lines.parse_write(line)) is not None:
+                self.last, self.end = write, offset + len(line) + 1
+                return write
+        return None
+
+    def find_whole(self) -> Write | None:
+        """``find_last``, of a write whose items are on disk too, in spite of a power failure."""
+        while (write := self.find_last()) is not None:
+            block = self._backwards(self.end, FIRST_BLOCK)
+            next(block)
+            for _, (offset, line) in zip(range(write.added), block, strict=False):
+                if lines.NOT_WRITTEN in line:
+                    self.version = self.version._replace(size=offset)
+                    break
+            else:
+                return write
+        return None
+
+    def items(self, first_block: int = FIRST_BLOCK) -> Iterator[bytes]:
+        """Yield the lines of the items, the latest first; those of damaged items too."""
+        if self.last is None:
+            return
+        left = self.last.after.items
+        for line in _Walk(self.last).lines(self._backwards(self.end, first_block)):
+            if left == 0:
+                return
+            left -= 1
+            yield line
+        # Items that are nowhere.
+        for _ in range(left):
+            yield lines.MISSING
+
+    def line_at(self, offset: int) -> JSONObject:
+        """Return the object of the line at ``offset``; an empty one if it is damaged."""
+        if not 0 < offset < self.version.size:
+            return {}
+        data, size = b"", FIRST_BLOCK
+        while b"\n" not in data:
+            part = os.pread(self.descriptor, size, offset + len(data))
+            if not part:
+                return {}
+            data, size = data + part, 2 * size
+        return lines.parse(data[: data.index(b"\n")]) or {}
+
+    def metadata(self) -> JSONObject:
+        return self._part("metadata", 0 if self.last is None else self.last.after.metadata_at)
+
+    def state(self) -> JSONObject:
+        return self._part("state", 0 if self.last is None else self.last.after.state_at)
+
+    def answers(self) -> Iterator[Answer]:
+        """Yield the stored answers, the latest first."""
+        offset = 0 if self.last is None else self.last.after.request_at
+        while offset:
+            line = self.line_at(offset)
+            try:
+                answer = Answer.of(line)
+            except (KeyError, TypeError):
+                return
+            yield answer
+            if answer.before >= offset:
+                return
+            offset = answer.before
+
+    def header(self) -> JSONObject:
+        """Return the first line; an empty object if it is damaged."""
+        data, size = b"", FIRST_BLOCK
+        while b"\n" not in data:
+            part = os.pread(self.descriptor, size, len(data))
+            if not part:
+                return {}
+            data, size = data + part, 2 * size
+        line = lines.parse(data[: data.index(b"\n")]) or {}
+        names = (line.get("namespace"), line.get("session_id"))
+        return line if all(isinstance(name, str) for name in names) else {}
+
+    def tail(self) -> bytes:
+        """Return what is after the last write: a write that was cut off."""
+        return os.pread(self.descriptor, self.size() - self.end, self.end)
+
+    def size(self) -> int:
+        return os.fstat(self.descriptor).st_size
+
+    def _part(self, name: str, offset: int) -> JSONObject:
+        part = self.line_at(offset).get(name)
+        return part if isinstance(part, dict) else {}
+
+    def _backwards(self, end: int, block: int) -> Iterator[tuple[int, bytes]]:
+        """Yield the lines before ``end`` with their offsets, the last first.
+
+        What follows the last newline is no line.
+        """
+        start, rest, is_first = end, b"", True
+        while start > 0:
+            size = min(max(block, len(rest)), start)
+            start -= size
+            rest = os.pread(self.descriptor, size, start) + rest
+            block = min(2 * block, LARGEST_BLOCK)
+            first, *whole = rest.split(b"\n")
+            if not whole:
+                continue
+            offset = start + len(rest)
+            for number, line in enumerate(reversed(whole)):
+                offset -= len(line)
+                if not (is_first and number == 0):
+                    yield offset, line
+                offset -= 1
+            rest, is_first = first, False
+        if rest and not is_first:
+            yield 0, rest
+
+
+class _Walk:
+    """The way back over writes: which items the later ones have left.
+
+    A damaged line is an item, unless all items of its write were found: then it is the line of
+    a write. How many items that write deleted follows from the counts before and after it.
+    """
+
+    def __init__(self, last: Write) -> None:
+        self._write: Write | None = last
+        self._line = b""
+        self._counts = last[:3]
+        self._left: int | None = last.added
+        self._skip = 0
+        self._lost: tuple[int, int] | None = None
+        """The number of items and the next position after a write whose line is damaged."""
+
+    def lines(self, backwards: Iterator[tuple[int, bytes]]) -> Iterator[bytes]:
+        next(backwards)
+        for _, line in backwards:
+            if line.startswith(lines.ITEM):
+                yield from self._pass_item(line)
+            elif lines.is_write(line) and (counts := lines.counts_of(line)) is not None:
+                yield from self._pass_write(line, counts)
+            elif line.startswith((lines.REQUEST, lines.HEADER)):
+                continue
+            elif self._left == 0:
+                self._pass_damaged_write()
+            else:
+                yield from self._pass_item(line)
+
+    def _pass_item(self, line: bytes) -> Iterator[bytes]:
+        if self._left:
+            self._left -= 1
+        if self._skip:
+            self._skip -= 1
+        else:
+            yield line
+
+    def _pass_write(self, line: bytes, counts: tuple[int, int, int]) -> Iterator[bytes]:
+        """Go on to an earlier write, whose line is ``line``."""
+        if self._lost is None:
+            for _ in range(self._left or 0):
+                yield from self._pass_item(lines.MISSING)
+            self._skip += self._counts[1]
+        elif (write := lines.parse_write(line)) is not None:
+            items, position = self._lost
+            added = position - write.after.next_position
+            self._skip += max(0, write.after.items + added - items)
+        self._write, self._line, self._counts = None, line, counts
+        self._left, self._lost = counts[0], None
+
+    def _pass_damaged_write(self) -> None:
+        added, removed, dropped = self._counts
+        self._skip += removed
+        write = self._write or lines.parse_write(self._line)
+        self._left = None
+        if write is not None:
+            items, position = write.after.items, write.after.next_position
+            self._lost = items - added + removed + dropped, position - added

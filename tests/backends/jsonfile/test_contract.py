@@ -1,0 +1,34 @@
+"""The contract of stores on a directory."""
+
+import pytest
+
+from tests.contract.session_requests import SessionRequestContract
+from tests.contract.session_retention import SessionRetentionContract
+from tests.contract.sessions import SessionContract
+from tests.contract.snapshots import SnapshotContract
+
+pytestmark = pytest.mark.any_database
+
+
+class TestJsonFileSessions(SessionContract):
+    @pytest.fixture
+    def make_store(self, make_store):
+        return make_store
+
+
+class TestJsonFileSnapshots(SnapshotContract):
+    @pytest.fixture
+    def make_store(self, make_store):
+        return make_store
+
+
+class TestJsonFileRetention(SessionRetentionContract):
+    @pytest.fixture
+    def make_store(self, make_store):
+        return make_store
+
+
+class TestJsonFileRequests(SessionRequestContract):
+    @pytest.fixture
+    def make_store(self, make_store):
+        return make_store
