@@ -8,6 +8,7 @@ import pytest
 
 from parlant_store.backends.jsonfile import JsonFileBackend
 from parlant_store.signals import session_saved
+from tests.contract.clock import Clock
 from tests.contract.stores import MakeStore
 from tests.contract.values import numbered
 
@@ -29,6 +30,22 @@ def make_store(directory: Path) -> Iterator[MakeStore]:
     yield make
     for store in stores:
         store.close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(make_store):
+    return make_store()
+
+
+@pytest.fixture
+def path(directory) -> Path:
+    """The file of the session "s"."""
+    return directory / "=default" / "s.jsonl"
 
 
 @pytest.fixture

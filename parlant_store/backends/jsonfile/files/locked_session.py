@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, NamedTuple
@@ -89,11 +90,13 @@ class LockedSession:
         live = after.bytes + after.metadata_bytes + after.state_bytes
         if is_replaced or file.end + len(data) + len(line) > 2 * live + MAX_DEAD:
             stored = before.items - change.removed - change.dropped
-            items = file.items(LARGEST_BLOCK)
-            self._rewrite(
-                change, list(islice(items, change.removed, change.removed + stored)), answer
-            )
-            return
+            items = islice(file.items(LARGEST_BLOCK), change.removed, change.removed + stored)
+            # If there is no room for another file, there may be for a line.
+            with suppress(OSError):
+                self._rewrite(change, list(items), answer)
+                if is_replaced:
+                    self.file.forget_damaged()
+                return
         counts = len(change.items), change.removed, change.dropped
         self.file.append(data + line, Write(*counts, after))
 

@@ -1,0 +1,125 @@
+"""What is written to files, and read from them."""
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import tracemalloc
+
+import pytest
+
+from tests.backends.jsonfile.folders import cut_off, session_files
+from tests.contract.values import NASTY, numbered
+
+pytestmark = pytest.mark.any_database
+
+
+def test_files_are_for_their_owner_alone(store, directory):
+    os.umask(os.umask(0o000) & 0)
+    store.add_items("s", numbered(1), namespace="n")
+    store.add_items("s", numbered(2), namespace="n")
+    for path in (directory, *directory.rglob("*")):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        assert mode == (0o700 if path.is_dir() else 0o600), path
+
+
+def test_lines_are_json_that_people_can_read(store, path):
+    store.add_items("s", [{"role": "user", "content": "Où?"}, *NASTY])
+    store.set_metadata("s", {"topic": "Wetter"})
+    lines = path.read_text("utf-8").splitlines()
+    objects = [json.loads(line) for line in lines]
+    assert lines[0] == '{"format":1,"namespace":"","session_id":"s"}'
+    assert lines[1] == '{"item":{"role":"user","content":"Où?"}}'
+    assert [line["item"] for line in objects if "item" in line][1:] == NASTY
+    assert objects[-1]["metadata"] == {"topic": "Wetter"}
+    assert objects[-1]["after"]["items"] == 1 + len(NASTY)
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
+def test_jq_reads_a_file(store, path):
+    store.add_items("s", [{"role": "user", "content": "Hello"}, {"role": "assistant"}])
+    store.save_snapshot("s", [{"role": "user", "content": "Bye \0"}], state={"a": "\0"})
+    store.pop_item("s")
+    store.add_items("s", [{"role": "user", "content": "Hello again"}])
+    command = ["jq", "-r", 'select(.item.role == "user") | .item.content', path]
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert found.splitlines()[-1] == "Hello again"
+
+
+def test_adding_to_a_long_session_writes_the_new_lines(store, path):
+    store.add_items("s", numbered(*range(10_000)))
+    before, inode = path.read_bytes(), path.stat().st_ino
+    store.add_items("s", numbered(1, 2))
+    after = path.read_bytes()
+    assert after.startswith(before)
+    assert len(after) - len(before) < 500
+    assert path.stat().st_ino == inode
+
+
+def test_a_turn_of_a_long_snapshot_writes_the_new_lines(store, path):
+    since = store.save_snapshot("s", numbered(*range(10_000)), state={"a": 1})
+    size = path.stat().st_size
+    for number in range(10):
+        since = store.save_snapshot(
+            "s", numbered(1, 2), state={"a": number}, since=since, drop=2, keep=9_998
+        )
+    assert path.stat().st_size - size < 5_000
+    assert len(store.get_items("s")) == 10_000
+
+
+def test_the_latest_items_are_read_from_the_end(store):
+    store.add_items("s", [{"n": n, "text": "x" * 500} for n in range(10_000)])
+    tracemalloc.start()
+    try:
+        assert [item["n"] for item in store.get_items("s", limit=2)] == [9_998, 9_999]
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_file_does_not_grow_with_what_is_removed(store, path):
+    since = store.save_snapshot("s", numbered(*range(50)), state={"text": "x" * 20_000})
+    for number in range(300):
+        since = store.save_snapshot(
+            "s", numbered(number), state={"text": "x" * 20_000}, since=since, drop=1, keep=49
+        )
+        store.add_items("s", [{"text": "y" * 5_000}])
+        store.pop_item("s")
+        since = store.load_snapshot("s").revision
+        assert path.stat().st_size < 2 * 25_000 + 2**16 + 30_000
+    assert store.get_items("s") == numbered(*range(250, 300))
+    assert store.load_snapshot("s").state == {"text": "x" * 20_000}
+
+
+def test_metadata_and_state_stay_when_a_file_is_rewritten(store, path):
+    store.set_metadata("s", {"text": "m" * 1_000})
+    store.save_snapshot("s", [], state={"text": "\0" * 1_000})
+    inode = path.stat().st_ino
+    for number in range(2_000):
+        store.add_items("s", numbered(number))
+        store.pop_item("s")
+        if path.stat().st_ino != inode:
+            break
+    assert path.stat().st_ino != inode
+    assert store.get_metadata("s") == {"text": "m" * 1_000}
+    assert store.load_snapshot("s").state == {"text": "\0" * 1_000}
+
+
+def test_cleared_and_deleted_texts_are_not_in_files(store, directory, path):
+    def is_there() -> bool:
+        return any(b"secret" in file.read_bytes() for file in session_files(directory))
+
+    for remove in (
+        lambda: store.clear("s"),
+        lambda: store.replace_items("s", numbered(1)),
+        lambda: store.save_snapshot("s", [], state={}),
+        lambda: store.delete_session("s"),
+    ):
+        store.add_items("s", [{"content": "secret"}])
+        cut_off(path, b'{"item":{"content":"secret"')
+        store.add_items("s", [{"content": "secret"}])
+        assert is_there()
+        remove()
+        assert not is_there()
+    assert session_files(directory) == []

@@ -1,0 +1,149 @@
+"""Several processes in one directory, and processes that are killed."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from parlant_store.exceptions import StoreUnavailable
+from tests.backends.jsonfile.worker import TASKS, WRITES
+from tests.contract.values import numbered
+
+pytestmark = pytest.mark.any_database
+
+
+def start(directory, *command: str, prefix: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    environment = {k: v for k, v in os.environ.items() if k != "DJANGO_SETTINGS_MODULE"}
+    worker = [sys.executable, "-m", "tests.backends.jsonfile.worker", str(directory), *command]
+    return subprocess.Popen([*prefix, *worker], stdout=subprocess.PIPE, env=environment, text=True)
+
+
+def finish(*processes: subprocess.Popen[str]) -> list[str]:
+    said = [process.communicate(timeout=600)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0] * len(processes)
+    return said
+
+
+def test_two_processes_add_whole_batches(store, directory):
+    finish(start(directory, "add", "one"), start(directory, "add", "two"))
+    items = store.get_items("s")
+    batches = [items[place : place + 3] for place in range(0, len(items), 3)]
+    assert all([item["n"] for item in batch] == [0, 1, 2] for batch in batches)
+    owners = [{(item["p"], item["t"], item["b"]) for item in batch} for batch in batches]
+    assert all(len(owner) == 1 for owner in owners)
+    assert len(set.union(*owners)) == len(batches) == 2 * TASKS * 5
+    assert store.get_session("s").item_count == 2 * TASKS * 5 * 3
+
+
+def test_two_processes_pop_each_item_once(store, directory):
+    store.add_items("s", numbered(*range(100)))
+    said = finish(start(directory, "pop"), start(directory, "pop"))
+    popped = Counter(number for line in said for number in json.loads(line))
+    assert popped == Counter(range(100))
+
+
+def test_writers_that_are_killed_leave_whole_writes(directory):
+    (said,) = finish(start(directory, "kill"))
+    found = json.loads(said)
+    assert found["writes"] >= WRITES
+    assert found["kills"] >= 10
+
+
+def test_a_killed_process_holds_no_lock(make_store, directory):
+    store = make_store(timeout=0.1)
+    with start(directory, "hold") as process:
+        assert process.stdout.readline() == '"held"\n'
+        with pytest.raises(StoreUnavailable, match="another writer has locked"):
+            store.add_items("s", numbered(1))
+        assert store.get_items("s") == []
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    make_store(timeout=60).add_items("s", numbered(2))
+    assert store.get_items("s") == numbered(2)
+
+
+def test_a_call_that_waits_for_a_lock_can_be_cancelled(store, directory):
+    with start(directory, "hold") as process:
+        assert process.stdout.readline() == '"held"\n'
+        call = store.submit(lambda: store.add_items("s", numbered(1)))
+        call.stop()
+        with pytest.raises((StoreUnavailable, Exception)) as caught:
+            call.result(60)
+        assert not isinstance(caught.value, TimeoutError)
+        process.kill()
+    store.add_items("s", numbered(2))
+    assert store.get_items("s") == numbered(2)
+
+
+def test_a_child_process_does_not_wait_for_a_thread_of_its_parent(store):
+    store.add_items("s", numbered(1))
+    from parlant_store.backends.contract.validation import SessionName
+
+    with store.files.locked(SessionName("", "s")):
+        child = os.fork()
+        if child == 0:
+            # Another session of the same lock file would do too; this one is locked by the parent.
+            store.files._locks._timeout = 0.1
+            try:
+                store.add_items("s", numbered(2))
+            except StoreUnavailable:
+                os._exit(3)
+            os._exit(4)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+    child = os.fork()
+    if child == 0:
+        store.add_items("s", numbered(2))
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert store.get_items("s") == numbered(1, 2)
+
+
+def test_no_file_may_be_larger(directory):
+    (said,) = finish(start(directory, "small"))
+    found = json.loads(said)
+    assert found["written"] > 1
+    assert found["whole"]
+    assert found["goes_on"]
+    assert found["error"].startswith("StoreUnavailable")
+
+
+NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
+"""What a command begins with whose mounts nobody else sees."""
+
+
+def has_mounts() -> bool:
+    """Whether a process here may mount a file system of its own."""
+    if shutil.which("unshare") is None:
+        return False
+    command = [*NAMESPACE, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    return subprocess.run(command, capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not has_mounts(), reason="no file system can be mounted here")
+def test_a_full_disk(directory):
+    (said,) = finish(start(directory, "full", prefix=NAMESPACE))
+    found = json.loads(said)
+    assert found["written"] > 1
+    assert "No space left on device" in found["error"]
+    assert found["whole"]
+    assert found["goes_on"]
+    assert found["files"] == ["s.jsonl"]
+    assert found["read_only"].keys() == {"add", "pop", "new", "replace", "delete"}
+    assert "Read-only file system" in found["read_only"]["add"]
+
+
+def test_folders_and_files_that_may_only_be_read():
+    # Another user has to reach it: root may read and write anything.
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)
+        (said,) = finish(start(Path(folder, "sessions"), "read-only"))
+    found = json.loads(said)
+    assert found["folders"].keys() == {"new", "delete"}
+    assert found["files"].keys() == {"add", "pop", "new", "replace", "delete"}
