@@ -1,9 +1,11 @@
 """One run is on one database: SQLite, or the PostgreSQL that DATABASE_URL names.
 
-With STORE=supabase the default store of a run on PostgreSQL is reached over HTTP.
+With STORE=supabase the default store of a run on PostgreSQL is reached over HTTP; with STORE=files
+it is in a directory.
 """
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,8 @@ from parlant_store import stores
 from parlant_store.backends.base import BaseBackend
 from parlant_store.models import Document
 
-OVER_HTTP = os.environ.get("STORE") == "supabase"
+STORE = os.environ.get("STORE", "")
+OVER_HTTP = STORE == "supabase"
 
 VENDOR = settings.DATABASES["default"]["ENGINE"].rpartition(".")[2]
 if VENDOR == "postgresql":
@@ -74,7 +77,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_report_header() -> str:
-    return f"database: {VENDOR}, over {'HTTP' if OVER_HTTP else 'its driver'}"
+    return f"database: {VENDOR}, store: {STORE or 'in it'}"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -87,6 +90,15 @@ def _threads_end_before_the_database(
             "default": {
                 "BACKEND": "parlant_store.backends.supabase.SupabaseBackend",
                 "OPTIONS": {"url": stack.url, "key": stack.service_key},
+            }
+        }
+        stores.forget()
+    if STORE == "files":
+        directory = request.getfixturevalue("tmp_path_factory").mktemp("files") / "sessions"
+        settings.PARLANT_STORES = {
+            "default": {
+                "BACKEND": "parlant_store.backends.jsonfile.JsonFileBackend",
+                "OPTIONS": {"directory": directory},
             }
         }
         stores.forget()
@@ -164,9 +176,11 @@ def delete_few_rows(cursor: CursorWrapper, tables: list[str]) -> list[str]:
 
 
 @pytest.fixture
-def store(transactional_db: None) -> BaseBackend:
-    """The default store, on empty tables that every thread sees."""
-    return stores["default"]
+def store(transactional_db: None) -> Iterator[BaseBackend]:
+    """The default store, on empty tables that every thread sees, or in an empty directory."""
+    yield stores["default"]
+    if STORE == "files":
+        shutil.rmtree(settings.PARLANT_STORES["default"]["OPTIONS"]["directory"], True)
 
 
 @pytest.fixture

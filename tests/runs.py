@@ -89,8 +89,9 @@ AT_A_TIME = 3
 """Of the runs of one process, on two processors: each waits for its servers now and then."""
 
 ORM = "tests/backends/orm"
+SDK = "tests/adapters/test_openai_agents.py"
 ADAPTERS = (
-    "tests/adapters/test_openai_agents.py tests/adapters/parlant/test_database.py"
+    f"{SDK} tests/adapters/parlant/test_database.py"
     " tests/adapters/parlant/test_migration.py tests/adapters/parlant/test_stores.py"
 )
 # What holds for a store, however its connections are pooled.
@@ -113,6 +114,7 @@ RUNS = [
     Run("supabase-sql", "postgresql", SCRIPTS),
     Run("supabase-rest", "postgresql", REST),
     Run("adapters-rest", "postgresql", f"-m 'not orm' {ADAPTERS}", store="supabase"),
+    Run("adapters-files", "sqlite", f"-m 'not orm' {SDK}", store="files"),
     Run("matrix", "postgresql", "tests/matrix"),
     # Other processes know of the pooler by the database's address, and nothing of Django's pool.
     Run("pgbouncer", "postgresql", f"{POOLED} {ORM}/test_processes.py", pooler="pgbouncer"),
@@ -121,6 +123,7 @@ RUNS = [
     Run("selectools-sqlite", "sqlite", OF_SELECTOOLS, SELECTOOLS),
     Run("selectools-postgresql", "postgresql", OF_SELECTOOLS, SELECTOOLS),
     Run("selectools-rest", "postgresql", f"-m 'not orm' {OF_SELECTOOLS}", SELECTOOLS, "supabase"),
+    Run("selectools-files", "sqlite", f"-m 'not orm' {OF_SELECTOOLS}", SELECTOOLS, "files"),
 ]
 
 VERSIONS = [

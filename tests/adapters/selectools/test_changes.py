@@ -13,15 +13,11 @@ from selectools.types import Message, Role, ToolCall
 
 from parlant_store.adapters.selectools import SessionStore
 from parlant_store.adapters.selectools.change_tracking import OVERHEAD, overlap
-from parlant_store.models import SessionItem
 from tests.adapters.selectools.messages import assistant, memory, texts, turns, user
+from tests.stored_items import rows
 
 STATEMENTS = {"postgresql": 1, "sqlite": 8}
 """How many statements a save may be; on SQLite there is no way to their server to save."""
-
-
-def rows() -> set[int]:
-    return set(SessionItem.objects.values_list("key", flat=True))
 
 
 class Written:

@@ -128,6 +128,56 @@ def test_lines_may_be_formatted_otherwise(store, path):
     assert store.get_items("s") == numbered(1, 2, 3, 4)
 
 
+def test_an_edited_file_has_its_state_and_metadata(store, path):
+    store.set_metadata("s", {"topic": "x"})
+    store.save_snapshot("s", numbered(1, 2), state={"a": 1})
+    store.add_items("s", numbered(3))
+    damage(path, b'{"item":{"n":2}}', b'{"item":{"n":"by hand"}}')
+    assert store.get_items("s") == [{"n": 1}, {"n": "by hand"}, {"n": 3}]
+    assert store.load_snapshot("s").state == {"a": 1}
+    assert store.get_metadata("s") == {"topic": "x"}
+    assert store.list_sessions(where={"topic": {"$eq": "x"}}).sessions
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        {"key": "x"},
+        {"items": -1},
+        {"items": True},
+        {"user_id": 5},
+        {"created_at": "yesterday"},
+        {"updated_at": "2030-01-01T00:00:00"},
+        {"expires_at": 5},
+        {"metadata_at": None},
+        {"unknown": 1},
+    ],
+)
+def test_a_damaged_state_is_that_of_a_write_that_was_cut_off(store, path, after):
+    store.add_items("s", numbered(1))
+    store.add_items("s", numbered(2))
+    *lines, last = path.read_text().splitlines()
+    write = json.loads(last)
+    write["after"] |= after
+    path.write_text("\n".join([*lines, json.dumps(write)]) + "\n")
+    for call in (store.list_sessions, store.list_summaries, store.expire):
+        call()
+    assert store.get_items("s") == numbered(1)
+    store.add_items("s", numbered(3))
+    assert store.get_items("s") == numbered(1, 3)
+
+
+@pytest.mark.parametrize("request_", [None, 5, {}, {"id": "x", "at": 5, "answer": None}])
+def test_a_damaged_answer_is_none(store, path, request_):
+    store.add_items("s", numbered(1, 2))
+    store.pop_item("s", request_id="id")
+    *lines, last = path.read_text().splitlines()
+    write = json.loads(last)
+    write["request"] = request_
+    path.write_text("\n".join([*lines, json.dumps(write)]) + "\n")
+    assert store.pop_item("s", request_id="id") == {"n": 1}
+
+
 def test_a_damaged_file_harms_no_other(store, path, caplog):
     for name in ("r", "s", "t"):
         store.add_items(name, numbered(1))

@@ -69,6 +69,15 @@ class State(NamedTuple):
     def has_expired(self, now: datetime) -> bool:
         return self.expires_at is not None and datetime.fromisoformat(self.expires_at) <= now
 
+    def is_valid(self) -> bool:
+        """Whether the fields have values of their types, for a line that may be damaged."""
+        return (
+            all(map(_is_count, (*self[:5], *self[9:])))
+            and (self.user_id is None or type(self.user_id) is str)
+            and (not self.key or (_is_time(self.created_at) and _is_time(self.updated_at)))
+            and (self.expires_at is None or _is_time(self.expires_at))
+        )
+
     def as_json(self) -> JSONObject:
         return {name: value for name, value in self._asdict().items() if value}
 
@@ -94,8 +103,13 @@ class Answer(NamedTuple):
     """The offset of the line with the answer before; 0: there is none."""
 
     @classmethod
-    def of(cls, line: JSONObject) -> Self:
-        return cls(**line["request"])
+    def of(cls, line: JSONObject) -> Self | None:
+        """Return the answer in the line; None if it is damaged."""
+        try:
+            answer = cls(**line["request"])
+        except (KeyError, TypeError):
+            return None
+        return answer if _is_time(answer.at) and type(answer.before) is int else None
 
 
 def header(name: SessionName) -> bytes:
@@ -161,16 +175,36 @@ def parse_write(line: bytes) -> Write | None:
     if NOT_WRITTEN in line or not line.endswith(b"}"):
         return None
     match, start = _COUNTS.match(line), line.rfind(_AFTER)
-    try:
-        if match is None or start < 0:
-            value = json.loads(line)
-            return Write(
-                value["added"], value["removed"], value["dropped"], State(**value["after"])
-            )
-        after = State(**json.loads(line[start + len(_AFTER) : -1]))
-    except (ValueError, TypeError, KeyError, RecursionError):
+    if match is not None and start > 0:
+        # The rest of the line may be long.
+        after = _state(parse(line[start + len(_AFTER) : -1]))
+        if after is not None:
+            return Write(int(match[1]), int(match[2]), int(match[3]), after)
+    value = parse(line) or {}
+    added, removed, dropped = (value.get(name) for name in ("added", "removed", "dropped"))
+    after = _state(value.get("after"))
+    if after is None or not all(map(_is_count, (added, removed, dropped))):
         return None
-    return Write(int(match[1]), int(match[2]), int(match[3]), after)
+    return Write(added, removed, dropped, after)  # type: ignore[arg-type]  # they are counts
+
+
+def _state(value: object) -> State | None:
+    try:
+        state = State(**value) if isinstance(value, dict) else None
+    except TypeError:
+        return None
+    return state if state is not None and state.is_valid() else None
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_time(value: object) -> bool:
+    try:
+        return datetime.fromisoformat(value).tzinfo is not None  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
 
 
 def parse(line: bytes) -> JSONObject | None:

@@ -97,10 +97,8 @@ class SessionFile:
         """Yield the stored answers, the latest first."""
         offset = 0 if self.last is None else self.last.after.request_at
         while offset:
-            line = self.line_at(offset)
-            try:
-                answer = Answer.of(line)
-            except (KeyError, TypeError):
+            answer = Answer.of(self.line_at(offset))
+            if answer is None:
                 return
             yield answer
             if answer.before >= offset:
@@ -127,7 +125,16 @@ class SessionFile:
         return os.fstat(self.descriptor).st_size
 
     def _part(self, name: str, offset: int) -> JSONObject:
-        part = self.line_at(offset).get(name)
+        """Return the metadata or the state of the line at ``offset``."""
+        if not offset:
+            return {}
+        line = self.line_at(offset)
+        if name not in line:
+            # The file was edited.
+            writes = (line for _, line in self._backwards(self.end, FIRST_BLOCK))
+            found = (lines.parse(line) or {} for line in writes if lines.is_write(line))
+            line = next((line for line in found if name in line), {})
+        part = line.get(name)
         return part if isinstance(part, dict) else {}
 
     def _backwards(self, end: int, block: int) -> Iterator[tuple[int, bytes]]:
