@@ -15,10 +15,13 @@ POOL = 8
 """How many connections the pools of both sides have: one for each of a store's threads."""
 
 
-def configure(folder: Path, uris: dict[str, str], **others: Any) -> None:
+def configure(
+    folder: Path, uris: dict[str, str], remote: dict[str, Any] | None = None, **others: Any
+) -> None:
     """Set Django up on files of ``folder`` and on PostgreSQL, by the alias of each URI.
 
-    The alias "pool" gets a pool of connections. ``others`` are further settings.
+    The alias "pool" gets a pool of connections. ``remote`` are stores that are in no database,
+    ``others`` further settings.
     """
     databases = {name: database(uri) for name, uri in uris.items()}
     for name, synchronous in SYNCHRONOUS.items():
@@ -30,7 +33,8 @@ def configure(folder: Path, uris: dict[str, str], **others: Any) -> None:
         options = databases["pool"].setdefault("OPTIONS", {})
         options["pool"] = {"min_size": POOL, "max_size": POOL}
     databases["default"] = databases.pop("sqlite")
-    stores = {name: {"OPTIONS": {"using": name}} for name in databases}
+    stores: dict[str, Any] = {name: {"OPTIONS": {"using": name}} for name in databases}
+    stores |= remote or {}
     settings.configure(
         DATABASES=databases,
         PARLANT_STORES={"sqlite": stores.pop("default")} | stores,

@@ -6,12 +6,11 @@ from datetime import datetime
 from parlant_store.backends.contract.expiry import Expired
 from parlant_store.backends.contract.retention import Place, Sweep
 from parlant_store.backends.contract.validation import SessionName
-from parlant_store.backends.jsonfile.files import names
 from parlant_store.backends.jsonfile.files.directory import translated
 from parlant_store.backends.jsonfile.files.lines import State
 from parlant_store.backends.jsonfile.files.locked_session import LockedSession
-from parlant_store.backends.jsonfile.files.session_file import SessionFile
-from parlant_store.backends.jsonfile.listings import JsonFileListings
+from parlant_store.backends.jsonfile.files.session_files import Place as FilePlace
+from parlant_store.backends.jsonfile.listings import Entry, JsonFileListings
 from parlant_store.types import ExpiredDocument, ExpiredSession, ExpireResult
 
 
@@ -63,45 +62,31 @@ class JsonFileExpiry(JsonFileListings):
         found: list[tuple[SessionName, State]] = []
         examined = 0
         with translated():
-            for folder_name, file_name, name, opened in self._files(sweep, after):
+            for entry in self._files_after(sweep, after):
                 examined += 1
-                last = opened.find_last()
-                state = None if last is None else last.after
+                state = self.files.state(entry.folder, entry.place)
                 if state is not None and is_eligible(state, sweep):
-                    found.append((name, state))
+                    found.append((entry.name, state))
                 if len(found) >= sweep.limit or examined >= sweep.examined:
-                    return found, [folder_name, file_name]
+                    return found, [*entry.place]
         return found, None
 
-    def _files(
-        self, sweep: Sweep, after: Place
-    ) -> Iterator[tuple[str, str, SessionName, SessionFile]]:
+    def _files_after(self, sweep: Sweep, after: Place) -> Iterator[Entry]:
         """Yield the files after a place, in the order of their names."""
-        rule_namespace = None if sweep.rule is None else sweep.rule.namespace
+        namespace = None if sweep.rule is None else sweep.rule.namespace
         last_folder, last_file = after or ["", ""]
-        by_folder = sorted((folder, name) for name, folder in self._folders(rule_namespace))
-        for folder_name, namespace in by_folder:
+        folders = sorted((folder, name) for name, folder in self._folders(namespace))
+        for folder_name, found in folders:
             if folder_name < last_folder:
                 continue
             with self.files.directory.folder(folder_name) as folder:
                 if folder is None:
                     continue
-                for file_name in sorted(self.files.directory.file_names(folder)):
-                    if folder_name == last_folder and file_name <= last_file:
-                        continue
-                    with self.files.opened(folder, file_name) as opened:
-                        if opened is None:
-                            continue
-                        session_id = names.from_file(file_name)
-                        if session_id is None:
-                            session_id = opened.header().get("session_id")
-                        if session_id and names.to_file(session_id) == file_name:
-                            yield (
-                                folder_name,
-                                file_name,
-                                SessionName(namespace, session_id),
-                                opened,
-                            )
+                files = sorted((file, id_) for id_, file in self._session_ids(folder, ""))
+                for file, session_id in files:
+                    if folder_name > last_folder or file > last_file:
+                        place = FilePlace(folder_name, file)
+                        yield Entry(folder, place, SessionName(found, session_id))
 
 
 def is_eligible(state: State, sweep: Sweep) -> bool:

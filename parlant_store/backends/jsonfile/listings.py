@@ -1,8 +1,8 @@
 """Listings of the sessions in a directory."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from operator import attrgetter
+from datetime import datetime
+from operator import itemgetter
 from typing import NamedTuple
 
 from parlant_store.backends.contract.operations import (
@@ -14,18 +14,18 @@ from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.jsonfile.files import names
 from parlant_store.backends.jsonfile.files.directory import translated
 from parlant_store.backends.jsonfile.files.lines import State
-from parlant_store.backends.jsonfile.files.session_file import SessionFile
-from parlant_store.backends.jsonfile.sessions import JsonFileSessions, info, time_of
+from parlant_store.backends.jsonfile.files.session_files import Place
+from parlant_store.backends.jsonfile.sessions import JsonFileSessions, info
 from parlant_store.content.query import matches
 from parlant_store.content.times import as_utc
-from parlant_store.types import SessionInfo, SessionSummary
+from parlant_store.types import JSONObject, SessionInfo, SessionSummary
 
 
 class Entry(NamedTuple):
     """A file of a session in an open folder."""
 
     folder: int
-    file: str
+    place: Place
     name: SessionName
 
 
@@ -36,8 +36,8 @@ class JsonFileListings(JsonFileSessions):
         found: list[SessionInfo] = []
         if listing.limit == 0:
             return found
-        for name, state, file in self._select(listing.filters, listing.after):
-            found.append(info(name, state, file))
+        for name, state, metadata in self._select(listing.filters, listing.after):
+            found.append(info(name, state, metadata))
             if len(found) == listing.limit:
                 break
         return found
@@ -48,39 +48,38 @@ class JsonFileListings(JsonFileSessions):
                 state.key,
                 *name,
                 state.items,
-                time_of(state.created_at).timestamp(),
-                time_of(state.updated_at).timestamp(),
+                datetime.fromisoformat(state.created_at).timestamp(),
+                datetime.fromisoformat(state.updated_at).timestamp(),
             )
-            for name, state, _ in self._select(listing.filters)
+            for name, state, _ in self._select(listing.filters, metadata=False)
             if state.key > listing.after
         ]
-        found.sort(key=attrgetter("key"))
+        found.sort(key=itemgetter(0))
         return iter(found[: listing.limit])
 
     def _select(
-        self, filters: SessionFilters, after: SessionName | None = None
-    ) -> Iterator[tuple[SessionName, State, SessionFile]]:
-        """Yield the sessions that match, in the order of their names."""
+        self, filters: SessionFilters, after: SessionName | None = None, *, metadata: bool = True
+    ) -> Iterator[tuple[SessionName, State, JSONObject]]:
+        """Yield the sessions that match with their metadata, in the order of their names."""
+        now = self._now()
         since = None if filters.updated_since is None else as_utc(filters.updated_since)
         for entry in self._entries(filters.namespace, filters.prefix, after):
-            with self._open_live(entry) as (state, file):
-                if state is None or file is None:
-                    continue
-                if filters.user_id is not None and state.user_id != filters.user_id:
-                    continue
-                if since is not None and as_utc(time_of(state.updated_at)) < since:
-                    continue
-                if filters.metadata is not None and not matches(filters.metadata, file.metadata()):
-                    continue
-                yield entry.name, state, file
-
-    @contextmanager
-    def _open_live(self, entry: Entry) -> Iterator[tuple[State | None, SessionFile | None]]:
-        """Open the file of the entry; None for a session that has expired."""
-        with self.files.opened(entry.folder, entry.file) as file:
-            if file is not None:
-                file.find_last()
-            yield self._live(file), file
+            state = self.files.state(entry.folder, entry.place)
+            if state is None or not state.key or state.has_expired(now):
+                continue
+            if filters.user_id is not None and state.user_id != filters.user_id:
+                continue
+            if since is not None and datetime.fromisoformat(state.updated_at) < since:
+                continue
+            found: JSONObject = {}
+            if state.metadata_at and (metadata or filters.metadata is not None):
+                with self.files.opened(entry.folder, entry.place.file) as file:
+                    write = None if file is None else file.find_last()
+                    if file is None or write is None or not write.after.key:
+                        continue
+                    state, found = write.after, file.metadata()
+            if filters.metadata is None or matches(filters.metadata, found):
+                yield entry.name, state, found
 
     def _entries(
         self, namespace: str | None, prefix: str = "", after: SessionName | None = None
@@ -96,7 +95,8 @@ class JsonFileListings(JsonFileSessions):
                         continue
                     for session_id, file in self._session_ids(folder, prefix):
                         if first is None or session_id > first:
-                            yield Entry(folder, file, SessionName(found, session_id))
+                            place = Place(folder_name, file)
+                            yield Entry(folder, place, SessionName(found, session_id))
 
     def _folders(self, namespace: str | None) -> list[tuple[str, str]]:
         """Return namespaces with their folders, in order."""

@@ -32,10 +32,11 @@ class JsonFileSearch(JsonFileListings):
         may_match = _prefilter(terms)
         best: list[Match] = []
         for entry in self._entries(namespace):
-            with self._open_live(entry) as (state, file):
-                if state is not None and file is not None:
-                    match = _match(entry.name, file, terms, may_match)
-                    best += [] if match is None else [match]
+            with self.files.opened(entry.folder, entry.place.file) as file:
+                if file is None or file.find_last() is None or self._live(file) is None:
+                    continue
+                match = _match(entry.name, file, terms, may_match)
+                best += [] if match is None else [match]
             if len(best) > 2 * limit + 1_000:
                 best = nsmallest(limit, best)
         return [

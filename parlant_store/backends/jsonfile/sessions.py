@@ -99,7 +99,7 @@ class JsonFileSessions(BaseBackend):
     def _get_session(self, session: SessionName) -> SessionInfo | None:
         with self.files.reading(session) as file:
             state = self._live(file)
-            return None if file is None or state is None else info(session, state, file)
+            return None if file is None or state is None else info(session, state, file.metadata())
 
     def _set_metadata(self, change: SetMetadata) -> JSONObject:
         def set_metadata(session: LockedSession) -> JSONObject:
@@ -196,14 +196,14 @@ def warn_of_damage(count: int, name: SessionName) -> None:
         logger.warning("Skipped a damaged item of %r", name)
 
 
-def info(name: SessionName, state: State, file: SessionFile) -> SessionInfo:
+def info(name: SessionName, state: State, metadata: JSONObject) -> SessionInfo:
     return SessionInfo(
         namespace=name.namespace,
         session_id=name.session_id,
         user_id=state.user_id,
         item_count=state.items,
         tokens=state.tokens,
-        metadata=file.metadata(),
+        metadata=metadata,
         created_at=time_of(state.created_at),
         updated_at=time_of(state.updated_at),
         expires_at=None if state.expires_at is None else time_of(state.expires_at),

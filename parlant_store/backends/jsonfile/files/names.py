@@ -25,6 +25,7 @@ MAX_LENGTH = 120
 _PREFIX_LENGTH = 60
 
 _SPECIAL = re.compile(rb"[^a-z0-9_-]")
+_PLAIN = re.compile(r"[a-z0-9_-]+")
 _ESCAPED = re.compile(r"(?:[a-z0-9_-]|%[0-9a-f]{2})+")
 _BYTE = re.compile(rb"%([0-9a-f]{2})")
 _SHORTENED = re.compile(r"(?:[a-z0-9_-]|%[0-9a-f]{2})*=[0-9a-f]{64}")
@@ -56,6 +57,8 @@ def is_shortened(text: str) -> bool:
 
 def from_file(text: str) -> str | None:
     """Return the name of an escaped one; None if it is shortened, or no name of this store."""
+    if _PLAIN.fullmatch(text) and len(text) <= MAX_LENGTH:
+        return None if _DEVICES.fullmatch(text) else text
     if not _ESCAPED.fullmatch(text):
         return None
     encoded = _BYTE.sub(lambda match: bytes([int(match[1], 16)]), text.encode())

@@ -42,6 +42,19 @@ class SessionFile:
 
     def find_last(self) -> Write | None:
         """Find the last write that was not cut off."""
+        size = self.version.size
+        start = max(0, size - FIRST_BLOCK)
+        data = os.pread(self.descriptor, size - start, start)
+        # Usually, it is the last line.
+        line = data[data.rfind(b"\n", 0, -1) + 1 : -1]
+        if data.endswith(b"\n") and lines.is_write(line):
+            write = lines.parse_write(line)
+            if write is not None:
+                self.last, self.end = write, size
+                return write
+        return self._find_last()
+
+    def _find_last(self) -> Write | None:
         for offset, line in self._backwards(self.version.size, FIRST_BLOCK):
             if lines.is_write(line) and (write := lines.parse_write(line)) is not None:
                 self.last, self.end = write, offset + len(line) + 1

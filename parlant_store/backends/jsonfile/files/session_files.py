@@ -3,7 +3,6 @@
 import logging
 import os
 import threading
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -11,15 +10,15 @@ from typing import NamedTuple
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.jsonfile.files import locks, names
 from parlant_store.backends.jsonfile.files.directory import Directory, translated
-from parlant_store.backends.jsonfile.files.lines import Write
+from parlant_store.backends.jsonfile.files.lines import State, Write
 from parlant_store.backends.jsonfile.files.locks import Locks
 from parlant_store.backends.jsonfile.files.session_file import SessionFile, Version
 from parlant_store.exceptions import BackendError
 
 logger = logging.getLogger("parlant_store")
 
-MAX_CACHED = 1_000
-"""Limit on the sessions whose last write is cached."""
+MAX_WRITTEN, MAX_LISTED = 1_000, 20_000
+"""Limits on the sessions whose last write is cached, for writes and for listings."""
 
 
 class Place(NamedTuple):
@@ -39,7 +38,23 @@ class SessionFiles:
     def __init__(self, directory: Directory, timeout: float) -> None:
         self.directory = directory
         self._locks = Locks(lambda name: directory.open_lock(locks.FOLDER, name), timeout)
-        self._cache = Cache()
+        self._written, self._listed = Cache(MAX_WRITTEN), Cache(MAX_LISTED)
+
+    def state(self, folder: int, place: Place) -> State | None:
+        """Return the state of the session in a file of an open folder; None if there is none."""
+        try:
+            status = os.stat(place.file + names.SESSION, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        write = self._listed.get(place, Version.of(status))
+        if write is None:
+            with self.opened(folder, place.file) as file:
+                write = None if file is None else file.find_last()
+                if file is None or write is None:
+                    return None
+                if file.end == file.version.size:
+                    self._listed.put(place, file.version, write)
+        return write.after
 
     @contextmanager
     def reading(self, name: SessionName) -> Iterator[SessionFile | None]:
@@ -85,7 +100,7 @@ class SessionFiles:
                 file_name = place.file + names.SESSION
                 descriptor = self.directory.open_file(folder, file_name, write=True)
             try:
-                locked = LockedFile(self.directory, self._cache, name, folder, descriptor)
+                locked = LockedFile(self.directory, self._written, name, folder, descriptor)
                 yield locked
             finally:
                 if descriptor is not None:
@@ -93,11 +108,12 @@ class SessionFiles:
 
 
 class Cache:
-    """The last writes of files that this process has written."""
+    """The last writes of files, as long as these stay as they are."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._lock = threading.Lock()
-        self._writes: OrderedDict[Place, tuple[Version, Write]] = OrderedDict()
+        self._writes: dict[Place, tuple[Version, Write]] = {}
 
     def get(self, place: Place, version: Version) -> Write | None:
         cached = self._writes.get(place)
@@ -105,10 +121,10 @@ class Cache:
 
     def put(self, place: Place, version: Version, write: Write) -> None:
         with self._lock:
+            if place not in self._writes and len(self._writes) >= self._limit:
+                # Not the oldest: a listing reads all files in the same order each time.
+                self._writes.popitem()
             self._writes[place] = (version, write)
-            self._writes.move_to_end(place)
-            if len(self._writes) > MAX_CACHED:
-                self._writes.popitem(last=False)
 
 
 class LockedFile:
