@@ -57,7 +57,7 @@ def serialize(value: Any) -> Serialized:
             "max_tokens": value.max_tokens,
             "summary": value.summary,
         }
-        return Serialized(state, messages, _hashes(_message_hash, messages), _item_of)
+        return Serialized(state, messages, _message_hashes(messages), _item_of)
     if not isinstance(value, dict):
         raise TypeError(f"a ConversationMemory or a dict can be saved, not {type(value).__name__}")
     items = value.get("messages")
@@ -96,7 +96,7 @@ def _memory(items: list[Any], state: JSONObject, name: object) -> Deserialized:
     messages = memory.get_history()
     # get_history() leaves out tool results at the start whose calls are not in the memory.
     hashes = array("q", bytes(8 * (len(dicts) - len(messages))))
-    return Deserialized(memory, hashes + _hashes(_message_hash, messages), ends)
+    return Deserialized(memory, hashes + _message_hashes(messages), ends)
 
 
 def _memory_of(dicts: Sequence[JSONObject], state: JSONObject) -> Any:
@@ -133,6 +133,31 @@ def _same(item: JSONObject) -> JSONObject:
 
 def _hashes(hash_of: Callable[[Any], int], parts: Sequence[Any]) -> "array[int]":
     return array("q", map(hash_of, parts))
+
+
+def _message_hashes(messages: Sequence[Any]) -> "array[int]":
+    try:
+        # A call for each plain message would take longer than its hash.
+        return array(
+            "q",
+            [
+                _json_hash(message.to_dict())
+                if message.tool_calls or message.content_parts
+                else hash(
+                    (
+                        message.role._value_,
+                        message.content,
+                        message.tool_name,
+                        message.tool_result,
+                        message.tool_call_id,
+                        message.image_base64,
+                    )
+                )
+                for message in messages
+            ],
+        )
+    except TypeError:
+        return _hashes(_message_hash, messages)
 
 
 def _message_hash(message: Any) -> int:
