@@ -144,7 +144,9 @@ bench: $(BIN)/bench-ready $(SELECTOOLS_BIN)/test-ready
 	$(BIN)/python -m benchmarks.sessions
 	$(BIN)/python -m benchmarks.documents
 	$(BIN)/python -m benchmarks.admin
+	$(BIN)/python -m benchmarks.jsonfile
 	$(SELECTOOLS_BIN)/python -m benchmarks.snapshots
+	$(SELECTOOLS_BIN)/python -m benchmarks.jsonfile
 
 clean:
 	rm -rf $(VENV) $(SELECTOOLS_VENV) $(NEWEST_VENV) $(NEWEST_VENV)-selectools build dist *.egg-info *.sqlite3 *.sqlite3-wal *.sqlite3-shm

@@ -12,6 +12,7 @@ README = ROOT / "README.md"
 PAGES = [README, *(ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md"))]
 PAGES += sorted(ROOT.glob("docs/*.md"))
 ELSEWHERE = {
+    "files.md": "tests/backends/jsonfile/test_docs.py",
     "selectools.md": "tests/adapters/selectools/test_docs.py",
     "supabase.md": "tests/backends/supabase/test_docs.py",
 }

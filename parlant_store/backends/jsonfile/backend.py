@@ -65,7 +65,7 @@ class JsonFileBackend(JsonFileSnapshots, JsonFileSearch, JsonFileExpiry):
         if not path.is_dir():
             return [
                 Error(
-                    f"{where} of the store {self.alias!r} is no directory.", id="parlant_store.E004"
+                    f"{where} of the store {self.alias!r} is no directory.", id="parlant_store.E006"
                 )
             ]
         if path.stat().st_mode & OTHERS:
@@ -74,7 +74,7 @@ class JsonFileBackend(JsonFileSnapshots, JsonFileSearch, JsonFileExpiry):
                     f"{where} of the store {self.alias!r} is open to other users, who see the "
                     "ids of sessions in the names of its files.",
                     hint=f"Run chmod 700 {path}",
-                    id="parlant_store.W019",
+                    id="parlant_store.W021",
                 )
             ]
         return []

@@ -88,12 +88,12 @@ def test_checks(make_store, directory):
     assert store.check() == []
     directory.mkdir()
     directory.chmod(0o755)
-    assert [message.id for message in store.check()] == ["parlant_store.W019"]
+    assert [message.id for message in store.check()] == ["parlant_store.W021"]
     directory.chmod(0o700)
     assert store.check() == []
     directory.rmdir()
     directory.write_text("x")
-    assert [message.id for message in store.check()] == ["parlant_store.E004"]
+    assert [message.id for message in store.check()] == ["parlant_store.E006"]
     with pytest.raises(BackendError):
         store.add_items("s", numbered(1))
 
