@@ -30,7 +30,6 @@ class JsonFileBackend(JsonFileSnapshots, JsonFileSearch, JsonFileExpiry):
     """
 
     supports_documents = False
-    keeps_answers = True
 
     def __init__(
         self,
