@@ -9,7 +9,9 @@ import tracemalloc
 
 import pytest
 
+from parlant_store.backends.jsonfile.files import locked_session
 from tests.backends.jsonfile.folders import cut_off, session_files
+from tests.contract.threads import in_threads
 from tests.contract.values import NASTY, numbered
 
 pytestmark = pytest.mark.any_database
@@ -123,3 +125,33 @@ def test_cleared_and_deleted_texts_are_not_in_files(store, directory, path):
         remove()
         assert not is_there()
     assert session_files(directory) == []
+
+
+def test_readers_see_whole_writes_while_files_are_rewritten(store, monkeypatch, caplog):
+    monkeypatch.setattr(locked_session, "MAX_DEAD", 1_000)
+
+    def work(number: int) -> None:
+        for count in range(60):
+            batch = [{"by": number, "count": count, "n": n} for n in range(3)]
+            if number % 2:
+                read()
+            elif count % 9 == 8:
+                store.clear("s")
+            elif count % 5 == 4:
+                store.replace_items("s", batch)
+            elif count % 13 == 12:
+                store.delete_session("s")
+            else:
+                store.add_items("s", batch)
+
+    def read() -> None:
+        for items in (store.get_items("s"), store.get_items("s", limit=3)):
+            batches = [items[start : start + 3] for start in range(0, len(items), 3)]
+            for batch in batches:
+                assert [item["n"] for item in batch] == [0, 1, 2]
+                assert len({(item["by"], item["count"]) for item in batch}) == 1
+        snapshot = store.load_snapshot("s")
+        assert snapshot is None or len(snapshot.items) == snapshot.revision.item_count
+
+    in_threads(work, 6)
+    assert not caplog.records

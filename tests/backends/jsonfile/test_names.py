@@ -98,8 +98,10 @@ def test_foreign_names_are_no_sessions(store, directory):
         shutil.copy(folder / "s.jsonl", folder / name)
     (directory / "Other Folder").mkdir()
     shutil.copy(folder / "s.jsonl", directory / "Other Folder" / "t.jsonl")
+    (directory / "Empty Folder").mkdir()
     assert [session.session_id for session in store.list_sessions().sessions] == ["s"]
     store.expire()
+    assert (directory / "Empty Folder").exists()
     assert len(session_files(directory)) == 8
 
 

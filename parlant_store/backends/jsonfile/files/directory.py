@@ -155,6 +155,8 @@ class Directory:
     def sweep(self) -> None:
         """Delete empty folders, and temporary files of processes that were killed."""
         for name in self.namespaces():
+            if names.from_folder(name) is None and not names.is_shortened(name):
+                continue
             with self.folder(name) as folder:
                 if folder is None:
                     continue

@@ -1,5 +1,6 @@
 """A session that is locked for a write."""
 
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -203,13 +204,28 @@ class LockedSession:
         return after, line
 
 
-_keys = threading.Lock()
-_last_key = 0
+class _Keys:
+    """Gives keys that grow."""
+
+    def __init__(self) -> None:
+        self._last = 0
+        self.restart()
+
+    def restart(self) -> None:
+        self._lock = threading.Lock()
+
+    def next(self) -> int:
+        with self._lock:
+            self._last = max(self._last + 1, time.time_ns())
+            return self._last
+
+
+_keys = _Keys()
+if hasattr(os, "register_at_fork"):
+    # A thread of the parent process may have the lock during the fork.
+    os.register_at_fork(after_in_child=_keys.restart)
 
 
 def new_key() -> int:
     """Return a key that is greater than those before."""
-    global _last_key
-    with _keys:
-        _last_key = max(_last_key + 1, time.time_ns())
-        return _last_key
+    return _keys.next()

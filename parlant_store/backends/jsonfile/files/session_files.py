@@ -2,7 +2,6 @@
 
 import logging
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -108,11 +107,13 @@ class SessionFiles:
 
 
 class Cache:
-    """The last writes of files, as long as these stay as they are."""
+    """The last writes of files, as long as these stay as they are.
+
+    It needs no lock, which a thread might have during a fork: a lost entry is read again.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._lock = threading.Lock()
         self._writes: dict[Place, tuple[Version, Write]] = {}
 
     def get(self, place: Place, version: Version) -> Write | None:
@@ -120,11 +121,10 @@ class Cache:
         return None if cached is None or cached[0] != version else cached[1]
 
     def put(self, place: Place, version: Version, write: Write) -> None:
-        with self._lock:
-            if place not in self._writes and len(self._writes) >= self._limit:
-                # Not the oldest: a listing reads all files in the same order each time.
-                self._writes.popitem()
-            self._writes[place] = (version, write)
+        if place not in self._writes and len(self._writes) >= self._limit:
+            # Not the oldest: a listing reads all files in the same order each time.
+            self._writes.popitem()
+        self._writes[place] = (version, write)
 
 
 class LockedFile:
