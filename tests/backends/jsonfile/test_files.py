@@ -94,6 +94,18 @@ def test_a_file_does_not_grow_with_what_is_removed(store, path):
     assert store.load_snapshot("s").state == {"text": "x" * 20_000}
 
 
+def test_a_file_with_many_answers_is_rewritten_now_and_then(make_store, clock, path):
+    store = make_store(clock=clock, fsync=False)
+    inodes, sizes = set(), []
+    for number in range(200):
+        store.set_metadata("s", {"text": "x" * 2_000}, request_id=str(number))
+        inodes.add(path.stat().st_ino)
+        clock.pass_(60)
+        sizes.append(path.stat().st_size)
+    assert len(inodes) < 20
+    assert max(sizes) < 1_000_000
+
+
 def test_metadata_and_state_stay_when_a_file_is_rewritten(store, path):
     store.set_metadata("s", {"text": "m" * 1_000})
     store.save_snapshot("s", [], state={"text": "\0" * 1_000})

@@ -66,6 +66,9 @@ class State(NamedTuple):
     request_at: int = 0
     """The offset of the line with the answer to the latest write that had a request id."""
 
+    rewritten_bytes: int = 0
+    """The size of the file when it was last rewritten, without its last line."""
+
     def has_expired(self, now: datetime) -> bool:
         return self.expires_at is not None and datetime.fromisoformat(self.expires_at) <= now
 

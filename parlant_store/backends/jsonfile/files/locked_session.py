@@ -20,7 +20,7 @@ ANSWERS_FOR = timedelta(hours=1)
 """How long an answer is stored."""
 
 MAX_DEAD = 2**16
-"""How many bytes of a file may be of no use, if these are more than the others."""
+"""How many bytes of a file may be of no use, in addition to as many as are of use."""
 
 
 class Change(NamedTuple):
@@ -88,8 +88,7 @@ class LockedSession:
         after = change.after._replace(bytes=max(size, 0))
         after, line = self._line(change, after, file.end + len(data), before.request_at, answer)
         is_replaced = 0 < before.items == change.removed + change.dropped
-        live = after.bytes + after.metadata_bytes + after.state_bytes
-        if is_replaced or file.end + len(data) + len(line) > 2 * live + MAX_DEAD:
+        if is_replaced or is_wasteful(after, file.end + len(data) + len(line)):
             stored = before.items - change.removed - change.dropped
             items = islice(file.items(LARGEST_BLOCK), change.removed, change.removed + stored)
             # If there is no room for another file, there may be for a line.
@@ -156,7 +155,7 @@ class LockedSession:
         complete = self._with_parts(change)._replace(removed=0, dropped=0)
         after, line = self._line(
             complete,
-            change.after._replace(bytes=len(data)),
+            change.after._replace(bytes=len(data), rewritten_bytes=place + len(data)),
             place + len(data),
             request_at,
             answer,
@@ -202,6 +201,15 @@ class LockedSession:
             change.did, counts, after, metadata=change.metadata, state=change.state, answer=stored
         )
         return after, line
+
+
+def is_wasteful(state: State, size: int) -> bool:
+    """Whether a file of this size is rewritten: most of it is of no use, and it has grown.
+
+    Answers of the last hour are of use too, but their size is not known.
+    """
+    live = state.bytes + state.metadata_bytes + state.state_bytes
+    return size > 2 * live + MAX_DEAD and 2 * size > 3 * state.rewritten_bytes
 
 
 class _Keys:
