@@ -186,7 +186,9 @@ def store(transactional_db: None) -> Iterator[BaseBackend]:
 @pytest.fixture
 def store_of_one_thread(store: BaseBackend, settings: Any) -> Iterator[BaseBackend]:
     """The default store, whose adapters' calls share one connection."""
-    settings.PARLANT_STORES = {"default": {"OPTIONS": {"threads": 1}}}
+    default = settings.PARLANT_STORES["default"] if STORE == "files" else {}
+    options = default.get("OPTIONS", {}) | {"threads": 1}
+    settings.PARLANT_STORES = {"default": default | {"OPTIONS": options}}
     yield stores["default"]
     stores.close_all()
 
