@@ -32,6 +32,18 @@ def test_answers_are_stored_for_an_hour(make_store, clock, directory):
     assert session_files(directory) == []
 
 
+def test_the_answer_to_one_of_many_requests_is_found(make_store, directory):
+    store = make_store(fsync=False)
+    store.add_items("s", numbered(*range(1_000)))
+    popped = {str(n): store.pop_item("s", request_id=str(n)) for n in range(500)}
+    for other in (store, make_store()):
+        for n in (0, 250, 499):
+            assert other.pop_item("s", request_id=str(n)) == popped[str(n)]
+    other.pop_item("s", request_id="other")
+    assert store.pop_item("s", request_id="other") == {"n": 499}
+    assert store.get_session("s").item_count == 499
+
+
 def test_answers_stay_when_a_file_is_rewritten(make_store, clock, path):
     store = make_store(clock=clock)
     store.add_items("s", numbered(*range(5)))

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -61,9 +61,14 @@ class LockedSession:
 
     def stored_answer(self) -> Answer | None:
         """Return the answer to the same request, if it was made before."""
-        if self._request is None or self.file.file is None:
+        file = self.file.file
+        if self._request is None or file is None:
             return None
-        return next((one for one in self._answers() if one.id == self._request), None)
+        if self.file.answers is None:
+            self.file.answers = {answer.id: offset for offset, answer in reversed(self._answers())}
+        answer = file.answer_at(self.file.answers.get(self._request, 0))
+        is_same = answer is not None and answer.id == self._request and self._is_recent(answer)
+        return answer if is_same else None
 
     def begin(self, expires_at: datetime | None, user_id: str | None = None) -> State:
         """Return the state for a write: a new one if there is no session."""
@@ -98,6 +103,8 @@ class LockedSession:
                     self.file.forget_damaged()
                 return
         counts = len(change.items), change.removed, change.dropped
+        if self._request is not None and self.file.answers is not None:
+            self.file.answers[self._request] = after.request_at
         self.file.append(data + line, Write(*counts, after))
 
     def delete_old_answers(self) -> None:
@@ -129,25 +136,23 @@ class LockedSession:
         else:
             self.save(Change("nothing", self.state), answer)
 
-    def _answers(self) -> list[Answer]:
-        """Return the answers of the last hour, the latest first."""
-        found: list[Answer] = []
-        if self.file.file is None:
-            return found
-        since = self.now - ANSWERS_FOR
-        for answer in self.file.file.answers():
-            if datetime.fromisoformat(answer.at) <= since:
-                break
-            found.append(answer)
-        return found
+    def _answers(self) -> list[tuple[int, Answer]]:
+        """Return the answers of the last hour with their offsets, the latest first."""
+        file = self.file.file
+        answers = iter(()) if file is None else file.answers()
+        return list(takewhile(lambda found: self._is_recent(found[1]), answers))
+
+    def _is_recent(self, answer: Answer) -> bool:
+        return datetime.fromisoformat(answer.at) > self.now - ANSWERS_FOR
 
     def _rewrite(self, change: Change, stored: list[bytes], answer: Any) -> None:
         """Write a new file with ``stored``, the latest first, and the items of the change."""
         parts = [lines.header(self.file.name)]
         place, request_at = len(parts[0]), 0
-        for old in reversed(self._answers()):
+        answers: dict[str, int] = {}
+        for _, old in reversed(self._answers()):
             line = lines.request_line(old._replace(before=request_at))
-            request_at = place
+            answers[old.id] = request_at = place
             place += len(line)
             parts.append(line)
         data = b"".join([line + b"\n" for line in reversed(stored)]) + lines.items(change.items)
@@ -162,7 +167,9 @@ class LockedSession:
             added=len(stored) + len(change.items),
         )
         parts.append(line)
-        self.file.replace(parts, Write(len(stored) + len(change.items), 0, 0, after))
+        if self._request is not None:
+            answers[self._request] = after.request_at
+        self.file.replace(parts, Write(len(stored) + len(change.items), 0, 0, after), answers)
 
     def _with_parts(self, change: Change) -> Change:
         """Return the change with the metadata and the state of the session."""

@@ -106,17 +106,18 @@ class SessionFile:
     def state(self) -> JSONObject:
         return self._part("state", 0 if self.last is None else self.last.after.state_at)
 
-    def answers(self) -> Iterator[Answer]:
-        """Yield the stored answers, the latest first."""
+    def answers(self) -> Iterator[tuple[int, Answer]]:
+        """Yield the stored answers with the offsets of their lines, the latest first."""
         offset = 0 if self.last is None else self.last.after.request_at
-        while offset:
-            answer = Answer.of(self.line_at(offset))
-            if answer is None:
-                return
-            yield answer
+        while (answer := self.answer_at(offset)) is not None:
+            yield offset, answer
             if answer.before >= offset:
                 return
             offset = answer.before
+
+    def answer_at(self, offset: int) -> Answer | None:
+        """Return the answer in the line at ``offset``; None if it is damaged."""
+        return Answer.of(self.line_at(offset))
 
     def header(self) -> JSONObject:
         """Return the first line; an empty object if it is damaged."""

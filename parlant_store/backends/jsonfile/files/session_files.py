@@ -45,15 +45,16 @@ class SessionFiles:
             status = os.stat(place.file + names.SESSION, dir_fd=folder, follow_symlinks=False)
         except FileNotFoundError:
             return None
-        write = self._listed.get(place, Version.of(status))
-        if write is None:
-            with self.opened(folder, place.file) as file:
-                write = None if file is None else file.find_last()
-                if file is None or write is None:
-                    return None
-                if file.end == file.version.size:
-                    self._listed.put(place, file.version, write)
-        return write.after
+        cached = self._listed.get(place, Version.of(status))
+        if cached is not None:
+            return cached.write.after
+        with self.opened(folder, place.file) as file:
+            write = None if file is None else file.find_last()
+            if file is None or write is None:
+                return None
+            if file.end == file.version.size:
+                self._listed.put(place, file.version, write)
+            return write.after
 
     @contextmanager
     def reading(self, name: SessionName) -> Iterator[SessionFile | None]:
@@ -106,6 +107,14 @@ class SessionFiles:
                     os.close(descriptor)
 
 
+class Cached(NamedTuple):
+    """What is known of a file at a version."""
+
+    version: Version
+    write: Write
+    answers: dict[str, int] | None
+
+
 class Cache:
     """The last writes of files, as long as these stay as they are.
 
@@ -114,17 +123,19 @@ class Cache:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._writes: dict[Place, tuple[Version, Write]] = {}
+        self._files: dict[Place, Cached] = {}
 
-    def get(self, place: Place, version: Version) -> Write | None:
-        cached = self._writes.get(place)
-        return None if cached is None or cached[0] != version else cached[1]
+    def get(self, place: Place, version: Version) -> Cached | None:
+        cached = self._files.get(place)
+        return None if cached is None or cached.version != version else cached
 
-    def put(self, place: Place, version: Version, write: Write) -> None:
-        if place not in self._writes and len(self._writes) >= self._limit:
+    def put(
+        self, place: Place, version: Version, write: Write, answers: dict[str, int] | None = None
+    ) -> None:
+        if place not in self._files and len(self._files) >= self._limit:
             # Not the oldest: a listing reads all files in the same order each time.
-            self._writes.popitem()
-        self._writes[place] = (version, write)
+            self._files.popitem()
+        self._files[place] = Cached(version, write, answers)
 
 
 class LockedFile:
@@ -140,6 +151,8 @@ class LockedFile:
     ) -> None:
         self.name = name
         self.file: SessionFile | None = None
+        self.answers: dict[str, int] | None = None
+        """The offset of the answer to each request of the last hour; None: not known."""
         self._directory = directory
         self._cache = cache
         self._place = place_of(name)
@@ -156,13 +169,14 @@ class LockedFile:
         file = self.file
         assert file is not None
         self._directory.append(file.descriptor, file.end, data)
-        self._cache.put(self._place, Version.of(os.fstat(file.descriptor)), write)
+        version = Version.of(os.fstat(file.descriptor))
+        self._cache.put(self._place, version, write, self.answers)
 
-    def replace(self, parts: list[bytes], write: Write) -> None:
+    def replace(self, parts: list[bytes], write: Write, answers: dict[str, int]) -> None:
         """Replace the file by one that consists of ``parts``; the last is the line of ``write``."""
         file_name = self._place.file + names.SESSION
         status = self._directory.replace(self._place.folder, file_name, parts)
-        self._cache.put(self._place, Version.of(status), write)
+        self._cache.put(self._place, Version.of(status), write, answers)
 
     def delete(self) -> None:
         """Delete the file, and what was set aside of it."""
@@ -182,7 +196,8 @@ class LockedFile:
         """Find the last whole write, and set aside what follows it."""
         cached = self._cache.get(self._place, file.version)
         if cached is not None:
-            file.last, file.end = cached, file.version.size
+            file.last, file.end = cached.write, file.version.size
+            self.answers = cached.answers
             return file
         if file.find_whole() is None and file.size() > 0 and not file.header():
             raise BackendError(
