@@ -11,7 +11,7 @@ import pytest
 
 from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.jsonfile import JsonFileBackend
-from parlant_store.backends.jsonfile.files import names
+from parlant_store.backends.jsonfile.files import locked_session, locks, names
 from parlant_store.conf import _options
 from tests.docs.pages import ROOT, blocks_of, installable, table
 from tests.docs.projects import manage, write_project
@@ -77,4 +77,7 @@ def test_the_table_of_options_is_complete():
 
 
 def test_limits_are_those_of_the_code():
-    assert f"longer than {names.MAX_LENGTH} characters" in PAGE.read_text("utf-8")
+    text = PAGE.read_text("utf-8")
+    assert f"longer than {names.MAX_LENGTH} characters" in text
+    assert f"{locks.COUNT:,} lock files" in text
+    assert f"{locked_session.MAX_DEAD // 1_024} KiB" in text

@@ -5,6 +5,7 @@ python -m tests.backends.jsonfile.worker DIRECTORY COMMAND
 add NAME    20 tasks, each adding 5 batches of 3
 pop         20 tasks, popping until none is left
 hold        locks the session "s", says "held", and waits
+fork        writes in a child process whose parent has locked the session, and has not any more
 kill        1,000 writes by processes that are killed in the middle; says what was found
 small       writes until no file may be larger
 full        writes until a small file system has no room
@@ -58,6 +59,31 @@ def hold(store) -> None:
     with store.files.locked(SessionName("", "s")):
         say("held")
         signal.pause()
+
+
+def fork(store) -> None:
+    store.add_items("s", numbered(1))
+    impatient = JsonFileBackend("default", directory=store.directory, timeout=0.1)
+    with impatient.files.locked(SessionName("", "s")):
+        error = in_child(lambda: impatient.add_items("s", numbered(3)))
+    in_child(lambda: store.add_items("s", numbered(2)))
+    say({"while locked": error, "items": store.get_items("s")})
+
+
+def in_child(call) -> str:
+    """The name of the error that ``call`` raises in a child process, or ""."""
+    reading, writing = os.pipe()
+    if (child := os.fork()) == 0:
+        try:
+            call()
+        except BaseException as exc:
+            os.write(writing, type(exc).__name__.encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    os.waitpid(child, 0)
+    with open(reading) as pipe:
+        return pipe.read()
 
 
 def write(store, number: int) -> None:
@@ -246,7 +272,7 @@ def main(directory: str, command: str, *args: str) -> None:
     elif command == "pop":
         asyncio.run(pop(store))
     else:
-        commands = (hold, kill, small, full, read_only)
+        commands = (hold, fork, kill, small, full, read_only)
         {call.__name__.replace("_", "-"): call for call in commands}[command](store)
 
 
