@@ -2,11 +2,10 @@
 
 import json
 import os
-import shutil
 import stat
-import subprocess
 import tracemalloc
 
+import jq
 import pytest
 
 from parlant_store.backends.jsonfile.files import locked_session
@@ -17,8 +16,15 @@ from tests.contract.values import NASTY, numbered
 pytestmark = pytest.mark.any_database
 
 
+@pytest.fixture
+def open_umask():
+    umask = os.umask(0)
+    yield
+    os.umask(umask)
+
+
+@pytest.mark.usefixtures("open_umask")
 def test_files_are_for_their_owner_alone(store, directory):
-    os.umask(os.umask(0o000) & 0)
     store.add_items("s", numbered(1), namespace="n")
     store.add_items("s", numbered(2), namespace="n")
     for path in (directory, *directory.rglob("*")):
@@ -38,15 +44,13 @@ def test_lines_are_json_that_people_can_read(store, path):
     assert objects[-1]["after"]["items"] == 1 + len(NASTY)
 
 
-@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
 def test_jq_reads_a_file(store, path):
     store.add_items("s", [{"role": "user", "content": "Hello"}, {"role": "assistant"}])
     store.save_snapshot("s", [{"role": "user", "content": "Bye \0"}], state={"a": "\0"})
     store.pop_item("s")
     store.add_items("s", [{"role": "user", "content": "Hello again"}])
-    command = ["jq", "-r", 'select(.item.role == "user") | .item.content', path]
-    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert found.splitlines()[-1] == "Hello again"
+    program = jq.compile('select(.item.role == "user") | .item.content')
+    assert program.input_text(path.read_text("utf-8")).all()[-1] == "Hello again"
 
 
 def test_adding_to_a_long_session_writes_the_new_lines(store, path):
