@@ -1,6 +1,6 @@
 """The values that stores take and return. All are frozen and keyword-only."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
@@ -88,6 +88,54 @@ class Snapshot:
     state: JSONObject
 
     revision: Revision
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SessionRecord:
+    """All that a store has of a session, for copies to another store."""
+
+    namespace: str = ""
+
+    session_id: str
+
+    user_id: str | None = None
+    """The owner."""
+
+    items: list[JSONObject]
+
+    item_times: list[datetime] | None = None
+    """When each item was written; None: unknown."""
+
+    state: JSONObject = field(default_factory=dict)
+
+    metadata: JSONObject = field(default_factory=dict)
+
+    created_at: datetime | None = None
+    """None: unknown, like updated_at."""
+
+    updated_at: datetime | None = None
+
+    expires_at: datetime | None = None
+    """When the session expires; None: never."""
+
+    damaged_items: int = 0
+    """The number of stored items that cannot be read, and are not in ``items``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DocumentRecord:
+    """All that a store has of a document, for copies to another store."""
+
+    document: JSONObject
+
+    updated_at: datetime | None = None
+    """None: unknown."""
+
+    expires_at: datetime | None = None
+    """When the document expires; None: never."""
+
+    key: int = 0
+    """The primary key of the row that was read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -148,6 +148,25 @@ def decode(texts: Sequence[str]) -> list[JSONObject] | None:
     return items if len(items) == len(texts) else None
 
 
+def decode_items(texts: Sequence[str], name: SessionName) -> list[JSONObject | None]:
+    """Decode items; None, with a warning, stands for a damaged one."""
+    items = decode(texts)
+    if items is not None and all(type(item) is dict for item in items):
+        return [*items]
+    return [_decode_one(text, name) for text in texts]
+
+
+def _decode_one(text: str, name: SessionName) -> JSONObject | None:
+    try:
+        item = json.loads(text)
+    except (ValueError, RecursionError):
+        item = None
+    if isinstance(item, dict):
+        return item
+    logger.warning("Skipped a damaged item of %r", name)
+    return None
+
+
 def _decode_damaged(texts: Sequence[str], name: SessionName) -> list[JSONObject]:
     items = []
     for text in texts:

@@ -16,6 +16,7 @@ from parlant_store.content.query import Filter
 from parlant_store.types import (
     Direction,
     DocumentCursor,
+    DocumentRecord,
     JSONObject,
     Replacement,
     Revision,
@@ -129,6 +130,44 @@ class ListSummaries(NamedTuple):
     limit: int
     after: int
     """The key of the last one before; 0: none."""
+
+
+class SessionEntry(NamedTuple):
+    """A session to write as it is, with its times."""
+
+    session: SessionName
+    batch: Batch
+    item_times: list[datetime]
+    user_id: str | None
+    state: str
+    """The encoded object, like ``metadata``."""
+
+    metadata: str
+    created_at: datetime
+    updated_at: datetime
+    expires_at: datetime | None
+
+
+class WriteSessions(NamedTuple):
+    entries: list[SessionEntry]
+    replace: bool
+    """Whether they replace sessions of the same names, which are left otherwise."""
+
+
+class ReadDocuments(NamedTuple):
+    collection: str
+    ids: list[str] | None
+    """None: documents after the key ``after``, in the order of their keys."""
+
+    after: int
+    limit: int
+
+
+class WriteDocuments(NamedTuple):
+    collection: str
+    records: list[DocumentRecord]
+    replace: bool
+    """Whether they replace documents with the same ids, which are left otherwise."""
 
 
 class InsertOne(NamedTuple):

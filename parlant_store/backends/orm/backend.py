@@ -23,6 +23,7 @@ from parlant_store.backends.contract.operations import (
     ListSessions,
     ListSummaries,
     PopItem,
+    ReadDocuments,
     ReadVersion,
     ReplaceDocuments,
     SaveSnapshot,
@@ -31,6 +32,8 @@ from parlant_store.backends.contract.operations import (
     SetExpiry,
     SetMetadata,
     UpdateOne,
+    WriteDocuments,
+    WriteSessions,
 )
 from parlant_store.backends.contract.retention import Place, Sweep
 from parlant_store.backends.contract.sessions import not_found
@@ -49,6 +52,7 @@ from parlant_store.backends.orm.tables import Target
 from parlant_store.backends.reads import primary_reads
 from parlant_store.types import (
     DocumentInfo,
+    DocumentRecord,
     ExpiredDocument,
     ExpiredSession,
     ExpireResult,
@@ -56,6 +60,7 @@ from parlant_store.types import (
     Revision,
     SearchHit,
     SessionInfo,
+    SessionRecord,
     SessionSummary,
     Snapshot,
     StoredDocument,
@@ -211,6 +216,24 @@ class OrmBackend(GroupedCalls):
     def _ensure_index(self, index: EnsureIndex) -> bool:
         return self._write(
             lambda on: on.tables.indexes.ensure_index(on.connection, index), request=index.request
+        )
+
+    keeps_times = True
+
+    def _read_sessions(self, names: list[SessionName]) -> list[SessionRecord]:
+        return self._read(lambda on: on.tables.records.read_sessions(on.connection, names, on.time))
+
+    def _write_sessions(self, write: WriteSessions) -> list[bool]:
+        return self._write(
+            lambda on: on.tables.records.write_sessions(on.connection, write, on.time)
+        )
+
+    def _read_documents(self, read: ReadDocuments) -> list[DocumentRecord]:
+        return self._read(lambda on: on.tables.records.read_documents(on.connection, read, on.time))
+
+    def _write_documents(self, write: WriteDocuments) -> list[bool]:
+        return self._write(
+            lambda on: on.tables.records.write_documents(on.connection, write, on.time)
         )
 
     def _expire(self, batch_size: int) -> Expired:

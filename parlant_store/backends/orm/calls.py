@@ -56,6 +56,8 @@ READS = frozenset(
         "list_sessions",
         "list_summaries",
         "load_snapshot",
+        "read_documents",
+        "read_sessions",
         "search",
     )
 )

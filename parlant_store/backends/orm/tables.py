@@ -8,6 +8,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from parlant_store.backends.orm.base.documents import Documents
 from parlant_store.backends.orm.base.indexes import Indexes
 from parlant_store.backends.orm.base.migration import Versions
+from parlant_store.backends.orm.base.records import Records
 from parlant_store.backends.orm.base.requests import Requests
 from parlant_store.backends.orm.base.retention import RetentionRules
 from parlant_store.backends.orm.base.sessions import Sessions, Time
@@ -15,11 +16,13 @@ from parlant_store.backends.orm.base.snapshots import Snapshots
 from parlant_store.backends.orm.postgresql.documents import PostgreSQLDocuments
 from parlant_store.backends.orm.postgresql.indexes import PostgreSQLIndexes
 from parlant_store.backends.orm.postgresql.migration import PostgreSQLVersions
+from parlant_store.backends.orm.postgresql.records import PostgreSQLRecords
 from parlant_store.backends.orm.postgresql.requests import PostgreSQLRequests
 from parlant_store.backends.orm.postgresql.retention import PostgreSQLRetention
 from parlant_store.backends.orm.postgresql.sessions import PostgreSQLSessions
 from parlant_store.backends.orm.postgresql.snapshots import PostgreSQLSnapshots
 from parlant_store.backends.orm.references.documents import ReferencedDocuments
+from parlant_store.backends.orm.references.records import ReferencedRecords
 from parlant_store.backends.orm.references.registry import has_references, referenced_models
 from parlant_store.backends.orm.references.requests import ReferencedRequests
 from parlant_store.backends.orm.references.retention import ReferencedRetention
@@ -28,6 +31,7 @@ from parlant_store.backends.orm.references.snapshots import ReferencedSnapshots
 from parlant_store.backends.orm.sqlite.documents import SQLiteDocuments
 from parlant_store.backends.orm.sqlite.indexes import SQLiteIndexes
 from parlant_store.backends.orm.sqlite.migration import SQLiteVersions
+from parlant_store.backends.orm.sqlite.records import SQLiteRecords
 from parlant_store.backends.orm.sqlite.requests import SQLiteRequests
 from parlant_store.backends.orm.sqlite.retention import SQLiteRetention
 from parlant_store.backends.orm.sqlite.sessions import SQLiteSessions
@@ -42,6 +46,7 @@ class Tables(NamedTuple):
     indexes: Indexes
     retention: RetentionRules
     requests: Requests
+    records: Records
 
 
 TABLES = {
@@ -53,6 +58,7 @@ TABLES = {
         PostgreSQLIndexes(),
         PostgreSQLRetention(),
         PostgreSQLRequests(),
+        PostgreSQLRecords(),
     ),
     "sqlite": Tables(
         SQLiteSessions(),
@@ -62,6 +68,7 @@ TABLES = {
         SQLiteIndexes(),
         SQLiteRetention(),
         SQLiteRequests(),
+        SQLiteRecords(),
     ),
 }
 
@@ -72,6 +79,7 @@ def _referenced(vendor: str, *, sessions: bool, documents: bool) -> Tables:
     tables = TABLES[vendor]._replace(
         retention=ReferencedRetention(TABLES[vendor].retention),
         requests=ReferencedRequests(TABLES[vendor].requests),
+        records=ReferencedRecords(TABLES[vendor].records),
     )
     if sessions:
         tables = tables._replace(

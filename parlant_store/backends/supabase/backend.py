@@ -21,6 +21,7 @@ from parlant_store.backends.supabase.options import (
     url_error,
     without_login,
 )
+from parlant_store.backends.supabase.records import SupabaseRecords
 from parlant_store.backends.supabase.secrets import Secret
 from parlant_store.backends.supabase.snapshots import SupabaseSnapshots
 
@@ -36,7 +37,7 @@ STEP_SECONDS = 2.0
 """How long a step of expire should take: Supabase ends statements after 8 s."""
 
 
-class SupabaseBackend(SupabaseSnapshots, SupabaseDocuments, SupabaseExpiry):
+class SupabaseBackend(SupabaseSnapshots, SupabaseDocuments, SupabaseRecords, SupabaseExpiry):
     """Documents and sessions in a Supabase project.
 
     Every operation is one HTTP request and one transaction of the database, with the role of the

@@ -40,7 +40,8 @@ begin
             'add_items', 'pop_item', 'clear', 'delete_session', 'delete_hidden', 'set_metadata',
             'set_expiry',
             'save', 'branch', 'expire', 'retire', 'insert_one', 'insert_numbered', 'update_one',
-            'delete_one', 'drop_collection', 'replace', 'ensure_index', 'set_document_expiry'
+            'delete_one', 'drop_collection', 'replace', 'ensure_index', 'set_document_expiry',
+            'write_sessions', 'write_documents'
         );
     if v_types is null then
         raise invalid_parameter_value using message = format('there is no %L to call', p_function);

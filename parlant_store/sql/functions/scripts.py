@@ -29,6 +29,7 @@ FILES = (
     "removal",
     "sessions",
     "reading",
+    "records",
     "related_documents",
     "turns",
     "documents",

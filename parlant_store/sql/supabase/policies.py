@@ -27,8 +27,12 @@ SERVICE_ONLY = (
     "parlant_store_is_old",
     "parlant_store_is_whole",
     "parlant_store_list_due",
+    "parlant_store_read_documents",
+    "parlant_store_read_sessions",
     "parlant_store_retire",
     "parlant_store_sweep",
+    "parlant_store_write_documents",
+    "parlant_store_write_sessions",
 )
 """Functions that only the service role may call."""
 

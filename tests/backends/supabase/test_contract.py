@@ -4,6 +4,7 @@ import pytest
 
 from tests.backends.orm.test_retention import bulk as bulk
 from tests.contract.documents import DocumentContract
+from tests.contract.records import DocumentRecordContract, SessionRecordContract
 from tests.contract.retention import RetentionContract
 from tests.contract.sessions import SessionContract
 from tests.contract.snapshots import SnapshotContract
@@ -16,6 +17,18 @@ class TestSupabaseSessions(SessionContract):
 
 
 class TestSupabaseSnapshots(SnapshotContract):
+    @pytest.fixture
+    def make_store(self, make_store):
+        return make_store
+
+
+class TestSupabaseSessionRecords(SessionRecordContract):
+    @pytest.fixture
+    def make_store(self, make_store):
+        return make_store
+
+
+class TestSupabaseDocumentRecords(DocumentRecordContract):
     @pytest.fixture
     def make_store(self, make_store):
         return make_store

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from parlant_store.backends.orm import OrmBackend
-from parlant_store.types import Replacement, Retention
+from parlant_store.types import DocumentRecord, Replacement, Retention, SessionRecord
 from tests.contract.values import IDS, NASTY, numbered
 
 NOW = "2030-01-01T00:00:00"
@@ -72,6 +72,14 @@ OPERATIONS = {
     "list_versions": lambda store: store.list_versions("c"),
     "read_version": lambda store: store.read_version("c", "1"),
     "ensure_index": lambda store: store.ensure_index("c", [("id", "asc")]),
+    "read_sessions": lambda store: store.read_sessions([("", "s"), ("n", "t")]),
+    "write_sessions": lambda store: store.write_sessions(
+        [SessionRecord(session_id=name, items=numbered(1)) for name in "st"]
+    ),
+    "read_documents": lambda store: store.read_documents("c"),
+    "write_documents": lambda store: store.write_documents(
+        "c", [DocumentRecord(document={"id": "a"})]
+    ),
     "expire": lambda store: store.expire(),
     "expire_batches": lambda store: [*store.expire_batches(rule=RULE)],
     "list_expired": lambda store: [*store.list_expired(rule=RULE)],

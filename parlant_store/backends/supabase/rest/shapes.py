@@ -72,6 +72,11 @@ def record(**shapes: Shape) -> Shape:
     )
 
 
+def session_record(value: Any) -> bool:
+    """A session with the texts of its items, and as many times."""
+    return _RECORD(value) and len(value["items"]) == len(value["times"])
+
+
 _EXPIRED = {
     "v_namespaces": optional(list_of(text)),
     "v_session_ids": optional(list_of(text)),
@@ -108,6 +113,8 @@ DOCUMENT = record(document=document, updated_at=moment, expires_at=optional(mome
 UPDATED = record(matched=boolean, document=optional(document))
 SUMMARY = row(integer, text, text, integer, number, number, optional(text))
 HIT = row(text, text, optional(text), number, text)
+_RECORD = record(session=SESSION, state=document, items=list_of(text), times=list_of(moment))
+DOCUMENT_RECORD = row(integer, document, moment, optional(moment))
 STORED = list_of(row(integer, document))
 STATUS = record(
     version=text,

@@ -1,0 +1,69 @@
+"""The columns of whole sessions and documents, for the functions of sql/functions/records.sql."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from parlant_store.backends.columns import columns, full_names, promoted
+from parlant_store.backends.contract.operations import WriteDocuments, WriteSessions
+from parlant_store.content import codec
+from parlant_store.content.text_search import tsvector
+from parlant_store.content.times import as_utc
+from parlant_store.types import PROMOTED
+
+Columns = dict[str, Sequence[Any]]
+"""Lists of the same length, by the names of the parameters."""
+
+
+def session_columns(write: WriteSessions) -> Columns:
+    """Return the columns of the sessions."""
+    entries = write.entries
+    names = [columns(entry.session) for entry in entries]
+    return {
+        "namespaces": [name.namespace for name in names],
+        "session_ids": [name.session_id for name in names],
+        "names": [full_names(entry.session, entry.user_id) for entry in entries],
+        "user_ids": [
+            None if entry.user_id is None else codec.to_column(entry.user_id) for entry in entries
+        ],
+        "metadata": [entry.metadata for entry in entries],
+        "states": [entry.state for entry in entries],
+        "created": [_text(entry.created_at) for entry in entries],
+        "updated": [_text(entry.updated_at) for entry in entries],
+        "expires": [_text(entry.expires_at) for entry in entries],
+        "totals": [entry.batch.total for entry in entries],
+    }
+
+
+def item_columns(write: WriteSessions) -> Columns:
+    """Return the columns of all items; "places" has the number of the session, from 1."""
+    parts: dict[str, list[Any]] = {
+        name: [] for name in ("places", "data", "roles", "texts", "terms", "tokens", "times")
+    }
+    for place, entry in enumerate(write.entries, 1):
+        batch = entry.batch
+        parts["places"] += [place] * len(batch.data)
+        parts["data"] += batch.data
+        parts["roles"] += batch.roles
+        parts["texts"] += batch.texts
+        parts["terms"] += [None if words is None else tsvector(words) for words in batch.words]
+        parts["tokens"] += batch.tokens
+        parts["times"] += map(_text, entry.item_times)
+    return {**parts}
+
+
+def document_columns(write: WriteDocuments) -> Columns:
+    """Return the columns of the documents."""
+    fields = [promoted(record.document) for record in write.records]
+    return {
+        "documents": [
+            codec.encode_document(record.document, "document") for record in write.records
+        ],
+        **{f"{name}s": [each.get(name) for each in fields] for name in PROMOTED},
+        "updated": [_text(record.updated_at) for record in write.records],
+        "expires": [_text(record.expires_at) for record in write.records],
+    }
+
+
+def _text(time: datetime | None) -> str | None:
+    return None if time is None else as_utc(time).isoformat()

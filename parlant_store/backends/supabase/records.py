@@ -1,0 +1,131 @@
+"""Whole sessions and documents over Supabase, with the service role."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from parlant_store.backends.columns import columns, decode_items, decode_state, name_of, owner_of
+from parlant_store.backends.contract.operations import (
+    ReadDocuments,
+    WriteDocuments,
+    WriteSessions,
+)
+from parlant_store.backends.contract.validation import SessionName
+from parlant_store.backends.record_columns import document_columns, item_columns, session_columns
+from parlant_store.backends.supabase.client import Conflict, is_overdue, time_of
+from parlant_store.backends.supabase.rest import shapes
+from parlant_store.backends.supabase.sessions import SupabaseSessions
+from parlant_store.content import codec
+from parlant_store.exceptions import DuplicateDocument, StoreUnavailable
+from parlant_store.types import DocumentRecord, SessionRecord
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class SupabaseRecords(SupabaseSessions):
+    """Reads and writes many at once; if the database ends a statement, half as many."""
+
+    keeps_times = True
+    max_record_items = 1_000
+
+    def _read_sessions(self, names: list[SessionName]) -> list[SessionRecord]:
+        return _in_steps(self._read_some_sessions, names)
+
+    def _write_sessions(self, write: WriteSessions) -> list[bool]:
+        return _in_steps(
+            lambda entries: self._write_some_sessions(write._replace(entries=entries)),
+            write.entries,
+        )
+
+    def _read_documents(self, read: ReadDocuments) -> list[DocumentRecord]:
+        rows = self.connection.read(
+            "read_documents",
+            shapes.list_of(shapes.DOCUMENT_RECORD),
+            collection=codec.to_column(read.collection),
+            ids=None if read.ids is None else list(map(codec.to_column, read.ids)),
+            after=read.after,
+            limit=read.limit,
+            now=self.clock(),
+        )
+        documents = codec.decode_documents([row[1] for row in rows])
+        return [
+            DocumentRecord(
+                document=document,
+                updated_at=time_of(updated_at),
+                expires_at=time_of(expires_at),
+                key=key,
+            )
+            for (key, _, updated_at, expires_at), document in zip(rows, documents, strict=True)
+        ]
+
+    def _write_documents(self, write: WriteDocuments) -> list[bool]:
+        try:
+            written: list[bool] = self.connection.write(
+                "write_documents",
+                shapes.list_of(shapes.boolean),
+                None,
+                collection=codec.to_column(write.collection),
+                **document_columns(write),
+                replace=write.replace,
+                now=self.clock(),
+            )
+        except Conflict as exc:
+            raise DuplicateDocument(str(exc)) from exc
+        return written
+
+    def _read_some_sessions(self, names: list[SessionName]) -> list[SessionRecord]:
+        short = [columns(name) for name in names]
+        rows = self.connection.read(
+            "read_sessions",
+            shapes.list_of(shapes.session_record),
+            namespaces=[name.namespace for name in short],
+            session_ids=[name.session_id for name in short],
+            now=self.clock(),
+        )
+        return list(map(_record, rows))
+
+    def _write_some_sessions(self, write: WriteSessions) -> list[bool]:
+        written: list[bool] = self.connection.write(
+            "write_sessions",
+            shapes.list_of(shapes.boolean),
+            None,
+            **session_columns(write),
+            **item_columns(write),
+            replace=write.replace,
+            now=self.clock(),
+        )
+        return written
+
+
+def _in_steps(operation: Callable[[list[T]], list[R]], values: list[T]) -> list[R]:
+    """Run ``operation`` on all values, or on halves of them if it takes too long."""
+    try:
+        return operation(values)
+    except StoreUnavailable as exc:
+        if len(values) == 1 or not is_overdue(exc):
+            raise
+    half = len(values) // 2
+    return _in_steps(operation, values[:half]) + _in_steps(operation, values[half:])
+
+
+def _record(row: dict[str, Any]) -> SessionRecord:
+    session, texts = row["session"], row["items"]
+    name = name_of(session["namespace"], session["session_id"], session["full_names"])
+    items = decode_items(texts, name)
+    pairs = [
+        (item, time_of(time))
+        for item, time in zip(items, row["times"], strict=True)
+        if item is not None
+    ]
+    times = {when: time_of(session[when]) for when in ("created_at", "updated_at", "expires_at")}
+    return SessionRecord(
+        namespace=name.namespace,
+        session_id=name.session_id,
+        user_id=owner_of(session["user_id"], session["full_names"]),
+        items=[item for item, _ in pairs],
+        item_times=[time for _, time in pairs],
+        state=decode_state(row["state"], name),
+        metadata=codec.decode_document(session["metadata"]),
+        damaged_items=len(items) - len(pairs),
+        **times,
+    )

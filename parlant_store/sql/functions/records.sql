@@ -1,0 +1,154 @@
+-- Whole sessions and documents, with their times, for copies between stores. Over HTTP, only the
+-- service role calls these functions.
+
+-- Returns the sessions with these names; each with the texts and the times of its items.
+create or replace function {in_schema}parlant_store_read_sessions(
+    p_namespaces text[], p_session_ids text[], p_now timestamptz
+) returns json language sql stable{search_path} as $$
+    select coalesce(json_agg(json_build_object(
+        'session', parlant_store_describe(s), 'state', s.state::text,
+        'items', coalesce(items, '[]'), 'times', coalesce(times, '[]')
+    )), '[]')
+    from unnest(p_namespaces, p_session_ids) as name (namespace, session_id)
+    join parlant_store_session s using (namespace, session_id)
+    cross join lateral (
+        select json_agg(data order by position) as items,
+            json_agg(created_at order by position) as times
+        from parlant_store_session_item where session_key = s.key
+    ) item
+    where s.expires_at is null or s.expires_at > p_now
+$$;
+
+-- Writes sessions; the arrays from p_namespaces to p_totals have an element for each, those from
+-- p_places to p_times one for each item. p_places has the number of the item's session, from 1.
+-- Sessions that exist are left, or replaced with p_replace. Returns whether each was written.
+create or replace function {in_schema}parlant_store_write_sessions(
+    p_namespaces text[], p_session_ids text[], p_names text[], p_user_ids text[],
+    p_metadata text[], p_states text[],
+    p_created timestamptz[], p_updated timestamptz[], p_expires timestamptz[], p_totals bigint[],
+    p_places bigint[], p_data text[], p_roles text[], p_texts text[], p_terms text[],
+    p_tokens bigint[], p_times timestamptz[],
+    p_replace boolean, p_now timestamptz
+) returns boolean[] language plpgsql{search_path} as $$
+declare
+    v_keys bigint[];
+    v_firsts bigint[];
+begin
+    perform parlant_store_delete_expired(namespace, session_id, p_now, 1)
+        from unnest(p_namespaces, p_session_ids) as name (namespace, session_id)
+        join parlant_store_session s using (namespace, session_id)
+        where s.expires_at <= p_now;
+    with entry as materialized (
+        select entry.*, coalesce(counted.items, 0) as items
+        from unnest(
+            p_namespaces, p_session_ids, p_names, p_user_ids, p_metadata, p_states,
+            p_created, p_updated, p_expires, p_totals
+        ) with ordinality as entry (
+            namespace, session_id, full_names, user_id, metadata, state,
+            created_at, updated_at, expires_at, tokens, ord
+        )
+        left join (
+            select place, count(*) as items from unnest(p_places) as place group by place
+        ) counted on place = ord
+    ), written as (
+        insert into parlant_store_session as s (
+            namespace, session_id, full_names, user_id, metadata, state,
+            next_position, item_count, tokens, created_at, updated_at, expires_at
+        )
+        select namespace, session_id, full_names, user_id,
+            parlant_store_as_jsonb(metadata, {max_row}, 'a document'),
+            parlant_store_as_jsonb(state, {max_row}, 'a document'),
+            items, items, tokens, created_at, updated_at, expires_at
+            from entry
+        on conflict (namespace, session_id) do update set
+            full_names = excluded.full_names, user_id = excluded.user_id,
+            metadata = excluded.metadata, state = excluded.state,
+            next_position = s.next_position + excluded.next_position,
+            item_count = excluded.item_count, tokens = excluded.tokens,
+            created_at = excluded.created_at, updated_at = excluded.updated_at,
+            expires_at = excluded.expires_at
+        where p_replace
+        returning namespace, session_id, key, next_position - item_count as first
+    )
+    select array_agg(key order by ord), array_agg(first order by ord) into v_keys, v_firsts
+        from entry left join written using (namespace, session_id);
+    delete from parlant_store_session_item
+        where session_key = any (v_keys) and session_key in (
+            select key from unnest(v_keys, v_firsts) as replaced (key, first) where first > 0
+        );
+    insert into parlant_store_session_item
+        (session_key, position, role, text, data, terms, tokens, created_at)
+        select v_keys[place],
+            v_firsts[place] + row_number() over (partition by place order by ord) - 1,
+            role, text, data, terms::tsvector, tokens, created_at
+        from unnest(p_places, p_data, p_roles, p_texts, p_terms, p_tokens, p_times)
+            with ordinality as item (place, data, role, text, terms, tokens, created_at, ord)
+        where v_keys[place] is not null
+        order by ord;
+    return array(
+        select key is not null from unnest(v_keys) with ordinality as written (key, ord)
+        order by ord
+    );
+end $$;
+
+-- Returns the documents with p_ids or, if it is null, at most p_limit after the key p_after: an
+-- array of the key, the text and the times of each.
+create or replace function {in_schema}parlant_store_read_documents(
+    p_collection text, p_ids text[], p_after bigint, p_limit bigint, p_now timestamptz
+) returns json language sql stable{search_path} as $$
+    select coalesce(json_agg(
+        json_build_array(key, data::text, updated_at, expires_at) order by key
+    ), '[]')
+    from (
+        (select key, data, updated_at, expires_at from parlant_store_document
+            where p_ids is null and collection = p_collection and key > p_after
+                and (expires_at is null or expires_at > p_now)
+            order by key limit p_limit)
+        union all
+        (select key, data, updated_at, expires_at from parlant_store_document
+            where collection = p_collection and id = any (p_ids)
+                and (expires_at is null or expires_at > p_now)
+            order by key limit p_limit)
+    ) page
+$$;
+
+-- Writes documents; p_documents has their texts, the arrays from p_ids to p_agent_ids the columns
+-- that are copied from them. Documents whose ids exist are left, or replaced with p_replace.
+-- Returns whether each was written.
+create or replace function {in_schema}parlant_store_write_documents(
+    p_collection text, p_documents text[], p_ids text[], p_versions text[],
+    p_creation_utcs text[], p_session_ids text[], p_customer_ids text[], p_agent_ids text[],
+    p_updated timestamptz[], p_expires timestamptz[], p_replace boolean, p_now timestamptz
+) returns boolean[] language plpgsql{search_path} as $$
+declare
+    v_written boolean[] := '{}';
+    v_row record;
+begin
+    for v_row in
+        select * from unnest(
+            p_documents, p_ids, p_versions, p_creation_utcs, p_session_ids, p_customer_ids,
+            p_agent_ids, p_updated, p_expires
+        ) as entry (
+            data, id, version, creation_utc, session_id, customer_id, agent_id,
+            updated_at, expires_at
+        )
+    loop
+        insert into parlant_store_document as d (
+            collection, id, version, creation_utc, session_id, customer_id, agent_id, data,
+            updated_at, expires_at
+        ) values (
+            p_collection, v_row.id, v_row.version, v_row.creation_utc, v_row.session_id,
+            v_row.customer_id, v_row.agent_id,
+            parlant_store_as_jsonb(v_row.data, {max_row}, 'a document'),
+            coalesce(v_row.updated_at, p_now), v_row.expires_at
+        )
+        on conflict (collection, id) do update set
+            version = excluded.version, creation_utc = excluded.creation_utc,
+            session_id = excluded.session_id, customer_id = excluded.customer_id,
+            agent_id = excluded.agent_id, data = excluded.data,
+            updated_at = excluded.updated_at, expires_at = excluded.expires_at
+        where p_replace or d.expires_at <= p_now;
+        v_written := v_written || found;
+    end loop;
+    return v_written;
+end $$;

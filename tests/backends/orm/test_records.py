@@ -1,0 +1,52 @@
+"""Whole sessions and documents in a Django database: the contract, and what only tables show."""
+
+import pytest
+
+from parlant_store.backends.contract.records import RecordMethods
+from parlant_store.backends.orm import OrmBackend
+from parlant_store.models import SessionItem
+from tests.backends.orm.test_sessions import make_store as make_store
+from tests.contract.records import DocumentRecordContract, SessionRecordContract
+from tests.contract.values import numbered
+
+
+class TestOrmSessionRecords(SessionRecordContract):
+    @pytest.fixture
+    def make_store(self, make_store):
+        return make_store
+
+    def test_damaged_items_are_skipped_and_counted(self, store, caplog):
+        store.add_items("s", numbered(1, 2, 3))
+        SessionItem.objects.filter(position=1).update(data="{")
+        (found,) = store.read_sessions([("", "s")])
+        assert (found.items, found.damaged_items) == (numbered(1, 3), 1)
+        assert len(found.item_times) == 2
+        assert "damaged" in caplog.text
+
+
+class TestOrmDocumentRecords(DocumentRecordContract):
+    @pytest.fixture
+    def make_store(self, make_store):
+        return make_store
+
+
+class Derived(OrmBackend):
+    """A backend without a faster way to read and write whole sessions."""
+
+    keeps_times = RecordMethods.keeps_times
+    _read_sessions = RecordMethods._read_sessions
+    _write_sessions = RecordMethods._write_sessions
+
+
+class TestDerivedSessionRecords(SessionRecordContract):
+    @pytest.fixture
+    def make_store(self, transactional_db):
+        stores = []
+
+        def make(**options):
+            stores.append(Derived("test", using="default", **options))
+            return stores[-1]
+
+        yield make
+        for store in stores:
+            store.close()
