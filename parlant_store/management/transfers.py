@@ -1,0 +1,164 @@
+"""What the commands that copy to a store have in common: arguments, progress and report."""
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from parlant_store.backends.base import BaseBackend
+from parlant_store.backends.contract.retention import parse_duration
+from parlant_store.content.times import as_utc
+from parlant_store.exceptions import InvalidInput, NotSupported, StoreError
+from parlant_store.handler import stores
+from parlant_store.management.interruption import Interruption
+from parlant_store.management.progress import Progress
+from parlant_store.transfer import Conflict, Copy, Report, Selection, Source, Stopped
+from parlant_store.types import JSONObject
+
+
+class TransferCommand(BaseCommand):
+    """A command that copies sessions and documents to a store."""
+
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--namespace", help="Only sessions of this namespace.")
+        parser.add_argument("--collection", help="Only documents of this collection.")
+        parser.add_argument(
+            "--user", metavar="ID", help="Only sessions and documents of this user."
+        )
+        parser.add_argument(
+            "--since",
+            metavar="TIME",
+            help="Only what was written since a time in ISO 8601 (2026-01-31, "
+            "2026-01-31T12:00:00+00:00) or in a duration before now: 90d, 12h, 30m, 45s or 2w.",
+        )
+        parser.add_argument(
+            "--sessions-only",
+            action="store_true",
+            help="Copy no documents, for stores that have sessions only.",
+        )
+        parser.add_argument(
+            "--on-conflict",
+            choices=["error", "skip", "replace"],
+            default="error",
+            help="What happens if a session or document exists with another content: stop "
+            "(error, the default), leave it as it is (skip), or replace it.",
+        )
+        parser.add_argument(
+            "--dry-run", action="store_true", help="Write nothing: print what would be copied."
+        )
+        parser.add_argument("--json", action="store_true", help="Print a JSON object.")
+
+    def copy(self, source: Source, target: BaseBackend, options: dict[str, Any]) -> None:
+        """Copy, and print the report; raise CommandError if something is not the same."""
+        progress = Progress(self.stderr)
+        with Interruption() as interruption:
+            try:
+                copy = Copy(
+                    source,
+                    target,
+                    _selection(options),
+                    on_conflict=options["on_conflict"],
+                    dry_run=options["dry_run"],
+                    show=progress.show,
+                    is_stopped=lambda: bool(interruption),
+                )
+                report = copy.run()
+            except Conflict as exc:
+                raise CommandError(f"{exc}: use --on-conflict skip or replace") from exc
+            except NotSupported as exc:
+                raise CommandError(f"{exc}: use --sessions-only to leave them") from exc
+            except Stopped as exc:
+                raise CommandError(str(exc), returncode=interruption.returncode) from exc
+            except (StoreError, ImproperlyConfigured) as exc:
+                raise CommandError(f"{exc}; run it again to copy the rest") from exc
+            finally:
+                progress.clear()
+        self._print(report, options)
+
+    def _print(self, report: Report, options: dict[str, Any]) -> None:
+        for note in report.notes:
+            self.stderr.write(f"not copied: {note}")
+        for difference in report.differences:
+            self.stderr.write(f"differs: {difference}")
+        self.stdout.write(
+            json.dumps(_as_json(report)) if options["json"] else _text(report, options["dry_run"])
+        )
+        if report.difference_count:
+            raise CommandError(
+                f"{report.difference_count:,} sessions or documents are not the same on both "
+                "sides: run it again, with --on-conflict replace if the target has changed"
+            )
+
+
+def store_of(alias: str) -> BaseBackend:
+    """Return the store; raise CommandError for an unknown alias or a bad option."""
+    try:
+        return stores[alias]
+    except ImproperlyConfigured as exc:
+        raise CommandError(str(exc)) from exc
+
+
+def _selection(options: dict[str, Any]) -> Selection:
+    if options["sessions_only"] and options["collection"] is not None:
+        raise CommandError("--collection selects documents, and --sessions-only excludes them")
+    return Selection(
+        namespace=options["namespace"],
+        collection=options["collection"],
+        user_id=options["user"],
+        since=None if options["since"] is None else _time(options["since"]),
+        sessions_only=options["sessions_only"],
+    )
+
+
+def _time(text: str) -> datetime:
+    try:
+        return as_utc(datetime.fromisoformat(text))
+    except (ValueError, OverflowError):
+        pass
+    try:
+        return datetime.now(UTC) - parse_duration(text, "--since")
+    except InvalidInput:
+        raise CommandError(
+            f"--since must be a time such as {timezone.now():%Y-%m-%d} or a duration such as 90d, "
+            f"not {text!r}"
+        ) from None
+
+
+def _text(report: Report, dry_run: bool) -> str:
+    verb = "would write" if dry_run else "wrote"
+    lines = [
+        f"{verb} {report.written + report.replaced:,} sessions and documents, with "
+        f"{report.items:,} items; {report.same:,} were the same already"
+    ]
+    counts = {
+        "replaced": report.replaced,
+        "skipped": report.skipped,
+        "copied again": report.updated,
+        "deleted again": report.deleted,
+        "could not be read": len(report.notes),
+    }
+    lines += [f"{count:,} {what}" for what, count in counts.items() if count]
+    for kind, totals in report.totals.items():
+        what = f"{totals.records:,} sessions, {totals.items:,} items"
+        if kind != "sessions":
+            what = f"{totals.records:,} documents of {kind}"
+        is_same = totals.source == totals.target
+        sums = totals.source[:16] if is_same else f"{totals.source[:16]}, {totals.target[:16]}"
+        lines.append(f"{'the same' if is_same else 'not the same'} on both sides: {what}, {sums}")
+    return "\n".join(lines)
+
+
+def _as_json(report: Report) -> JSONObject:
+    fields = asdict(report)
+    del fields["refused"]
+    return {
+        **fields,
+        "notes": [str(note) for note in report.notes],
+        "totals": {kind: totals._asdict() for kind, totals in report.totals.items()},
+    }

@@ -1,0 +1,56 @@
+"""Checksums of sessions and documents, equal if two stores have the same content."""
+
+import json
+from dataclasses import replace
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from parlant_store.content.times import as_utc
+from parlant_store.types import DocumentRecord, SessionRecord
+
+_in_order = json.JSONEncoder(separators=(",", ":")).encode
+_sorted = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
+
+
+def session_digest(record: SessionRecord) -> bytes:
+    """Return the checksum of all that is known of a session.
+
+    The order of keys counts in items only, which stores keep as they are.
+    """
+    times = record.item_times
+    head: list[Any] = [
+        record.namespace,
+        record.session_id,
+        record.user_id,
+        *map(_text, (record.created_at, record.updated_at, record.expires_at)),
+        None if times is None else [_text(time) for time in times],
+        record.state,
+        record.metadata,
+    ]
+    return sha256(f"{_sorted(head)}\n{_in_order(record.items)}".encode()).digest()
+
+
+def document_digest(record: DocumentRecord) -> bytes:
+    """Return the checksum of all that is known of a document."""
+    times = _text(record.updated_at), _text(record.expires_at)
+    return sha256(_sorted([times, record.document]).encode()).digest()
+
+
+def without_times(record: SessionRecord) -> SessionRecord:
+    """Return the record without the times that some stores do not keep."""
+    return replace(record, item_times=None, created_at=None, updated_at=None)
+
+
+def as_known(record: SessionRecord, source: SessionRecord) -> SessionRecord:
+    """Return the record of a target without the times that ``source`` does not know."""
+    return replace(
+        record,
+        item_times=None if source.item_times is None else record.item_times,
+        created_at=None if source.created_at is None else record.created_at,
+        updated_at=None if source.updated_at is None else record.updated_at,
+    )
+
+
+def _text(time: datetime | None) -> str | None:
+    return None if time is None else as_utc(time).isoformat()
