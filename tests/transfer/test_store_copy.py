@@ -13,7 +13,7 @@ from parlant_store.models import SessionItem
 from tests.contract.values import numbered
 from tests.transfer.contents import DOCUMENTS, SESSIONS, everything, fill
 
-pytestmark = pytest.mark.orm
+pytestmark = [pytest.mark.orm, pytest.mark.any_database]
 
 
 def copy(*arguments: str, source: str = "source", target: str = "target") -> str:
@@ -43,16 +43,6 @@ def test_a_second_run_writes_nothing(source, target):
     again = as_json()
     assert (again["written"], again["same"], again["items"]) == (0, 13, 0)
     assert again["totals"] == first["totals"]
-
-
-def test_between_the_test_database_and_a_file(source, store):
-    fill(store)
-    copy(source="default", target="source")
-    assert everything(source) == everything(store)
-    store.delete_session("s0")
-    store.drop_collection("c")
-    copy(source="source", target="default")
-    assert everything(source) == everything(store)
 
 
 def test_dry_run_writes_nothing(source, target):

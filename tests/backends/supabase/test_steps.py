@@ -16,7 +16,7 @@ from parlant_store.exceptions import StoreUnavailable
 from parlant_store.personal_data import PersonalData
 from parlant_store.signals import session_deleted, session_expired
 from parlant_store.sql.functions import MAX_DELETED
-from parlant_store.types import Retention
+from parlant_store.types import Retention, SessionRecord
 from tests.contract.clock import Clock
 from tests.contract.stores import MakeStore
 from tests.contract.values import numbered
@@ -55,13 +55,15 @@ def database(limited: Stack, store: Any) -> Iterator[psycopg.Connection[Any]]:
         session.execute("drop function if exists slow cascade")
 
 
-def slow(database: psycopg.Connection[Any], table: str, seconds: float) -> None:
+def slow(
+    database: psycopg.Connection[Any], table: str, seconds: float, event: str = "delete"
+) -> None:
     database.execute(
         "create or replace function slow() returns trigger language plpgsql as"
-        f" $$ begin perform pg_sleep({seconds}); return old; end $$"
+        f" $$ begin perform pg_sleep({seconds}); return coalesce(new, old); end $$"
     )
     database.execute(
-        f"create or replace trigger slow before delete on {table}"
+        f"create or replace trigger slow before {event} on {table}"
         " for each row execute function slow()"
     )
 
@@ -105,6 +107,16 @@ def test_what_takes_too_long_at_once_goes_in_steps(
     assert max(batch.sessions for batch in batches) < ROWS
     assert store.list_sessions().sessions == ()
     assert store.list_collections() == []
+
+
+def test_sessions_that_take_too_long_together_are_written_in_steps(
+    store: Any, database: psycopg.Connection[Any]
+) -> None:
+    slow(database, "parlant_store_session", 0.05, "insert")
+    records = [SessionRecord(session_id=f"s{n}", items=numbered(n)) for n in range(ROWS)]
+    assert store.write_sessions(records) == [True] * ROWS
+    found = store.read_sessions([("", record.session_id) for record in records])
+    assert sorted(record.items[0]["n"] for record in found) == list(range(ROWS))
 
 
 def test_one_that_takes_too_long_alone_is_an_error(
