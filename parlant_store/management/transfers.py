@@ -2,22 +2,29 @@
 
 import json
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.utils import timezone
 
 from parlant_store.backends.base import BaseBackend
-from parlant_store.backends.contract.retention import parse_duration
-from parlant_store.content.times import as_utc
-from parlant_store.exceptions import InvalidInput, NotSupported, StoreError
+from parlant_store.exceptions import NotSupported, StoreError
 from parlant_store.handler import stores
 from parlant_store.management.interruption import Interruption
 from parlant_store.management.progress import Progress
-from parlant_store.transfer import Conflict, Copy, Report, Selection, Source, Stopped
+from parlant_store.transfer import (
+    Conflict,
+    Copy,
+    Report,
+    Selection,
+    Source,
+    SourceError,
+    Stopped,
+)
 from parlant_store.types import JSONObject
+
+MAX_NAMED = 20
+"""How many things that cannot be read are printed."""
 
 
 class TransferCommand(BaseCommand):
@@ -25,23 +32,10 @@ class TransferCommand(BaseCommand):
 
     requires_system_checks = ()
 
+    without_documents: str
+    """What to do if the target stores no documents."""
+
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--namespace", help="Only sessions of this namespace.")
-        parser.add_argument("--collection", help="Only documents of this collection.")
-        parser.add_argument(
-            "--user", metavar="ID", help="Only sessions and documents of this user."
-        )
-        parser.add_argument(
-            "--since",
-            metavar="TIME",
-            help="Only what was written since a time in ISO 8601 (2026-01-31, "
-            "2026-01-31T12:00:00+00:00) or in a duration before now: 90d, 12h, 30m, 45s or 2w.",
-        )
-        parser.add_argument(
-            "--sessions-only",
-            action="store_true",
-            help="Copy no documents, for stores that have sessions only.",
-        )
         parser.add_argument(
             "--on-conflict",
             choices=["error", "skip", "replace"],
@@ -54,7 +48,9 @@ class TransferCommand(BaseCommand):
         )
         parser.add_argument("--json", action="store_true", help="Print a JSON object.")
 
-    def copy(self, source: Source, target: BaseBackend, options: dict[str, Any]) -> None:
+    def copy(
+        self, source: Source, target: BaseBackend, selection: Selection, options: dict[str, Any]
+    ) -> None:
         """Copy, and print the report; raise CommandError if something is not the same."""
         progress = Progress(self.stderr)
         with Interruption() as interruption:
@@ -62,7 +58,7 @@ class TransferCommand(BaseCommand):
                 copy = Copy(
                     source,
                     target,
-                    _selection(options),
+                    selection,
                     on_conflict=options["on_conflict"],
                     dry_run=options["dry_run"],
                     show=progress.show,
@@ -72,7 +68,9 @@ class TransferCommand(BaseCommand):
             except Conflict as exc:
                 raise CommandError(f"{exc}: use --on-conflict skip or replace") from exc
             except NotSupported as exc:
-                raise CommandError(f"{exc}: use --sessions-only to leave them") from exc
+                raise CommandError(f"{exc}: {self.without_documents}") from exc
+            except SourceError as exc:
+                raise CommandError(str(exc)) from exc
             except Stopped as exc:
                 raise CommandError(str(exc), returncode=interruption.returncode) from exc
             except (StoreError, ImproperlyConfigured) as exc:
@@ -82,8 +80,10 @@ class TransferCommand(BaseCommand):
         self._print(report, options)
 
     def _print(self, report: Report, options: dict[str, Any]) -> None:
-        for note in report.notes:
+        for note in report.notes[:MAX_NAMED]:
             self.stderr.write(f"not copied: {note}")
+        if len(report.notes) > MAX_NAMED:
+            self.stderr.write(f"and {len(report.notes) - MAX_NAMED:,} more; --json has all")
         for difference in report.differences:
             self.stderr.write(f"differs: {difference}")
         self.stdout.write(
@@ -102,32 +102,6 @@ def store_of(alias: str) -> BaseBackend:
         return stores[alias]
     except ImproperlyConfigured as exc:
         raise CommandError(str(exc)) from exc
-
-
-def _selection(options: dict[str, Any]) -> Selection:
-    if options["sessions_only"] and options["collection"] is not None:
-        raise CommandError("--collection selects documents, and --sessions-only excludes them")
-    return Selection(
-        namespace=options["namespace"],
-        collection=options["collection"],
-        user_id=options["user"],
-        since=None if options["since"] is None else _time(options["since"]),
-        sessions_only=options["sessions_only"],
-    )
-
-
-def _time(text: str) -> datetime:
-    try:
-        return as_utc(datetime.fromisoformat(text))
-    except (ValueError, OverflowError):
-        pass
-    try:
-        return datetime.now(UTC) - parse_duration(text, "--since")
-    except InvalidInput:
-        raise CommandError(
-            f"--since must be a time such as {timezone.now():%Y-%m-%d} or a duration such as 90d, "
-            f"not {text!r}"
-        ) from None
 
 
 def _text(report: Report, dry_run: bool) -> str:

@@ -4,7 +4,7 @@ from parlant_store.transfer.copying import Copy, Stopped
 from parlant_store.transfer.report import Report
 from parlant_store.transfer.rounds import Conflict, OnConflict
 from parlant_store.transfer.selection import Selection
-from parlant_store.transfer.sources import Note, Source, StoreSource
+from parlant_store.transfer.sources import Note, Source, SourceError, StoreSource
 
 __all__ = [
     "Conflict",
@@ -14,6 +14,7 @@ __all__ = [
     "Report",
     "Selection",
     "Source",
+    "SourceError",
     "Stopped",
     "StoreSource",
 ]

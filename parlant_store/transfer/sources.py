@@ -8,6 +8,7 @@ from typing import NamedTuple
 from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.reads import on_primary, primary_reads
 from parlant_store.content.times import as_utc
+from parlant_store.exceptions import StoreError
 from parlant_store.personal_data import PersonalData
 from parlant_store.transfer.selection import Selection
 from parlant_store.types import OWNERS, DocumentRecord, SessionCursor, SessionInfo, SessionRecord
@@ -17,6 +18,10 @@ PAGE_SIZE = 500
 
 MAX_DOCUMENTS = 200
 """How many documents are read at once."""
+
+
+class SourceError(StoreError):
+    """The source cannot be opened or read."""
 
 
 class Note(NamedTuple):

@@ -1,0 +1,1 @@
+"""Readers of what Parlant has stored."""

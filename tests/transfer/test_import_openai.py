@@ -1,0 +1,153 @@
+"""store_import of what the sessions of the OpenAI Agents SDK have stored."""
+
+import asyncio
+import shutil
+import sqlite3
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+from agents import SQLiteSession
+from agents.extensions.memory import AdvancedSQLiteSession
+from agents.usage import Usage
+from django.core.management import CommandError
+
+from parlant_store.adapters.openai_agents import Session
+from tests.contract.values import NASTY
+from tests.transfer.imports import as_json, contents, run
+
+pytestmark = [pytest.mark.orm, pytest.mark.any_database]
+
+TURN = [
+    {"role": "user", "content": "What is the weather in a rare town?"},
+    {"type": "function_call", "call_id": "1", "name": "weather", "arguments": "{}"},
+    {"type": "function_call_output", "call_id": "1", "output": "rain \0 \ud800"},
+    {"role": "assistant", "content": [{"type": "output_text", "text": "Rain."}]},
+]
+
+
+def stored(path, session_id, items, **options):
+    session = SQLiteSession(session_id, path, **options)
+    asyncio.run(session.add_items(items))
+    session.close()
+
+
+def test_sqlite_sessions(target, tmp_path):
+    folder = tmp_path / "sdk"
+    folder.mkdir()
+    path = folder / "sessions.db"
+    sessions = {"a": TURN, "x:messages": NASTY, "漢" * 4096: TURN[:1], "'; --": TURN[1:]}
+    for session_id, items in sessions.items():
+        stored(path, session_id, items)
+    before = contents(folder)
+    found = as_json("openai-sqlite", path)
+    assert (found["written"], found["items"], found["notes"]) == (4, 4 + 10 + 1 + 3, [])
+    assert contents(folder) == before
+    for session_id, items in sessions.items():
+        assert target.get_items(session_id) == items
+        session = Session(session_id, store="target")
+        assert asyncio.run(session.get_items()) == items
+    assert {hit.session_id for hit in target.search("rare")} == {"a", "漢" * 4096}
+    age = datetime.now(UTC) - target.get_session("a").created_at
+    assert -5 < age.total_seconds() < 3600
+    assert as_json("openai-sqlite", path)["same"] == 4
+
+
+def test_custom_names_of_tables_and_a_namespace(target, tmp_path):
+    path = tmp_path / "sessions.db"
+    names = {"sessions_table": "my_sessions", "messages_table": "my_messages"}
+    stored(path, "a", TURN, **names)
+    with pytest.raises(CommandError, match="no table agent_sessions; it has .*my_sessions"):
+        run("openai-sqlite", path)
+    options = [word for name, value in names.items() for word in (f"--{name}", value)]
+    options = [option.replace("_table", "-table") for option in options]
+    run("openai-sqlite", path, *options, "--namespace", "shop")
+    assert target.get_items("a", namespace="shop") == TURN
+
+
+def test_what_cannot_be_read_is_named_and_left(target, tmp_path):
+    path = tmp_path / "sessions.db"
+    for session_id in ("a", "bad", "c"):
+        stored(path, session_id, TURN)
+    stored(path, "", TURN[:1])
+    with sqlite3.connect(path) as database:
+        texts = ["{", "[1]", '{"a": NaN}', '{"a": 1e999}', b"\xff\xfe", 5]
+        for text in texts:
+            database.execute(
+                "INSERT INTO agent_messages (session_id, message_data) VALUES ('bad', ?)", (text,)
+            )
+        database.execute(
+            "INSERT INTO agent_messages (session_id, message_data) VALUES ('orphan', '{}')"
+        )
+        database.execute("UPDATE agent_sessions SET created_at = 'never' WHERE session_id = 'c'")
+    said = run("openai-sqlite", path)
+    for number in range(5, 5 + len(texts)):
+        assert f"not copied: item {number} of session 'bad': it" in said
+    assert "not copied: session '': session_id must not be empty" in said
+    assert "7 could not be read" in said
+    assert target.get_items("bad") == target.get_items("c") == TURN
+    assert target.get_items("orphan") == [{}]
+    assert len(target.list_sessions().sessions) == 4
+
+
+def test_a_database_in_use_and_after_a_crash(target, tmp_path):
+    """With a write-ahead log nothing is left beside the file, and nothing of it is missing."""
+    folder = tmp_path / "live"
+    folder.mkdir()
+    path = folder / "sessions.db"
+    session = SQLiteSession("a", path)
+    asyncio.run(session.add_items(TURN))
+    assert path.with_name("sessions.db-wal").stat().st_size
+    run("openai-sqlite", path)
+    assert target.get_items("a") == TURN
+    asyncio.run(session.add_items(TURN))
+    crashed = tmp_path / "crashed"
+    crashed.mkdir()
+    for name in ("sessions.db", "sessions.db-wal"):
+        shutil.copyfile(folder / name, crashed / name)
+    session.close()
+    before = contents(crashed)
+    run("openai-sqlite", crashed / "sessions.db", "--on-conflict", "replace")
+    assert target.get_items("a") == TURN + TURN
+    assert contents(crashed) == before
+
+
+def test_branches_and_usage_of_advanced_sessions(target, tmp_path):
+    path = tmp_path / "advanced.db"
+
+    async def fill():
+        session = AdvancedSQLiteSession(session_id="a", db_path=path, create_tables=True)
+        await session.add_items(TURN)
+        usage = Usage(requests=1, input_tokens=5, output_tokens=7, total_tokens=12)
+        await session.store_run_usage(SimpleNamespace(context_wrapper=SimpleNamespace(usage=usage)))
+        await session.add_items([{"role": "user", "content": "And then?"}])
+        await session.create_branch_from_turn(2, "other")
+        await session.add_items([{"role": "user", "content": "In another town?"}])
+        branch = await session.get_items()
+        main = await session.get_items(branch_id="main")
+        session.close()
+        return main, branch
+
+    main, branch = asyncio.run(fill())
+    stored(path, "plain", TURN)
+    run("openai-sqlite", path)
+    assert target.get_items("a") == main != branch
+    assert target.get_items("a/other") == branch
+    assert target.get_items("plain") == TURN
+    assert target.get_metadata("a/other") == {"branch": "other", "branch_of": "a"}
+    (turn,) = target.get_metadata("a")["turn_usage"]
+    assert (turn["turn"], turn["total_tokens"]) == (1, 12)
+    assert turn["input_tokens_details"]["cached_tokens"] == 0
+
+
+def test_a_source_that_is_none(target, tmp_path):
+    with pytest.raises(CommandError, match="there is no file"):
+        run("openai-sqlite", tmp_path / "nowhere")
+    text = tmp_path / "text"
+    text.write_text("no database" * 1000)
+    with pytest.raises(CommandError, match="cannot be read as a database of SQLite"):
+        run("openai-sqlite", text)
+    with pytest.raises(CommandError, match="openai-sqlite has no --table-prefix; it has --sess"):
+        run("openai-sqlite", text, "--table-prefix", "x")
+    with pytest.raises(CommandError, match="invalid choice: 'openai'"):
+        run("openai", text)
