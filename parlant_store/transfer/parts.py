@@ -122,11 +122,11 @@ class DocumentPart(Part[DocumentRecord]):
         super().__init__(source, target, selection)
         self.kind = self.collection = collection
         self._counts: Counter[bytes] = Counter()
-        self._stored_counts: Counter[bytes] | None = None
+        self._stored_counts: dict[bool, Counter[bytes]] = {}
 
     def batches(self, selection: Selection) -> Iterator[list[DocumentRecord]]:
         self._counts.clear()
-        self._stored_counts = None
+        self._stored_counts.clear()
         return self.source.documents(self.collection, selection)
 
     def named(self, records: Sequence[DocumentRecord]) -> dict[str, DocumentRecord]:
@@ -150,7 +150,8 @@ class DocumentPart(Part[DocumentRecord]):
             for name, key in names.items():
                 if len(key) == 2:
                     digest = bytes.fromhex(key[0])
-                    if self._stored_without_id()[digest] >= key[1]:
+                    is_timed = records[name].updated_at is not None
+                    if self._stored_without_id(is_timed)[digest] >= key[1]:
                         digests[name] = digest
         return digests
 
@@ -180,19 +181,24 @@ class DocumentPart(Part[DocumentRecord]):
         self._counts[digest] += 1
         return json.dumps([digest.hex(), self._counts[digest]])
 
-    def _stored_without_id(self) -> Counter[bytes]:
-        if self._stored_counts is None:
-            self._stored_counts = Counter()
+    def _stored_without_id(self, is_timed: bool) -> Counter[bytes]:
+        """Return the counts of documents without an id, with their times or without."""
+        if is_timed not in self._stored_counts:
+            counts = self._stored_counts[is_timed] = Counter[bytes]()
             after = 0
             while records := self.target.read_documents(
                 self.collection, after=after, limit=MAX_DOCUMENTS
             ):
                 after = records[-1].key
-                self._stored_counts.update(
-                    self.digest(record) for record in records if record.document.get("id") is None
-                )
-        return self._stored_counts
+                for record in records:
+                    if record.document.get("id") is None:
+                        counts[self.digest(record if is_timed else _without_time(record))] += 1
+        return self._stored_counts[is_timed]
 
 
 def _as_known(record: DocumentRecord, source: DocumentRecord) -> DocumentRecord:
-    return replace(record, updated_at=None) if source.updated_at is None else record
+    return _without_time(record) if source.updated_at is None else record
+
+
+def _without_time(record: DocumentRecord) -> DocumentRecord:
+    return replace(record, updated_at=None)

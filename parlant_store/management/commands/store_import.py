@@ -5,14 +5,17 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from parlant_store.management.transfers import TransferCommand, store_of
-from parlant_store.transfer import Selection
+from parlant_store.transfer import Selection, SourceError
 from parlant_store.transfer.readers import KINDS, Reader, options_of
 
 _OPTIONS = {
     "namespace": "The namespace of sessions that have none.",
     "sessions_table": "The SDK's option sessions_table (agent_sessions).",
     "messages_table": "The SDK's option messages_table (agent_messages).",
-    "table_prefix": "The prefix of the collections (parlant_).",
+    "table_prefix": "The prefix of Parlant's collections, and of its tables (parlant_).",
+    "table": "The table of selectools-supabase or postgres-session.",
+    "schema": "The schema of the tables (public).",
+    "key_prefix": "The prefix of the keys of openai-redis or selectools-redis.",
 }
 
 
@@ -41,7 +44,11 @@ class Command(TransferCommand):
         super().add_arguments(parser)
 
     def handle(self, *args: Any, kind: str, source: str, target: str, **options: Any) -> None:
-        self.copy(_reader(kind, source, options), store_of(target), Selection(), options)
+        try:
+            reader = _reader(kind, source, options)
+        except SourceError as exc:
+            raise CommandError(str(exc)) from exc
+        self.copy(reader, store_of(target), Selection(), options)
 
 
 def _reader(kind: str, source: str, options: dict[str, Any]) -> Reader:

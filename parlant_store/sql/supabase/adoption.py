@@ -7,19 +7,12 @@ from typing import NamedTuple
 
 from parlant_store.content import codec
 from parlant_store.content.text_search import ALONE, MARKS, MAX_WORD, MAX_WORDS
+from parlant_store.sql.supabase.parlant_tables import documented_tables, truncated
 from parlant_store.sql.supabase.schema import literal
 from parlant_store.types import FAILED
 
 SESSIONS_TABLE = "selectools_sessions"
 """The table of the Supabase store of selectools."""
-
-_NAME_BYTES = 63
-_PREFIXES = {
-    "parlant_sessions_": ("sessions", "events"),
-    "parlant_customers_": ("customers", "customer_tag_associations"),
-    "parlant_context_variables_": ("variables", "variable_tag_associations", "values"),
-}
-"""The prefixes of Parlant's stores on Supabase, each with its collections, the main one first."""
 
 _ESCAPED = "replace(replace({}, chr(1), chr(1) || chr(2)), chr(55295), chr(55295) || chr(1))"
 """``codec.escape`` in SQL."""
@@ -43,27 +36,6 @@ class CollectionTable(NamedTuple):
 
     is_required: bool = False
     """Whether it is an error if it does not exist."""
-
-
-def documented_tables() -> dict[str, str]:
-    """Return the tables in the guide of Parlant's Supabase adapter, each with its collection.
-
-    The table of the main collection has the prefix as its name.
-    """
-    tables = {}
-    for prefix, (main, *others) in _PREFIXES.items():
-        tables[prefix] = prefix + main
-        tables[f"{prefix}{FAILED}"] = prefix + main + FAILED
-        tables[f"{prefix}metadata"] = f"{prefix}metadata"
-        for name in others:
-            tables[prefix + name] = prefix + name
-            tables[prefix + name + FAILED] = prefix + name + FAILED
-    return {truncated(table): collection for table, collection in tables.items()}
-
-
-def truncated(table: str) -> str:
-    """Return the name as PostgreSQL truncates it."""
-    return table.encode()[:_NAME_BYTES].decode(errors="ignore")
 
 
 def parse_adopted(text: str) -> dict[str, str]:

@@ -4,16 +4,28 @@ from collections.abc import Callable
 from inspect import signature
 
 from parlant_store.transfer.readers.base import Reader
+from parlant_store.transfer.readers.openai.postgres import PostgresSession
+from parlant_store.transfer.readers.openai.redis import OpenAIRedis
+from parlant_store.transfer.readers.openai.sqlalchemy import OpenAISQLAlchemy
 from parlant_store.transfer.readers.openai.sqlite import OpenAISQLite
 from parlant_store.transfer.readers.parlant.json_files import ParlantJSON
+from parlant_store.transfer.readers.parlant.tables import ParlantSeed
 from parlant_store.transfer.readers.selectools.json_files import SelectoolsJSON
+from parlant_store.transfer.readers.selectools.redis import SelectoolsRedis
 from parlant_store.transfer.readers.selectools.sqlite import SelectoolsSQLite
+from parlant_store.transfer.readers.selectools.supabase import SelectoolsSupabase
 
 KINDS: dict[str, Callable[..., Reader]] = {
     "openai-sqlite": OpenAISQLite,
+    "openai-sqlalchemy": OpenAISQLAlchemy,
+    "openai-redis": OpenAIRedis,
     "selectools-json": SelectoolsJSON,
     "selectools-sqlite": SelectoolsSQLite,
+    "selectools-redis": SelectoolsRedis,
+    "selectools-supabase": SelectoolsSupabase,
     "parlant-json": ParlantJSON,
+    "parlant-seed": ParlantSeed,
+    "postgres-session": PostgresSession,
 }
 
 

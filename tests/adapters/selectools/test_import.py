@@ -2,17 +2,22 @@
 
 import json
 import sqlite3
+import time
 
 import pytest
 from django.core.management import CommandError
+from redis import Redis
 from selectools.memory import ConversationMemory
-from selectools.sessions import JsonFileSessionStore, SQLiteSessionStore
+from selectools.sessions import JsonFileSessionStore, RedisSessionStore, SQLiteSessionStore
 from selectools.types import Message, Role, ToolCall
 
 from parlant_store.adapters.selectools import SessionStore
 from tests.transfer.conftest import migrated_file as migrated_file
 from tests.transfer.conftest import other as other
 from tests.transfer.imports import as_json, contents, run
+from tests.transfer.valkey import dumped
+from tests.transfer.valkey import running as running
+from tests.transfer.valkey import valkey as valkey
 
 pytestmark = [pytest.mark.orm, pytest.mark.any_database]
 
@@ -132,3 +137,29 @@ def test_a_source_that_is_none(target, tmp_path):
     sqlite3.connect(tmp_path / "empty.db").execute("CREATE TABLE other (a)").close()
     with pytest.raises(CommandError, match="has no table sessions"):
         run("selectools-sqlite", tmp_path / "empty.db")
+
+
+@pytest.mark.filterwarnings("ignore:Call to deprecated setex")
+def test_redis(target, valkey):
+    store = save(RedisSessionStore(valkey))
+    limited = RedisSessionStore(valkey, default_ttl=3600)
+    limited.save("limited", memory("soon"))
+    with Redis.from_url(valkey) as client:
+        client.delete("selectools:session:__meta__plain")
+        client.set("selectools:session:bad", "{")
+        client.rpush("selectools:session:list", "x")
+        client.set("selectools:sessionless", "another's")
+    before = dumped(valkey)
+    found = as_json("selectools-redis", valkey)
+    assert found["written"] == len(MEMORIES) + 1
+    assert [note.partition(":")[0] for note in sorted(found["notes"])] == ["key b'selectools"] * 2
+    assert dumped(valkey) == before
+    assert as_json("selectools-redis", valkey)["same"] == len(MEMORIES) + 1
+    left = target.get_session("limited").expires_at.timestamp() - time.time()
+    assert 0 < left <= 3600
+    adapter = SessionStore("target")
+    for (session_id, namespace), saved in MEMORIES.items():
+        assert adapter.load(session_id, namespace=namespace).to_dict() == saved.to_dict()
+    assert {entry.session_id for entry in store.list()} < {
+        entry.session_id for entry in adapter.list()
+    }

@@ -4,10 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from parlant_store.sql.supabase.parlant_tables import PREFIXES
 from parlant_store.transfer.readers.base import Reader, Unreadable, parse_object
-from parlant_store.transfer.readers.parlant.prefixes import STEMS
 from parlant_store.transfer.sources import SourceError
 from parlant_store.types import DocumentRecord
+
+STEMS = tuple(prefix.removeprefix("parlant_").rstrip("_") for prefix in PREFIXES)
+"""The names of the files of the stores that server_stores() persists."""
 
 
 class ParlantJSON(Reader):

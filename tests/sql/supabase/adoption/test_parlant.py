@@ -15,7 +15,7 @@ from supabase import Client
 
 from parlant_store.adapters.parlant import DocumentDatabase, server_stores
 from parlant_store.exceptions import BackendError
-from parlant_store.sql.supabase.adoption import documented_tables
+from parlant_store.sql.supabase.parlant_tables import documented_tables
 from tests.servers.supabase import Stack
 from tests.sql.supabase.adoption.adopted import USER, documents, rows_of
 from tests.sql.supabase.adoption.adopted import adopt as adopt
