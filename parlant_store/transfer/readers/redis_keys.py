@@ -2,13 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from parlant_store.transfer.sources import SourceError
-
-TOLERANCE = timedelta(seconds=2)
-"""How far the time of expiry of a key may be from the last one that was computed."""
 
 
 class RedisKeys:
@@ -17,7 +14,6 @@ class RedisKeys:
     def __init__(self, url: str, prefix: str) -> None:
         self._url = url
         self._prefix = prefix
-        self._expiry: dict[bytes, datetime] = {}
 
     @contextmanager
     def connected(self) -> Iterator[Any]:
@@ -45,15 +41,18 @@ class RedisKeys:
                 yield key
 
     def expires_at(self, client: Any, key: bytes) -> datetime | None:
-        """Return when the key expires; the same time as long as nobody changes it."""
-        milliseconds = client.pttl(key)
-        if milliseconds < 0:
-            return None
-        now = datetime.now(UTC) + timedelta(milliseconds=milliseconds)
-        known = self._expiry.get(key)
-        if known is None or abs(known - now) > TOLERANCE:
-            known = self._expiry[key] = now
-        return known
+        """Return when the key expires; None: never."""
+        from redis import ResponseError
+
+        try:
+            milliseconds = client.pexpiretime(key)
+        except ResponseError:
+            # Before Redis 7; the remaining time gives the same second each time, mostly.
+            seconds, microseconds = client.time()
+            left = client.pttl(key)
+            now = 1000 * seconds + microseconds // 1000
+            milliseconds = left if left < 0 else round(now + left, -3)
+        return None if milliseconds < 0 else datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def _escaped(prefix: str) -> str:
