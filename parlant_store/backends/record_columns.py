@@ -48,7 +48,9 @@ def item_columns(write: WriteSessions) -> Columns:
         parts["texts"] += batch.texts
         parts["terms"] += [None if words is None else tsvector(words) for words in batch.words]
         parts["tokens"] += batch.tokens
-        parts["times"] += map(_text, entry.item_times)
+        # Items that were written together have the same time.
+        texts = {time: _text(time) for time in set(entry.item_times)}
+        parts["times"] += [texts[time] for time in entry.item_times]
     return {**parts}
 
 

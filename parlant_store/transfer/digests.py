@@ -19,12 +19,13 @@ def session_digest(record: SessionRecord) -> bytes:
     The order of keys counts in items only, which stores keep as they are.
     """
     times = record.item_times
+    texts = {time: _text(time) for time in set(times or ())}
     head: list[Any] = [
         record.namespace,
         record.session_id,
         record.user_id,
         *map(_text, (record.created_at, record.updated_at, record.expires_at)),
-        None if times is None else [_text(time) for time in times],
+        None if times is None else [texts[time] for time in times],
         record.state,
         record.metadata,
     ]

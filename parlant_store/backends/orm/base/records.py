@@ -30,9 +30,9 @@ session AS (
     WHERE {LIVE}
 )
 SELECT key, -1 AS place, namespace, session_id, full_names, user_id, CAST(metadata AS text),
-    CAST(state AS text), created_at, updated_at, expires_at FROM session
+    CAST(state AS text), {{created_at}}, {{updated_at}}, {{expires_at}} FROM session
 UNION ALL
-SELECT i.session_key, i.position, i.data, NULL, NULL, NULL, NULL, NULL, i.created_at, NULL, NULL
+SELECT i.session_key, i.position, i.data, NULL, NULL, NULL, NULL, NULL, {{item_time}}, NULL, NULL
 FROM session JOIN parlant_store_session_item i ON i.session_key = session.key
 ORDER BY 1, 2
 """
@@ -44,6 +44,9 @@ class Records(ABC):
     names: str
     """A statement that returns the names of sessions in its parameters."""
 
+    time = "{}"
+    """How a time is read."""
+
     ids: str
     """A condition that the id is one of those in its parameter."""
 
@@ -51,7 +54,10 @@ class Records(ABC):
         self, connection: BaseDatabaseWrapper, names: list[SessionName], time: Time
     ) -> list[SessionRecord]:
         params = (*self.name_params([columns(name) for name in names]), time.now)
-        sql = _READ.format(names=self.names)
+        times = {
+            name: self.time.format(name) for name in ("created_at", "updated_at", "expires_at")
+        }
+        sql = _READ.format(names=self.names, item_time=self.time.format("i.created_at"), **times)
         rows = fetch(connection, sql, params, prepare=None, binary=True)
         sessions = groupby(rows, key=itemgetter(0))
         return [_session(connection, next(group), list(group)) for _, group in sessions]
@@ -94,10 +100,11 @@ def _session(connection: BaseDatabaseWrapper, row: Row, item_rows: list[Row]) ->
     _, _, namespace, session_id, full, user_id, metadata, state, *times = row
     name = name_of(namespace, session_id, full)
     created_at, updated_at, expires_at = (_time(connection, time) for time in times)
-    items, item_times = decode_items([item[2] for item in item_rows], name), []
-    for item, item_row in zip(items, item_rows, strict=True):
-        if item is not None:
-            item_times.append(_time(connection, item_row[8]))
+    items = decode_items([item[2] for item in item_rows], name)
+    texts = [row[8] for item, row in zip(items, item_rows, strict=True) if item is not None]
+    # Items that were written together have the same time.
+    known = {text: _time(connection, text) for text in set(texts)}
+    item_times = [known[text] for text in texts]
     readable = [item for item in items if item is not None]
     return SessionRecord(
         namespace=name.namespace,
@@ -126,5 +133,4 @@ def _documents(connection: BaseDatabaseWrapper, rows: list[Row]) -> Iterator[Doc
 
 
 def _time(connection: BaseDatabaseWrapper, time: Any) -> Any:
-    # SQLite does not know the type of a column of a compound statement.
     return aware(connection, datetime.fromisoformat(time) if isinstance(time, str) else time)

@@ -18,6 +18,7 @@ class ReferencedRecords(Records):
         self.tables = tables
         self.names = tables.names
         self.ids = tables.ids
+        self.time = tables.time
 
     def name_params(self, names: list[tuple[str, str]]) -> tuple[Any, ...]:
         return self.tables.name_params(names)

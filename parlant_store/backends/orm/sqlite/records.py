@@ -50,6 +50,8 @@ _DOCUMENT = (
 
 class SQLiteRecords(Records):
     names = "SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(%s)"
+    # Django's converter of the column takes ten times as long as fromisoformat.
+    time = "CAST({} AS text)"
     ids = "id IN (SELECT value FROM json_each(%s))"
 
     def name_params(self, names: list[tuple[str, str]]) -> tuple[Any, ...]:
@@ -136,7 +138,5 @@ def _item_rows(
     connection: BaseDatabaseWrapper, key: int, first: int, entry: SessionEntry
 ) -> list[Row]:
     rows = item_rows(key, first, entry.batch, Time(None, None))
-    return [
-        (*row[:-1], adapted(connection, time))
-        for row, time in zip(rows, entry.item_times, strict=True)
-    ]
+    times = {time: adapted(connection, time) for time in set(entry.item_times)}
+    return [(*row[:-1], times[time]) for row, time in zip(rows, entry.item_times, strict=True)]
