@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from parlant_store.exceptions import DuplicateDocument, InvalidInput, StoreError
+from parlant_store.exceptions import DuplicateDocument, InvalidInput, ProtectedRow, StoreError
 from parlant_store.transfer.ledger import Entry, Ledger
 from parlant_store.transfer.parts import Part
 from parlant_store.transfer.report import Report
@@ -74,7 +74,7 @@ class Round:
         batch = [records[entry.name] for entry in entries]
         try:
             written = self.part.write(batch, replace=replace)
-        except (InvalidInput, DuplicateDocument) as exc:
+        except (InvalidInput, DuplicateDocument, ProtectedRow) as exc:
             if len(entries) > 1:
                 singles = [self._write([entry], records, replace=replace) for entry in entries]
                 return [entry for single in singles for entry in single]

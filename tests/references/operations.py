@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from parlant_store.models import Document, Session, SessionItem
 from parlant_store.personal_data import PersonalData
-from parlant_store.types import Retention
+from parlant_store.types import DocumentRecord, Retention, SessionRecord
 from tests.contract.values import numbered
 from tests.references.models import SPARE
 
@@ -52,6 +52,11 @@ def anew(store: Any) -> Any:
     return store.save_snapshot("s", numbered(7), state={"a": 1})
 
 
+def write(store: Any, **options: bool) -> None:
+    records = [SessionRecord(session_id=name, items=numbered(7)) for name in ("new", "s")]
+    assert all(store.write_sessions(records, **options))
+
+
 SESSION: dict[str, Operation] = {
     "delete_session": Operation(lambda store: store.delete_session("s")),
     "delete_session of an expired one": Operation(lambda store: store.delete_session("s"), EXPIRED),
@@ -67,6 +72,7 @@ SESSION: dict[str, Operation] = {
         lambda store: store.set_metadata("s", {"a": 1}), EXPIRED
     ),
     "save_snapshot of an expired one": Operation(anew, EXPIRED),
+    "write_sessions over an expired one": Operation(write, EXPIRED),
     "expire": Operation(sweep, EXPIRED, is_sweep=True),
     "a rule": Operation(lambda store: sweep(store, RULES["Session"]), OLD, is_sweep=True),
     "erase": Operation(erase, {"user_id": "ada"}, is_sweep=True),
@@ -77,6 +83,7 @@ ITEM = SESSION | {
     "clear": Operation(lambda store: store.clear("s")),
     "replace_items": Operation(lambda store: store.replace_items("s", numbered(7))),
     "save_snapshot": Operation(anew),
+    "write_sessions": Operation(lambda store: write(store, replace=True)),
     "save_snapshot without the last": Operation(lambda store: changed(store, keep=1)),
     "save_snapshot without the first": Operation(
         lambda store: changed(store, drop=1, keep=2), last=False
@@ -100,6 +107,9 @@ DOCUMENT: dict[str, Operation] = {
     "upsert": Operation(
         lambda store: store.update_one("c", {"id": {"$eq": "d"}}, {"id": "d"}, upsert=True),
         EXPIRED,
+    ),
+    "write_documents": Operation(
+        lambda store: store.write_documents("c", [DocumentRecord(document={"id": "d"})]), EXPIRED
     ),
     "expire": Operation(sweep, EXPIRED, is_sweep=True),
     "a rule": Operation(

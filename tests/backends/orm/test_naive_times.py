@@ -11,8 +11,10 @@ from django.utils import timezone
 
 from parlant_store import stores
 from parlant_store.backends.orm import OrmBackend
+from parlant_store.content.times import as_utc
 from parlant_store.exceptions import InvalidInput
-from parlant_store.types import Retention
+from parlant_store.transfer.digests import session_digest
+from parlant_store.types import DocumentRecord, Retention, SessionRecord
 from tests.admin.action_forms import do, session
 from tests.admin.pages import client as client
 from tests.admin.pages import message
@@ -143,3 +145,26 @@ def test_the_admin_works_and_exports_a_zone(client, store):
     assert close(session("s").expires_at, timezone.now() + HOUR + timedelta(days=7))
     do(client, "expire", session("s"))
     assert not store.exists("s")
+
+
+@pytest.mark.parametrize("kind", TIMES)
+def test_records_take_and_give_times_of_all_kinds(store, kind):
+    time, later = TIMES[kind](-HOUR), TIMES[kind](HOUR)
+    record = SessionRecord(
+        session_id="s",
+        items=numbered(1),
+        item_times=[time],
+        created_at=time,
+        updated_at=time,
+        expires_at=later,
+    )
+    document = DocumentRecord(document={"id": "a"}, updated_at=time, expires_at=later)
+    assert store.write_sessions([record]) == store.write_documents("c", [document]) == [True]
+    (found,) = store.read_sessions([("", "s")])
+    (read,) = store.read_documents("c")
+    for value in (found.created_at, found.updated_at, *found.item_times, read.updated_at):
+        assert value.tzinfo is None
+        assert as_utc(value) == as_utc(time)
+    assert as_utc(found.expires_at) == as_utc(read.expires_at) == as_utc(later)
+    assert store.write_sessions([found], replace=True) == [True]
+    assert session_digest(found) == session_digest(store.read_sessions([("", "s")])[0])

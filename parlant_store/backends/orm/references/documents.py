@@ -30,14 +30,14 @@ class ReferencedDocuments(Documents):
 
     def insert_one(self, connection: BaseDatabaseWrapper, insertion: InsertOne, time: Time) -> None:
         with writing(connection):
-            _delete_if_expired(connection, insertion.collection, insertion.document, time)
+            delete_if_expired(connection, insertion.collection, insertion.document, time)
             self.tables.insert_one(connection, insertion, time)
 
     def insert_numbered(
         self, connection: BaseDatabaseWrapper, insertion: InsertNumbered, time: Time
     ) -> JSONObject:
         with writing(connection):
-            _delete_if_expired(connection, insertion.collection, insertion.document, time)
+            delete_if_expired(connection, insertion.collection, insertion.document, time)
             return self.tables.insert_numbered(connection, insertion, time)
 
     def set_document_expiry(
@@ -53,7 +53,7 @@ class ReferencedDocuments(Documents):
         with writing(connection):
             search = FindOne(update.collection, update.filter)
             if update.upsert or self.tables.lock_one(connection, search, time):
-                _delete_if_expired(connection, update.collection, update.changes, time)
+                delete_if_expired(connection, update.collection, update.changes, time)
             return self.tables.update_one(connection, update, time)
 
     def delete_one(
@@ -83,7 +83,7 @@ class ReferencedDocuments(Documents):
             return len(keys)
 
 
-def _delete_if_expired(
+def delete_if_expired(
     connection: BaseDatabaseWrapper, collection: str, document: JSONObject, time: Time
 ) -> None:
     """Delete the document of this id if it has expired, so that its id can be reused."""

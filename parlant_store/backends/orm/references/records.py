@@ -7,6 +7,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from parlant_store.backends.contract.operations import WriteDocuments, WriteSessions
 from parlant_store.backends.orm.base.records import Records
 from parlant_store.backends.orm.base.sessions import Time
+from parlant_store.backends.orm.references import documents
 from parlant_store.backends.orm.references.deletion import writing
 from parlant_store.backends.orm.references.sessions import delete_if_expired, delete_items
 
@@ -39,5 +40,7 @@ class ReferencedRecords(Records):
     def write_documents(
         self, connection: BaseDatabaseWrapper, operation: WriteDocuments, time: Time
     ) -> list[bool]:
-        # Documents are replaced in place, so that nothing that refers to one is deleted.
-        return self.tables.write_documents(connection, operation, time)
+        with writing(connection):
+            for record in operation.records:
+                documents.delete_if_expired(connection, operation.collection, record.document, time)
+            return self.tables.write_documents(connection, operation, time)
