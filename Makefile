@@ -145,6 +145,7 @@ bench: $(BIN)/bench-ready $(SELECTOOLS_BIN)/test-ready
 	$(BIN)/python -m benchmarks.documents
 	$(BIN)/python -m benchmarks.admin
 	$(BIN)/python -m benchmarks.jsonfile
+	$(BIN)/python -m benchmarks.copies
 	$(SELECTOOLS_BIN)/python -m benchmarks.snapshots
 	$(SELECTOOLS_BIN)/python -m benchmarks.jsonfile
 
