@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from parlant_store.backends.columns import columns, decode_items, decode_state, name_of, owner_of
 from parlant_store.backends.contract.operations import (
     ReadDocuments,
+    SessionEntry,
     WriteDocuments,
     WriteSessions,
 )
@@ -17,6 +18,24 @@ from parlant_store.backends.supabase.sessions import SupabaseSessions
 from parlant_store.content import codec
 from parlant_store.exceptions import DuplicateDocument, StoreUnavailable
 from parlant_store.types import DocumentRecord, SessionRecord
+
+MAX_ITEMS = 2_000
+"""How many items one statement writes; Supabase ends statements after 8 s."""
+
+ITEM_COLUMNS = ("data", "roles", "texts", "terms", "tokens", "times")
+
+_SINGLE = {
+    "namespace": "namespaces",
+    "session_id": "session_ids",
+    "names": "names",
+    "user_id": "user_ids",
+    "metadata": "metadata",
+    "state": "states",
+    "created": "created",
+    "updated": "updated",
+    "expires": "expires",
+}
+"""The parameters for one session, each with that for several."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -36,6 +55,34 @@ class SupabaseRecords(SupabaseSessions):
             lambda entries: self._write_some_sessions(write._replace(entries=entries)),
             write.entries,
         )
+
+    def _write_large_session(self, entry: SessionEntry, replace: bool) -> bool:
+        """Write a session in steps; no read returns it before the last one."""
+        key = None
+        columns = item_columns(WriteSessions([entry], replace))
+        for start in range(0, len(entry.batch.data), MAX_ITEMS):
+            end = start + MAX_ITEMS
+            key = self.connection.write(
+                "stage_items",
+                shapes.integer,
+                None,
+                key=key,
+                **{name: columns[name][start:end] for name in ITEM_COLUMNS},
+                total=sum(filter(None, columns["tokens"][start:end])),
+                now=self.clock(),
+            )
+        session = session_columns(WriteSessions([entry], replace))
+        published: bool = self.connection.write(
+            "publish_session",
+            shapes.boolean,
+            None,
+            key=key,
+            items=len(entry.batch.data),
+            **{single: session[several][0] for single, several in _SINGLE.items()},
+            replace=replace,
+            now=self.clock(),
+        )
+        return published
 
     def _read_documents(self, read: ReadDocuments) -> list[DocumentRecord]:
         rows = self.connection.read(
@@ -85,6 +132,8 @@ class SupabaseRecords(SupabaseSessions):
         return list(map(_record, rows))
 
     def _write_some_sessions(self, write: WriteSessions) -> list[bool]:
+        if any(len(entry.batch.data) > MAX_ITEMS for entry in write.entries):
+            return [self._write_alone(entry, write.replace) for entry in write.entries]
         written: list[bool] = self.connection.write(
             "write_sessions",
             shapes.list_of(shapes.boolean),
@@ -94,6 +143,14 @@ class SupabaseRecords(SupabaseSessions):
             replace=write.replace,
             now=self.clock(),
         )
+        return written
+
+    def _write_alone(self, entry: SessionEntry, replace: bool) -> bool:
+        if len(entry.batch.data) <= MAX_ITEMS:
+            return self._write_some_sessions(WriteSessions([entry], replace))[0]
+        written = self._write_large_session(entry, replace)
+        # Items of a session that was not written, or of the one before.
+        self.delete_hidden()
         return written
 
 

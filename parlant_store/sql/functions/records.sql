@@ -91,6 +91,71 @@ begin
     );
 end $$;
 
+-- Appends items to the hidden session with the key p_key, which is created if that is null. Returns
+-- its key. A session that is too large for one statement is written in this way.
+create or replace function {in_schema}parlant_store_stage_items(
+    p_key bigint, p_data text[], p_roles text[], p_texts text[], p_terms text[],
+    p_tokens bigint[], p_times timestamptz[], p_total bigint, p_now timestamptz
+) returns bigint language plpgsql{search_path} as $$
+declare
+    v_count bigint := cardinality(p_data);
+    v_key bigint := p_key;
+    v_first bigint;
+begin
+    if v_key is null then
+        insert into parlant_store_session (
+            namespace, session_id, metadata, state, next_position, item_count, tokens,
+            created_at, updated_at, expires_at
+        ) values (
+            '', chr(1) || chr(4) || gen_random_uuid(), '{}', '{}', 0, 0, 0, p_now, p_now, 'epoch'
+        ) returning key into v_key;
+    end if;
+    update parlant_store_session set
+        next_position = next_position + v_count, item_count = item_count + v_count,
+        tokens = tokens + p_total
+    where key = v_key and {is_hidden} returning next_position - v_count into v_first;
+    if not found then
+        raise no_data_found using message = 'a sweep has deleted items that were being written';
+    end if;
+    insert into parlant_store_session_item
+        (session_key, position, role, text, data, terms, tokens, created_at)
+        select v_key, v_first + ord - 1, role, text, data, terms::tsvector, tokens, created_at
+        from unnest(p_data, p_roles, p_texts, p_terms, p_tokens, p_times)
+            with ordinality as item (data, role, text, terms, tokens, created_at, ord);
+    return v_key;
+end $$;
+
+-- Gives the hidden session with the key p_key, which has p_items items, its name and its columns. A
+-- session that exists is left, and then the result is false, or it is deleted with p_replace.
+create or replace function {in_schema}parlant_store_publish_session(
+    p_key bigint, p_items bigint, p_namespace text, p_session_id text, p_names text,
+    p_user_id text, p_metadata text, p_state text, p_created timestamptz, p_updated timestamptz,
+    p_expires timestamptz, p_replace boolean, p_now timestamptz
+) returns boolean language plpgsql{search_path} as $$
+begin
+    perform parlant_store_delete_expired(p_namespace, p_session_id, p_now, 1);
+    if p_replace then
+        perform parlant_store_delete_session(
+            p_namespace, p_session_id, p_now, {max_deleted}::bigint
+        );
+    elsif exists (
+        select from parlant_store_session
+        where namespace = p_namespace and session_id = p_session_id
+    ) then
+        return false;
+    end if;
+    update parlant_store_session set
+        namespace = p_namespace, session_id = p_session_id, full_names = p_names,
+        user_id = p_user_id, metadata = parlant_store_as_jsonb(p_metadata, {max_row}, 'a document'),
+        state = parlant_store_as_jsonb(p_state, {max_row}, 'a document'),
+        created_at = p_created, updated_at = p_updated, expires_at = p_expires
+    where key = p_key and item_count = p_items and {is_hidden};
+    if not found then
+        raise no_data_found using message = 'a sweep has deleted items that were being written';
+    end if;
+    return true;
+end $$;
+
 -- Returns the documents with p_ids or, if it is null, at most p_limit after the key p_after: an
 -- array of the key, the text and the times of each.
 create or replace function {in_schema}parlant_store_read_documents(

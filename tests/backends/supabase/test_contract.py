@@ -2,6 +2,7 @@
 
 import pytest
 
+from parlant_store.models import Session, SessionItem
 from tests.backends.orm.test_retention import bulk as bulk
 from tests.contract.documents import DocumentContract
 from tests.contract.records import DocumentRecordContract, SessionRecordContract
@@ -26,6 +27,22 @@ class TestSupabaseSessionRecords(SessionRecordContract):
     @pytest.fixture
     def make_store(self, make_store):
         return make_store
+
+
+class TestSupabaseLargeSessionRecords(SessionRecordContract):
+    """Sessions that are too large for one statement."""
+
+    @pytest.fixture
+    def make_store(self, make_store, monkeypatch):
+        monkeypatch.setattr("parlant_store.backends.supabase.records.MAX_ITEMS", 1)
+        return make_store
+
+    def test_nothing_is_left_of_what_was_not_written(self, store, clock):
+        assert store.write_sessions([self.record(store, clock)]) == [True]
+        assert store.write_sessions([self.record(store, clock)]) == [False]
+        assert store.write_sessions([self.record(store, clock)], replace=True) == [True]
+        assert Session.objects.count() == 1
+        assert SessionItem.objects.count() == len(self.record(store, clock).items)
 
 
 class TestSupabaseDocumentRecords(DocumentRecordContract):
