@@ -39,8 +39,13 @@ def document_digest(record: DocumentRecord) -> bytes:
 
 
 def without_times(record: SessionRecord) -> SessionRecord:
-    """Return the record without the times that some stores do not keep."""
-    return replace(record, item_times=None, created_at=None, updated_at=None)
+    """Return the record without the times of the session, which some stores do not keep."""
+    return replace(record, created_at=None, updated_at=None)
+
+
+def without_item_times(record: SessionRecord) -> SessionRecord:
+    """Return the record without the times of its items, which some stores do not keep."""
+    return replace(record, item_times=None)
 
 
 def as_known(record: SessionRecord, source: SessionRecord) -> SessionRecord:

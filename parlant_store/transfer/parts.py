@@ -13,6 +13,7 @@ from parlant_store.transfer.digests import (
     as_known,
     document_digest,
     session_digest,
+    without_item_times,
     without_times,
 )
 from parlant_store.transfer.selection import Selection
@@ -72,6 +73,7 @@ class SessionPart(Part[SessionRecord]):
     def __init__(self, source: Source, target: BaseBackend, selection: Selection) -> None:
         super().__init__(source, target, selection)
         self._keeps_times = source.keeps_times and target.keeps_times
+        self._keeps_item_times = source.keeps_item_times and target.keeps_item_times
 
     def batches(self, selection: Selection) -> Iterator[list[SessionRecord]]:
         return self.source.sessions(selection)
@@ -80,7 +82,8 @@ class SessionPart(Part[SessionRecord]):
         return {json.dumps([record.namespace, record.session_id]): record for record in records}
 
     def digest(self, record: SessionRecord) -> bytes:
-        return session_digest(record if self._keeps_times else without_times(record))
+        record = record if self._keeps_times else without_times(record)
+        return session_digest(record if self._keeps_item_times else without_item_times(record))
 
     def items(self, record: SessionRecord) -> int:
         return len(record.items)

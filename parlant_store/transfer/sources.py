@@ -38,7 +38,10 @@ class Source(ABC):
     """Sessions and documents, in batches. What cannot be read is added to ``notes``."""
 
     keeps_times = True
-    """Does the source know when sessions and items were written?"""
+    """Does the source know when sessions were written?"""
+
+    keeps_item_times = True
+    """Does the source know when items were written?"""
 
     def __init__(self) -> None:
         self.notes: list[Note] = []
@@ -62,6 +65,7 @@ class StoreSource(Source):
         super().__init__()
         self.store = store
         self.keeps_times = store.keeps_times
+        self.keeps_item_times = store.keeps_item_times
         self._ids: dict[str, list[str]] | None = None
 
     @on_primary

@@ -21,7 +21,8 @@ MakeOther = Callable[..., BaseBackend]
 
 
 def add_database(alias: str, path: Path) -> None:
-    options = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(path), "OPTIONS": {}}
+    options: dict[str, Any] = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(path)}
+    options["OPTIONS"] = {"timeout": 300}
     connections.settings[alias] = connections.settings["default"] | options
 
 

@@ -6,6 +6,7 @@ import sys
 import threading
 
 import pytest
+from django.db import connections
 
 from parlant_store.exceptions import InvalidItem
 from parlant_store.transfer import Conflict, Copy, Selection, Stopped, StoreSource
@@ -164,6 +165,7 @@ def test_what_the_target_refuses_is_a_difference(source, target, monkeypatch):
 def test_a_store_that_keeps_no_times(source, target, monkeypatch):
     fill(source, documents=False)
     monkeypatch.setattr(type(source), "keeps_times", False)
+    monkeypatch.setattr(type(source), "keeps_item_times", False)
     assert copy(source, target).difference_count == 0
     target.delete_session("s1")
     target.add_items("s1", SESSIONS[-4].items, user_id="bob")
@@ -180,6 +182,7 @@ def test_many_writers_at_once(source, target):
         while not stop.is_set() and number < 300:
             source.add_items(f"w{number % 7}", numbered(number))
             number += 1
+        connections.close_all()
 
     writer = threading.Thread(target=write)
     writer.start()

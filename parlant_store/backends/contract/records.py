@@ -38,7 +38,10 @@ class RecordMethods(SessionMethods, DocumentMethods):
     """
 
     keeps_times = False
-    """Does write_sessions keep the times of sessions and of their items?"""
+    """Does write_sessions keep created_at and updated_at of sessions?"""
+
+    keeps_item_times = False
+    """Does write_sessions keep the times of items?"""
 
     max_record_items = 5_000
     """How many items one call of read_sessions or write_sessions should have at most."""

@@ -45,6 +45,7 @@ class SupabaseRecords(SupabaseSessions):
     """Reads and writes many at once; if the database ends a statement, half as many."""
 
     keeps_times = True
+    keeps_item_times = True
     max_record_items = 1_000
 
     def _read_sessions(self, names: list[SessionName]) -> list[SessionRecord]:

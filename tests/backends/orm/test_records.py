@@ -5,7 +5,9 @@ import pytest
 from parlant_store.backends.contract.records import RecordMethods
 from parlant_store.backends.orm import OrmBackend
 from parlant_store.models import SessionItem
+from parlant_store.types import SessionRecord
 from tests.backends.orm.test_sessions import make_store as make_store
+from tests.backends.rows_read import analyze, work_of
 from tests.contract.records import DocumentRecordContract, SessionRecordContract
 from tests.contract.values import numbered
 
@@ -23,6 +25,21 @@ class TestOrmSessionRecords(SessionRecordContract):
         assert len(found.item_times) == 2
         assert "damaged" in caplog.text
 
+    def test_reading_costs_what_it_returns(self, store):
+        """However many other sessions and items there are."""
+        names = [("", f"s{n:04}") for n in range(3)]
+        costs = []
+        for start, end in ((0, 50), (50, 2_000)):
+            store.write_sessions(
+                [
+                    SessionRecord(session_id=f"s{n:04}", items=numbered(*range(5)))
+                    for n in range(start, end)
+                ]
+            )
+            analyze()
+            costs.append(work_of(lambda: store.read_sessions(names)))
+        assert costs[1] <= 2 * costs[0] + 10, costs
+
 
 class TestOrmDocumentRecords(DocumentRecordContract):
     @pytest.fixture
@@ -33,7 +50,7 @@ class TestOrmDocumentRecords(DocumentRecordContract):
 class Derived(OrmBackend):
     """A backend without a faster way to read and write whole sessions."""
 
-    keeps_times = RecordMethods.keeps_times
+    keeps_times = keeps_item_times = False
     _read_sessions = RecordMethods._read_sessions
     _write_sessions = RecordMethods._write_sessions
 

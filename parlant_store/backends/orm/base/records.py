@@ -33,7 +33,7 @@ SELECT key, -1 AS place, namespace, session_id, full_names, user_id, CAST(metada
     CAST(state AS text), {{created_at}}, {{updated_at}}, {{expires_at}} FROM session
 UNION ALL
 SELECT i.session_key, i.position, i.data, NULL, NULL, NULL, NULL, NULL, {{item_time}}, NULL, NULL
-FROM session JOIN parlant_store_session_item i ON i.session_key = session.key
+FROM {{items}} WHERE i.session_key = session.key
 ORDER BY 1, 2
 """
 
@@ -43,6 +43,9 @@ class Records(ABC):
 
     names: str
     """A statement that returns the names of sessions in its parameters."""
+
+    items: str
+    """A join of ``session`` with its items as i, by their index and never by all of them."""
 
     time = "{}"
     """How a time is read."""
@@ -57,7 +60,8 @@ class Records(ABC):
         times = {
             name: self.time.format(name) for name in ("created_at", "updated_at", "expires_at")
         }
-        sql = _READ.format(names=self.names, item_time=self.time.format("i.created_at"), **times)
+        item_time = self.time.format("i.created_at")
+        sql = _READ.format(names=self.names, items=self.items, item_time=item_time, **times)
         rows = fetch(connection, sql, params, prepare=None, binary=True)
         sessions = groupby(rows, key=itemgetter(0))
         return [_session(connection, next(group), list(group)) for _, group in sessions]

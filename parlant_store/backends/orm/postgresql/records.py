@@ -36,6 +36,10 @@ _WRITE_DOCUMENTS = (
 
 class PostgreSQLRecords(Records):
     names = "SELECT * FROM unnest(%s::text[], %s::text[])"
+    items = (
+        "session CROSS JOIN LATERAL (SELECT session_key, position, data, created_at"
+        " FROM parlant_store_session_item WHERE session_key = session.key OFFSET 0) i"
+    )
     ids = "id = ANY (%s::text[])"
 
     def name_params(self, names: list[tuple[str, str]]) -> tuple[Any, ...]:

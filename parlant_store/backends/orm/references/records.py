@@ -20,6 +20,7 @@ class ReferencedRecords(Records):
         self.names = tables.names
         self.ids = tables.ids
         self.time = tables.time
+        self.items = tables.items
 
     def name_params(self, names: list[tuple[str, str]]) -> tuple[Any, ...]:
         return self.tables.name_params(names)

@@ -50,6 +50,8 @@ _DOCUMENT = (
 
 class SQLiteRecords(Records):
     names = "SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(%s)"
+    # SQLite keeps the order of a cross join.
+    items = "session CROSS JOIN parlant_store_session_item i"
     # Django's converter of the column takes ten times as long as fromisoformat.
     time = "CAST({} AS text)"
     ids = "id IN (SELECT value FROM json_each(%s))"

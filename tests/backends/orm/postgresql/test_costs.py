@@ -10,7 +10,14 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from psycopg.pq import Trace
 
-from parlant_store.types import Replacement, Retention, Revision, StoredDocument
+from parlant_store.types import (
+    DocumentRecord,
+    Replacement,
+    Retention,
+    Revision,
+    SessionRecord,
+    StoredDocument,
+)
 from tests.backends.rows_read import analyze, rows_read
 from tests.contract.document_values import made
 from tests.contract.values import numbered
@@ -19,6 +26,9 @@ WHERE = {"session_id": {"$eq": "s1"}, "offset": {"$gte": 3}}
 
 REVISION = Revision(key=1, next_position=30, item_count=30)
 RULE = Retention(idle=timedelta(days=1), namespace="")
+
+RECORDS = [SessionRecord(session_id=name, items=numbered(1, 2)) for name in ("s", "record")]
+DOCUMENTS = [DocumentRecord(document={"id": name}) for name in ("d", "record")]
 
 OPERATIONS: dict[str, Callable[[Any], Any]] = {
     "add_items": lambda store: store.add_items("s", numbered(1, 2)),
@@ -56,6 +66,10 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
     "insert_numbered": lambda store: store.insert_numbered(
         "n", {"session_id": "s", "offset": 0}, number="offset", within="session_id"
     ),
+    "read_sessions": lambda store: store.read_sessions([("", "s"), ("", "t")]),
+    "write_sessions": lambda store: store.write_sessions(RECORDS, replace=True),
+    "read_documents": lambda store: store.read_documents("c"),
+    "write_documents": lambda store: store.write_documents("c", DOCUMENTS, replace=True),
     "list_versions": lambda store: store.list_versions("c"),
     "read_version": lambda store: store.read_version("c", None),
     "ensure_index that is there": lambda store: store.ensure_index("c", [("a", "asc")]),
