@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from agents import SQLiteSession
-from agents.extensions.memory import AdvancedSQLiteSession
+from agents.extensions.memory import AdvancedSQLiteSession, SQLAlchemySession
 from agents.usage import Usage
 from django.core.management import CommandError
 
@@ -151,3 +151,26 @@ def test_a_source_that_is_none(target, tmp_path):
         run("openai-sqlite", text, "--table-prefix", "x")
     with pytest.raises(CommandError, match="invalid choice: 'openai'"):
         run("openai", text)
+
+
+def test_sqlalchemy_on_sqlite(target, tmp_path):
+    folder = tmp_path / "sdk"
+    folder.mkdir()
+    url = f"sqlite+aiosqlite:///{folder}/sessions.db"
+    names = {"sessions_table": "own_sessions", "messages_table": "own messages"}
+
+    async def fill():
+        for session_id, items in {"a": NASTY, "漢字 '; --": TURN, "empty": []}.items():
+            session = SQLAlchemySession.from_url(session_id, url=url, create_tables=True, **names)
+            await session.add_items(items)
+            await session._engine.dispose()
+
+    asyncio.run(fill())
+    before = contents(folder)
+    options = ["--sessions-table", "own_sessions", "--messages-table", "own messages"]
+    found = as_json("openai-sqlalchemy", url, *options)
+    assert found["written"] == 2
+    assert contents(folder) == before
+    assert target.get_items("a") == NASTY
+    with pytest.raises(CommandError, match="SOURCE must be the URL of an engine"):
+        run("openai-sqlalchemy", "no url")

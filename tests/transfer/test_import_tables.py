@@ -1,4 +1,4 @@
-"""store_import of tables in PostgreSQL or another database."""
+"""store_import of tables in PostgreSQL."""
 
 import asyncio
 import json
@@ -14,15 +14,9 @@ from django.db import connection
 from psycopg.types.json import Jsonb
 
 from tests.contract.values import NASTY, numbered
-from tests.transfer.imports import as_json, contents, run
+from tests.transfer.imports import as_json, run
 
 pytestmark = pytest.mark.orm
-
-on_postgresql = pytest.mark.skipif(
-    not os.environ.get("DATABASE_URL", "").startswith("postgres"), reason="needs PostgreSQL"
-)
-
-SESSIONS = {"a": NASTY, "漢字 '; --": numbered(1, 2), "empty": []}
 
 
 @pytest.fixture
@@ -46,24 +40,6 @@ def stored(url, sessions, **options):
     asyncio.run(fill())
 
 
-@pytest.mark.any_database
-def test_sqlalchemy_on_sqlite(target, tmp_path):
-    folder = tmp_path / "sdk"
-    folder.mkdir()
-    url = f"sqlite+aiosqlite:///{folder}/sessions.db"
-    names = {"sessions_table": "own_sessions", "messages_table": "own messages"}
-    stored(url, SESSIONS, **names)
-    before = contents(folder)
-    options = ["--sessions-table", "own_sessions", "--messages-table", "own messages"]
-    found = as_json("openai-sqlalchemy", url, *options)
-    assert found["written"] == 2
-    assert contents(folder) == before
-    assert target.get_items("a") == NASTY
-    with pytest.raises(CommandError, match="SOURCE must be the URL of an engine"):
-        run("openai-sqlalchemy", "no url")
-
-
-@on_postgresql
 def test_sqlalchemy_on_postgresql(target, url):
     options = "?options=-csearch_path%3Dkept"
     sdk = url.replace("postgresql://", "postgresql+psycopg://") + _joined(url, options)
@@ -92,7 +68,6 @@ def _joined(url, options):
     return options if "?" not in url else options.replace("?", "&")
 
 
-@on_postgresql
 def test_a_table_of_messages(target, url):
     with psycopg.connect(url, autocommit=True) as session:
         session.execute(
@@ -129,7 +104,6 @@ def test_a_table_of_messages(target, url):
         run("postgres-session", "https://example.invalid")
 
 
-@on_postgresql
 def test_memories_of_selectools(target, url):
     memory = {
         "max_messages": 20,
@@ -158,7 +132,6 @@ def test_memories_of_selectools(target, url):
         run("selectools-supabase", "file.db")
 
 
-@on_postgresql
 def test_tables_of_parlants_own_adapter(target, url):
     with psycopg.connect(url, autocommit=True) as session:
         session.execute("set search_path to kept")
