@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 
 from parlant_store import stores
 from parlant_store.models import SessionItem
+from parlant_store.types import OWNERS
 from tests.contract.values import numbered
 from tests.transfer.contents import DOCUMENTS, SESSIONS, everything, fill
 
@@ -85,6 +86,13 @@ def test_documents_of_a_user(source, target):
     copy("--user", "ada")
     assert target.find("p_sessions_events").documents == ({"id": "e", "session_id": "talk"},)
     assert target.find("c").documents == (DOCUMENTS[0].document,)
+
+
+def test_the_owners_of_collections_are_copied(source, target):
+    """Parlant's databases tell by them whose a collection is."""
+    source.insert_one(OWNERS, {"id": "c", "prefix": ""})
+    copy()
+    assert target.find(OWNERS).documents == ({"id": "c", "prefix": ""},)
 
 
 def test_a_conflict_stops_the_copy_by_default(source, target):
