@@ -12,8 +12,8 @@ from parlant_store.backends.base import check_seconds
 from parlant_store.backends.jsonfile.expiry import JsonFileExpiry
 from parlant_store.backends.jsonfile.files.directory import Directory
 from parlant_store.backends.jsonfile.files.session_files import SessionFiles
+from parlant_store.backends.jsonfile.records import JsonFileRecords
 from parlant_store.backends.jsonfile.search import JsonFileSearch
-from parlant_store.backends.jsonfile.snapshots import JsonFileSnapshots
 
 TIMEOUT = 30.0
 """The default of the option ``timeout``."""
@@ -22,7 +22,7 @@ OTHERS = 0o077
 """The permissions of users other than the owner."""
 
 
-class JsonFileBackend(JsonFileSnapshots, JsonFileSearch, JsonFileExpiry):
+class JsonFileBackend(JsonFileRecords, JsonFileSearch, JsonFileExpiry):
     """Sessions in a directory: a folder for each namespace, a file of JSON lines for each session.
 
     A write appends to the file, under a lock of the operating system, and is done when it is on

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.contract.records import SessionRecordContract
 from tests.contract.session_requests import SessionRequestContract
 from tests.contract.session_retention import SessionRetentionContract
 from tests.contract.sessions import SessionContract
@@ -23,6 +24,12 @@ class TestJsonFileSnapshots(SnapshotContract):
 
 
 class TestJsonFileRetention(SessionRetentionContract):
+    @pytest.fixture
+    def make_store(self, make_store):
+        return make_store
+
+
+class TestJsonFileRecords(SessionRecordContract):
     @pytest.fixture
     def make_store(self, make_store):
         return make_store

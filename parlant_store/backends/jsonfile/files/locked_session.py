@@ -107,6 +107,10 @@ class LockedSession:
             self.file.answers[self._request] = after.request_at
         self.file.append(data + line, Write(*counts, after))
 
+    def create(self, change: Change) -> None:
+        """Replace the session, if there is one, by a new one that the change describes."""
+        self._rewrite(change, [], None)
+
     def delete_old_answers(self) -> None:
         """Delete the file, which has no session, if its answers are old."""
         if not self._answers():
