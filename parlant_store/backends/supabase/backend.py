@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.checks import CheckMessage, Warning
 from django.core.exceptions import ImproperlyConfigured
 
+from parlant_store.backends.secrets import Secret
 from parlant_store.backends.supabase.client import Connection, Token
 from parlant_store.backends.supabase.documents import SupabaseDocuments
 from parlant_store.backends.supabase.expiry import SupabaseExpiry
@@ -22,7 +23,6 @@ from parlant_store.backends.supabase.options import (
     without_login,
 )
 from parlant_store.backends.supabase.records import SupabaseRecords
-from parlant_store.backends.supabase.secrets import Secret
 from parlant_store.backends.supabase.snapshots import SupabaseSnapshots
 
 if TYPE_CHECKING:

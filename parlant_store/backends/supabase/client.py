@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
+from parlant_store.backends.secrets import Secret
 from parlant_store.backends.supabase.rest.answers import TIMED_OUT, Answer
 from parlant_store.backends.supabase.rest.requests import Rest
 from parlant_store.backends.supabase.rest.shapes import Shape
-from parlant_store.backends.supabase.secrets import Secret
 from parlant_store.content.times import as_utc, without_zone
 from parlant_store.exceptions import (
     AccessDenied,

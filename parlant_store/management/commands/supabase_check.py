@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from parlant_store.backends.secrets import Secret
 from parlant_store.backends.supabase import SupabaseBackend
-from parlant_store.backends.supabase.secrets import Secret
 from parlant_store.handler import stores
 
 if TYPE_CHECKING:

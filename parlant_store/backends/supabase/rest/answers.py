@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+from parlant_store.backends.secrets import scrub
 from parlant_store.backends.supabase.rest.shapes import Shape
-from parlant_store.backends.supabase.secrets import scrub
 
 if TYPE_CHECKING:
     from httpx import Response
