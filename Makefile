@@ -35,7 +35,7 @@ INSTALL = -m pip install --quiet --disable-pip-version-check
 SERVE ?= yes
 
 .PHONY: demo test test-newest test-postgresql test-cron check screenshots bench environments chromium \
-	pgbouncer pg_cron clean
+	pgbouncer pg_cron redis clean
 
 # One environment for users of the demo and one for developers: a demo needs no test tools.
 $(BIN)/demo-ready: pyproject.toml requirements.txt
@@ -105,13 +105,22 @@ pgbouncer: $(BIN)/test-ready
 	apt-get install -y -qq --no-install-recommends pgbouncer; }; \
 	$(PGBOUNCER_IS_THERE)
 
+# REDIS_SERVER may name one; else it is the system's, which Debian's root can install. Valkey comes
+# with a package of Python.
+REDIS_IS_THERE = $(BIN)/python -c "from tests.servers.redis_servers import redis; redis()"
+redis: $(BIN)/test-ready
+	@$(REDIS_IS_THERE) 2>/dev/null || { test -z "$$REDIS_SERVER" && \
+	test -f /etc/debian_version && test "$$(id -u)" = 0 && apt-get update -qq && \
+	apt-get install -y -qq --no-install-recommends redis-server; }; \
+	$(REDIS_IS_THERE)
+
 demo: $(BIN)/demo-ready
 	$(BIN)/python -m project.demo $(if $(filter no,$(SERVE)),--no-serve)
 
-test: $(BIN)/test-ready $(SELECTOOLS_BIN)/test-ready $(POSTGREST) chromium pgbouncer
+test: $(BIN)/test-ready $(SELECTOOLS_BIN)/test-ready $(POSTGREST) chromium pgbouncer redis
 	$(BIN)/python -m tests.runs $(RUN)
 
-test-newest: $(NEWEST_BIN)/test-ready $(NEWEST_SELECTOOLS_BIN)/test-ready $(POSTGREST) pgbouncer
+test-newest: $(NEWEST_BIN)/test-ready $(NEWEST_SELECTOOLS_BIN)/test-ready $(POSTGREST) pgbouncer redis
 	$(NEWEST_BIN)/python -m tests.runs --no-browser $(RUN)
 
 # On Linux with an Intel or AMD processor.

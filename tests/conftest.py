@@ -1,14 +1,14 @@
 """One run is on one database: SQLite, or the PostgreSQL that DATABASE_URL names.
 
 With STORE=supabase the default store of a run on PostgreSQL is reached over HTTP; with STORE=files
-it is in a directory.
+it is in a directory, with STORE=redis in a Valkey of the run's own.
 """
 
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.conf import settings
@@ -25,6 +25,9 @@ STORE = os.environ.get("STORE", "")
 OVER_HTTP = STORE == "supabase"
 
 VENDOR = settings.DATABASES["default"]["ENGINE"].rpartition(".")[2]
+if TYPE_CHECKING:
+    from tests.servers.redis_servers import Server
+
 if VENDOR == "postgresql":
     from tests.servers.supabase_fixtures import project as project
     from tests.servers.supabase_fixtures import session_end as session_end
@@ -36,6 +39,7 @@ OTHERS = {
     "sqlite3": ["backends/orm/postgresql", "backends/supabase", "servers", "sql/supabase"],
     "postgresql": [
         "backends/orm/sqlite",
+        "backends/redis",
         "backends/threads/test_executor.py",
         "backends/threads/test_futures.py",
         "browser",
@@ -102,8 +106,25 @@ def _threads_end_before_the_database(
             }
         }
         stores.forget()
+    if STORE == "redis":
+        valkey = request.getfixturevalue("valkey")
+        settings.PARLANT_STORES = {
+            "default": {
+                "BACKEND": "parlant_store.backends.redis.RedisBackend",
+                "OPTIONS": {"url": valkey.url, "timeout": 60},
+            }
+        }
+        stores.forget()
     yield
     stores.close_all()
+
+
+@pytest.fixture(scope="session")
+def valkey() -> "Iterator[Server]":
+    from tests.servers import redis_servers
+
+    with redis_servers.server(redis_servers.valkey()) as running:
+        yield running
 
 
 @pytest.fixture
@@ -176,8 +197,13 @@ def delete_few_rows(cursor: CursorWrapper, tables: list[str]) -> list[str]:
 
 
 @pytest.fixture
-def store(transactional_db: None) -> Iterator[BaseBackend]:
-    """The default store, on empty tables that every thread sees, or in an empty directory."""
+def store(
+    transactional_db: None, request: pytest.FixtureRequest
+) -> Iterator[BaseBackend]:
+    """The default store, on empty tables that every thread sees, or otherwise empty."""
+    if STORE == "redis":
+        with request.getfixturevalue("valkey").client() as client:
+            client.flushall()
     yield stores["default"]
     if STORE == "files":
         shutil.rmtree(settings.PARLANT_STORES["default"]["OPTIONS"]["directory"], True)
@@ -186,7 +212,7 @@ def store(transactional_db: None) -> Iterator[BaseBackend]:
 @pytest.fixture
 def store_of_one_thread(store: BaseBackend, settings: Any) -> Iterator[BaseBackend]:
     """The default store, whose adapters' calls share one connection."""
-    default = settings.PARLANT_STORES["default"] if STORE == "files" else {}
+    default = settings.PARLANT_STORES["default"] if STORE in ("files", "redis") else {}
     options = default.get("OPTIONS", {}) | {"threads": 1}
     settings.PARLANT_STORES = {"default": default | {"OPTIONS": options}}
     yield stores["default"]

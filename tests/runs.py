@@ -101,6 +101,8 @@ CONTRACT = (
 )
 POOLED = f"-m 'not values' {CONTRACT} {ADAPTERS}"
 OF_SELECTOOLS = "tests/adapters/selectools"
+REDIS = "tests/backends/redis"
+NO_TABLES = "not orm and not tables"
 
 # The roles of Supabase are the server's: one process, on a server of its own.
 REST = "tests/backends/supabase tests/servers"
@@ -109,13 +111,15 @@ OTHERS = " ".join(f"--ignore={name}" for name in [*REST.split(), SCRIPTS])
 
 # Of those of one process the longest first: what begins last ends last.
 RUNS = [
-    Run("sqlite", "sqlite", PARALLEL),
+    Run("sqlite", "sqlite", f"{PARALLEL} --ignore={REDIS}"),
     Run("postgresql", "postgresql", f"{PARALLEL} {OTHERS}"),
     Run("supabase-sql", "postgresql", SCRIPTS),
     Run("supabase-rest", "postgresql", REST),
     Run("adapters-rest", "postgresql", f"-m 'not orm' {ADAPTERS}", store="supabase"),
     Run("adapters-files", "sqlite", f"-m 'not orm' {SDK}", store="files"),
     Run("matrix", "postgresql", "tests/matrix"),
+    Run("redis", "sqlite", REDIS),
+    Run("adapters-redis", "sqlite", f"-m '{NO_TABLES}' {SDK}", store="redis"),
     # Other processes know of the pooler by the database's address, and nothing of Django's pool.
     Run("pgbouncer", "postgresql", f"{POOLED} {ORM}/test_processes.py", pooler="pgbouncer"),
     Run("pool", "postgresql", POOLED, pooler="pool"),
@@ -124,6 +128,7 @@ RUNS = [
     Run("selectools-postgresql", "postgresql", OF_SELECTOOLS, SELECTOOLS),
     Run("selectools-rest", "postgresql", f"-m 'not orm' {OF_SELECTOOLS}", SELECTOOLS, "supabase"),
     Run("selectools-files", "sqlite", f"-m 'not orm' {OF_SELECTOOLS}", SELECTOOLS, "files"),
+    Run("selectools-redis", "sqlite", f"-m '{NO_TABLES}' {OF_SELECTOOLS}", SELECTOOLS, "redis"),
 ]
 
 VERSIONS = [

@@ -40,6 +40,7 @@ def saved(sessions, kept, **options) -> tuple[int, int]:
     return written.new, written.gone
 
 
+@pytest.mark.tables
 def test_a_turn_costs_its_own_rows(sessions, other):
     kept = memory(*turns(*range(100)))
     assert saved(sessions, kept) == (200, 0)
@@ -54,6 +55,7 @@ def test_a_turn_costs_its_own_rows(sessions, other):
     assert saved(sessions, loaded) == (2, 0)
 
 
+@pytest.mark.tables
 def test_a_window_that_dropped_its_oldest(sessions):
     kept = memory(*turns(*range(50)), max_messages=100)
     assert saved(sessions, kept) == (100, 0)
@@ -62,6 +64,7 @@ def test_a_window_that_dropped_its_oldest(sessions):
         assert saved(sessions, kept) == (2, 2)
 
 
+@pytest.mark.tables
 def test_an_edited_message(sessions):
     kept = memory(*turns(*range(10)))
     saved(sessions, kept)
@@ -74,6 +77,7 @@ def test_an_edited_message(sessions):
     assert saved(sessions, kept) == (7, 9)
 
 
+@pytest.mark.tables
 @pytest.mark.parametrize(
     "change",
     [
@@ -93,6 +97,7 @@ def test_any_field_that_changes_is_noticed(sessions, change):
     assert saved(sessions, kept) == (2, 2)
 
 
+@pytest.mark.tables
 def test_parameters_edited_in_place_are_noticed(sessions):
     call = ToolCall("f", {"deep": {"list": [1]}}, "c")
     kept = memory(user("go"), Message(role=Role.ASSISTANT, tool_calls=[call]), user("on"))
@@ -120,12 +125,14 @@ def test_a_summary_alone(sessions):
     assert saved(sessions, kept) == (0, 0)
 
 
+@pytest.mark.tables
 @pytest.mark.parametrize("text", ["!", " ", "\0", "😀", "--"])
 def test_texts_without_words(sessions, text):
     assert saved(sessions, memory(user(text), assistant(text))) == (2, 0)
     assert sessions.search(text) == []
 
 
+@pytest.mark.tables
 def test_a_memory_that_was_cleared(sessions):
     kept = memory(*turns(1, 2))
     saved(sessions, kept)
@@ -156,6 +163,7 @@ def test_saving_and_loading_are_one_statement_each(sessions, other, session_id, 
     assert loaded.to_dict() == kept.to_dict()
 
 
+@pytest.mark.tables
 def test_the_last_of_two_objects_wins(sessions, other):
     sessions.save("s", memory(*turns(1)))
     one, two = sessions.load("s"), other.load("s")
@@ -169,6 +177,7 @@ def test_the_last_of_two_objects_wins(sessions, other):
     assert saved(sessions, one) == (2, 0)
 
 
+@pytest.mark.tables
 @pytest.mark.parametrize(
     "meanwhile",
     [
@@ -206,6 +215,7 @@ def test_what_was_rolled_back_is_forgotten(sessions, store):
     assert saved(sessions, kept) == (8, 6)
 
 
+@pytest.mark.tables
 def test_what_was_rolled_back_to_a_savepoint_is_forgotten(sessions, store):
     kept = memory(*turns(1))
     with transaction.atomic():
@@ -259,6 +269,7 @@ def test_the_cache_of_states_is_bounded(sessions):
     assert (len(states._states), states._used) == (0, 0)
 
 
+@pytest.mark.tables
 def test_50_000_messages(sessions, other):
     kept = memory(*turns(*range(25_000)), max_messages=50_000)
     sessions.save("s", kept)

@@ -1,0 +1,201 @@
+"""Listings of sessions in Redis: those of all shards, merged."""
+
+from collections.abc import Callable, Iterator, Sequence
+from math import isqrt
+from typing import Any, NamedTuple
+
+from parlant_store.backends.contract.operations import (
+    ListSessions,
+    ListSummaries,
+    SessionFilters,
+)
+from parlant_store.backends.redis.keys import (
+    MAX_SHARDS,
+    Shard,
+    decode_name,
+    encode_name,
+    encode_owner,
+)
+from parlant_store.backends.redis.server.client import Command, call
+from parlant_store.backends.redis.snapshots import RedisSnapshots
+from parlant_store.backends.redis.values import (
+    Row,
+    decode_metadata,
+    microseconds,
+    optional_microseconds,
+    rows_of,
+    session_key,
+)
+from parlant_store.content import codec
+from parlant_store.content.query import Filter, matches
+from parlant_store.types import SessionInfo, SessionSummary
+
+MAX_ENTRIES = 5_000
+"""Limit on the entries that a script reads."""
+
+
+class Entry(NamedTuple):
+    """A session in the order of a listing."""
+
+    order: Any
+    shard: Shard
+    row: Row
+
+
+class Page:
+    """What is read of one shard so far, in the order of the listing."""
+
+    def __init__(self, shard: Shard, after: Any) -> None:
+        self.shard = shard
+        self.after = after
+        """The order of the last entry that was read."""
+
+        self.is_done = False
+
+
+class RedisListings(RedisSnapshots):
+    def _list_sessions(self, listing: ListSessions) -> list[SessionInfo]:
+        filters, limit, after = listing
+        start = _start(filters)
+        owner = encode_owner(filters.user_id)
+        lead = owner + b"\0" if owner else b""
+        after_name = None if after is None else encode_name(after)
+
+        def command(page: Page, entries: int) -> Command:
+            first = _first(lead, start, page.after)
+            last = b"(" + lead + start + b"\xff" if lead + start else b"+"
+            index = page.shard.owners if owner else page.shard.names
+            kind = "owners" if owner else "names"
+            return self._list(page.shard, index, kind, first, last, entries, filters)
+
+        pages = [Page(shard, after_name) for shard in self.keyspace.shards]
+        entries = self._merge(
+            pages,
+            limit,
+            command,
+            lambda frontier: frontier[len(lead) :],
+            _by_name,
+            filters.metadata,
+        )
+        return [entry.row.info for entry in entries]
+
+    def _list_summaries(self, listing: ListSummaries) -> Iterator[SessionSummary]:
+        filters, limit, after = listing
+
+        def command(page: Page, entries: int) -> Command:
+            first = f"({(page.after - page.shard.number) // MAX_SHARDS}"
+            return self._list(
+                page.shard, page.shard.created, "created", first, "+inf", entries, filters
+            )
+
+        pages = [Page(shard, after) for shard in self.keyspace.shards]
+        entries = self._merge(pages, limit, command, None, _by_key, filters.metadata)
+        return map(_summary, entries)
+
+    def _list(
+        self,
+        shard: Shard,
+        index: bytes,
+        kind: str,
+        first: bytes | str,
+        last: bytes | str,
+        entries: int,
+        filters: SessionFilters,
+    ) -> Command:
+        return call(
+            "list",
+            [index],
+            shard.sessions,
+            microseconds(self.clock()),
+            kind,
+            first,
+            last,
+            entries,
+            encode_owner(filters.user_id),
+            b"" if filters.namespace is None else _start(filters),
+            codec.escape(filters.prefix),
+            optional_microseconds(filters.updated_since),
+        )
+
+    def _merge(
+        self,
+        pages: Sequence[Page],
+        limit: int,
+        command: Callable[[Page, int], Command],
+        name_of_frontier: Callable[[bytes], bytes] | None,
+        order: Callable[[Shard, Row], Any],
+        metadata: Filter | None,
+    ) -> list[Entry]:
+        """Return the first ``limit`` sessions of all shards.
+
+        Each shard is asked for its part of them, and again as long as it may have more of them.
+        """
+        found: list[Entry] = []
+        size = _part(limit, len(pages))
+        left = list(pages) if limit else []
+        while left:
+            answers = self.connection.read(*(command(page, size) for page in left))
+            for page, (count, frontier, text) in zip(left, answers, strict=True):
+                page.is_done = count < size
+                if count:
+                    page.after = (
+                        session_key(int(float(frontier)), page.shard)
+                        if name_of_frontier is None
+                        else name_of_frontier(frontier)
+                    )
+                found += [
+                    Entry(order(page.shard, row), page.shard, row)
+                    for row in rows_of(text)
+                    if metadata is None or matches(metadata, decode_metadata(row.metadata))
+                ]
+            found.sort(key=_order)
+            del found[limit:]
+            last = found[-1].order if len(found) == limit else None
+            left = [
+                page for page in pages if not page.is_done and (last is None or page.after < last)
+            ]
+            size = min(2 * size, MAX_ENTRIES)
+        return found
+
+
+def _part(limit: int, shards: int) -> int:
+    """Return how many of ``limit`` sessions one of the shards hardly ever exceeds."""
+    mean = limit // shards + 1
+    return min(mean + 4 * isqrt(mean) + 1, MAX_ENTRIES)
+
+
+def _start(filters: SessionFilters) -> bytes:
+    """Return the beginning of the names in the namespace of the filters."""
+    if filters.namespace is None:
+        return b""
+    return f"{codec.escape(filters.namespace)}\0{codec.escape(filters.prefix)}".encode()
+
+
+def _first(lead: bytes, start: bytes, after: bytes | None) -> bytes:
+    """Return the lower limit of a range of entries that begin with ``lead`` and a name."""
+    if after is not None and after >= start:
+        return b"(" + lead + after
+    return b"[" + lead + start if lead + start else b"-"
+
+
+def _order(entry: Entry) -> Any:
+    return entry.order
+
+
+def _by_name(shard: Shard, row: Row) -> bytes:
+    return row.name
+
+
+def _by_key(shard: Shard, row: Row) -> int:
+    return session_key(int(row.key), shard)
+
+
+def _summary(entry: Entry) -> SessionSummary:
+    row = entry.row
+    return SessionSummary(
+        entry.order,
+        *decode_name(row.name),
+        int(row.item_count),
+        int(row.created) / 10**6,
+        int(row.updated) / 10**6,
+    )

@@ -1,0 +1,22 @@
+-- ARGV: whether there is a source, and its owner, metadata, state, tokens, next position and expires_at
+-- or "", the buckets of its words, the number of its items, and its items and words.
+if ARGV[6] == "0" then
+  return false
+end
+local owner, metadata, state, tokens, next_position, expires = unpack(ARGV, 7, 12)
+local session = read()
+if session then
+  remove(session)
+end
+session = create()
+set_owner(session, owner)
+if expires ~= "" then
+  session.expires = expires
+end
+local count = tonumber(ARGV[14])
+push(ITEMS, 15, count)
+push(TEXTS, 15 + count, count)
+session.count, session.next, session.tokens = count, tonumber(next_position), tonumber(tokens)
+add_words(session, ARGV[13])
+save(session, "metadata", metadata, "state", state)
+return finish(number(count))

@@ -1,0 +1,287 @@
+-- What every write does. The operation follows, in the same script.
+--
+-- KEYS: the hash of the session, its lists of items and of words, the indexes of the shard, and the
+-- answer of the request. ARGV: the name of the session, the time, the id of the request, the
+-- milliseconds for which its answer is stored, the new expires_at or "", and those of the operation.
+-- Times are microseconds since 1970.
+
+local SESSION, ITEMS, TEXTS, NAMES, OWNERS, CREATED, EXPIRES, WORDS, REQUEST = unpack(KEYS)
+local NAME, NOW, REQUEST_ID, REQUEST_MS, EXPIRES_AT = unpack(ARGV, 1, 5)
+NOW = tonumber(NOW)
+
+local MARGIN = 60000000
+local MAX_CLEANED = 20
+local ID_BYTES = 7
+local MAX_POSTING = 4096
+
+local function number(value)
+  return string.format("%.0f", value)
+end
+
+-- The types of all keys are checked before anything is written.
+local STORED = redis.call("GET", REQUEST)
+local ROW = redis.call("HMGET", SESSION, "key", "next", "tokens", "owner", "created", "expires", "metadata", "buckets")
+local COUNT = redis.call("LLEN", ITEMS)
+local TEXT_COUNT = redis.call("LLEN", TEXTS)
+redis.call("ZCARD", NAMES)
+redis.call("ZCARD", OWNERS)
+redis.call("ZCARD", CREATED)
+redis.call("ZCARD", EXPIRES)
+redis.call("HLEN", WORDS)
+
+local function is_due(expires)
+  return expires and tonumber(expires) <= NOW
+end
+
+-- An entry of EXPIRES is a name and an owner, and one of OWNERS an owner and a name.
+local function expiry_entry(name, owner)
+  return name .. "\0" .. owner
+end
+
+local function remove_owner(name, owner)
+  if owner ~= "" then
+    redis.call("ZREM", OWNERS, owner .. "\0" .. name)
+  end
+end
+
+-- Remove from the indexes what the server has expired. A later session may have the same name.
+local function clean()
+  local due = redis.call("ZRANGEBYSCORE", EXPIRES, "-inf", number(NOW - MARGIN), "LIMIT", 0, MAX_CLEANED)
+  for _, entry in ipairs(due) do
+    local name, owner = string.match(entry, "^(%Z*%z%Z*)%z(%Z*)$")
+    local row = {}
+    if name then
+      row = redis.pcall("HMGET", string.sub(SESSION, 1, #SESSION - #NAME) .. name, "key", "expires", "owner")
+    end
+    if row.err then
+      return
+    end
+    redis.call("ZREM", EXPIRES, entry)
+    if name and row[1] and not (row[2] and tonumber(row[2]) <= NOW - MARGIN) then
+      if row[3] ~= owner then
+        remove_owner(name, owner)
+      end
+    elseif name then
+      redis.call("ZREM", NAMES, name)
+      redis.call("ZREM", CREATED, name)
+      remove_owner(name, owner)
+    end
+  end
+end
+
+-- Store the answer, text or false, and return it.
+local function finish(answer)
+  clean()
+  redis.call("SET", REQUEST, REQUEST_ID .. (answer and "+" .. answer or "-"), "PX", REQUEST_MS)
+  return answer
+end
+
+-- Return whether the request was made before, and its answer.
+local function repeated()
+  if not STORED or string.sub(STORED, 1, #REQUEST_ID) ~= REQUEST_ID then
+    return false
+  end
+  -- A write, so that WAIT waits for the first one too.
+  redis.call("PEXPIRE", REQUEST, redis.call("PTTL", REQUEST))
+  if string.sub(STORED, #REQUEST_ID + 1, #REQUEST_ID + 1) == "-" then
+    return true, false
+  end
+  return true, string.sub(STORED, #REQUEST_ID + 2)
+end
+
+-- WORDS: for each bucket of words, the keys of the sessions that have some, seven bytes each.
+
+local function with_session(posting, key)
+  local kept = {}
+  for start = 1, #posting, ID_BYTES do
+    local id = string.sub(posting, start, start + ID_BYTES - 1)
+    local value = number(struct.unpack(">I7", id))
+    if id ~= key and redis.call("ZCOUNT", CREATED, value, value) > 0 then
+      kept[#kept + 1] = id
+    end
+  end
+  return kept
+end
+
+local function add_posting(bucket, key)
+  local posting = redis.call("HGET", WORDS, bucket) or ""
+  local count = #posting / ID_BYTES + 1
+  -- At each power of two, so that the sessions that no longer exist are at most half of it.
+  if count >= MAX_POSTING or (count >= 8 and math.frexp(count) == 0.5) then
+    local kept = with_session(posting, key)
+    local first = math.max(1, #kept - MAX_POSTING * 3 / 4)
+    posting = table.concat(kept, "", count >= MAX_POSTING and first or 1)
+  end
+  redis.call("HSET", WORDS, bucket, posting .. key)
+end
+
+local function remove_posting(bucket, key)
+  local posting = redis.call("HGET", WORDS, bucket)
+  for start = 1, posting and #posting or 0, ID_BYTES do
+    if string.sub(posting, start, start + ID_BYTES - 1) == key then
+      posting = string.sub(posting, 1, start - 1) .. string.sub(posting, start + ID_BYTES)
+      if posting == "" then
+        redis.call("HDEL", WORDS, bucket)
+      else
+        redis.call("HSET", WORDS, bucket, posting)
+      end
+      return
+    end
+  end
+end
+
+-- Add the session to the given buckets, two bytes each. A bit of session.buckets says which it is in.
+local function add_words(session, buckets)
+  local bytes, is_changed
+  local key = struct.pack(">I7", session.key)
+  for start = 1, #buckets, 2 do
+    local high, low = string.byte(buckets, start, start + 1)
+    local bucket = high * 256 + low
+    local place, mask = math.floor(bucket / 8) + 1, 2 ^ (bucket % 8)
+    local byte = bytes and (bytes[place] or 0) or string.byte(session.buckets, place) or 0
+    if bit.band(byte, mask) == 0 then
+      bytes = bytes or {string.byte(session.buckets, 1, -1)}
+      for missing = #bytes + 1, place do
+        bytes[missing] = 0
+      end
+      bytes[place] = bit.bor(byte, mask)
+      add_posting(string.sub(buckets, start, start + 1), key)
+    end
+  end
+  if bytes then
+    session.buckets = string.char(unpack(bytes))
+  end
+end
+
+local function remove_words(session)
+  local key = struct.pack(">I7", session.key)
+  for place = 1, #session.buckets do
+    local byte = string.byte(session.buckets, place)
+    for digit = 0, byte > 0 and 7 or -1 do
+      if bit.band(byte, 2 ^ digit) ~= 0 then
+        local bucket = (place - 1) * 8 + digit
+        remove_posting(string.char(math.floor(bucket / 256), bucket % 256), key)
+      end
+    end
+  end
+end
+
+local function remove(session)
+  remove_words(session)
+  redis.call("DEL", SESSION, ITEMS, TEXTS)
+  redis.call("ZREM", NAMES, NAME)
+  redis.call("ZREM", CREATED, NAME)
+  redis.call("ZREM", EXPIRES, expiry_entry(NAME, session.owner))
+  remove_owner(NAME, session.owner)
+end
+
+-- Return the session with this name, expired or not, or nil.
+local function read()
+  if not ROW[1] then
+    return nil
+  end
+  local session = {
+    key = tonumber(ROW[1]), next = tonumber(ROW[2]), tokens = tonumber(ROW[3]), owner = ROW[4] or "",
+    created = ROW[5], expires = ROW[6], metadata = ROW[7] or "", buckets = ROW[8] or "", count = COUNT,
+  }
+  if not (session.key and session.next and session.tokens and tonumber(session.created)
+      and (not session.expires or tonumber(session.expires))) then
+    error("damaged session")
+  end
+  return session
+end
+
+-- Return the session, or nil; one that has expired is removed.
+local function current()
+  local session = read()
+  if session and is_due(session.expires) then
+    remove(session)
+    return nil
+  end
+  return session
+end
+
+-- Return a new session, which save() stores. Its key is the time of the server, which is unique.
+local function create()
+  redis.call("DEL", SESSION, ITEMS, TEXTS)
+  local time = redis.call("TIME")
+  local key = tonumber(time[1]) * 1000000 + tonumber(time[2])
+  local last = redis.call("ZRANGE", CREATED, -1, -1, "WITHSCORES")
+  if last[2] and tonumber(last[2]) >= key then
+    key = tonumber(last[2]) + 1
+  end
+  redis.call("ZADD", NAMES, 0, NAME)
+  redis.call("ZADD", CREATED, number(key), NAME)
+  return {
+    key = key, next = 0, tokens = 0, owner = "", created = number(NOW), metadata = "", buckets = "", count = 0,
+  }
+end
+
+local function set_owner(session, owner)
+  if session.owner == "" and owner ~= "" then
+    redis.call("ZREM", EXPIRES, expiry_entry(NAME, ""))
+    redis.call("ZADD", OWNERS, 0, owner .. "\0" .. NAME)
+    session.owner = owner
+  end
+end
+
+-- Set when the keys of the session expire: a little later than the session.
+local function set_expiry(session)
+  local entry = expiry_entry(NAME, session.owner)
+  if session.expires then
+    local ms = number(math.max(0, math.ceil((tonumber(session.expires) - NOW) / 1000)) + MARGIN / 1000)
+    redis.call("ZADD", EXPIRES, session.expires, entry)
+    redis.call("PEXPIRE", SESSION, ms)
+    redis.call("PEXPIRE", ITEMS, ms)
+    redis.call("PEXPIRE", TEXTS, ms)
+  else
+    redis.call("ZREM", EXPIRES, entry)
+  end
+end
+
+-- Store the session, written now, with further fields of its hash.
+local function save(session, ...)
+  if EXPIRES_AT ~= "" then
+    session.expires = EXPIRES_AT
+  end
+  redis.call("HSET", SESSION, "key", number(session.key), "next", number(session.next),
+    "count", number(session.count), "tokens", number(session.tokens), "owner", session.owner,
+    "created", session.created, "updated", number(NOW), "buckets", session.buckets, ...)
+  if session.expires then
+    redis.call("HSET", SESSION, "expires", session.expires)
+  end
+  set_expiry(session)
+end
+
+local function push(list, first, count)
+  for start = first, first + count - 1, 1000 do
+    redis.call("RPUSH", list, unpack(ARGV, start, math.min(start + 999, first + count - 1)))
+  end
+end
+
+-- Append items: from ARGV[first] on, their tokens, their buckets, their number, and the two lists.
+local function append(session, first)
+  local count = tonumber(ARGV[first + 2])
+  push(ITEMS, first + 3, count)
+  push(TEXTS, first + 3 + count, count)
+  session.next = session.next + count
+  session.count = session.count + count
+  session.tokens = session.tokens + tonumber(ARGV[first])
+  add_words(session, ARGV[first + 1])
+end
+
+local function delete_items(session)
+  redis.call("DEL", ITEMS, TEXTS)
+  session.count, session.tokens = 0, 0
+end
+
+-- An entry of TEXTS is the tokens of the item, if it has any, and its words, each after a space.
+local function tokens_of(text)
+  return text and tonumber(string.match(text, "^%d+")) or 0
+end
+
+local done, answer = repeated()
+if done then
+  return answer
+end
+

@@ -1,0 +1,1 @@
+"""Connections to the servers, and scripts that run there."""

@@ -1,0 +1,97 @@
+"""Whole sessions in Redis: loading, saving what changed, branching."""
+
+from typing import Any
+
+from parlant_store.backends.columns import decode_all, decode_state
+from parlant_store.backends.contract.operations import Branch, SaveSnapshot, Splice
+from parlant_store.backends.contract.validation import SessionName
+from parlant_store.backends.redis.keys import encode_name, encode_owner
+from parlant_store.backends.redis.server.client import call
+from parlant_store.backends.redis.sessions import RedisSessions
+from parlant_store.backends.redis.values import (
+    batch_arguments,
+    buckets_of_bits,
+    decode_texts,
+    microseconds,
+    session_key,
+    stored_key,
+)
+from parlant_store.types import JSONObject, Revision, Snapshot
+
+_NOTHING = (b"", b"", b"", 0, 0, b"", b"", 0)
+
+
+class RedisSnapshots(RedisSessions):
+    """What a store does with whole sessions."""
+
+    def _load_snapshot(self, session: SessionName) -> Snapshot | None:
+        stored = self._load(session, words=False)
+        if stored is None:
+            return None
+        (key, next_position, _, state, *_), texts, _ = stored
+        return Snapshot(
+            items=decode_all(decode_texts(texts), session),
+            state=_state(state, session),
+            revision=self._revision(session, int(key), int(next_position), len(texts)),
+        )
+
+    def _save_snapshot(self, snapshot: SaveSnapshot) -> Revision | None:
+        saved = self._write(
+            "save_snapshot",
+            snapshot.session,
+            snapshot.request,
+            *self._expiry(snapshot.ttl),
+            encode_owner(snapshot.user_id),
+            snapshot.state,
+            *_splice_arguments(snapshot.splice),
+            *batch_arguments(snapshot.batch),
+        )
+        if saved is None:
+            return None
+        return self._revision(snapshot.session, *map(int, saved.split()))
+
+    def _branch(self, branch: Branch) -> int | None:
+        # Both sessions may be on different servers: the copy is of the moment of the reading.
+        source, target, ttl, request = branch
+        stored = self._load(source, words=True)
+        if stored is not None and source == target:
+            return len(stored[1])
+        arguments = _NOTHING if stored is None else _copy_arguments(*stored)
+        count = self._write(
+            "branch", target, request, *self._expiry(ttl), int(stored is not None), *arguments
+        )
+        return None if count is None else int(count)
+
+    def _load(self, session: SessionName, *, words: bool) -> Any:
+        """Return the fields, the items and the words of a session, or None."""
+        keys = self._keys(session)[:3]
+        now = microseconds(self.clock())
+        (stored,) = self.connection.read(call("load_snapshot", keys, now, int(words)))
+        return stored
+
+    def _revision(
+        self, session: SessionName, key: int, next_position: int, item_count: int
+    ) -> Revision:
+        shard = self.keyspace.shard_of(encode_name(session))
+        return Revision(
+            key=session_key(key, shard), next_position=next_position, item_count=item_count
+        )
+
+
+def _state(stored: bytes, session: SessionName) -> JSONObject:
+    (text,) = decode_texts([stored or b"{}"])
+    return decode_state(text, session)
+
+
+def _splice_arguments(splice: Splice | None) -> tuple[int | str, ...]:
+    if splice is None:
+        return ("", 0, 0, 0, 0)
+    since = splice.since
+    revision = (stored_key(since.key), since.next_position, since.item_count)
+    return (*revision, splice.drop, splice.keep)
+
+
+def _copy_arguments(row: list[bytes], items: list[bytes], texts: list[bytes]) -> tuple[Any, ...]:
+    _, next_position, expires, state, owner, metadata, tokens, bits = row
+    fields = (owner, metadata, state, tokens, next_position, expires)
+    return (*fields, buckets_of_bits(bits), len(items), *items, *texts)

@@ -1,0 +1,178 @@
+"""Conversion between the values of the contract and what is stored."""
+
+from binascii import crc_hqx
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from struct import pack
+from typing import Any, NamedTuple
+
+from django.conf import settings
+
+from parlant_store.backends.columns import decode
+from parlant_store.backends.redis.keys import MAX_SHARDS, Shard, decode_name, decode_owner
+from parlant_store.content import codec
+from parlant_store.content.items import Batch
+from parlant_store.content.times import as_utc, without_zone
+from parlant_store.exceptions import BackendError
+from parlant_store.types import JSONObject, SessionInfo
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+BUCKETS = 4_096
+"""The number of buckets of words."""
+
+
+def microseconds(time: datetime) -> int:
+    return (as_utc(time) - EPOCH) // _MICROSECOND
+
+
+def optional_microseconds(time: datetime | None) -> int | str:
+    """Return an argument of scripts: the time, or "" for None."""
+    return "" if time is None else microseconds(time)
+
+
+def time_of(value: bytes) -> datetime:
+    """Return a stored time as Django returns times: naive if USE_TZ is False."""
+    time = EPOCH + timedelta(microseconds=int(value))
+    return time if settings.USE_TZ else without_zone(time)
+
+
+def session_key(key: int, shard: Shard) -> int:
+    """Return the primary key of a session from the one that is unique in its shard."""
+    return key * MAX_SHARDS + shard.number
+
+
+def stored_key(key: int) -> int:
+    """The reverse of ``session_key``."""
+    return key // MAX_SHARDS
+
+
+class Row(NamedTuple):
+    """A session as scripts return it for listings."""
+
+    name: bytes
+    key: bytes
+    item_count: bytes
+    tokens: bytes
+    created: bytes
+    updated: bytes
+    expires: bytes
+    owner: bytes
+    metadata: bytes
+
+    @property
+    def info(self) -> SessionInfo:
+        """Raise BackendError if a field is damaged."""
+        name = decode_name(self.name)
+        try:
+            return SessionInfo(
+                **name._asdict(),
+                user_id=decode_owner(self.owner),
+                item_count=int(self.item_count),
+                tokens=int(self.tokens),
+                metadata=decode_metadata(self.metadata),
+                created_at=time_of(self.created),
+                updated_at=time_of(self.updated),
+                expires_at=time_of(self.expires) if self.expires else None,
+            )
+        except (ValueError, OverflowError, RecursionError) as exc:
+            raise BackendError(f"the session {name!r} is damaged: {exc}") from exc
+
+
+ROW_FIELDS = ("key", "count", "tokens", "created", "updated", "expires", "owner", "metadata")
+"""The fields of the hash of a session that a Row has."""
+
+_ROW_PARTS = len(Row._fields) + 1
+
+
+def rows_of(text: bytes) -> Iterator[Row]:
+    """Return the rows of list.lua. A name has one separator in it."""
+    parts = text.split(b"\0") if text else []
+    for start in range(0, len(parts), _ROW_PARTS):
+        namespace, session_id, *fields = parts[start : start + _ROW_PARTS]
+        yield Row(b"%b\0%b" % (namespace, session_id), *fields)
+
+
+def encode_metadata(text: str) -> list[str]:
+    """Return the keys and values of an encoded object, in turns, each as JSON text."""
+    parts = []
+    for key, value in codec.decode_document(text).items():
+        parts += [codec.encode_value(key, "metadata"), codec.encode_value(value, "metadata")]
+    return parts
+
+
+def decode_metadata(stored: bytes) -> JSONObject:
+    """Return the object whose keys and values are the lines of ``stored``, in turns."""
+    lines = stored.decode().split("\n") if stored else []
+    members = map(":".join, zip(lines[::2], lines[1::2], strict=True))
+    metadata: JSONObject = codec.decode_document("{" + ",".join(members) + "}")
+    return metadata
+
+
+def decode_texts(texts: Iterable[bytes]) -> list[str]:
+    """Return JSON texts; those that are no UTF-8 are empty, which is no JSON either."""
+    try:
+        return [text.decode() for text in texts]
+    except UnicodeDecodeError:
+        return [_decode_damaged(text) for text in texts]
+
+
+def _decode_damaged(text: bytes) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return ""
+
+
+def decode_item(text: bytes) -> JSONObject | None:
+    """Return an item, or None if it is damaged."""
+    items = decode(decode_texts([text]))
+    return items[0] if items and isinstance(items[0], dict) else None
+
+
+def batch_arguments(batch: Batch) -> list[Any]:
+    """Return the last arguments of scripts that append items."""
+    texts, prefixes = [], set[str]()
+    for words, tokens in zip(batch.words, batch.tokens, strict=True):
+        text = str(tokens or "")
+        if words:
+            text = f"{text} {' '.join(words)}"
+            prefixes.update(prefixes_of(words))
+        texts.append(text)
+    return [batch.total, pack_buckets(map(bucket, prefixes)), len(texts), *batch.data, *texts]
+
+
+def prefixes_of(words: Iterable[str]) -> Iterator[str]:
+    """Return the prefixes of words by which searches find them."""
+    for word in words:
+        yield word[:3]
+        yield word[:1]
+
+
+def bucket(prefix: str) -> int:
+    return crc_hqx(prefix.encode(), 0) % BUCKETS
+
+
+def pack_buckets(buckets: Iterable[int]) -> bytes:
+    numbers = sorted(set(buckets))
+    return pack(f">{len(numbers)}H", *numbers)
+
+
+def buckets_of_bits(bits: bytes) -> bytes:
+    """Return the packed buckets from the bits of the field ``buckets``."""
+    return pack_buckets(
+        8 * place + digit
+        for place, byte in enumerate(bits)
+        if byte
+        for digit in range(8)
+        if byte >> digit & 1
+    )
+
+
+def term_buckets(words: Sequence[str]) -> bytes:
+    """Return the buckets of sessions that may have the words, of which the last may be a prefix."""
+    *whole, last = words
+    prefixes = [word[:3] for word in whole]
+    prefixes.append(last[:3] if len(last) >= 3 else last[:1])
+    return pack_buckets(map(bucket, prefixes))

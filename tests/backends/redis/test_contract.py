@@ -1,0 +1,33 @@
+"""The contract of stores on Valkey, Redis and a cluster."""
+
+import pytest
+
+from tests.backends.redis.conftest import stores_on
+from tests.contract.sessions import SessionContract
+from tests.contract.snapshots import SnapshotContract
+
+SERVERS = ["valkey", "redis7", "valkey_cluster"]
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def server_options(request):
+    running = request.getfixturevalue(request.param)
+    return {"url": running.urls if request.param.endswith("cluster") else running.url}
+
+
+@pytest.fixture
+def make_store(server_options):
+    with stores_on(**server_options) as make:
+        yield make
+
+
+class TestRedisSessions(SessionContract):
+    @pytest.fixture
+    def make_store(self, make_store):
+        return make_store
+
+
+class TestRedisSnapshots(SnapshotContract):
+    @pytest.fixture
+    def make_store(self, make_store):
+        return make_store
