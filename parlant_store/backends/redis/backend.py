@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
+from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 
 from parlant_store.backends.redis.keys import MAX_SHARDS, Keyspace
@@ -19,10 +20,13 @@ if find_spec("redis") is None:
         "RedisBackend needs the package redis: pip install 'django-parlant-store[redis]'"
     )
 
+from parlant_store.backends.redis.checks import check_servers, shards_error
 from parlant_store.backends.redis.expiry import RedisExpiry
-from parlant_store.backends.redis.server.client import Connection
+from parlant_store.backends.redis.server.client import Connection, Run
 from parlant_store.backends.redis.server.nodes import Cluster, Nodes, SingleServer
 from parlant_store.backends.redis.server.options import nodes_of, urls_error
+from parlant_store.backends.redis.server.requests import Command
+from parlant_store.exceptions import BackendError
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -84,7 +88,22 @@ class RedisBackend(RedisExpiry):
             else _nodes_of_client(client)
         )
         replicas = 0 if acknowledge == "memory" else acknowledge
-        self.connection = Connection(nodes, timeout=timeout, replicas=replicas)
+        self.connection = Connection(
+            nodes, timeout=timeout, replicas=replicas, prepare=self._check_shards
+        )
+
+    def check(self) -> list[CheckMessage]:
+        return check_servers(f"the store {self.alias!r}", self.connection.nodes, self.keyspace)
+
+    def _check_shards(self, connection: Connection) -> None:
+        """Store the number of shards, or raise BackendError if another one is stored."""
+        key, count = self.keyspace.settings, len(self.keyspace.shards)
+        (stored,) = Run(connection, [Command(key, ("GET", key))]).answers()
+        if stored is None:
+            command = Command(key, ("SET", key, count, "NX", "GET"))
+            (stored,) = Run(connection, [command]).answers()
+        if error := shards_error(stored, self.keyspace):
+            raise BackendError(f"the store {self.alias!r} {error}")
 
     def interrupt(self, resource: Any, *, force: bool) -> None:
         resource.disconnect()

@@ -7,7 +7,7 @@ from parlant_store.backends.contract.expiry import Expired
 from parlant_store.backends.contract.retention import Place, Sweep
 from parlant_store.backends.redis.keys import Shard, decode_name
 from parlant_store.backends.redis.search import RedisSearch
-from parlant_store.backends.redis.server.client import Command, call
+from parlant_store.backends.redis.server.requests import Command, call
 from parlant_store.backends.redis.values import (
     ROW_FIELDS,
     Row,
@@ -114,7 +114,7 @@ class RedisExpiry(RedisSearch):
 
     def _delete(self, names: Sequence[tuple[bytes, tuple[Any, ...]]], now: int) -> list[Any]:
         """Delete the sessions that are still eligible; return each with its number of items."""
-        with self.connection.request_keys(None, len(names)) as answers:
+        with self.connection.requests.take(None, len(names)) as answers:
             counts = self.connection.write(
                 *(
                     self._command("delete_session", name, answer, now, "", *which)

@@ -16,7 +16,7 @@ from parlant_store.backends.redis.keys import (
     encode_name,
     encode_owner,
 )
-from parlant_store.backends.redis.server.client import Command, call
+from parlant_store.backends.redis.server.requests import Command, call
 from parlant_store.backends.redis.snapshots import RedisSnapshots
 from parlant_store.backends.redis.values import (
     Row,

@@ -3,7 +3,7 @@
 from parlant_store.backends.contract.operations import Search
 from parlant_store.backends.redis.keys import decode_name
 from parlant_store.backends.redis.listings import RedisListings
-from parlant_store.backends.redis.server.client import Command, call
+from parlant_store.backends.redis.server.requests import Command, call
 from parlant_store.backends.redis.values import decode_item, microseconds, term_buckets
 from parlant_store.content import codec
 from parlant_store.content.items import text_of

@@ -18,7 +18,8 @@ from parlant_store.backends.contract.operations import (
 )
 from parlant_store.backends.contract.validation import MAX_LIMIT, SessionName
 from parlant_store.backends.redis.keys import Keyspace, SessionKeys, encode_name, encode_owner
-from parlant_store.backends.redis.server.client import Command, Connection, RequestKey, call
+from parlant_store.backends.redis.server.client import Connection
+from parlant_store.backends.redis.server.requests import Command, RequestKey, call
 from parlant_store.backends.redis.values import (
     ROW_FIELDS,
     Row,
@@ -124,7 +125,7 @@ class RedisSessions(BaseBackend):
         self, script: str, name: SessionName, request: UUID | None, now: int, *arguments: Any
     ) -> Any:
         """Run a script for a session; ``arguments`` are expires_at and those of its own."""
-        with self.connection.request_keys(request) as (answer,):
+        with self.connection.requests.take(request) as (answer,):
             command = self._command(script, encode_name(name), answer, now, *arguments)
             (result,) = self.connection.write(command)
         return result

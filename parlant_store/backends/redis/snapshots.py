@@ -6,7 +6,7 @@ from parlant_store.backends.columns import decode_all, decode_state
 from parlant_store.backends.contract.operations import Branch, SaveSnapshot, Splice
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.redis.keys import encode_name, encode_owner
-from parlant_store.backends.redis.server.client import call
+from parlant_store.backends.redis.server.requests import call
 from parlant_store.backends.redis.sessions import RedisSessions
 from parlant_store.backends.redis.values import (
     batch_arguments,
