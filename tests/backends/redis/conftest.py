@@ -47,3 +47,15 @@ def make_store(valkey: Server) -> Iterator[MakeStore]:
 @pytest.fixture
 def store(make_store: Callable[..., RedisBackend]) -> RedisBackend:
     return make_store()
+
+
+@pytest.fixture
+def own_keys(store: RedisBackend, valkey: Server) -> Callable[[], dict[bytes, int]]:
+    """Returns the keys under the store's prefix, each with its milliseconds, -1 for ever."""
+    prefix = store.keyspace.settings.removesuffix(b":shards")
+
+    def read() -> dict[bytes, int]:
+        with valkey.client() as client:
+            return {key: client.pttl(key) for key in client.scan_iter(prefix + b":*", count=1_000)}
+
+    return read
