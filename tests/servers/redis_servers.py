@@ -17,7 +17,9 @@ from signal import SIGKILL
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import ConnectionError, RedisError
+from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, ConnectionError, RedisError
+from redis.retry import Retry
 
 from project.supervisor import Supervised
 
@@ -63,7 +65,7 @@ class Server:
         return f"redis://127.0.0.1:{self.port}/0"
 
     def client(self, **options: Any) -> Redis:
-        return Redis(port=self.port, **options)
+        return Redis(port=self.port, retry=Retry(NoBackoff(), 0), **options)
 
     def start(self) -> None:
         """Start the server, and return when it answers."""
@@ -81,10 +83,10 @@ class Server:
             raise RuntimeError(f"the server did not start: {self._log()}")
         try:
             client.ping()
+        except AuthenticationError:
+            return True
         except ConnectionError:
             return False
-        except RedisError:
-            pass  # It asks for a password.
         return True
 
     def _log(self) -> str:

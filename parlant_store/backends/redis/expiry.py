@@ -93,8 +93,7 @@ class RedisExpiry(RedisSearch):
             *(shard.sessions, now, "names", first, end, size, "", start, "", ""),
         )
         ((count, frontier, text),) = self.connection.read(command)
-        rows = [row for row in rows_of(text) if _matches(sweep, row)]
-        return count, rows, frontier
+        return count, [row for row in rows_of(text) if _matches(sweep, row)], frontier
 
     def _read_due(
         self, sweep: Sweep, shard: Shard, start: int, size: int
@@ -109,7 +108,7 @@ class RedisExpiry(RedisSearch):
             Row(name, *(field or b"" for field in fields))
             for name, fields in zip(names, stored, strict=True)
         ]
-        due = [row for row in rows if row.key and row.expires and int(row.expires) <= now]
+        due = [row for row in rows if _is_whole(row) and row.expires and int(row.expires) <= now]
         return len(entries), due, start + len(entries)
 
     def _delete(self, names: Sequence[tuple[bytes, tuple[Any, ...]]], now: int) -> list[Any]:
@@ -140,7 +139,15 @@ def _split(entry: bytes) -> tuple[bytes, bytes, bytes]:
 
 def _matches(sweep: Sweep, row: Row) -> bool:
     limits = ((row.created, sweep.created_until), (row.updated, sweep.updated_until))
-    return all(until is None or int(time) <= microseconds(until) for time, until in limits)
+    return _is_whole(row) and all(
+        until is None or int(time) <= microseconds(until) for time, until in limits
+    )
+
+
+def _is_whole(row: Row) -> bool:
+    """Whether the session exists and its numbers are not damaged."""
+    numbers = (row.key, row.item_count, row.created, row.updated, row.expires or b"0")
+    return all(number.removeprefix(b"-").isdigit() for number in numbers)
 
 
 def _expired(shard: Shard, row: Row) -> ExpiredSession:

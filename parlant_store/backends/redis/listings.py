@@ -1,5 +1,6 @@
 """Listings of sessions in Redis: those of all shards, merged."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from math import isqrt
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from parlant_store.backends.redis.keys import (
 from parlant_store.backends.redis.server.requests import Command, call
 from parlant_store.backends.redis.snapshots import RedisSnapshots
 from parlant_store.backends.redis.values import (
+    DAMAGE,
     Row,
     decode_metadata,
     microseconds,
@@ -30,6 +32,8 @@ from parlant_store.content import codec
 from parlant_store.content.query import Filter, matches
 from parlant_store.types import SessionInfo, SessionSummary
 
+logger = logging.getLogger("parlant_store")
+
 MAX_ENTRIES = 5_000
 """Limit on the entries that a script reads."""
 
@@ -38,8 +42,7 @@ class Entry(NamedTuple):
     """A session in the order of a listing."""
 
     order: Any
-    shard: Shard
-    row: Row
+    session: Any
 
 
 class Page:
@@ -69,15 +72,9 @@ class RedisListings(RedisSnapshots):
             return self._list(page.shard, index, kind, first, last, entries, filters)
 
         pages = [Page(shard, after_name) for shard in self.keyspace.shards]
-        entries = self._merge(
-            pages,
-            limit,
-            command,
-            lambda frontier: frontier[len(lead) :],
-            _by_name,
-            filters.metadata,
+        return self._merge(
+            pages, limit, command, lambda _, entry: entry[len(lead) :], _by_name, filters.metadata
         )
-        return [entry.row.info for entry in entries]
 
     def _list_summaries(self, listing: ListSummaries) -> Iterator[SessionSummary]:
         filters, limit, after = listing
@@ -89,8 +86,7 @@ class RedisListings(RedisSnapshots):
             )
 
         pages = [Page(shard, after) for shard in self.keyspace.shards]
-        entries = self._merge(pages, limit, command, None, _by_key, filters.metadata)
-        return map(_summary, entries)
+        return iter(self._merge(pages, limit, command, _key_of, _by_key, filters.metadata))
 
     def _list(
         self,
@@ -122,13 +118,14 @@ class RedisListings(RedisSnapshots):
         pages: Sequence[Page],
         limit: int,
         command: Callable[[Page, int], Command],
-        name_of_frontier: Callable[[bytes], bytes] | None,
-        order: Callable[[Shard, Row], Any],
+        order_of: Callable[[Shard, bytes], Any],
+        decode: Callable[[Shard, Row], Entry],
         metadata: Filter | None,
-    ) -> list[Entry]:
+    ) -> list[Any]:
         """Return the first ``limit`` sessions of all shards.
 
         Each shard is asked for its part of them, and again as long as it may have more of them.
+        ``order_of`` returns the order of the last entry that a script has read.
         """
         found: list[Entry] = []
         size = _part(limit, len(pages))
@@ -138,16 +135,13 @@ class RedisListings(RedisSnapshots):
             for page, (count, frontier, text) in zip(left, answers, strict=True):
                 page.is_done = count < size
                 if count:
-                    page.after = (
-                        session_key(int(float(frontier)), page.shard)
-                        if name_of_frontier is None
-                        else name_of_frontier(frontier)
-                    )
-                found += [
-                    Entry(order(page.shard, row), page.shard, row)
-                    for row in rows_of(text)
-                    if metadata is None or matches(metadata, decode_metadata(row.metadata))
-                ]
+                    page.after = order_of(page.shard, frontier)
+                for row in rows_of(text):
+                    try:
+                        if metadata is None or matches(metadata, decode_metadata(row.metadata)):
+                            found.append(decode(page.shard, row))
+                    except DAMAGE:
+                        logger.warning("Skipped a damaged session: %r", decode_name(row.name))
             found.sort(key=_order)
             del found[limit:]
             last = found[-1].order if len(found) == limit else None
@@ -155,7 +149,7 @@ class RedisListings(RedisSnapshots):
                 page for page in pages if not page.is_done and (last is None or page.after < last)
             ]
             size = min(2 * size, MAX_ENTRIES)
-        return found
+        return [entry.session for entry in found]
 
 
 def _part(limit: int, shards: int) -> int:
@@ -182,20 +176,21 @@ def _order(entry: Entry) -> Any:
     return entry.order
 
 
-def _by_name(shard: Shard, row: Row) -> bytes:
-    return row.name
+def _by_name(shard: Shard, row: Row) -> Entry:
+    return Entry(row.name, row.info)
 
 
-def _by_key(shard: Shard, row: Row) -> int:
-    return session_key(int(row.key), shard)
-
-
-def _summary(entry: Entry) -> SessionSummary:
-    row = entry.row
-    return SessionSummary(
-        entry.order,
+def _by_key(shard: Shard, row: Row) -> Entry:
+    key = session_key(int(row.key), shard)
+    summary = SessionSummary(
+        key,
         *decode_name(row.name),
         int(row.item_count),
         int(row.created) / 10**6,
         int(row.updated) / 10**6,
     )
+    return Entry(key, summary)
+
+
+def _key_of(shard: Shard, score: bytes) -> int:
+    return session_key(int(float(score)), shard)

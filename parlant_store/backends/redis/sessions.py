@@ -30,6 +30,7 @@ from parlant_store.backends.redis.values import (
     encode_metadata,
     microseconds,
     optional_microseconds,
+    undamaged,
 )
 from parlant_store.exceptions import BackendError
 from parlant_store.types import JSONObject, SessionInfo
@@ -103,7 +104,8 @@ class RedisSessions(BaseBackend):
         row = Row(name, *(field or b"" for field in fields))
         if not row.key or self._is_expired(row.expires):
             return None
-        return row.info
+        with undamaged(session):
+            return row.info
 
     def _set_metadata(self, change: SetMetadata) -> JSONObject:
         stored = self._write(
@@ -114,7 +116,8 @@ class RedisSessions(BaseBackend):
             int(change.merge),
             *encode_metadata(change.metadata),
         )
-        return decode_metadata(stored)
+        with undamaged(change.session):
+            return decode_metadata(stored)
 
     def _set_expiry(self, change: SetExpiry) -> bool:
         expires = optional_microseconds(change.expires_at)

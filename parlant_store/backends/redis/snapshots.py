@@ -15,6 +15,7 @@ from parlant_store.backends.redis.values import (
     microseconds,
     session_key,
     stored_key,
+    undamaged,
 )
 from parlant_store.types import JSONObject, Revision, Snapshot
 
@@ -29,11 +30,10 @@ class RedisSnapshots(RedisSessions):
         if stored is None:
             return None
         (key, next_position, _, state, *_), texts, _ = stored
-        return Snapshot(
-            items=decode_all(decode_texts(texts), session),
-            state=_state(state, session),
-            revision=self._revision(session, int(key), int(next_position), len(texts)),
-        )
+        with undamaged(session):
+            revision = self._revision(session, int(key), int(next_position), len(texts))
+        items = decode_all(decode_texts(texts), session)
+        return Snapshot(items=items, state=_state(state, session), revision=revision)
 
     def _save_snapshot(self, snapshot: SaveSnapshot) -> Revision | None:
         saved = self._write(

@@ -2,6 +2,7 @@
 
 from binascii import crc_hqx
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from struct import pack
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 from django.conf import settings
 
 from parlant_store.backends.columns import decode
+from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.redis.keys import MAX_SHARDS, Shard, decode_name, decode_owner
 from parlant_store.content import codec
 from parlant_store.content.items import Batch
@@ -21,6 +23,19 @@ _MICROSECOND = timedelta(microseconds=1)
 
 BUCKETS = 4_096
 """The number of buckets of words."""
+
+
+DAMAGE = (ValueError, OverflowError, RecursionError)
+"""What decoding a damaged value raises."""
+
+
+@contextmanager
+def undamaged(name: SessionName) -> Iterator[None]:
+    """Surround the decoding of a session; raise BackendError if it is damaged."""
+    try:
+        yield
+    except DAMAGE as exc:
+        raise BackendError(f"the stored session {name!r} is damaged: {exc}") from exc
 
 
 def microseconds(time: datetime) -> int:
@@ -63,21 +78,18 @@ class Row(NamedTuple):
 
     @property
     def info(self) -> SessionInfo:
-        """Raise BackendError if a field is damaged."""
+        """Raise one of DAMAGE if a field is damaged."""
         name = decode_name(self.name)
-        try:
-            return SessionInfo(
-                **name._asdict(),
-                user_id=decode_owner(self.owner),
-                item_count=int(self.item_count),
-                tokens=int(self.tokens),
-                metadata=decode_metadata(self.metadata),
-                created_at=time_of(self.created),
-                updated_at=time_of(self.updated),
-                expires_at=time_of(self.expires) if self.expires else None,
-            )
-        except (ValueError, OverflowError, RecursionError) as exc:
-            raise BackendError(f"the session {name!r} is damaged: {exc}") from exc
+        return SessionInfo(
+            **name._asdict(),
+            user_id=decode_owner(self.owner),
+            item_count=int(self.item_count),
+            tokens=int(self.tokens),
+            metadata=decode_metadata(self.metadata),
+            created_at=time_of(self.created),
+            updated_at=time_of(self.updated),
+            expires_at=time_of(self.expires) if self.expires else None,
+        )
 
 
 ROW_FIELDS = ("key", "count", "tokens", "created", "updated", "expires", "owner", "metadata")

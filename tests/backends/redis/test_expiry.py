@@ -118,7 +118,7 @@ def test_postings_of_what_the_server_has_expired_do_not_pile_up(
         with valkey.client() as client:
             client.delete(*(key for key, ttl in own_keys().items() if b"session:" in key))
         clock.pass_(10 + MARGIN / 1_000)
-        for number in range(3):
+        for _ in range(3):
             store.add_items("living", said("word"))
     with valkey.client() as client:
         postings = client.hvals(shard.words)

@@ -1,4 +1,4 @@
-"""Writes with a request id in Redis: the same id again does nothing and returns the first answer."""
+"""Writes with a request id in Redis: the same id again does nothing."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier

@@ -4,7 +4,7 @@ if ARGV[6] == "0" then
   return false
 end
 local owner, metadata, state, tokens, next_position, expires = unpack(ARGV, 7, 12)
-local session = read()
+local session = read(true)
 if session then
   remove(session)
 end

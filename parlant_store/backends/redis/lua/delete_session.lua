@@ -3,7 +3,7 @@
 -- owner in its entry of EXPIRES, which may be an entry of an earlier session with this name.
 -- Returns the number of its items, or false.
 local which, created_until, updated_until = ARGV[6], ARGV[7], ARGV[8]
-local session = read()
+local session = read(true)
 if which == "expired" and not (session and session.owner == ARGV[7]) then
   redis.call("ZREM", EXPIRES, expiry_entry(NAME, ARGV[7]))
   remove_owner(NAME, ARGV[7])
@@ -17,8 +17,8 @@ local is_expired = is_due(session.expires) or false
 local matches = (which == "expired") == is_expired
 if which == "rule" then
   local updated = redis.call("HGET", SESSION, "updated")
-  matches = matches and (created_until == "" or tonumber(session.created) <= tonumber(created_until))
-  matches = matches and (updated_until == "" or tonumber(updated) <= tonumber(updated_until))
+  matches = matches and (created_until == "" or (whole(session.created) or 0) <= tonumber(created_until))
+  matches = matches and (updated_until == "" or (whole(updated) or 0) <= tonumber(updated_until))
 end
 if matches or (is_expired and which == "current") then
   remove(session)

@@ -18,8 +18,8 @@ for _, entry in ipairs(entries) do
   if string.sub(name, 1, #start) == start
       and (prefix == "" or string.sub(name, separator + 1, separator + #prefix) == prefix) then
     local row = redis.call("HMGET", base .. name, "key", "count", "tokens", "created", "updated", "expires", "owner", "metadata")
-    if row[1] and row[5] and not (row[6] and tonumber(row[6]) <= now)
-        and (owner == "" or row[7] == owner) and not (since and tonumber(row[5]) < since) then
+    if row[1] and row[5] and not (row[6] and (tonumber(row[6]) or 0) <= now)
+        and (owner == "" or row[7] == owner) and not (since and (tonumber(row[5]) or 0) < since) then
       rows[#rows + 1] = name
       for place = 1, 8 do
         rows[#rows + 1] = row[place] or ""

@@ -1,7 +1,7 @@
 -- KEYS: the hash of the session, its lists of items and of words. ARGV: the time.
 -- Returns fields, items and words, or false.
 local row = redis.call("HMGET", KEYS[1], "key", "next", "expires", "state", "owner", "metadata", "tokens", "buckets")
-if not row[1] or (row[3] and tonumber(row[3]) <= tonumber(ARGV[1])) then
+if not row[1] or (row[3] and (tonumber(row[3]) or 0) <= tonumber(ARGV[1])) then
   return false
 end
 for place = 1, 8 do

@@ -65,7 +65,7 @@ for number = 1, math.min(#newest, MAX_SESSIONS) do
   local name = redis.call("ZRANGEBYSCORE", KEYS[2], key, key)[1]
   if name and string.sub(name, 1, #start) == start and texts_left > 0 then
     local row = redis.call("HMGET", sessions .. name, "key", "expires")
-    if row[1] == key and not (row[2] and tonumber(row[2]) <= now) then
+    if row[1] == key and not (row[2] and (tonumber(row[2]) or 0) <= now) then
       local texts = redis.call("LRANGE", lists .. name, -texts_left, -1)
       local score, items = 0, {}
       for place, text in ipairs(texts) do

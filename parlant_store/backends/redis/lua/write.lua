@@ -29,8 +29,12 @@ redis.call("ZCARD", CREATED)
 redis.call("ZCARD", EXPIRES)
 redis.call("HLEN", WORDS)
 
+local function whole(value)
+  return value and string.match(value, "^%-?%d+$") and tonumber(value)
+end
+
 local function is_due(expires)
-  return expires and tonumber(expires) <= NOW
+  return expires and (whole(expires) or 0) <= NOW
 end
 
 -- An entry of EXPIRES is a name and an owner, and one of OWNERS an owner and a name.
@@ -57,7 +61,7 @@ local function clean()
       return
     end
     redis.call("ZREM", EXPIRES, entry)
-    if name and row[1] and not (row[2] and tonumber(row[2]) <= NOW - MARGIN) then
+    if name and row[1] and not (row[2] and (whole(row[2]) or 0) <= NOW - MARGIN) then
       if row[3] ~= owner then
         remove_owner(name, owner)
       end
@@ -175,20 +179,23 @@ local function remove(session)
   remove_owner(NAME, session.owner)
 end
 
--- Return the session with this name, expired or not, or nil.
-local function read()
+-- Return the session with this name, expired or not, or nil. One that is damaged can only be removed.
+local function read(is_removed)
   if not ROW[1] then
     return nil
   end
   local session = {
-    key = tonumber(ROW[1]), next = tonumber(ROW[2]), tokens = tonumber(ROW[3]), owner = ROW[4] or "",
+    key = whole(ROW[1]), next = whole(ROW[2]), tokens = whole(ROW[3]), owner = ROW[4] or "",
     created = ROW[5], expires = ROW[6], metadata = ROW[7] or "", buckets = ROW[8] or "", count = COUNT,
   }
-  if not (session.key and session.next and session.tokens and tonumber(session.created)
-      and (not session.expires or tonumber(session.expires))) then
-    error("damaged session")
+  if session.key and session.next and session.tokens and whole(session.created)
+      and (not session.expires or whole(session.expires)) then
+    return session
+  elseif is_removed then
+    session.key, session.buckets = 0, ""
+    return session
   end
-  return session
+  error("damaged session")
 end
 
 -- Return the session, or nil; one that has expired is removed.
