@@ -49,13 +49,16 @@ def redis() -> str:
 class Server:
     """A server on a port of its own, which can be killed and started again."""
 
-    def __init__(self, program: str, folder: Path, options: Sequence[str]) -> None:
-        self.port = _free_port()
+    def __init__(
+        self, program: str, folder: Path, options: Sequence[str], config: Path | None = None
+    ) -> None:
+        self.port = free_port()
         self.folder = folder
         self._command = [
             program,
+            *([str(config)] if config else ["--save", ""]),
             *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder)),
-            *("--save", "", "--daemonize", "no", "--logfile", str(folder / "log")),
+            *("--daemonize", "no", "--logfile", str(folder / "log")),
             *options,
         ]
         self._process: Supervised | None = None
@@ -235,7 +238,7 @@ def wait_until(condition: Callable[[], bool], explain: Callable[[], str]) -> Non
         time.sleep(0.02)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A free port; that of a cluster's bus, 10,000 above it, is free too."""
     while True:
         with socket.socket() as free, socket.socket() as bus:

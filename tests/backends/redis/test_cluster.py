@@ -23,6 +23,9 @@ WRITERS = 4
 KILLS = int(os.environ.get("KILLS", "2"))
 """How often a master is killed; the run of all tests has little time."""
 
+WRITES = int(os.environ.get("WRITES", "100"))
+"""How many writes there are at least between two of them."""
+
 
 @pytest.fixture
 def store(valkey_cluster):
@@ -199,7 +202,7 @@ def test_a_master_is_killed_in_mid_write(breakable):
             ends.callback(is_done.set)
             writers = [pool.submit(write, writer) for writer in range(WRITERS)]
             for _ in range(KILLS):
-                wait_until(lambda: sum(map(len, written)) >= total + 100, lambda: "no writes")  # noqa: B023
+                wait_until(lambda: sum(map(len, written)) >= total + WRITES, lambda: "no writes")  # noqa: B023
                 killed = breakable.master_of(slot)
                 killed.kill()
                 wait_until(lambda: replaced(breakable, slot, killed), lambda: "no new master")  # noqa: B023
