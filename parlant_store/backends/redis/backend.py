@@ -21,7 +21,7 @@ if find_spec("redis") is None:
     )
 
 from parlant_store.backends.redis.checks import check_servers, shards_error
-from parlant_store.backends.redis.expiry import RedisExpiry
+from parlant_store.backends.redis.grouped_calls import GroupedCalls
 from parlant_store.backends.redis.server.client import Connection, Run
 from parlant_store.backends.redis.server.nodes import Cluster, Nodes, SingleServer
 from parlant_store.backends.redis.server.options import nodes_of, urls_error
@@ -40,7 +40,7 @@ TIMEOUT = 5.0
 """The default of the option ``timeout``."""
 
 
-class RedisBackend(RedisExpiry):
+class RedisBackend(GroupedCalls):
     """Sessions in Redis 7 or later, or in Valkey; no documents."""
 
     supports_documents = False

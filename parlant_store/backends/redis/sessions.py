@@ -45,27 +45,22 @@ class RedisSessions(BaseBackend):
     keyspace: Keyspace
 
     def _add_items(self, addition: AddItems) -> int:
-        count = self._write(
-            "add_items",
-            addition.session,
-            addition.request,
+        arguments = self._add_arguments(addition)
+        return int(self._write("add_items", addition.session, addition.request, *arguments))
+
+    def _add_arguments(self, addition: AddItems) -> tuple[Any, ...]:
+        return (
             *self._expiry(addition.ttl),
             int(addition.replace),
             encode_owner(addition.user_id),
             *batch_arguments(addition.batch),
         )
-        return int(count)
 
     def _get_items(self, read: GetItems) -> list[JSONObject]:
         name, limit = read
-        keys = self._keys(name)
         window = limit
         while True:
-            first = 0 if window is None else -min(window, MAX_LIMIT)
-            row, texts = self.connection.read(
-                Command(keys.session, ("HMGET", keys.session, "key", "expires")),
-                Command(keys.items, ("LRANGE", keys.items, first, -1)),
-            )
+            row, texts = self.connection.read(*self._get_commands(name, window))
             if row[0] is None or self._is_expired(row[1]):
                 return []
             items = decode_all(decode_texts(texts), name)
@@ -75,6 +70,14 @@ class RedisSessions(BaseBackend):
             if len(items) >= limit or len(texts) < window:
                 return items[-limit:]
             window *= 2
+
+    def _get_commands(self, name: SessionName, limit: int | None) -> tuple[Command, Command]:
+        keys = self._keys(name)
+        first = 0 if limit is None else -min(limit, MAX_LIMIT)
+        return (
+            Command(keys.session, ("HMGET", keys.session, "key", "expires")),
+            Command(keys.items, ("LRANGE", keys.items, first, -1)),
+        )
 
     def _pop_item(self, removal: PopItem) -> JSONObject | None:
         name, request = removal
@@ -124,12 +127,10 @@ class RedisSessions(BaseBackend):
         now = microseconds(self.clock())
         return self._write("set_expiry", change.session, change.request, now, expires) is not None
 
-    def _write(
-        self, script: str, name: SessionName, request: UUID | None, now: int, *arguments: Any
-    ) -> Any:
-        """Run a script for a session; ``arguments`` are expires_at and those of its own."""
+    def _write(self, script: str, name: SessionName, request: UUID | None, *arguments: Any) -> Any:
+        """Run a script; ``arguments`` are the time, expires_at and those of its own."""
         with self.connection.requests.take(request) as (answer,):
-            command = self._command(script, encode_name(name), answer, now, *arguments)
+            command = self._command(script, encode_name(name), answer, *arguments)
             (result,) = self.connection.write(command)
         return result
 

@@ -4,6 +4,7 @@ from binascii import crc_hqx
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from struct import pack
 from typing import Any, NamedTuple
 
@@ -152,7 +153,7 @@ def batch_arguments(batch: Batch) -> list[Any]:
             text = f"{text} {' '.join(words)}"
             prefixes.update(prefixes_of(words))
         texts.append(text)
-    return [batch.total, pack_buckets(map(bucket, prefixes)), len(texts), *batch.data, *texts]
+    return [batch.total, b"".join(set(map(bucket, prefixes))), len(texts), *batch.data, *texts]
 
 
 def prefixes_of(words: Iterable[str]) -> Iterator[str]:
@@ -162,20 +163,18 @@ def prefixes_of(words: Iterable[str]) -> Iterator[str]:
         yield word[:1]
 
 
-def bucket(prefix: str) -> int:
-    return crc_hqx(prefix.encode(), 0) % BUCKETS
-
-
-def pack_buckets(buckets: Iterable[int]) -> bytes:
-    numbers = sorted(set(buckets))
-    return pack(f">{len(numbers)}H", *numbers)
+@lru_cache(maxsize=50_000)
+def bucket(prefix: str) -> bytes:
+    """Return the bucket of a prefix: the place of a byte, from 1, and a bit of it."""
+    place, digit = divmod(crc_hqx(prefix.encode(), 0) % BUCKETS, 8)
+    return pack(">HB", place + 1, 1 << digit)
 
 
 def buckets_of_bits(bits: bytes) -> bytes:
-    """Return the packed buckets from the bits of the field ``buckets``."""
-    return pack_buckets(
-        8 * place + digit
-        for place, byte in enumerate(bits)
+    """Return the buckets from the bits of the field ``buckets``."""
+    return b"".join(
+        pack(">HB", place, 1 << digit)
+        for place, byte in enumerate(bits, 1)
         if byte
         for digit in range(8)
         if byte >> digit & 1
@@ -187,4 +186,4 @@ def term_buckets(words: Sequence[str]) -> bytes:
     *whole, last = words
     prefixes = [word[:3] for word in whole]
     prefixes.append(last[:3] if len(last) >= 3 else last[:1])
-    return pack_buckets(map(bucket, prefixes))
+    return b"".join(map(bucket, prefixes))

@@ -4,6 +4,9 @@ if ARGV[6] == "0" then
   return false
 end
 local owner, metadata, state, tokens, next_position, expires = unpack(ARGV, 7, 12)
+redis.call("ZCARD", NAMES)
+redis.call("ZCARD", OWNERS)
+redis.call("ZCARD", CREATED)
 local session = read(true)
 if session then
   remove(session)
@@ -11,12 +14,14 @@ end
 session = create()
 set_owner(session, owner)
 if expires ~= "" then
-  session.expires = expires
+  set(session, "expires", expires)
 end
 local count = tonumber(ARGV[14])
 push(ITEMS, 15, count)
 push(TEXTS, 15 + count, count)
 session.count, session.next, session.tokens = count, tonumber(next_position), tonumber(tokens)
 add_words(session, ARGV[13])
-save(session, "metadata", metadata, "state", state)
+set(session, "metadata", metadata)
+set(session, "state", state)
+save(session)
 return finish(number(count))

@@ -3,6 +3,9 @@
 -- owner in its entry of EXPIRES, which may be an entry of an earlier session with this name.
 -- Returns the number of its items, or false.
 local which, created_until, updated_until = ARGV[6], ARGV[7], ARGV[8]
+redis.call("ZCARD", NAMES)
+redis.call("ZCARD", OWNERS)
+redis.call("ZCARD", CREATED)
 local session = read(true)
 if which == "expired" and not (session and session.owner == ARGV[7]) then
   redis.call("ZREM", EXPIRES, expiry_entry(NAME, ARGV[7]))

@@ -5,12 +5,14 @@ local owner, state, key, next_position, count, drop, keep = unpack(ARGV, 6, 12)
 local session = current()
 if key == "" then
   session = session or create()
+  set_owner(session, owner)
   delete_items(session)
 else
   local is_same = session and session.key == tonumber(key)
   if not (is_same and session.next == tonumber(next_position) and session.count == tonumber(count)) then
     return finish(false)
   end
+  set_owner(session, owner)
   drop, keep = tonumber(drop), tonumber(keep)
   if keep == 0 then
     delete_items(session)
@@ -27,7 +29,7 @@ else
     session.count = keep
   end
 end
-set_owner(session, owner)
 append(session, 13)
-save(session, "state", state)
+set(session, "state", state)
+save(session)
 return finish(number(session.key) .. " " .. number(session.next) .. " " .. number(session.count))

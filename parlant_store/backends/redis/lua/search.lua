@@ -18,8 +18,8 @@ local terms, found = {}, {}
 for place = 6, #ARGV, 2 do
   terms[#terms + 1] = " " .. ARGV[place]
   local ids
-  for byte = 1, #ARGV[place + 1], 2 do
-    local others = posting_of(string.sub(ARGV[place + 1], byte, byte + 1))
+  for byte = 1, #ARGV[place + 1], 3 do
+    local others = posting_of(string.sub(ARGV[place + 1], byte, byte + 2))
     if ids then
       for id in pairs(ids) do
         ids[id] = others[id]

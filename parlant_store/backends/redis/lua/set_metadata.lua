@@ -1,18 +1,19 @@
 -- ARGV: whether the metadata are merged, and keys and values in turns. They are stored as lines.
 local session = current() or create()
 local lines, places = {}, {}
-local function set(key, value)
+local function put(key, value)
   places[key] = places[key] or #lines + 1
   lines[places[key]] = key .. "\n" .. value
 end
 if ARGV[6] == "1" then
   for key, value in string.gmatch(session.metadata, "([^\n]+)\n([^\n]+)") do
-    set(key, value)
+    put(key, value)
   end
 end
 for place = 7, #ARGV, 2 do
-  set(ARGV[place], ARGV[place + 1])
+  put(ARGV[place], ARGV[place + 1])
 end
 local metadata = table.concat(lines, "\n")
-save(session, "metadata", metadata)
+set(session, "metadata", metadata)
+save(session)
 return finish(metadata)

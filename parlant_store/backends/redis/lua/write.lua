@@ -22,12 +22,14 @@ end
 local STORED = redis.call("GET", REQUEST)
 local ROW = redis.call("HMGET", SESSION, "key", "next", "tokens", "owner", "created", "expires", "metadata", "buckets")
 local COUNT = redis.call("LLEN", ITEMS)
-local TEXT_COUNT = redis.call("LLEN", TEXTS)
-redis.call("ZCARD", NAMES)
-redis.call("ZCARD", OWNERS)
-redis.call("ZCARD", CREATED)
-redis.call("ZCARD", EXPIRES)
+redis.call("LLEN", TEXTS)
 redis.call("HLEN", WORDS)
+local DUE = redis.call("ZRANGEBYSCORE", EXPIRES, "-inf", number(NOW - MARGIN), "LIMIT", 0, MAX_CLEANED)
+if not ROW[1] or ROW[6] or #DUE > 0 then
+  redis.call("ZCARD", NAMES)
+  redis.call("ZCARD", OWNERS)
+  redis.call("ZCARD", CREATED)
+end
 
 local function whole(value)
   return value and string.match(value, "^%-?%d+$") and tonumber(value)
@@ -50,8 +52,7 @@ end
 
 -- Remove from the indexes what the server has expired. A later session may have the same name.
 local function clean()
-  local due = redis.call("ZRANGEBYSCORE", EXPIRES, "-inf", number(NOW - MARGIN), "LIMIT", 0, MAX_CLEANED)
-  for _, entry in ipairs(due) do
+  for _, entry in ipairs(DUE) do
     local name, owner = string.match(entry, "^(%Z*%z%Z*)%z(%Z*)$")
     local row = {}
     if name then
@@ -91,6 +92,13 @@ local function repeated()
     return true, false
   end
   return true, string.sub(STORED, #REQUEST_ID + 2)
+end
+
+-- Set a field of the session, which save() stores.
+local function set(session, field, value)
+  session[field] = value
+  session.changes[#session.changes + 1] = field
+  session.changes[#session.changes + 1] = value
 end
 
 -- WORDS: for each bucket of words, the keys of the sessions that have some, seven bytes each.
@@ -134,26 +142,26 @@ local function remove_posting(bucket, key)
   end
 end
 
--- Add the session to the given buckets, two bytes each. A bit of session.buckets says which it is in.
+-- Add the session to the given buckets, three bytes each: the place of a byte of session.buckets, and
+-- its bit that says whether the session is in the bucket.
 local function add_words(session, buckets)
-  local bytes, is_changed
+  local stored, bytes = session.buckets, nil
   local key = struct.pack(">I7", session.key)
-  for start = 1, #buckets, 2 do
-    local high, low = string.byte(buckets, start, start + 1)
-    local bucket = high * 256 + low
-    local place, mask = math.floor(bucket / 8) + 1, 2 ^ (bucket % 8)
-    local byte = bytes and (bytes[place] or 0) or string.byte(session.buckets, place) or 0
+  for start = 1, #buckets, 3 do
+    local high, low, mask = string.byte(buckets, start, start + 2)
+    local place = high * 256 + low
+    local byte = bytes and (bytes[place] or 0) or string.byte(stored, place) or 0
     if bit.band(byte, mask) == 0 then
-      bytes = bytes or {string.byte(session.buckets, 1, -1)}
+      bytes = bytes or {string.byte(stored, 1, -1)}
       for missing = #bytes + 1, place do
         bytes[missing] = 0
       end
       bytes[place] = bit.bor(byte, mask)
-      add_posting(string.sub(buckets, start, start + 1), key)
+      add_posting(string.sub(buckets, start, start + 2), key)
     end
   end
   if bytes then
-    session.buckets = string.char(unpack(bytes))
+    set(session, "buckets", string.char(unpack(bytes)))
   end
 end
 
@@ -163,8 +171,7 @@ local function remove_words(session)
     local byte = string.byte(session.buckets, place)
     for digit = 0, byte > 0 and 7 or -1 do
       if bit.band(byte, 2 ^ digit) ~= 0 then
-        local bucket = (place - 1) * 8 + digit
-        remove_posting(string.char(math.floor(bucket / 256), bucket % 256), key)
+        remove_posting(struct.pack(">HB", place, 2 ^ digit), key)
       end
     end
   end
@@ -187,6 +194,7 @@ local function read(is_removed)
   local session = {
     key = whole(ROW[1]), next = whole(ROW[2]), tokens = whole(ROW[3]), owner = ROW[4] or "",
     created = ROW[5], expires = ROW[6], metadata = ROW[7] or "", buckets = ROW[8] or "", count = COUNT,
+    changes = {},
   }
   if session.key and session.next and session.tokens and whole(session.created)
       and (not session.expires or whole(session.expires)) then
@@ -218,17 +226,18 @@ local function create()
     key = tonumber(last[2]) + 1
   end
   redis.call("ZADD", NAMES, 0, NAME)
-  redis.call("ZADD", CREATED, number(key), NAME)
+  redis.call("ZADD", CREATED, key, NAME)
   return {
-    key = key, next = 0, tokens = 0, owner = "", created = number(NOW), metadata = "", buckets = "", count = 0,
+    key = key, next = 0, tokens = 0, owner = "", metadata = "", buckets = "", count = 0,
+    changes = {"key", key, "owner", "", "created", NOW},
   }
 end
 
 local function set_owner(session, owner)
   if session.owner == "" and owner ~= "" then
-    redis.call("ZREM", EXPIRES, expiry_entry(NAME, ""))
     redis.call("ZADD", OWNERS, 0, owner .. "\0" .. NAME)
-    session.owner = owner
+    redis.call("ZREM", EXPIRES, expiry_entry(NAME, ""))
+    set(session, "owner", owner)
   end
 end
 
@@ -236,27 +245,23 @@ end
 local function set_expiry(session)
   local entry = expiry_entry(NAME, session.owner)
   if session.expires then
-    local ms = number(math.max(0, math.ceil((tonumber(session.expires) - NOW) / 1000)) + MARGIN / 1000)
+    local ms = math.max(0, math.ceil((tonumber(session.expires) - NOW) / 1000)) + MARGIN / 1000
     redis.call("ZADD", EXPIRES, session.expires, entry)
     redis.call("PEXPIRE", SESSION, ms)
     redis.call("PEXPIRE", ITEMS, ms)
     redis.call("PEXPIRE", TEXTS, ms)
-  else
+  elseif ROW[6] or not ROW[1] then
     redis.call("ZREM", EXPIRES, entry)
   end
 end
 
--- Store the session, written now, with further fields of its hash.
-local function save(session, ...)
+-- Store the session, which is written now.
+local function save(session)
   if EXPIRES_AT ~= "" then
-    session.expires = EXPIRES_AT
+    set(session, "expires", EXPIRES_AT)
   end
-  redis.call("HSET", SESSION, "key", number(session.key), "next", number(session.next),
-    "count", number(session.count), "tokens", number(session.tokens), "owner", session.owner,
-    "created", session.created, "updated", number(NOW), "buckets", session.buckets, ...)
-  if session.expires then
-    redis.call("HSET", SESSION, "expires", session.expires)
-  end
+  redis.call("HSET", SESSION, "next", session.next, "count", session.count, "tokens", session.tokens,
+    "updated", NOW, unpack(session.changes))
   set_expiry(session)
 end
 

@@ -47,23 +47,31 @@ class Connection:
         self.nodes = nodes
         self.requests = RequestKeys()
         self.timeout = timeout
-        self._replicas = replicas
+        self.replicas = replicas
         self._prepare = prepare
         self._process = 0
 
     def read(self, *commands: Command) -> list[Any]:
         """Return the answer of each command."""
-        return self.run(commands, writes=False)
+        return self._run(commands)
 
     def write(self, *commands: Command) -> list[Any]:
         """Return the answer of each command; raise OutcomeUnknown if an answer was lost."""
-        return self.run(commands, writes=True)
+        return self._run(commands, writes=True)
 
-    def run(self, commands: Sequence[Command], *, writes: bool) -> list[Any]:
+    def read_each(self, *commands: Command) -> list[Any]:
+        """Return the answer of each command, or the server's error."""
+        return self._run(commands, is_group=True)
+
+    def write_each(self, *commands: Command) -> list[Any]:
+        """``write``, with the server's errors among the answers."""
+        return self._run(commands, writes=True, is_group=True)
+
+    def _run(self, commands: Sequence[Command], **options: bool) -> list[Any]:
         if self._process != os.getpid():
             self._prepare(self)
             self._process = os.getpid()
-        return Run(self, commands, self._replicas if writes else 0, writes=writes).answers()
+        return Run(self, commands, **options).answers() if commands else []
 
     def close(self) -> None:
         self.nodes.close()
@@ -76,14 +84,16 @@ class Run:
         self,
         connection: Connection,
         commands: Sequence[Command],
-        replicas: int = 0,
         *,
         writes: bool = False,
+        is_group: bool = False,
     ) -> None:
+        """``is_group``: whether the server's errors are answers, as of independent calls."""
         self._nodes = connection.nodes
         self._commands = commands
-        self._replicas = replicas
+        self._replicas = connection.replicas if writes else 0
         self._writes = writes
+        self._is_group = is_group
         self._until = time.monotonic() + connection.timeout
         self._answers: list[Any] = [None] * len(commands)
         self._is_unknown = False
@@ -144,9 +154,10 @@ class Run:
         for place in places:
             answer = self._answers[place]
             if isinstance(answer, Exception):
-                if not isinstance(answer, driver.AskError) and not is_temporary(answer):
+                if isinstance(answer, driver.AskError) or is_temporary(answer):
+                    repeated.append(place)
+                elif not self._is_group:
                     raise answer
-                repeated.append(place)
         return repeated
 
     def _pause(self, seconds: float, problem: Exception) -> None:

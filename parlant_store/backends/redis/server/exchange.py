@@ -113,14 +113,12 @@ def _connection(pool: Pool) -> Iterator[Any]:
     finally:
         if running is not None:
             running.resource = None
-        if not is_whole:
-            connection.disconnect()
-        pool.release(connection)
+        pool.give_back(connection, is_whole=is_whole)
 
 
 def _connect(pool: Pool) -> Any:
     try:
-        return pool.get_connection()
+        return pool.take()
     except (driver.RedisError, OSError) as exc:
         if is_denied(exc):
             raise refusal(exc) from exc

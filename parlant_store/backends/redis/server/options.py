@@ -10,7 +10,7 @@ from redis.cluster import ClusterNode, RedisCluster
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from parlant_store.backends.redis.server.nodes import Cluster, Nodes, SingleServer
+from parlant_store.backends.redis.server.nodes import Cluster, FastPool, Nodes, SingleServer
 from parlant_store.backends.secrets import Secret
 
 SCHEMES = ("redis", "rediss", "unix")
@@ -54,10 +54,10 @@ def nodes_of(
     }
     first, *others = urls.reveal()
     if sentinel is not None:
-        return SingleServer(_by_sentinel(urls, sentinel, options))
+        return SingleServer(_by_sentinel(urls, sentinel, options), FastPool)
     if not cluster and not others:
-        return SingleServer(Redis.from_url(first, protocol=2, **options))
-    return Cluster(_cluster_of(urls, options))
+        return SingleServer(Redis.from_url(first, protocol=2, **options), FastPool)
+    return Cluster(_cluster_of(urls, options), FastPool)
 
 
 def _by_sentinel(urls: Secret[list[str]], service: str, options: dict[str, Any]) -> Redis:
