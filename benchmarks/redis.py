@@ -74,7 +74,7 @@ async def against_sdk(server: Server, args: argparse.Namespace) -> None:
 async def bytes_of_an_item(server: Server, side: Side) -> float:
     """What the server's memory grows by, in sessions of MEMORY_ITEMS items."""
     with server.client() as client:
-        client.flushall()
+        client.execute_command("FLUSHALL", "SYNC")
         await side.make("first").add_items(ITEMS)
         before = used(client)
         for number in range(MEMORY_SESSIONS):
@@ -130,7 +130,7 @@ def against_selectools(server: Server, args: argparse.Namespace) -> None:
         show("save a turn", size, target, save_turns(stores, size, args.rounds))
     for name, store in stores.items():
         with server.client() as client:
-            client.flushall()
+            client.execute_command("FLUSHALL", "SYNC")
             store.save("first", memory_of(2))
             before = used(client)
             for number in range(MEMORY_SESSIONS):
