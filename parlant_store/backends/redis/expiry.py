@@ -9,6 +9,7 @@ from parlant_store.backends.redis.keys import Shard, decode_name
 from parlant_store.backends.redis.search import RedisSearch
 from parlant_store.backends.redis.server.requests import Command, call
 from parlant_store.backends.redis.values import (
+    FURTHER_FIELDS,
     ROW_FIELDS,
     Row,
     microseconds,
@@ -91,6 +92,7 @@ class RedisExpiry(RedisSearch):
             "list",
             [shard.names],
             *(shard.sessions, now, "names", first, end, size, "", start, "", ""),
+            *FURTHER_FIELDS,
         )
         ((count, frontier, text),) = self.connection.read(command)
         return count, [row for row in rows_of(text) if _matches(sweep, row)], frontier

@@ -93,6 +93,8 @@ def encode_name(name: SessionName) -> bytes:
 
 def decode_name(name: bytes) -> SessionName:
     namespace, _, session_id = name.decode().partition("\0")
+    if name.isascii() and b"\1" not in name:
+        return SessionName(namespace, session_id)
     return SessionName(codec.unescape(namespace), codec.unescape(session_id))
 
 

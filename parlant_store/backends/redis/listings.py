@@ -21,6 +21,7 @@ from parlant_store.backends.redis.server.requests import Command, call
 from parlant_store.backends.redis.snapshots import RedisSnapshots
 from parlant_store.backends.redis.values import (
     DAMAGE,
+    FURTHER_FIELDS,
     Row,
     decode_metadata,
     microseconds,
@@ -69,7 +70,8 @@ class RedisListings(RedisSnapshots):
             last = b"(" + lead + start + b"\xff" if lead + start else b"+"
             index = page.shard.owners if owner else page.shard.names
             kind = "owners" if owner else "names"
-            return self._list(page.shard, index, kind, first, last, entries, filters)
+            fields = FURTHER_FIELDS
+            return self._list(page.shard, index, kind, first, last, entries, filters, fields)
 
         pages = [Page(shard, after_name) for shard in self.keyspace.shards]
         return self._merge(
@@ -78,15 +80,16 @@ class RedisListings(RedisSnapshots):
 
     def _list_summaries(self, listing: ListSummaries) -> Iterator[SessionSummary]:
         filters, limit, after = listing
+        fields = () if filters.metadata is None else FURTHER_FIELDS
 
         def command(page: Page, entries: int) -> Command:
             first = f"({(page.after - page.shard.number) // MAX_SHARDS}"
             return self._list(
-                page.shard, page.shard.created, "created", first, "+inf", entries, filters
+                page.shard, page.shard.created, "created", first, "+inf", entries, filters, fields
             )
 
         pages = [Page(shard, after) for shard in self.keyspace.shards]
-        return iter(self._merge(pages, limit, command, _key_of, _by_key, filters.metadata))
+        return iter(self._merge(pages, limit, command, _key_of, _by_key, filters.metadata, fields))
 
     def _list(
         self,
@@ -97,6 +100,7 @@ class RedisListings(RedisSnapshots):
         last: bytes | str,
         entries: int,
         filters: SessionFilters,
+        fields: Sequence[str],
     ) -> Command:
         return call(
             "list",
@@ -111,6 +115,7 @@ class RedisListings(RedisSnapshots):
             b"" if filters.namespace is None else _start(filters),
             codec.escape(filters.prefix),
             optional_microseconds(filters.updated_since),
+            *fields,
         )
 
     def _merge(
@@ -121,6 +126,7 @@ class RedisListings(RedisSnapshots):
         order_of: Callable[[Shard, bytes], Any],
         decode: Callable[[Shard, Row], Entry],
         metadata: Filter | None,
+        fields: Sequence[str] = FURTHER_FIELDS,
     ) -> list[Any]:
         """Return the first ``limit`` sessions of all shards.
 
@@ -136,7 +142,7 @@ class RedisListings(RedisSnapshots):
                 page.is_done = count < size
                 if count:
                     page.after = order_of(page.shard, frontier)
-                for row in rows_of(text):
+                for row in rows_of(text, fields):
                     try:
                         if metadata is None or matches(metadata, decode_metadata(row.metadata)):
                             found.append(decode(page.shard, row))

@@ -70,12 +70,12 @@ class Row(NamedTuple):
     name: bytes
     key: bytes
     item_count: bytes
-    tokens: bytes
     created: bytes
     updated: bytes
     expires: bytes
     owner: bytes
-    metadata: bytes
+    tokens: bytes = b""
+    metadata: bytes = b""
 
     @property
     def info(self) -> SessionInfo:
@@ -93,18 +93,20 @@ class Row(NamedTuple):
         )
 
 
-ROW_FIELDS = ("key", "count", "tokens", "created", "updated", "expires", "owner", "metadata")
+FURTHER_FIELDS = ("tokens", "metadata")
+"""The last fields of a Row, which list.lua reads for SessionInfo."""
+
+ROW_FIELDS = ("key", "count", "created", "updated", "expires", "owner", *FURTHER_FIELDS)
 """The fields of the hash of a session that a Row has."""
 
-_ROW_PARTS = len(Row._fields) + 1
 
-
-def rows_of(text: bytes) -> Iterator[Row]:
-    """Return the rows of list.lua. A name has one separator in it."""
+def rows_of(text: bytes, fields: Sequence[str] = FURTHER_FIELDS) -> Iterator[Row]:
+    """Return the rows of list.lua with these further fields. A name has one separator in it."""
     parts = text.split(b"\0") if text else []
-    for start in range(0, len(parts), _ROW_PARTS):
-        namespace, session_id, *fields = parts[start : start + _ROW_PARTS]
-        yield Row(b"%b\0%b" % (namespace, session_id), *fields)
+    size = len(ROW_FIELDS) - len(FURTHER_FIELDS) + len(fields) + 2
+    for start in range(0, len(parts), size):
+        name = b"\0".join(parts[start : start + 2])
+        yield Row(name, *parts[start + 2 : start + size])
 
 
 def encode_metadata(text: str) -> list[str]:

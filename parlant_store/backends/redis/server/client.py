@@ -18,7 +18,7 @@ from parlant_store.backends.redis.server.errors import (
     refusal,
     unavailable,
 )
-from parlant_store.backends.redis.server.exchange import Lost, exchange
+from parlant_store.backends.redis.server.exchange import Lost, exchange, is_stopped
 from parlant_store.backends.redis.server.nodes import Nodes, Pool
 from parlant_store.backends.redis.server.requests import Command, RequestKeys
 from parlant_store.backends.threads.calls import running_call
@@ -165,7 +165,7 @@ class Run:
         if time.monotonic() + seconds > self._until:
             raise self._unavailable(problem) from problem
         running = running_call()
-        if running is not None and running.stopped is not None:
+        if is_stopped(running):
             raise self._unavailable(problem) from problem
         error = OutcomeUnknown if self._is_unknown else StoreUnavailable
         with nullcontext() if running is None else running.leaving(error):

@@ -9,7 +9,7 @@ from redis import exceptions as driver
 from parlant_store.backends.redis.server.errors import is_denied, refusal
 from parlant_store.backends.redis.server.nodes import Pool
 from parlant_store.backends.redis.server.requests import Command
-from parlant_store.backends.threads.calls import running_call
+from parlant_store.backends.threads.calls import Call, running_call
 from parlant_store.exceptions import StoreUnavailable
 
 
@@ -106,7 +106,7 @@ def _connection(pool: Pool) -> Iterator[Any]:
     except (driver.ConnectionError, driver.TimeoutError, driver.InvalidResponse, OSError) as exc:
         raise Lost(str(exc), is_sent=True) from exc
     except (AttributeError, TypeError, ValueError) as exc:
-        if running is None or running.stopped is None:
+        if not is_stopped(running):
             raise
         # ``interrupt`` has closed the connection while its parser was reading.
         raise Lost(str(exc), is_sent=True) from exc
@@ -114,6 +114,12 @@ def _connection(pool: Pool) -> Iterator[Any]:
         if running is not None:
             running.resource = None
         pool.give_back(connection, is_whole=is_whole)
+
+
+def is_stopped(running: Call[Any] | None) -> bool:
+    """Whether the call, or another one of its group, is to end."""
+    calls = () if running is None else (running, *running.group_calls)
+    return any(call.stopped is not None for call in calls)
 
 
 def _connect(pool: Pool) -> Any:
