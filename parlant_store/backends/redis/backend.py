@@ -44,6 +44,7 @@ class RedisBackend(GroupedCalls):
     """Sessions in Redis 7 or later, or in Valkey; no documents."""
 
     supports_documents = False
+    keeps_answers = True
 
     def __init__(
         self,

@@ -17,8 +17,8 @@ from parlant_store.personal_data import PersonalData, PersonalDocument
 from parlant_store.types import JSONObject, SessionInfo
 
 _STORED_RESULTS = (
-    "The results of writes over HTTP, which contain erased data, are stored for an hour so that "
-    "no write runs twice; the first writes after that delete them."
+    "The results of some writes, which contain erased data, are stored for an hour so that no "
+    "write runs twice; they are deleted after that, over HTTP by the first writes."
 )
 
 

@@ -1,0 +1,111 @@
+"""What operations cost: commands, not time. No cost grows with the length of a session."""
+
+import pytest
+
+from tests.backends.redis.conftest import stores_on
+from tests.contract.snapshot_values import said
+from tests.contract.values import numbered
+from tests.servers import redis_servers
+
+
+@pytest.fixture
+def server():
+    with redis_servers.server(redis_servers.valkey()) as running:
+        yield running
+
+
+@pytest.fixture
+def store(server):
+    with stores_on(url=server.url) as make:
+        yield make()
+
+
+class Traffic:
+    """What a server gets and sends between ``with`` and its end."""
+
+    def __init__(self, server) -> None:
+        self.server = server
+
+    def read(self) -> dict[str, int]:
+        with self.server.client() as client:
+            info = client.info("stats")
+            calls = client.info("commandstats")
+        return {
+            "in": info["total_net_input_bytes"],
+            "out": info["total_net_output_bytes"],
+            "scripts": calls.get("cmdstat_evalsha", {}).get("calls", 0),
+            "trimmed": calls.get("cmdstat_ltrim", {}).get("calls", 0),
+        }
+
+    def __enter__(self):
+        self.before = self.read()
+        return self
+
+    def __exit__(self, *exc):
+        after = self.read()
+        self.spent = {name: after[name] - self.before[name] for name in after}
+
+
+def test_a_turn_of_a_long_session_sends_its_own_items(store, server):
+    long = said(*(f"message {number}" for number in range(5_000)))
+    for name, count in (("first", 1), ("long", 5_000), ("short", 10)):
+        store.save_snapshot(name, long[:count], state={})
+    costs = []
+    # First the scripts are loaded.
+    for name in ("first", "long", "short"):
+        revision = store.load_snapshot(name).revision
+        with Traffic(server) as traffic:
+            store.save_snapshot(
+                name, said("one", "two"), state={}, since=revision, keep=revision.item_count
+            )
+            store.add_items(name, said("three"))
+            store.pop_item(name)
+            store.get_items(name, limit=5)
+            store.set_metadata(name, {"a": 1})
+            store.get_session(name)
+        costs.append(traffic.spent)
+    _, long_cost, short_cost = costs
+    assert abs(long_cost["in"] - short_cost["in"]) < 500
+    assert abs(long_cost["out"] - short_cost["out"]) < 500
+    assert long_cost["scripts"] == short_cost["scripts"] == 4
+    assert store.get_session("long").item_count == 5_002
+
+
+def test_a_window_that_drops_its_oldest_items(store, server):
+    store.save_snapshot("s", numbered(*range(1_000)), state={})
+    revision = store.load_snapshot("s").revision
+    with Traffic(server) as traffic:
+        store.save_snapshot("s", numbered(1_000, 1_001), state={}, since=revision, drop=2, keep=998)
+    assert traffic.spent["in"] < 5_000
+    assert traffic.spent["trimmed"] == 2
+    assert store.get_items("s") == numbered(*range(2, 1_002))
+
+
+def test_a_listing_does_not_grow_with_what_has_expired(store, server):
+    for number in range(300):
+        store.add_items(f"s{number}", numbered(1), ttl_seconds=0.001)
+    store.add_items("t", numbered(1))
+    store.expire()
+    with Traffic(server) as traffic:
+        assert [session.session_id for session in store.list_sessions().sessions] == ["t"]
+    assert traffic.spent["scripts"] == 64
+
+
+def test_a_page_asks_each_shard_for_its_part(store, server):
+    for number in range(500):
+        store.add_items(f"s{number:03}", numbered(1))
+    with Traffic(server) as traffic:
+        page = store.list_sessions(limit=64)
+    assert [session.session_id for session in page.sessions] == [f"s{n:03}" for n in range(64)]
+    assert traffic.spent["scripts"] < 2 * 64
+    # Of 500 sessions, some hundreds of bytes each, far from all are sent.
+    assert traffic.spent["out"] < 64 * 500 + 64 * 6 * 150
+
+
+def test_a_search_sends_no_texts_of_sessions_that_do_not_match(store, server):
+    for number in range(200):
+        store.add_items(f"s{number}", said("nothing of the kind " * 50))
+    store.add_items("t", said("a zebra"))
+    with Traffic(server) as traffic:
+        assert [hit.session_id for hit in store.search("zebra")] == ["t"]
+    assert traffic.spent["out"] < 10_000
