@@ -157,6 +157,8 @@ bench: $(BIN)/bench-ready $(SELECTOOLS_BIN)/test-ready
 	$(BIN)/python -m benchmarks.copies
 	$(SELECTOOLS_BIN)/python -m benchmarks.snapshots
 	$(SELECTOOLS_BIN)/python -m benchmarks.jsonfile
+	$(BIN)/python -m benchmarks.redis
+	$(SELECTOOLS_BIN)/python -m benchmarks.redis
 
 clean:
 	rm -rf $(VENV) $(SELECTOOLS_VENV) $(NEWEST_VENV) $(NEWEST_VENV)-selectools build dist *.egg-info *.sqlite3 *.sqlite3-wal *.sqlite3-shm

@@ -6,26 +6,19 @@ layout of the keys.
 """
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
 from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 
-from parlant_store.backends.redis.keys import MAX_SHARDS, Keyspace
-from parlant_store.backends.secrets import Secret
-
-if find_spec("redis") is None:
-    raise ImproperlyConfigured(
-        "RedisBackend needs the package redis: pip install 'django-parlant-store[redis]'"
-    )
-
 from parlant_store.backends.redis.checks import check_servers, shards_error
 from parlant_store.backends.redis.grouped_calls import GroupedCalls
+from parlant_store.backends.redis.keys import MAX_SHARDS, Keyspace
 from parlant_store.backends.redis.server.client import Connection, Run
 from parlant_store.backends.redis.server.nodes import Cluster, Nodes, SingleServer
 from parlant_store.backends.redis.server.options import nodes_of, urls_error
 from parlant_store.backends.redis.server.requests import Command
+from parlant_store.backends.secrets import Secret
 from parlant_store.exceptions import BackendError
 
 if TYPE_CHECKING:

@@ -1,5 +1,7 @@
 """The OPTIONS of a store in Redis: how its servers are reached, and what is refused."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
@@ -68,6 +70,21 @@ def test_bad_options_are_refused(options, message):
     with pytest.raises(ImproperlyConfigured, match=message) as failed:
         RedisBackend("default", **options)
     assert SECRET not in str(failed.value)
+
+
+def test_without_the_driver():
+    """The error says what to install."""
+    code = """
+import importlib.abc, sys
+class Hidden(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "redis":
+            raise ModuleNotFoundError("No module named 'redis'", name="redis")
+sys.meta_path.insert(0, Hidden())
+import parlant_store.backends.redis
+"""
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "pip install 'django-parlant-store[redis]'" in process.stderr
 
 
 def test_documents_are_not_supported(store):
