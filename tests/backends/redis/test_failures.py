@@ -438,7 +438,7 @@ def test_policies_that_delete_parts_of_sessions(make_store, valkey, policy, ids)
             client.config_set("maxmemory-policy", "noeviction")
 
 
-def test_the_checks_of_a_project(valkey, settings):
+def test_the_checks_of_a_project(valkey, settings, transactional_db):
     from django.core.management import call_command
 
     options = {"url": valkey.url, "prefix": "checked"}
