@@ -65,7 +65,7 @@ def _by_sentinel(urls: Secret[list[str]], service: str, options: dict[str, Any])
     places = [_place(url) for url in urls.reveal()]
     for name in ("host", "port"):
         arguments.pop(name, None)
-    limits = {name: options[name] for name in ("socket_timeout", "socket_connect_timeout")}
+    limits = {name: options[name] for name in ("socket_timeout", "socket_connect_timeout", "retry")}
     sentinels: Any = Sentinel
     sentinels = sentinels(places, sentinel_kwargs=limits)
     master: Redis = sentinels.master_for(service, protocol=2, **arguments, **options)
