@@ -197,9 +197,7 @@ def delete_few_rows(cursor: CursorWrapper, tables: list[str]) -> list[str]:
 
 
 @pytest.fixture
-def store(
-    transactional_db: None, request: pytest.FixtureRequest
-) -> Iterator[BaseBackend]:
+def store(transactional_db: None, request: pytest.FixtureRequest) -> Iterator[BaseBackend]:
     """The default store, on empty tables that every thread sees, or otherwise empty."""
     if STORE == "redis":
         with request.getfixturevalue("valkey").client() as client:

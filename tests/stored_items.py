@@ -19,6 +19,11 @@ def rows() -> set[Any]:
 
 def damage_item(place: int, text: str) -> None:
     """Put ``text`` in place of an item of the only session."""
+    if STORE == "redis":
+        with _valkey() as client:
+            (items,) = client.scan_iter("*:items:*")
+            client.lset(items, place, text)
+        return
     if STORE != "files":
         key = SessionItem.objects.order_by("position")[place].key
         SessionItem.objects.filter(key=key).update(data=text)
@@ -32,6 +37,13 @@ def damage_item(place: int, text: str) -> None:
 
 def set_column(name: str, value: Any) -> None:
     """Set the state or the metadata of the only session to any JSON value."""
+    if STORE == "redis":
+        lines = [json.dumps(part) for pair in _pairs(value) for part in pair]
+        with _valkey() as client:
+            (session,) = client.scan_iter("*:session:*")
+            stored = "\n".join(lines) if name == "metadata" else json.dumps(value)
+            client.hset(session, name, stored)
+        return
     if STORE != "files":
         Session.objects.update(**{name: value})
         return
@@ -41,6 +53,16 @@ def set_column(name: str, value: Any) -> None:
     write[name] = value
     write["after"][f"{name}_at"] = sum(map(len, lines))
     path.write_bytes(b"".join(lines) + json.dumps(write, separators=(",", ":")).encode() + b"\n")
+
+
+def _valkey() -> Any:
+    from redis import Redis
+
+    return Redis.from_url(settings.PARLANT_STORES["default"]["OPTIONS"]["url"])
+
+
+def _pairs(value: Any) -> list[tuple[Any, Any]]:
+    return list(value.items()) if isinstance(value, dict) else [(value, value)]
 
 
 def _files() -> list[Path]:

@@ -1,5 +1,6 @@
 """Conversion between the values of the contract and what is stored."""
 
+import logging
 from binascii import crc_hqx
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from parlant_store.content.items import Batch
 from parlant_store.content.times import as_utc, without_zone
 from parlant_store.exceptions import BackendError
 from parlant_store.types import JSONObject, SessionInfo
+
+logger = logging.getLogger("parlant_store")
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -118,10 +121,17 @@ def encode_metadata(text: str) -> list[str]:
 
 
 def decode_metadata(stored: bytes) -> JSONObject:
-    """Return the object whose keys and values are the lines of ``stored``, in turns."""
-    lines = stored.decode().split("\n") if stored else []
-    members = map(":".join, zip(lines[::2], lines[1::2], strict=True))
-    metadata: JSONObject = codec.decode_document("{" + ",".join(members) + "}")
+    """Return the object whose keys and values are the lines of ``stored``, in turns.
+
+    A damaged one is empty, with a warning.
+    """
+    try:
+        lines = stored.decode().split("\n") if stored else []
+        members = map(":".join, zip(lines[::2], lines[1::2], strict=True))
+        metadata: JSONObject = codec.decode_document("{" + ",".join(members) + "}")
+    except DAMAGE:
+        logger.warning("Skipped damaged metadata")
+        return {}
     return metadata
 
 
