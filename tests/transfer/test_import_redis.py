@@ -11,8 +11,7 @@ from redis import Redis
 from tests.contract.values import NASTY, numbered
 from tests.transfer.imports import as_json, run
 from tests.transfer.valkey import dumped
-from tests.transfer.valkey import running as running
-from tests.transfer.valkey import valkey as valkey
+from tests.transfer.valkey import valkey_url as valkey_url
 
 pytestmark = [pytest.mark.orm, pytest.mark.any_database]
 
@@ -26,18 +25,18 @@ def stored(url, session_id, items, **options):
     asyncio.run(fill())
 
 
-def test_sessions_and_their_times(target, valkey):
+def test_sessions_and_their_times(target, valkey_url):
     sessions = {"a": NASTY, "x": numbered(1), "x:y": numbered(2, 3), "漢": [], "*?[a]": numbered(4)}
     for session_id, items in sessions.items():
-        stored(valkey, session_id, items)
-    stored(valkey, "limited", numbered(5), ttl=3600)
-    with Redis.from_url(valkey) as client:
+        stored(valkey_url, session_id, items)
+    stored(valkey_url, "limited", numbered(5), ttl=3600)
+    with Redis.from_url(valkey_url) as client:
         client.set("agents:sessionless", "another's")
         client.set("else:messages", "another's")
-    before = dumped(valkey)
-    found = as_json("openai-redis", valkey)
+    before = dumped(valkey_url)
+    found = as_json("openai-redis", valkey_url)
     assert (found["written"], found["notes"]) == (5, [])
-    assert dumped(valkey) == before
+    assert dumped(valkey_url) == before
     for session_id, items in sessions.items():
         assert target.get_items(session_id) == items
     age = datetime.now(UTC) - target.get_session("a").created_at
@@ -47,32 +46,32 @@ def test_sessions_and_their_times(target, valkey):
     assert target.get_session("a").expires_at is None
 
 
-def test_ids_that_look_like_keys(target, valkey):
+def test_ids_that_look_like_keys(target, valkey_url):
     """In Redis the hash of the one has the name of the messages of the other."""
-    stored(valkey, "x:messages", numbered(1))
-    stored(valkey, "y", numbered(2))
-    run("openai-redis", valkey)
+    stored(valkey_url, "x:messages", numbered(1))
+    stored(valkey_url, "y", numbered(2))
+    run("openai-redis", valkey_url)
     assert target.get_items("x:messages") == numbered(1)
     assert target.get_items("y") == numbered(2)
     assert len(target.list_sessions().sessions) == 2
 
 
-def test_a_prefix_and_a_namespace(target, valkey):
-    stored(valkey, "a", numbered(1), key_prefix="mine[1]*")
-    stored(valkey, "b", numbered(2), key_prefix="mine1")
-    run("openai-redis", valkey, "--key-prefix", "mine[1]*", "--namespace", "shop")
+def test_a_prefix_and_a_namespace(target, valkey_url):
+    stored(valkey_url, "a", numbered(1), key_prefix="mine[1]*")
+    stored(valkey_url, "b", numbered(2), key_prefix="mine1")
+    run("openai-redis", valkey_url, "--key-prefix", "mine[1]*", "--namespace", "shop")
     assert target.get_items("a", namespace="shop") == numbered(1)
     assert len(target.list_sessions().sessions) == 1
 
 
-def test_what_cannot_be_read_is_named_and_left(target, valkey):
-    stored(valkey, "a", numbered(1))
-    with Redis.from_url(valkey) as client:
+def test_what_cannot_be_read_is_named_and_left(target, valkey_url):
+    stored(valkey_url, "a", numbered(1))
+    with Redis.from_url(valkey_url) as client:
         client.rpush("agents:session:a:messages", "{", b"\xff", '{"a": NaN}', "[]")
         client.rpush(b"agents:session:\xff:messages", "{}")
         client.hset("agents:session:a", "created_at", "never")
         client.rpush("agents:session::messages", "{}")
-    said = run("openai-redis", valkey)
+    said = run("openai-redis", valkey_url)
     for number in range(2, 6):
         assert f"not copied: item {number} of session 'a': it" in said
     assert "it is not in UTF-8" in said

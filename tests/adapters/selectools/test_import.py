@@ -16,8 +16,7 @@ from tests.transfer.conftest import migrated_file as migrated_file
 from tests.transfer.conftest import other as other
 from tests.transfer.imports import as_json, contents, run
 from tests.transfer.valkey import dumped
-from tests.transfer.valkey import running as running
-from tests.transfer.valkey import valkey as valkey
+from tests.transfer.valkey import valkey_url as valkey_url
 
 pytestmark = [pytest.mark.orm, pytest.mark.any_database]
 
@@ -140,21 +139,21 @@ def test_a_source_that_is_none(target, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:Call to deprecated setex")
-def test_redis(target, valkey):
-    store = save(RedisSessionStore(valkey))
-    limited = RedisSessionStore(valkey, default_ttl=3600)
+def test_redis(target, valkey_url):
+    store = save(RedisSessionStore(valkey_url))
+    limited = RedisSessionStore(valkey_url, default_ttl=3600)
     limited.save("limited", memory("soon"))
-    with Redis.from_url(valkey) as client:
+    with Redis.from_url(valkey_url) as client:
         client.delete("selectools:session:__meta__plain")
         client.set("selectools:session:bad", "{")
         client.rpush("selectools:session:list", "x")
         client.set("selectools:sessionless", "another's")
-    before = dumped(valkey)
-    found = as_json("selectools-redis", valkey)
+    before = dumped(valkey_url)
+    found = as_json("selectools-redis", valkey_url)
     assert found["written"] == len(MEMORIES) + 1
     assert [note.partition(":")[0] for note in sorted(found["notes"])] == ["key b'selectools"] * 2
-    assert dumped(valkey) == before
-    assert as_json("selectools-redis", valkey)["same"] == len(MEMORIES) + 1
+    assert dumped(valkey_url) == before
+    assert as_json("selectools-redis", valkey_url)["same"] == len(MEMORIES) + 1
     left = target.get_session("limited").expires_at.timestamp() - time.time()
     assert 0 < left <= 3600
     adapter = SessionStore("target")

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.backends.redis.conftest import stores_on
+from tests.contract.records import SessionRecordContract
 from tests.contract.sessions import SessionContract
 from tests.contract.snapshots import SnapshotContract
 
@@ -28,6 +29,12 @@ class TestRedisSessions(SessionContract):
 
 
 class TestRedisSnapshots(SnapshotContract):
+    @pytest.fixture
+    def make_store(self, make_store):
+        return make_store
+
+
+class TestRedisRecords(SessionRecordContract):
     @pytest.fixture
     def make_store(self, make_store):
         return make_store

@@ -1,11 +1,18 @@
-"""Copies between a Supabase project and files of SQLite."""
+"""Copies between a Supabase project and other stores."""
+
+from contextlib import closing
+from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
+from parlant_store.backends.jsonfile import JsonFileBackend
+from parlant_store.backends.redis import RedisBackend
 from parlant_store.transfer import Copy, Selection, StoreSource
 from tests.transfer.conftest import migrated_file as migrated_file
 from tests.transfer.conftest import other as other
 from tests.transfer.contents import everything, fill
+from tests.transfer.valkey import valkey_url as valkey_url
 
 
 @pytest.fixture
@@ -25,3 +32,21 @@ def test_there_and_back(store, other):
     assert copy(store, target).difference_count == 0
     assert everything(target) == everything(source)
     assert copy(source, store).written == 0
+
+
+def without_item_times(found):
+    return {name: replace(record, item_times=None) for name, record in found.items()}
+
+
+def test_through_redis_and_files(store, other, valkey_url, tmp_path):
+    source, target = other("source"), other("target")
+    fill(source, documents=False)
+    with (
+        closing(JsonFileBackend("files", directory=str(tmp_path / "files"))) as files,
+        closing(RedisBackend("redis", url=valkey_url)) as redis,
+    ):
+        media = [source, redis, files, store, target]
+        for first, second in pairwise(media):
+            report = copy(first, second)
+            assert report.difference_count == 0, (second, report.differences)
+    assert without_item_times(everything(target)) == without_item_times(everything(source))
