@@ -15,11 +15,25 @@ from django.conf import settings
 from django.core.management.color import no_style
 from django.db import connection, connections, transaction
 from django.db.backends.utils import CursorWrapper
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from pytest_django.plugin import DjangoDbBlocker
 
 from parlant_store import stores
 from parlant_store.backends.base import BaseBackend
 from parlant_store.models import Document
+
+# Examples share the store of their test, which several backends run, on machines of any speed.
+hypothesis_settings.register_profile(
+    "tests",
+    deadline=None,
+    suppress_health_check=[
+        HealthCheck.differing_executors,
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.too_slow,
+    ],
+)
+hypothesis_settings.load_profile("tests")
 
 STORE = os.environ.get("STORE", "")
 OVER_HTTP = STORE == "supabase"

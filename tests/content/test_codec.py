@@ -2,7 +2,7 @@
 
 import json
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from parlant_store.content import codec
@@ -10,7 +10,6 @@ from parlant_store.content import codec
 text = st.text(st.characters(codec=None))
 
 
-@settings(deadline=None)
 @given(text)
 @example("\0\x01\ud7ff\ud800\udfff")
 def test_escapes_are_reversible(value):
@@ -20,7 +19,6 @@ def test_escapes_are_reversible(value):
     assert codec.unescape(escaped) == value
 
 
-@settings(deadline=None)
 @given(text, text)
 @example("\0", "")
 @example("\0", "\x01")
@@ -30,7 +28,6 @@ def test_escapes_keep_the_order_of_code_points(one, other):
     assert (codec.escape(one) < codec.escape(other)) == (one < other)
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(codec=None), min_size=100, max_size=600), text)
 @example("x" * 446 + "\x01" * 600, "")
 def test_columns_are_short_and_distinct(one, other):
@@ -47,7 +44,6 @@ def test_large_floats_keep_their_point():
     assert all(type(value) is float for value in codec.decode_document(text)["b"])
 
 
-@settings(deadline=None)
 @given(st.dictionaries(text, st.floats(allow_nan=False, allow_infinity=False) | text, max_size=4))
 @example({"a": -0.0, "b": "-0.0 0.00", "-0.0": 0.0, "c": -0.05, "d": -1e-300, "e": 0.001})
 def test_documents_come_back(document):

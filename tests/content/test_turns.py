@@ -1,7 +1,7 @@
 """Windows of a session begin where a model can begin to read."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from parlant_store.content.turns import MAX_RESPONSE, whole_turns
@@ -23,7 +23,6 @@ def window(items, limit):
     return whole_turns(items[-(limit + MAX_RESPONSE) :], limit)
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(NAMES), max_size=12), st.integers(1, 30))
 def test_no_pair_of_any_kind_is_parted(names, limit):
     session = joined(names)
@@ -35,7 +34,6 @@ def test_no_pair_of_any_kind_is_parted(names, limit):
         assert found == session.items
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(NAMES), max_size=8), st.integers(1, 30))
 def test_nothing_is_left_out_that_needs_nothing(names, limit):
     session = joined(["an answer", *names])

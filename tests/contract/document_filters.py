@@ -4,7 +4,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from parlant_store.content import query
@@ -46,15 +46,7 @@ class FilterContract(Documents):
             assert {d["n"] for d in store.find("c", where).documents} == expected, where
 
     @pytest.mark.values
-    @settings(
-        max_examples=200,
-        deadline=None,
-        suppress_health_check=[
-            HealthCheck.function_scoped_fixture,
-            HealthCheck.too_slow,
-            HealthCheck.differing_executors,
-        ],
-    )
+    @settings(max_examples=200)
     @given(where=filters)
     def test_filters_answer_as_the_grammar_says(self, store, where):
         documents = self._documents_of_all_kinds(store)
@@ -167,15 +159,7 @@ class FilterContract(Documents):
     @given(st.lists(LARGE_NUMBERS, min_size=2, max_size=8), LARGE_NUMBERS, st.booleans())
     @example([float(2**63), 2**63, 2**63 + 1, 2**63 - 1], 2**63, True)
     @example([1e23, 10**23, -1e23, -(10**23), 10**23 - 1], 1e23, False)
-    @settings(
-        max_examples=80,
-        deadline=None,
-        suppress_health_check=[
-            HealthCheck.function_scoped_fixture,
-            HealthCheck.too_slow,
-            HealthCheck.differing_executors,
-        ],
-    )
+    @settings(max_examples=80)
     def test_large_numbers_compare_exactly(self, store, values, operand, indexed):
         field = "offset" if indexed else "n"
         store.drop_collection("c")

@@ -4,7 +4,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from parlant_store.exceptions import (
     DuplicateDocument,
@@ -41,15 +41,7 @@ class DocumentContract(FilterContract, IndexContract):
         assert same(store.find_one("c")["other"], value)
 
     @pytest.mark.values
-    @settings(
-        max_examples=50,
-        deadline=None,
-        suppress_health_check=[
-            HealthCheck.function_scoped_fixture,
-            HealthCheck.too_slow,
-            HealthCheck.differing_executors,
-        ],
-    )
+    @settings(max_examples=50)
     @given(document=json_objects)
     def test_whatever_json_can_say_comes_back(self, store, document):
         document.pop("id", None)

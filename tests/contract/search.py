@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from parlant_store.content.text_search import count_matches
@@ -86,11 +86,7 @@ class SearchContract(Timed):
         st.lists(st.lists(st.sampled_from(["a", "b", "ab", "abc"]), max_size=9), max_size=5),
         st.lists(st.lists(st.sampled_from(["a", "b", "ab"]), min_size=1, max_size=3), max_size=3),
     )
-    @settings(
-        max_examples=60,
-        deadline=None,
-        suppress_health_check=[HealthCheck.function_scoped_fixture],
-    )
+    @settings(max_examples=60)
     def test_scores_are_the_same_everywhere(self, store, messages, terms):
         # PostgreSQL does not count a match around another one.
         assume(not any(may_end_with(one, other) for one in terms for other in terms))

@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parlant_store.exceptions import InvalidItem, InvalidLimit, InvalidName
@@ -166,15 +166,7 @@ class SessionContract(Timed):
         assert math.copysign(1, values[3]) == -1
 
     @pytest.mark.values
-    @settings(
-        max_examples=50,
-        deadline=None,
-        suppress_health_check=[
-            HealthCheck.function_scoped_fixture,
-            HealthCheck.too_slow,
-            HealthCheck.differing_executors,
-        ],
-    )
+    @settings(max_examples=50)
     @given(items=st.lists(json_objects, min_size=1, max_size=4))
     def test_whatever_json_can_say_comes_back(self, store, items):
         store.replace_items("s", items)

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parlant_store import signals
@@ -71,15 +71,7 @@ class SnapshotContract(ListingContract, SearchContract):
         assert (loaded.state, loaded.revision) == (state, saved)
         assert store.get_session("s").item_count == len(loaded.items) == saved.item_count
 
-    @settings(
-        max_examples=40,
-        deadline=None,
-        suppress_health_check=[
-            HealthCheck.function_scoped_fixture,
-            HealthCheck.too_slow,
-            HealthCheck.differing_executors,
-        ],
-    )
+    @settings(max_examples=40)
     @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), st.integers(0, 4)), max_size=6))
     def test_any_chain_of_changes(self, store, changes):
         items: list[dict[str, Any]] = []

@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from parlant.adapters.db.transient import TransientDocumentDatabase
 from parlant.core.common import Version
@@ -413,11 +413,7 @@ sorts = st.lists(
 names = itertools.count()
 
 
-@settings(
-    max_examples=60 if OVER_HTTP else 150,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@settings(max_examples=60 if OVER_HTTP else 150)
 @given(
     documents,
     st.lists(filters, min_size=3, max_size=3),

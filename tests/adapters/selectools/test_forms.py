@@ -4,7 +4,7 @@ import json
 import logging
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from selectools.memory import ConversationMemory
 from selectools.types import ContentPart, Message, Role, ToolCall, image_message
@@ -138,11 +138,7 @@ def test_a_dict_is_loaded_as_it_was_saved(sessions, other, data):
         assert other.load("s") == data
 
 
-@settings(
-    max_examples=40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(json_objects, st.lists(json_objects, max_size=4)), max_size=4))
 @example([({"zero": [0.0, -0.0]}, [])])
 def test_any_dicts_one_after_the_other(sessions, other, saves):
