@@ -5,6 +5,7 @@ import json
 import re
 import shlex
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,7 @@ def folder(tmp_path: Path, django_db_blocker) -> Path:
 
 def make_sessions_db(path: Path) -> None:
     """As SQLiteSessionStore of selectools does, which has no place in this environment."""
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database, database:
         database.execute(
             "CREATE TABLE sessions (session_id TEXT PRIMARY KEY, memory_json TEXT NOT NULL,"
             " message_count INTEGER, created_at REAL, updated_at REAL)"

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -70,7 +71,7 @@ def test_what_cannot_be_read_is_named_and_left(target, tmp_path):
     for session_id in ("a", "bad", "c"):
         stored(path, session_id, TURN)
     stored(path, "", TURN[:1])
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database, database:
         texts = ["{", "[1]", '{"a": NaN}', '{"a": 1e999}', b"\xff\xfe", 5]
         for text in texts:
             database.execute(

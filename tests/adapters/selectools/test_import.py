@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import time
+from contextlib import closing
 
 import pytest
 from django.core.management import CommandError
@@ -124,7 +125,7 @@ def test_damaged_files_and_rows_are_named_and_left(target, tmp_path):
 
     path = tmp_path / "sessions.db"
     save(SQLiteSessionStore(str(path)))
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database, database:
         database.execute("UPDATE sessions SET memory_json = '{' WHERE session_id = 'plain'")
     said = run("selectools-sqlite", path, "--on-conflict", "skip")
     assert "not copied: session 'plain': it is no JSON" in said
@@ -133,7 +134,8 @@ def test_damaged_files_and_rows_are_named_and_left(target, tmp_path):
 def test_a_source_that_is_none(target, tmp_path):
     with pytest.raises(CommandError, match="there is no folder"):
         run("selectools-json", tmp_path / "nowhere")
-    sqlite3.connect(tmp_path / "empty.db").execute("CREATE TABLE other (a)").close()
+    with closing(sqlite3.connect(tmp_path / "empty.db")) as database:
+        database.execute("CREATE TABLE other (a)")
     with pytest.raises(CommandError, match="has no table sessions"):
         run("selectools-sqlite", tmp_path / "empty.db")
 
