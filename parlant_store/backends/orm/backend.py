@@ -46,7 +46,7 @@ from parlant_store.backends.orm.checks import (
     check_server,
     check_threads,
 )
-from parlant_store.backends.orm.grouped_calls import GroupedCalls
+from parlant_store.backends.orm.grouped_calls import OrmGroupedCalls
 from parlant_store.backends.orm.references.registry import is_referenced
 from parlant_store.backends.orm.tables import Target
 from parlant_store.backends.reads import primary_reads
@@ -68,7 +68,7 @@ from parlant_store.types import (
 )
 
 
-class OrmBackend(GroupedCalls):
+class OrmBackend(OrmGroupedCalls):
     """Documents and sessions in the tables of parlant_store.models."""
 
     def _add_items(self, addition: AddItems) -> int:

@@ -1,43 +1,23 @@
 """Groups of waiting calls, which are made by one statement or in one transaction."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
-from parlant_store.backends.contract.sessions import SessionMethods
+from parlant_store.backends.contract.operations import AddItems, GetItems
+from parlant_store.backends.grouped_calls import GroupedCalls
 from parlant_store.backends.orm.calls import OrmCalls
-from parlant_store.backends.threads.calls import Call, Group
-from parlant_store.exceptions import InvalidInput, OutcomeUnknown, StoreUnavailable
+from parlant_store.backends.threads.calls import Call
+from parlant_store.exceptions import OutcomeUnknown, StoreUnavailable
 from parlant_store.signals import session_loaded, session_saved
 from parlant_store.types import JSONObject
 
-MAX_READ = 1_000
-"""Limit on the items of a read in a group."""
 
+class OrmGroupedCalls(GroupedCalls, OrmCalls):
+    """Makes a group by one statement or in one transaction."""
 
-class GroupedCalls(OrmCalls, SessionMethods):
-    """Groups appends, and short reads, of the same database."""
-
-    def group_of(self, call: Call[Any]) -> Group | None:
-        function = call.function
-        if not isinstance(function, partial):
-            return None
-        options = function.keywords.get("ttl_seconds"), function.keywords.get("request_id")
-        if function.func == self.add_items and options == (None, None):
-            return Group(("add_items", call.database), self._add_all)
-        limit = function.keywords.get("limit")
-        # No call waits for the long history of another.
-        is_short = isinstance(limit, int) and 0 < limit <= MAX_READ
-        is_short = is_short and not function.keywords.get("whole_turns")
-        if function.func == self.get_items and is_short:
-            return Group(("get_items", call.database), self._get_all)
-        return None
-
-    def _add_all(self, calls: Sequence[Call[Any]]) -> Sequence[None] | None:
-        try:
-            additions = [self._addition(*args, **kwargs) for args, kwargs in map(_arguments, calls)]
-        except (InvalidInput, TypeError):
-            return None
+    def _add_group(
+        self, calls: Sequence[Call[Any]], additions: list[AddItems]
+    ) -> Sequence[None] | None:
         full = [addition for addition in additions if addition.batch.data]
         try:
             counts = (
@@ -61,11 +41,9 @@ class GroupedCalls(OrmCalls, SessionMethods):
                 call.run_in_context(self._send, session_saved, addition.session, count)
         return [None] * len(calls)
 
-    def _get_all(self, calls: Sequence[Call[Any]]) -> Sequence[list[JSONObject]] | None:
-        try:
-            reads = [self._reading(*args, **kwargs) for args, kwargs in map(_arguments, calls)]
-        except (InvalidInput, TypeError):
-            return None
+    def _get_group(
+        self, calls: Sequence[Call[Any]], reads: list[GetItems]
+    ) -> Sequence[list[JSONObject]] | None:
         try:
             results = self._read(
                 lambda on: on.tables.sessions.get_all(on.connection, reads, on.time)
@@ -79,8 +57,3 @@ class GroupedCalls(OrmCalls, SessionMethods):
         for call, read, items in zip(calls, reads, results, strict=True):
             call.run_in_context(self._send, session_loaded, read.session, len(items))
         return results
-
-
-def _arguments(call: Call[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    function: Any = call.function
-    return function.args, function.keywords

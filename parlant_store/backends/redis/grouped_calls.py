@@ -6,46 +6,24 @@ from typing import Any
 
 from parlant_store.backends.columns import decode
 from parlant_store.backends.contract.operations import AddItems, GetItems
+from parlant_store.backends.grouped_calls import GroupedCalls
 from parlant_store.backends.redis.expiry import RedisExpiry
 from parlant_store.backends.redis.keys import encode_name
 from parlant_store.backends.redis.server.errors import refusal
 from parlant_store.backends.redis.server.requests import Command
 from parlant_store.backends.redis.values import decode_texts
-from parlant_store.backends.threads.calls import Call, Group
-from parlant_store.exceptions import InvalidInput, StoreUnavailable
+from parlant_store.backends.threads.calls import Call
+from parlant_store.exceptions import StoreUnavailable
 from parlant_store.signals import session_loaded, session_saved
 from parlant_store.types import JSONObject
 
-MAX_READ = 1_000
-"""Limit on the items of a read in a group."""
 
+class RedisGroupedCalls(GroupedCalls, RedisExpiry):
+    """Sends the commands of a group together."""
 
-class GroupedCalls(RedisExpiry):
-    """Groups appends, and short reads."""
-
-    def group_of(self, call: Call[Any]) -> Group | None:
-        function = call.function
-        if not isinstance(function, partial):
-            return None
-        options = function.keywords.get("ttl_seconds"), function.keywords.get("request_id")
-        if function.func == self.add_items and options == (None, None):
-            return Group("add_items", self._add_all)
-        limit = function.keywords.get("limit")
-        # No call waits for the long history of another.
-        is_short = isinstance(limit, int) and 0 < limit <= MAX_READ
-        if (
-            function.func == self.get_items
-            and is_short
-            and not function.keywords.get("whole_turns")
-        ):
-            return Group("get_items", self._get_all)
-        return None
-
-    def _add_all(self, calls: Sequence[Call[Any]]) -> Sequence[None] | None:
-        try:
-            additions = [self._addition(*args, **kwargs) for args, kwargs in map(_arguments, calls)]
-        except (InvalidInput, TypeError):
-            return None
+    def _add_group(
+        self, calls: Sequence[Call[Any]], additions: list[AddItems]
+    ) -> Sequence[None] | None:
         full = [pair for pair in zip(calls, additions, strict=True) if pair[1].batch.data]
         commands: list[Command] = []
         try:
@@ -72,11 +50,9 @@ class GroupedCalls(RedisExpiry):
         (count,) = self.connection.write(command)
         self._send(session_saved, addition.session, int(count))
 
-    def _get_all(self, calls: Sequence[Call[Any]]) -> Sequence[list[JSONObject]] | None:
-        try:
-            reads = [self._reading(*args, **kwargs) for args, kwargs in map(_arguments, calls)]
-        except (InvalidInput, TypeError):
-            return None
+    def _get_group(
+        self, calls: Sequence[Call[Any]], reads: list[GetItems]
+    ) -> Sequence[list[JSONObject]] | None:
         commands = [command for read in reads for command in self._get_commands(*read)]
         try:
             answers = self.connection.read_each(*commands)
@@ -101,8 +77,3 @@ class GroupedCalls(RedisExpiry):
         if row[0] is None or self._is_expired(row[1]):
             return []
         return decode(decode_texts(texts))
-
-
-def _arguments(call: Call[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    function: Any = call.function
-    return function.args, function.keywords
