@@ -1,17 +1,15 @@
 """A store in Redis in the admin, and the commands that export, erase and expire."""
 
 import json
-import re
-from datetime import timedelta
 from io import StringIO
 
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.core.management import call_command
 
 from parlant_store import stores
-from tests.admin.pages import CALL, OUTPUT, entries, get, message, messages_of, superuser
-from tests.admin.remote_stores import NASTY, act, listed, next_page, url
+from tests.admin.pages import get, superuser
+from tests.admin.remote_stores import url
+from tests.contract.remote_pages import RemotePagesContract
 from tests.contract.values import numbered
 
 
@@ -45,45 +43,8 @@ def test_a_server_that_answers_and_one_that_does_not(client):
     assert "The store down could not answer:" in get(client, url("stores_sessions", "down"))
 
 
-def test_sessions_are_browsed_and_searched(client, remote, monkeypatch):
-    monkeypatch.setattr("parlant_store.admin.stores.pages.PAGE", 2)
-    for number in range(3):
-        remote.add_items(f"s{number}", [message("a refund"), CALL, OUTPUT], user_id="ann")
-    html = get(client, url("stores_sessions", owner="ann"))
-    assert listed(html) == ["s0", "s1"]
-    assert listed(get(client, next_page(html))) == ["s2"]
-    html = get(client, url("stores_session", session=["", "s1"]))
-    assert "a refund" in html
-    assert "rain &lt;b&gt;all&lt;/b&gt; day" in entries(html)[1]
-    assert len(listed(get(client, url("stores_sessions", q="refund")))) == 2
-
-
-@pytest.mark.parametrize("name", NASTY, ids=ascii)
-def test_names_of_any_characters(client, remote, name):
-    remote.add_items(name, [message(name)], namespace=name, user_id=name)
-    html = get(client, url("stores_sessions"))
-    (link,) = re.findall(r'<th scope="row"><a href="([^"]*)"', html)
-    assert len(entries(get(client, link.replace("&amp;", "&")))) == 1
-    act(client, "expire", [name, name])
-    assert remote.get_session(name, namespace=name) is None
-    assert LogEntry.objects.count() == 1
-
-
-def test_sessions_are_expired_extended_kept_deleted_and_swept(client, remote):
-    for name in ("a", "b", "c", "d"):
-        remote.add_items(name, [message("x")], ttl_seconds=3_600)
-    before = remote.get_session("b").expires_at
-    assert messages_of(act(client, "expire", ["", "a"])) == ["Expire now: done for 1 session."]
-    act(client, "extend", ["", "b"], days="2")
-    act(client, "keep", ["", "c"])
-    act(client, "delete", ["", "d"])
-    left = {session.session_id: session for session in remote.list_sessions().sessions}
-    assert set(left) == {"b", "c"}
-    assert left["b"].expires_at - before == timedelta(days=2)
-    assert left["c"].expires_at is None
-    response = client.post(url("stores_sweep"), follow=True)
-    assert messages_of(response)[0].startswith("Removed as expired: sessions 1")
-    assert list(remote.list_expired()) == []
+class TestRedisPages(RemotePagesContract):
+    pass
 
 
 def run(name: str, *args: str, **options):

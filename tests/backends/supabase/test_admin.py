@@ -1,6 +1,5 @@
 """A Supabase project that is reached by REST alone, in the admin."""
 
-import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -14,17 +13,14 @@ from django.utils import timezone
 from parlant_store import stores
 from parlant_store.backends.supabase import SupabaseBackend
 from tests.admin.pages import (
-    CALL,
-    OUTPUT,
-    UNPRINTABLE,
-    entries,
     get,
     message,
     messages_of,
     superuser,
 )
 from tests.admin.pages import patience as patience
-from tests.admin.remote_stores import NASTY, act, listed, next_page, url
+from tests.admin.remote_stores import act, listed, url
+from tests.contract.remote_pages import RemotePagesContract
 from tests.servers.supabase import Stack
 
 
@@ -70,52 +66,11 @@ def test_the_project_answers_and_refuses_who_may_not(client, project):
     assert project.anon_key not in html
 
 
-def test_sessions_are_browsed_over_http_alone(client, remote, monkeypatch):
-    monkeypatch.setattr("parlant_store.admin.stores.pages.PAGE", 2)
-    for number in range(3):
-        remote.add_items(f"s{number}", [message("a refund"), CALL, OUTPUT], user_id="ann")
-    remote.add_items("t", [UNPRINTABLE], namespace="n")
-    html, own = tables(client, "stores_sessions", owner="ann")
-    assert own == []
-    assert listed(html) == ["s0", "s1"]
-    assert listed(get(client, next_page(html))) == ["s2"]
-    html, own = tables(client, "stores_session", session=["", "s1"])
-    assert own == []
-    assert "a refund" in html
-    assert "rain &lt;b&gt;all&lt;/b&gt; day" in entries(html)[1]
-    html = get(client, url("stores_sessions", q="refund"))
-    assert len(listed(html)) == 2
-    html = get(client, url("stores_session", session=["n", "t"]))
-    assert len(entries(html)) == 1
-
-
-@pytest.mark.parametrize("name", NASTY, ids=ascii)
-def test_names_of_any_characters(client, remote, name):
-    remote.add_items(name, [message(name)], namespace=name, user_id=name)
-    html = get(client, url("stores_sessions"))
-    (link,) = re.findall(r'<th scope="row"><a href="([^"]*)"', html)
-    assert len(entries(get(client, link.replace("&amp;", "&")))) == 1
-    act(client, "expire", [name, name])
-    assert remote.get_session(name, namespace=name) is None
-    assert LogEntry.objects.count() == 1
-
-
-def test_sessions_are_expired_extended_kept_deleted_and_swept(client, remote):
-    for name in ("a", "b", "c", "d"):
-        remote.add_items(name, [message("x")], ttl_seconds=3_600)
-    before = remote.get_session("b").expires_at
-    assert messages_of(act(client, "expire", ["", "a"])) == ["Expire now: done for 1 session."]
-    act(client, "extend", ["", "b"], days="2")
-    act(client, "keep", ["", "c"])
-    act(client, "delete", ["", "d"])
-    left = {session.session_id: session for session in remote.list_sessions().sessions}
-    assert set(left) == {"b", "c"}
-    assert left["b"].expires_at - before == timedelta(days=2)
-    assert left["c"].expires_at is None
-    assert "1 session or document has expired" in get(client, url("stores_sweep"))
-    response = client.post(url("stores_sweep"), follow=True)
-    assert messages_of(response) == ["Removed as expired: sessions 1, documents 0."]
-    assert list(remote.list_expired()) == []
+class TestSupabasePages(RemotePagesContract):
+    def page(self, client, name, **params):
+        html, own = tables(client, name, **params)
+        assert own == []
+        return html
 
 
 def test_a_wrong_key_changes_nothing(client, remote):
