@@ -25,9 +25,9 @@ from parlant_store.models import Document
 from parlant_store.types import PROMOTED
 from tests.backends.locks import interrupt_until_done
 from tests.backends.orm.test_processes import database_url as database_url
-from tests.backends.orm.test_processes import finish
 from tests.conftest import OVER_HTTP
 from tests.contract.parlant_stores import LIVES, Tale, open_store
+from tests.contract.processes import finish
 
 pytestmark = pytest.mark.usefixtures("own_indexes")
 

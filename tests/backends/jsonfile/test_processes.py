@@ -8,13 +8,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from parlant_store.exceptions import StoreUnavailable
-from tests.backends.jsonfile.worker import TASKS, WRITES
+from tests.backends.jsonfile.worker import WRITES
+from tests.contract.processes import check_popped_once, check_whole_batches, finish
 from tests.contract.values import numbered
 
 pytestmark = pytest.mark.any_database
@@ -26,28 +26,14 @@ def start(directory, *command: str, prefix: tuple[str, ...] = ()) -> subprocess.
     return subprocess.Popen([*prefix, *worker], stdout=subprocess.PIPE, env=environment, text=True)
 
 
-def finish(*processes: subprocess.Popen[str]) -> list[str]:
-    said = [process.communicate(timeout=600)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0] * len(processes)
-    return said
-
-
 def test_two_processes_add_whole_batches(store, directory):
     finish(start(directory, "add", "one"), start(directory, "add", "two"))
-    items = store.get_items("s")
-    batches = [items[place : place + 3] for place in range(0, len(items), 3)]
-    assert all([item["n"] for item in batch] == [0, 1, 2] for batch in batches)
-    owners = [{(item["p"], item["t"], item["b"]) for item in batch} for batch in batches]
-    assert all(len(owner) == 1 for owner in owners)
-    assert len(set.union(*owners)) == len(batches) == 2 * TASKS * 5
-    assert store.get_session("s").item_count == 2 * TASKS * 5 * 3
+    check_whole_batches(store)
 
 
 def test_two_processes_pop_each_item_once(store, directory):
     store.add_items("s", numbered(*range(100)))
-    said = finish(start(directory, "pop"), start(directory, "pop"))
-    popped = Counter(number for line in said for number in json.loads(line))
-    assert popped == Counter(range(100))
+    check_popped_once(finish(start(directory, "pop"), start(directory, "pop")), 100)
 
 
 def test_writers_that_are_killed_leave_whole_writes(directory):

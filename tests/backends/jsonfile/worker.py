@@ -25,34 +25,13 @@ from typing import Any
 
 from django.conf import settings
 
-from parlant_store.adapters.async_calls import run
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.jsonfile import JsonFileBackend
 from parlant_store.exceptions import StoreUnavailable
+from tests.contract import processes
 from tests.contract.values import numbered
 
-TASKS = 20
 WRITES = 1_000
-
-
-async def add(store, name: str) -> None:
-    async def work(task: int) -> None:
-        for batch in range(5):
-            items = [{"p": name, "t": task, "b": batch, "n": number} for number in range(3)]
-            await run(store, store.add_items, "s", items)
-
-    await asyncio.gather(*map(work, range(TASKS)))
-
-
-async def pop(store) -> None:
-    async def work() -> list[Any]:
-        popped = []
-        while (item := await run(store, store.pop_item, "s")) is not None:
-            popped.append(item["n"])
-        return popped
-
-    found = await asyncio.gather(*(work() for _ in range(TASKS)))
-    say([number for popped in found for number in popped])
 
 
 def hold(store) -> None:
@@ -268,9 +247,9 @@ def main(directory: str, command: str, *args: str) -> None:
     settings.configure(USE_TZ=True)
     store = JsonFileBackend("default", directory=directory)
     if command == "add":
-        asyncio.run(add(store, *args))
+        asyncio.run(processes.add(store, *args))
     elif command == "pop":
-        asyncio.run(pop(store))
+        say(asyncio.run(processes.pop(store)))
     else:
         commands = (hold, fork, kill, small, full, read_only)
         {call.__name__.replace("_", "-"): call for call in commands}[command](store)

@@ -1,18 +1,16 @@
 """Several processes on one database, and one that is killed in the middle."""
 
-import json
 import os
 import subprocess
 import sys
 import time
-from collections import Counter
 from typing import Any
 
 import pytest
 from django.db import connection
 
-from tests.backends.orm.worker import TASKS
 from tests.conftest import VENDOR
+from tests.contract.processes import check_popped_once, check_whole_batches, finish
 from tests.contract.values import numbered
 from tests.management.processes import database_url as url_of_the_database
 
@@ -32,28 +30,14 @@ def start(url: str, *command: str) -> subprocess.Popen[str]:
     )
 
 
-def finish(*processes: subprocess.Popen[str]) -> list[str]:
-    said = [process.communicate(timeout=600)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0] * len(processes)
-    return said
-
-
 def test_two_processes_add_whole_batches(store, database_url):
     finish(start(database_url, "add", "one"), start(database_url, "add", "two"))
-    items = store.get_items("s")
-    batches = [items[place : place + 3] for place in range(0, len(items), 3)]
-    assert all([item["n"] for item in batch] == [0, 1, 2] for batch in batches)
-    owners = [{(item["p"], item["t"], item["b"]) for item in batch} for batch in batches]
-    assert all(len(owner) == 1 for owner in owners)
-    assert len(set.union(*owners)) == len(batches) == 2 * TASKS * 5
-    assert store.get_session("s").item_count == 2 * TASKS * 5 * 3
+    check_whole_batches(store)
 
 
 def test_two_processes_pop_each_item_once(store, database_url):
     store.add_items("s", numbered(*range(100)))
-    said = finish(start(database_url, "pop"), start(database_url, "pop"))
-    popped = Counter(number for line in said for number in json.loads(line))
-    assert popped == Counter(range(100))
+    check_popped_once(finish(start(database_url, "pop"), start(database_url, "pop")), 100)
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.05, 0.15, 0.3, 0.5])

@@ -8,36 +8,9 @@ python -m tests.backends.orm.worker DATABASE_URL batch SIZE  says "go" and adds 
 import asyncio
 import json
 import sys
-from typing import Any
 
 import parlant_store
-from parlant_store.adapters.async_calls import run
-
-TASKS = 20
-
-
-async def add(name: str) -> None:
-    store = parlant_store.store
-
-    async def work(task: int) -> None:
-        for batch in range(5):
-            items = [{"p": name, "t": task, "b": batch, "n": number} for number in range(3)]
-            await run(store, store.add_items, "s", items)
-
-    await asyncio.gather(*map(work, range(TASKS)))
-
-
-async def pop() -> None:
-    store = parlant_store.store
-
-    async def work() -> list[Any]:
-        popped = []
-        while (item := await run(store, store.pop_item, "s")) is not None:
-            popped.append(item["n"])
-        return popped
-
-    found = await asyncio.gather(*(work() for _ in range(TASKS)))
-    print(json.dumps([number for popped in found for number in popped]))  # noqa: T201
+from tests.contract import processes
 
 
 def batch(size: int) -> None:
@@ -48,9 +21,9 @@ def batch(size: int) -> None:
 def main(url: str, command: str, *args: str) -> None:
     parlant_store.setup(database_url=url)
     if command == "add":
-        asyncio.run(add(*args))
+        asyncio.run(processes.add(parlant_store.store, *args))
     elif command == "pop":
-        asyncio.run(pop())
+        print(json.dumps(asyncio.run(processes.pop(parlant_store.store))))  # noqa: T201
     else:
         batch(int(args[0]))
 
