@@ -106,21 +106,21 @@ class SessionRetentionContract(Timed):
         assert removed(store, Retention(idle=days(1))) == (20, 0)
 
     def test_signals_tell_which_sessions_went(self, store, clock):
-        heard: list[Any] = []
+        received: list[Any] = []
 
-        def hear(sender, namespace, session_id, message_count, **kwargs):
-            heard.append((sender, namespace, session_id, message_count))
+        def receive(sender, namespace, session_id, message_count, **kwargs):
+            received.append((sender, namespace, session_id, message_count))
 
         store.add_items("s", numbered(1, 2), namespace="n")
         clock.pass_(DAY)
-        signals.session_expired.connect(hear)
+        signals.session_expired.connect(receive)
         try:
             list(store.list_expired(rule=Retention(idle=days(1))))
-            assert heard == []
+            assert received == []
             list(store.expire_batches(rule=Retention(idle=days(1))))
         finally:
-            signals.session_expired.disconnect(hear)
-        assert heard == [(store.alias, "n", "s", 2)]
+            signals.session_expired.disconnect(receive)
+        assert received == [(store.alias, "n", "s", 2)]
 
     @pytest.mark.parametrize("batch_size", [1, 2, 100])
     def test_a_rule_for_the_sessions_of_a_namespace(self, store, clock, batch_size):

@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from parlant_store.backends.base import BaseBackend
+from parlant_store.conf import _options
+
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 PAGES = [README, *(ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md"))]
@@ -77,3 +80,11 @@ def installable(requirement: str) -> None:
     name, _, extra = requirement.rstrip("]").partition("[")
     assert name == described["name"]
     assert extra in described["optional-dependencies"]
+
+
+def check_options(page: Path, backend: type[BaseBackend]) -> None:
+    """The table of options has the backend's own; a sentence names those of every store."""
+    of_every_store = _options(BaseBackend)
+    assert table("option", page) == _options(backend) - of_every_store
+    (named,) = re.findall(r"^The options (.*?) mean\b", page.read_text("utf-8"), re.M | re.S)
+    assert set(re.findall(r"`(\w+)`", named)) == of_every_store

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.docs.pages import ROOT, blocks, kind
+from tests.docs.pages import ROOT, blocks, blocks_of, kind
 
 MODULES = ("routers.py", "tenants.py", "views.py")
 """Files that the settings of the project name, or a test."""
@@ -57,3 +57,9 @@ def write_project(folder: Path, told: list[str]) -> Path:
             Path(folder, kind(block)).write_text(block.text)
     shutil.copy(ROOT / "manage.py", folder)
     return folder
+
+
+def project_of(folder: Path, page: Path) -> Path:
+    """A Django project with what one page tells to put into its settings."""
+    settings = [block.text for block in blocks_of(page) if block.file == "settings.py"]
+    return write_project(folder, ['INSTALLED_APPS += ["parlant_store"]', *settings])

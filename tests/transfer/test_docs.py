@@ -16,7 +16,7 @@ from parlant_store.management.commands import store_copy, store_import
 from parlant_store.transfer.readers import KINDS, options_of
 from tests.contract.values import numbered
 from tests.docs.pages import ROOT, blocks_of
-from tests.docs.projects import manage, write_project
+from tests.docs.projects import manage, project_of
 
 pytestmark = [pytest.mark.orm, pytest.mark.any_database]
 
@@ -35,8 +35,7 @@ SELECTOOLS = {"session_id": "s", "memory": {"max_messages": 20, "messages": [{"r
 @pytest.fixture
 def folder(tmp_path: Path, django_db_blocker) -> Path:
     """A Django project as the page says, and files of the frameworks."""
-    told = [block.text for block in BLOCKS if block.file == "settings.py"]
-    folder = write_project(tmp_path, ['INSTALLED_APPS += ["parlant_store"]', *told])
+    folder = project_of(tmp_path, PAGE)
     manage(folder, "migrate", "--verbosity", "0")
     manage(folder, "shell", "--no-imports", "--command", FILL)
     session = SQLiteSession("sdk", folder / "conversations.db")

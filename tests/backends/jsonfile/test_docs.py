@@ -1,19 +1,16 @@
 """docs/files.md is followed here; the other pages are in tests/docs."""
 
 import json
-import re
 import shlex
 from pathlib import Path
 
 import jq
 import pytest
 
-from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.jsonfile import JsonFileBackend
 from parlant_store.backends.jsonfile.files import locked_session, locks, names
-from parlant_store.conf import _options
-from tests.docs.pages import ROOT, blocks_of, installable, table
-from tests.docs.projects import manage, write_project
+from tests.docs.pages import ROOT, blocks_of, check_options, installable
+from tests.docs.projects import manage, project_of
 
 pytestmark = pytest.mark.any_database
 
@@ -28,8 +25,7 @@ ITEMS = [
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A Django project with what the page tells to put into its settings."""
-    told = [block.text for block in BLOCKS if block.file == "settings.py"]
-    folder = write_project(tmp_path, ['INSTALLED_APPS += ["parlant_store"]', *told])
+    folder = project_of(tmp_path, PAGE)
     code = f"from parlant_store import store; store.add_items('s', {ITEMS})"
     manage(folder, "shell", "-c", code)
     return folder
@@ -67,10 +63,7 @@ def test_the_lines_of_a_file(folder):
 
 
 def test_the_table_of_options_is_complete():
-    of_every_store = _options(BaseBackend)
-    assert table("option", PAGE) == _options(JsonFileBackend) - of_every_store
-    (named,) = re.findall(r"^The options (.*?) mean\b", PAGE.read_text("utf-8"), re.M | re.S)
-    assert set(re.findall(r"`(\w+)`", named)) == of_every_store
+    check_options(PAGE, JsonFileBackend)
 
 
 def test_limits_are_those_of_the_code():

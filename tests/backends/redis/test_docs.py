@@ -8,13 +8,11 @@ import sys
 
 import pytest
 
-from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.redis import RedisBackend
-from parlant_store.conf import _options
 from tests.backends.redis.conftest import stores_on
 from tests.contract.snapshot_values import said
-from tests.docs.pages import ROOT, blocks_of, installable, table
-from tests.docs.projects import environment, manage, write_project
+from tests.docs.pages import ROOT, blocks_of, check_options, installable
+from tests.docs.projects import environment, manage, project_of
 from tests.servers import redis_servers
 
 PAGE = ROOT / "docs" / "redis.md"
@@ -25,8 +23,7 @@ COMMANDS = [line for block in BLOCKS if block.language == "sh" for line in block
 @pytest.fixture
 def folder(tmp_path):
     """A Django project with what the page tells to put into its settings."""
-    told = [block.text for block in BLOCKS if block.file == "settings.py"]
-    return write_project(tmp_path, ['INSTALLED_APPS += ["parlant_store"]', *told])
+    return project_of(tmp_path, PAGE)
 
 
 def test_every_block_is_run():
@@ -62,10 +59,7 @@ def test_code(folder):
 
 
 def test_the_table_of_options_is_complete():
-    of_every_store = _options(BaseBackend)
-    assert table("option", PAGE) == _options(RedisBackend) - of_every_store
-    (named,) = re.findall(r"^The options (.*?) mean\b", PAGE.read_text("utf-8"), re.M | re.S)
-    assert set(re.findall(r"`(\w+)`", named)) == of_every_store
+    check_options(PAGE, RedisBackend)
 
 
 def test_the_table_of_keys_is_complete():

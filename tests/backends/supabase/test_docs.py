@@ -1,17 +1,14 @@
 """docs/supabase.md is followed here; the other pages are in tests/docs."""
 
-import re
 import shlex
 from pathlib import Path
 
 import pytest
 
-from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.supabase import SupabaseBackend
-from parlant_store.conf import _options
 from tests.contract.values import numbered
-from tests.docs.pages import ROOT, blocks_of, installable, table
-from tests.docs.projects import manage, write_project
+from tests.docs.pages import ROOT, blocks_of, check_options, installable
+from tests.docs.projects import manage, project_of
 
 PAGE = ROOT / "docs" / "supabase.md"
 BLOCKS = blocks_of(PAGE)
@@ -29,8 +26,7 @@ def environment(transactional_db, project):
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A Django project with what the page tells to put into its settings."""
-    told = [block.text for block in BLOCKS if block.file == "settings.py"]
-    return write_project(tmp_path, ['INSTALLED_APPS += ["parlant_store"]', *told])
+    return project_of(tmp_path, PAGE)
 
 
 def lines() -> list[str]:
@@ -75,7 +71,4 @@ def test_a_store_for_the_user_of_a_request(environment, project, make_store, mon
 
 
 def test_the_table_of_options_is_complete():
-    of_every_store = _options(BaseBackend)
-    assert table("option", PAGE) == _options(SupabaseBackend) - of_every_store
-    (named,) = re.findall(r"^The options (.*?) mean\b", PAGE.read_text("utf-8"), re.M | re.S)
-    assert set(re.findall(r"`(\w+)`", named)) == of_every_store
+    check_options(PAGE, SupabaseBackend)

@@ -115,9 +115,9 @@ def test_grouped_additions_to_new_existing_and_expired_sessions():
 async def test_what_tasks_add_at_once_is_one_transaction(store):
     sessions = [Session(f"s{number}") for number in range(40)]
 
-    async def added(*chosen: Session) -> int:
+    async def added(*writers: Session) -> int:
         before = await asyncio.to_thread(transactions)
-        await asyncio.gather(*(session.add_items(numbered(1)) for session in chosen))
+        await asyncio.gather(*(session.add_items(numbered(1)) for session in writers))
         return await asyncio.to_thread(transactions) - before
 
     assert await added(*sessions) == 1
