@@ -4,8 +4,11 @@ import pytest
 
 from tests.backends.redis.conftest import stores_on
 from tests.contract.records import SessionRecordContract
+from tests.contract.session_requests import SessionRequestContract
+from tests.contract.session_retention import SessionRetentionContract
 from tests.contract.sessions import SessionContract
 from tests.contract.snapshots import SnapshotContract
+from tests.contract.values import numbered
 
 SERVERS = ["valkey", "redis7", "valkey_cluster"]
 
@@ -35,6 +38,29 @@ class TestRedisSnapshots(SnapshotContract):
 
 
 class TestRedisRecords(SessionRecordContract):
+    @pytest.fixture
+    def make_store(self, make_store):
+        return make_store
+
+
+class TestRedisRetention(SessionRetentionContract):
+    @pytest.fixture
+    def make_store(self, make_store):
+        return make_store
+
+    @pytest.fixture
+    def bulk(self, store):
+        """Makes sessions s0000, s0001 and so on, of one item each."""
+
+        def make(*, sessions, documents):
+            assert documents == 0
+            for number in range(sessions):
+                store.add_items(f"s{number:04}", numbered(1))
+
+        return make
+
+
+class TestRedisRequests(SessionRequestContract):
     @pytest.fixture
     def make_store(self, make_store):
         return make_store

@@ -6,7 +6,7 @@ import pytest
 
 from parlant_store.types import ExpiredSession, Retention
 from tests.contract.clock import Clock
-from tests.contract.expired_rows import DAY, days, removed, sessions_of, would_go
+from tests.contract.expired_rows import removed, sessions_of
 from tests.contract.snapshot_values import said
 from tests.contract.values import IDS, numbered
 
@@ -155,66 +155,6 @@ def test_expire_ends_though_the_server_was_first(store, clock, own_keys, valkey)
 
 
 # Retention
-
-
-@pytest.mark.parametrize("batch_size", [1, 3, 100])
-def test_sessions_that_began_long_ago(store, clock, batch_size):
-    for number in range(7):
-        store.add_items(f"s{number}", numbered(1, 2), namespace="n" * (number % 2))
-        clock.pass_(DAY)
-    store.add_items("s0", numbered(3))
-    rule = Retention(older_than=days(3))
-    assert [name for _, name, _ in would_go(store, rule)] == ["s0", "s2", "s4", "s1", "s3"]
-    assert removed(store, rule, batch_size=batch_size) == (5, 0)
-    assert sessions_of(store) == ["s6", "s5"]
-    assert store.search("1") == []
-
-
-def test_sessions_that_nobody_wrote_to(store, clock):
-    for name in ("old", "written", "popped", "described", "extended"):
-        store.add_items(name, numbered(1, 2))
-    clock.pass_(DAY)
-    store.add_items("written", numbered(3))
-    store.pop_item("popped")
-    store.set_metadata("described", {"a": 1})
-    store.set_expiry("extended", clock() + days(100))
-    store.get_items("old")
-    rule = Retention(idle=days(1))
-    assert would_go(store, rule) == [("", "extended", 2), ("", "old", 2)]
-    assert removed(store, rule) == (2, 0)
-    assert sessions_of(store) == ["described", "popped", "written"]
-
-
-def test_a_time_counts_from_its_last_moment(store, clock):
-    store.add_items("s", numbered(1))
-    clock.pass_(10)
-    for name in ("older_than", "idle"):
-        almost = Retention(**{name: timedelta(seconds=10.000001)})
-        assert would_go(store, almost) == []
-        assert would_go(store, Retention(**{name: timedelta(seconds=10)})) == [("", "s", 1)]
-
-
-@pytest.mark.parametrize("batch_size", [1, 2, 100])
-def test_a_namespace_narrows_it_to_its_sessions(store, clock, batch_size):
-    for namespace in ("", "n", "other"):
-        for number in range(3):
-            store.add_items(f"s{number}", numbered(1), namespace=namespace)
-    clock.pass_(DAY)
-    rule = Retention(older_than=days(1), namespace="n")
-    assert removed(store, rule, batch_size=batch_size) == (3, 0)
-    assert removed(store, Retention(idle=days(1), namespace="")) == (3, 0)
-    assert {session.namespace for session in store.list_sessions().sessions} == {"other"}
-
-
-def test_what_has_expired_is_listed_and_no_rule_takes_it(store, clock):
-    for number in range(5):
-        store.add_items(f"s{number}", numbered(1), ttl_seconds=10 * number or None)
-    clock.pass_(20)
-    assert would_go(store) == [("", "s1", 1), ("", "s2", 1)]
-    idle = Retention(idle=timedelta(seconds=1))
-    assert would_go(store, idle) == [("", "s0", 1), ("", "s3", 1), ("", "s4", 1)]
-    assert removed(store, idle) == (3, 0)
-    assert removed(store) == (2, 0)
 
 
 def test_hundreds_are_listed_and_removed_in_steps(store, clock):
