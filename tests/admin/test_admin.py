@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from parlant_store.admin import search
+from parlant_store.admin import lookups
 from parlant_store.content import codec
 from parlant_store.models import Document, Session, SessionItem
 from tests.admin.pages import (
@@ -135,7 +135,7 @@ def test_items_are_found_by_their_session(client, store):
 
 
 def test_more_namespaces_than_are_looked_into_one_by_one(client, monkeypatch):
-    monkeypatch.setattr(search, "PLACES", 2)
+    monkeypatch.setattr(lookups, "PLACES", 2)
     for namespace in "abc":
         bulk(2, namespace=namespace)
     assert len(found(client, "session", "s1")) == 3

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone, translation
 
 import parlant_store
-from parlant_store.admin import lists
+from parlant_store.admin import options
 from parlant_store.admin.expiry import ago, expiry
 from parlant_store.admin.sessions import content
 from parlant_store.admin.sessions import filters as session_filters
@@ -130,8 +130,8 @@ def test_a_list_costs_the_same_for_3_and_300_sessions(
 
 
 def test_a_list_counts_no_further_than_its_limit(client, monkeypatch):
-    assert lists.BoundedPaginator.limit == session_list.COUNTED == 10_000
-    monkeypatch.setattr(lists.BoundedPaginator, "limit", 1_000)
+    assert options.BoundedPaginator.limit == session_list.COUNTED == 10_000
+    monkeypatch.setattr(options.BoundedPaginator, "limit", 1_000)
     monkeypatch.setattr(session_list, "COUNTED", 1_000)
     bulk(1_050)
     with CaptureQueriesContext(connection) as context:
@@ -240,7 +240,7 @@ def test_a_list_reads_no_more_of_a_large_table(client, monkeypatch):
         "never": selectools,
     }
     monkeypatch.setattr(session_list, "COUNTED", 300)
-    monkeypatch.setattr(lists.BoundedPaginator, "limit", 300)
+    monkeypatch.setattr(options.BoundedPaginator, "limit", 300)
     fill(450)
     small = work()
     fill(2_100)
@@ -361,4 +361,4 @@ def test_a_search_for_a_name_uses_indexes(client, term):
 
 
 def test_facets_stay_off():
-    assert lists.StoreAdmin.show_facets.name == "NEVER"
+    assert options.StoreAdmin.show_facets.name == "NEVER"

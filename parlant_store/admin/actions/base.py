@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from parlant_store.admin.actions.confirming import FROM_PAGE
 from parlant_store.admin.actions.doing import ACTIONS, Action, Answer
 from parlant_store.admin.actions.questioning import ask_and_do
-from parlant_store.admin.lists import StoreAdmin
+from parlant_store.admin.options import StoreAdmin
 
 
 class ActionsAdmin(StoreAdmin):

@@ -11,8 +11,8 @@ from django.template.response import TemplateResponse
 from django.utils.functional import Promise
 
 from parlant_store.admin.actions.chosen import MOST
-from parlant_store.admin.lists import StoreAdmin
-from parlant_store.admin.text import grouped
+from parlant_store.admin.formatting import grouped
+from parlant_store.admin.options import StoreAdmin
 
 NAMED = 10
 """How many of the chosen a page names."""

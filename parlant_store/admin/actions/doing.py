@@ -23,8 +23,8 @@ from parlant_store.admin.actions.forms import BranchForm, ExtendForm
 from parlant_store.admin.actions.lives import Change, Done
 from parlant_store.admin.actions.log import log
 from parlant_store.admin.actions.words import WORDS, counted
-from parlant_store.admin.lists import StoreAdmin
-from parlant_store.admin.text import column_name, cut
+from parlant_store.admin.formatting import column_name, cut
+from parlant_store.admin.options import StoreAdmin
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.orm.references.deletion import ProtectedGroup
 from parlant_store.content.codec import printable

@@ -9,7 +9,7 @@ from django.db.models import Model
 from django.http import HttpRequest
 
 from parlant_store.admin.actions.chosen import Row
-from parlant_store.admin.text import column_name
+from parlant_store.admin.formatting import column_name
 from parlant_store.models import Document, Session
 
 MOST = 1_000

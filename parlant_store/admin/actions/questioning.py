@@ -25,8 +25,8 @@ from parlant_store.admin.actions.confirming import (
 from parlant_store.admin.actions.doing import Action, Answer, Asked
 from parlant_store.admin.actions.lives import count_parts
 from parlant_store.admin.actions.words import WORDS, counted
-from parlant_store.admin.lists import StoreAdmin
-from parlant_store.admin.text import column_name, cut, grouped
+from parlant_store.admin.formatting import column_name, cut, grouped
+from parlant_store.admin.options import StoreAdmin
 from parlant_store.models import Document, Session
 
 

@@ -7,7 +7,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from parlant_store.admin.text import grouped
+from parlant_store.admin.formatting import grouped
 from parlant_store.models import Document, Session
 
 Text = str | Promise

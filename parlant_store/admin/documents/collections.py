@@ -13,8 +13,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from parlant_store.admin.stepping import first_values, stepped
-from parlant_store.admin.text import breakable, column_name, grouped, rounded
+from parlant_store.admin.formatting import breakable, column_name, grouped, rounded
+from parlant_store.admin.loose_index_scan import first_values, stepped
 from parlant_store.models import Document
 from parlant_store.types import FAILED
 

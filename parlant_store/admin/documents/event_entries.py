@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _
 
-from parlant_store.admin.text import cut, pretty
+from parlant_store.admin.formatting import cut, pretty
 from parlant_store.admin.transcripts.entries import FOLDED, Call, Entry, Part, code_part, text_part
 from parlant_store.content import codec
 

@@ -8,7 +8,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import ngettext
 
-from parlant_store.admin.text import pre, pretty
+from parlant_store.admin.formatting import pre, pretty
 from parlant_store.content import codec
 
 NODES = 5_000

@@ -10,8 +10,8 @@ from django.utils.translation import gettext_lazy as _
 
 from parlant_store.admin.documents.collections import collection_names
 from parlant_store.admin.documents.owners import OWNERS, owned
-from parlant_store.admin.lists import StoreAdmin
-from parlant_store.admin.text import column_name, cut
+from parlant_store.admin.formatting import column_name, cut
+from parlant_store.admin.options import StoreAdmin
 from parlant_store.content.related_documents import SESSIONS, prefix_of, session_prefixes
 from parlant_store.models import Document, Session
 

@@ -9,8 +9,8 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from parlant_store.admin.documents.collections import STEPPED, collection_of, without_nul
-from parlant_store.admin.search import COUNTED
-from parlant_store.admin.text import column_name, cut
+from parlant_store.admin.formatting import column_name, cut
+from parlant_store.admin.lookups import COUNTED
 from parlant_store.content import codec
 from parlant_store.models import Document
 

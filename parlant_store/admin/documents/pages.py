@@ -29,9 +29,9 @@ from parlant_store.admin.documents.owners import (
 from parlant_store.admin.documents.retrying import ask_and_retry
 from parlant_store.admin.documents.rows import DocumentRows
 from parlant_store.admin.expiry import expiry, expiry_and_time
-from parlant_store.admin.search import keys, named
+from parlant_store.admin.formatting import breakable, column_name, cut, full_name, list_column
+from parlant_store.admin.lookups import keys, named
 from parlant_store.admin.sessions.filters import StateFilter
-from parlant_store.admin.text import breakable, column_name, cut, full_name, list_column
 from parlant_store.content import codec
 from parlant_store.models import Document, Session
 from parlant_store.types import FAILED

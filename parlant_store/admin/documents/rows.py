@@ -11,10 +11,10 @@ from django.utils.translation import gettext as _
 
 from parlant_store.admin.documents.collections import Collection, CollectionFilter, collection_of
 from parlant_store.admin.documents.owners import newest_first
-from parlant_store.admin.lists import Rows
-from parlant_store.admin.search import COUNTED
+from parlant_store.admin.formatting import NAME, grouped
+from parlant_store.admin.lookups import COUNTED
+from parlant_store.admin.options import Rows
 from parlant_store.admin.sessions.filters import StateFilter, in_state, order_of
-from parlant_store.admin.text import NAME, grouped
 from parlant_store.types import FAILED
 
 

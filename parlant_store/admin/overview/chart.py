@@ -10,7 +10,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from parlant_store.admin.text import grouped, rounded
+from parlant_store.admin.formatting import grouped, rounded
 
 WIDTH, GAP, HEIGHT = 16, 4, 60
 """Of a bar, between two of them, and of the highest."""

@@ -11,8 +11,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from parlant_store.admin.search import COUNTED
-from parlant_store.admin.text import grouped, rounded
+from parlant_store.admin.formatting import grouped, rounded
+from parlant_store.admin.lookups import COUNTED
 from parlant_store.models import Document, Session
 
 MEASURED = 20

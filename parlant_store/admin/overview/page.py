@@ -8,18 +8,18 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 
-from parlant_store.admin.lists import StoreAdmin
+from parlant_store.admin.formatting import grouped
+from parlant_store.admin.lookups import COUNTED
+from parlant_store.admin.options import StoreAdmin
 from parlant_store.admin.overview import sections
 from parlant_store.admin.overview.chart import Charts
 from parlant_store.admin.readiness import guarded
-from parlant_store.admin.search import COUNTED
 from parlant_store.admin.stores import actions as store_actions
 from parlant_store.admin.stores import documents as store_documents
 from parlant_store.admin.stores import pages as stores
 from parlant_store.admin.stores import session as store_session
 from parlant_store.admin.stores import sweep as store_sweep
 from parlant_store.admin.stores.asking import Page, show
-from parlant_store.admin.text import grouped
 from parlant_store.models import Document, Session
 
 

@@ -13,10 +13,10 @@ from django.utils.translation import gettext as _
 
 from parlant_store.admin.documents.collections import EXACT, SHOWN, Collection, collections
 from parlant_store.admin.expiry import expiry
+from parlant_store.admin.formatting import breakable, column_name, cut, session_name
 from parlant_store.admin.overview import figures, written
 from parlant_store.admin.overview.chart import Chart, Charts
 from parlant_store.admin.stores.asking import is_here, link
-from parlant_store.admin.text import breakable, column_name, cut, session_name
 from parlant_store.content import codec
 from parlant_store.handler import stores
 from parlant_store.models import Document, Session, SessionItem

@@ -15,7 +15,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 from django.utils import timezone
 
-from parlant_store.admin.search import COUNTED
+from parlant_store.admin.lookups import COUNTED
 from parlant_store.models import Document, Session, SessionItem
 
 DAYS = 14

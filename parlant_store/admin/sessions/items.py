@@ -9,10 +9,10 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from parlant_store.admin.lists import StoreAdmin
-from parlant_store.admin.search import keys, sessions_named
+from parlant_store.admin.formatting import NAME, NOTHING, cut, pre, pretty_text, session_name
+from parlant_store.admin.lookups import keys, sessions_named
+from parlant_store.admin.options import StoreAdmin
 from parlant_store.admin.sessions.pages import SessionAdmin
-from parlant_store.admin.text import NAME, NOTHING, cut, pre, pretty_text, session_name
 from parlant_store.models import Session, SessionItem
 
 

@@ -10,11 +10,11 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from parlant_store.admin.lists import Rows
-from parlant_store.admin.search import COUNTED
+from parlant_store.admin.formatting import NAME, cut, grouped
+from parlant_store.admin.lookups import COUNTED
+from parlant_store.admin.options import Rows
 from parlant_store.admin.sessions import content
 from parlant_store.admin.sessions.filters import StateFilter, in_state, order_of
-from parlant_store.admin.text import NAME, cut, grouped
 from parlant_store.models import Session, SessionItem
 
 LATEST = 50

@@ -12,8 +12,16 @@ from django.utils.translation import gettext_lazy as _
 
 from parlant_store.admin.actions.base import ActionsAdmin
 from parlant_store.admin.expiry import ago, expiry, expiry_and_time
+from parlant_store.admin.formatting import (
+    NOTHING,
+    full_name,
+    list_column,
+    pre,
+    pretty,
+    session_name,
+)
+from parlant_store.admin.lookups import keys, sessions_named
 from parlant_store.admin.overview.page import StorePages
-from parlant_store.admin.search import keys, sessions_named
 from parlant_store.admin.sessions import content
 from parlant_store.admin.sessions.filters import (
     FrameworkFilter,
@@ -22,14 +30,6 @@ from parlant_store.admin.sessions.filters import (
     order_of,
 )
 from parlant_store.admin.sessions.listing import FOUND, SessionRows, shown_text
-from parlant_store.admin.text import (
-    NOTHING,
-    full_name,
-    list_column,
-    pre,
-    pretty,
-    session_name,
-)
 from parlant_store.admin.transcripts.reading import transcript_of
 from parlant_store.content import codec
 from parlant_store.models import Session, SessionItem

@@ -13,10 +13,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from parlant_store.admin.actions.words import counted
+from parlant_store.admin.formatting import grouped
 from parlant_store.admin.stores.asking import ask, heard, on_store, show
 from parlant_store.admin.stores.noting import note
 from parlant_store.admin.stores.subjects import DOCUMENTS, SESSIONS, Chosen, Subject
-from parlant_store.admin.text import grouped
 from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.reads import primary_reads
 from parlant_store.content.codec import printable

@@ -9,10 +9,10 @@ from django.utils.translation import gettext as _
 
 from parlant_store.admin.documents.folding import fold, shape_of
 from parlant_store.admin.expiry import expiry
+from parlant_store.admin.formatting import cut, grouped
 from parlant_store.admin.stores.actions import allowed
 from parlant_store.admin.stores.asking import ask, heard, here, link, on_store, said, show
 from parlant_store.admin.stores.subjects import DOCUMENTS
-from parlant_store.admin.text import cut, grouped
 from parlant_store.backends.base import BaseBackend
 from parlant_store.content import codec
 from parlant_store.models import Document

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
 from parlant_store.admin.expiry import expiry
+from parlant_store.admin.formatting import cut
 from parlant_store.admin.stores.actions import allowed
 from parlant_store.admin.stores.asking import (
     answer,
@@ -24,7 +25,6 @@ from parlant_store.admin.stores.asking import (
 )
 from parlant_store.admin.stores.subjects import SESSIONS
 from parlant_store.admin.stores.sweep import may_sweep
-from parlant_store.admin.text import cut
 from parlant_store.backends.base import BaseBackend
 from parlant_store.content import codec
 from parlant_store.exceptions import StoreError

@@ -7,10 +7,10 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
 from parlant_store.admin.expiry import expiry
+from parlant_store.admin.formatting import NOTHING, grouped, pre, pretty
 from parlant_store.admin.stores.actions import allowed
 from parlant_store.admin.stores.asking import ask, heard, here, link, on_store, show
 from parlant_store.admin.stores.subjects import SESSIONS, Chosen
-from parlant_store.admin.text import NOTHING, grouped, pre, pretty
 from parlant_store.admin.transcripts.dialects import Said, said
 from parlant_store.admin.transcripts.entries import Transcript
 from parlant_store.admin.transcripts.pairs import paired

@@ -8,8 +8,8 @@ from django.db.models import Model
 from django.utils.translation import gettext_lazy
 
 from parlant_store.admin.actions.words import numbered
+from parlant_store.admin.formatting import cut
 from parlant_store.admin.stores.asking import link, said
-from parlant_store.admin.text import cut
 from parlant_store.backends.base import BaseBackend
 from parlant_store.models import Document, Session
 

@@ -12,9 +12,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from parlant_store.admin.formatting import grouped
 from parlant_store.admin.stores.asking import PATIENCE, ask, link, on_store, show
 from parlant_store.admin.stores.noting import note
-from parlant_store.admin.text import grouped
 from parlant_store.backends.base import BaseBackend
 from parlant_store.content.codec import printable
 from parlant_store.models import Session

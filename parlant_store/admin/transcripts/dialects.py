@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from parlant_store.admin.text import cut, pretty
+from parlant_store.admin.formatting import cut, pretty
 from parlant_store.admin.transcripts.entries import FOLDED, Call, Entry, Part, code_part, text_part
 from parlant_store.admin.transcripts.images import file_part, image_part
 

@@ -7,7 +7,7 @@ from typing import Any
 from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 
-from parlant_store.admin.text import cut
+from parlant_store.admin.formatting import cut
 from parlant_store.admin.transcripts.cut_json import length_of
 from parlant_store.admin.transcripts.entries import Part
 

@@ -11,7 +11,7 @@ from django.http import QueryDict
 from django.utils.formats import localize
 from django.utils.translation import gettext as _
 
-from parlant_store.admin.text import NAME, cut
+from parlant_store.admin.formatting import NAME, cut
 from parlant_store.admin.transcripts import cut_json
 from parlant_store.admin.transcripts.dialects import Said, said
 from parlant_store.admin.transcripts.entries import Entry, Transcript, code_part

@@ -13,9 +13,9 @@ from django.urls import URLPattern, reverse
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 
+from parlant_store.admin.formatting import column_name, cut
+from parlant_store.admin.lookups import COUNTED
 from parlant_store.admin.readiness import guarded
-from parlant_store.admin.search import COUNTED
-from parlant_store.admin.text import column_name, cut
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]

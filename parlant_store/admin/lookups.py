@@ -4,7 +4,7 @@ import re
 
 from django.db.models import Model, Q
 
-from parlant_store.admin.stepping import first_values
+from parlant_store.admin.loose_index_scan import first_values
 from parlant_store.content import codec
 from parlant_store.models import Session
 

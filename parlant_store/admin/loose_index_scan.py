@@ -3,7 +3,7 @@
 from django.db import connections, router
 from django.db.models import Model
 
-from parlant_store.admin.text import model_field
+from parlant_store.admin.formatting import model_field
 
 
 def stepped(model: type[Model], name: str, most: int) -> str:
