@@ -15,6 +15,7 @@ from django.db.models.lookups import IsNull
 from django.utils.translation import gettext_lazy as _
 
 from parlant_store.fields import CodePointField, DocumentField, TermsField
+from parlant_store.sql.generated_columns import Framework, LengthClass, Minute
 from parlant_store.sql.index_expressions import IndexedField
 
 _ORDER = (Coalesce("creation_utc", Value("")), Coalesce("document_id", Value("")))
@@ -40,8 +41,17 @@ def _indexed(name: str, *columns: str) -> models.Index:
     )
 
 
+def _generated(expression: models.Func, **options: Any) -> models.GeneratedField:
+    return models.GeneratedField(
+        expression=expression, output_field=expression.output_field, db_persist=True, **options
+    )
+
+
 class Document(models.Model):
-    """A JSON document of a collection."""
+    """A JSON document of a collection.
+
+    Parlant's sessions also have the figures of their events, which triggers keep.
+    """
 
     key = models.BigAutoField(primary_key=True)
     collection = CodePointField()
@@ -54,6 +64,19 @@ class Document(models.Model):
     data = DocumentField()
     updated_at = models.DateTimeField(_("updated"), db_default=Now())
     expires_at = models.DateTimeField(_("expires"), null=True)
+    terms = TermsField(null=True, editable=False)
+    failed_calls = models.BigIntegerField(
+        _("failed calls"),
+        null=True,
+        help_text=_("The failed tool calls of an event, or of all events of a Parlant session."),
+    )
+    active_minute = models.BigIntegerField(
+        null=True, help_text=_("The last activity of a Parlant session, in minutes since 1970.")
+    )
+    item_count = models.BigIntegerField(
+        _("messages"), null=True, help_text=_("The messages of a Parlant session.")
+    )
+    length_class = _generated(LengthClass("item_count"))
 
     class Meta:
         verbose_name = _("document")
@@ -88,6 +111,21 @@ class Document(models.Model):
                 name="parlant_store_doc_expires",
                 condition=Q(expires_at__isnull=False),
             ),
+            models.Index(
+                fields=["active_minute", "key"],
+                name="parlant_store_doc_active",
+                condition=Q(active_minute__isnull=False),
+            ),
+            models.Index(
+                fields=["active_minute", "key"],
+                name="parlant_store_doc_failed",
+                condition=Q(active_minute__isnull=False, failed_calls__gt=0),
+            ),
+            models.Index(
+                fields=["length_class", "key"],
+                name="parlant_store_doc_length",
+                condition=Q(length_class__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -114,11 +152,19 @@ class Session(models.Model):
     next_position = models.BigIntegerField(default=0)
     item_count = models.BigIntegerField(_("items"), default=0)
     tokens = models.BigIntegerField(
-        default=0, help_text=_("The sum of the tokens that the items report.")
+        null=True,
+        blank=True,
+        help_text=_("The tokens that items and runs report; null if none is known."),
     )
+    failed_calls = models.BigIntegerField(_("failed calls"), default=0, db_default=0)
     created_at = models.DateTimeField(_("created"), db_default=Now())
     updated_at = models.DateTimeField(_("updated"), db_default=Now())
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
+    active_minute = _generated(
+        Minute("updated_at"), help_text=_("The last change, in minutes since 1970.")
+    )
+    framework = _generated(Framework("state"))
+    length_class = _generated(LengthClass("item_count"))
 
     class Meta:
         verbose_name = _("session")
@@ -143,6 +189,20 @@ class Session(models.Model):
                 name="parlant_store_session_expires",
                 condition=Q(expires_at__isnull=False),
             ),
+            models.Index(
+                fields=["framework", "active_minute", "key"],
+                name="parlant_store_session_active",
+            ),
+            models.Index(
+                fields=["namespace", "active_minute", "key"],
+                name="parlant_store_session_recent",
+            ),
+            models.Index(
+                fields=["active_minute", "key"],
+                name="parlant_store_session_failed",
+                condition=Q(failed_calls__gt=0),
+            ),
+            models.Index(fields=["length_class", "key"], name="parlant_store_session_length"),
         ]
 
     def __str__(self) -> str:
@@ -162,6 +222,9 @@ class SessionItem(models.Model):
     data = models.TextField(help_text=_("The item as JSON text, exactly as it was written."))
     terms = TermsField(null=True, editable=False)
     tokens = models.BigIntegerField(null=True)
+    failed_calls = models.SmallIntegerField(
+        _("failed calls"), null=True, help_text=_("The failed tool calls in the item.")
+    )
     created_at = models.DateTimeField(_("created"), db_default=Now())
 
     class Meta:

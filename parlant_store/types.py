@@ -35,8 +35,8 @@ class SessionInfo:
     item_count: int
     """The number of items."""
 
-    tokens: int
-    """The sum of the tokens that the items report as their usage."""
+    tokens: int | None
+    """The tokens that items report as their usage, and add_usage added; None if none is known."""
 
     metadata: JSONObject
     """The metadata that the application has set."""

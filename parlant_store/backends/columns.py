@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.content import codec
+from parlant_store.content.items import searched_text
 from parlant_store.content.query import Filter
 from parlant_store.content.text_search import snippet
 from parlant_store.types import (
@@ -101,11 +102,16 @@ def number_lock(collection: str, group: str) -> str:
     return codec.escape(f"number {collection} {group}")
 
 
-def hits(rows: Iterable[Sequence[Any]], terms: list[list[str]]) -> list[SearchHit]:
-    """Return the hits of a search from rows of a session's names, its score and a text."""
+def hits(
+    rows: Iterable[Sequence[Any]], terms: list[list[str]], *, tools: bool = False
+) -> list[SearchHit]:
+    """Return the hits of a search from rows of a session's names, its score and a text.
+
+    With ``tools``, the text is the beginning of an item's JSON text.
+    """
     texts: dict[Any, list[str]] = {}
     for *session, text in rows:
-        texts.setdefault(tuple(session), []).append(text)
+        texts.setdefault(tuple(session), []).append(_searched(text) if tools else text)
     return [
         SearchHit(
             **name_of(*names)._asdict(),
@@ -114,6 +120,15 @@ def hits(rows: Iterable[Sequence[Any]], terms: list[list[str]]) -> list[SearchHi
         )
         for (*names, score), session_texts in texts.items()
     ]
+
+
+def _searched(data: str) -> str:
+    """Return the texts of an item; the JSON text if it is cut or damaged."""
+    try:
+        item = json.loads(data)
+    except (ValueError, RecursionError):
+        return data
+    return searched_text(item) if isinstance(item, dict) else data
 
 
 def due(documents: bool, rows: Iterable[Sequence[Any]]) -> list[ExpiredSession | ExpiredDocument]:

@@ -7,7 +7,6 @@ from typing import Any
 from parlant_store.backends.columns import columns, full_names, promoted
 from parlant_store.backends.contract.operations import WriteDocuments, WriteSessions
 from parlant_store.content import codec
-from parlant_store.content.text_search import tsvector
 from parlant_store.content.times import as_utc
 from parlant_store.types import PROMOTED
 
@@ -31,14 +30,15 @@ def session_columns(write: WriteSessions) -> Columns:
         "created": [_text(entry.created_at) for entry in entries],
         "updated": [_text(entry.updated_at) for entry in entries],
         "expires": [_text(entry.expires_at) for entry in entries],
-        "totals": [entry.batch.total for entry in entries],
+        "totals": [entry.batch.total or None for entry in entries],
     }
 
 
 def item_columns(write: WriteSessions) -> Columns:
     """Return the columns of all items; "places" has the number of the session, from 1."""
     parts: dict[str, list[Any]] = {
-        name: [] for name in ("places", "data", "roles", "texts", "terms", "tokens", "times")
+        name: []
+        for name in ("places", "data", "roles", "texts", "terms", "tokens", "failed", "times")
     }
     for place, entry in enumerate(write.entries, 1):
         batch = entry.batch
@@ -46,8 +46,9 @@ def item_columns(write: WriteSessions) -> Columns:
         parts["data"] += batch.data
         parts["roles"] += batch.roles
         parts["texts"] += batch.texts
-        parts["terms"] += [None if words is None else tsvector(words) for words in batch.words]
+        parts["terms"] += batch.tsvectors()
         parts["tokens"] += batch.tokens
+        parts["failed"] += batch.failed
         # Items that were written together have the same time.
         texts = {time: _text(time) for time in set(entry.item_times)}
         parts["times"] += [texts[time] for time in entry.item_times]

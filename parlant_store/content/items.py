@@ -1,17 +1,19 @@
-"""Values of an item for its columns: role, text, search terms and tokens."""
+"""Values of an item for its columns: role, text, search terms, tokens and failed calls."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from parlant_store.content import codec
-from parlant_store.content.text_search import words
+from parlant_store.content.failures import failed_calls
+from parlant_store.content.text_search import stored_words, tsvector, words
+from parlant_store.content.tool_texts import tool_text, tool_words
 from parlant_store.exceptions import InvalidItem
 
 MAX_TOKENS = 2**53
 
 
 SEARCHED_ROLES = ("user", "assistant")
-"""The roles whose texts are indexed for search."""
+"""The roles whose texts are those of messages; other texts are what tools said."""
 
 
 class Batch(NamedTuple):
@@ -28,25 +30,54 @@ class Batch(NamedTuple):
 
     tokens: list[int | None]
 
+    tool_words: list[list[str] | None]
+    """The words of calls, outputs and files (parlant_store.content.tool_texts)."""
+
+    failed: list[int | None]
+    """The number of failed calls; None for none."""
+
     @property
     def total(self) -> int:
-        """The sum of the tokens."""
+        """The sum of the tokens; 0 if none is known."""
         return sum(filter(None, self.tokens))
+
+    @property
+    def failed_total(self) -> int:
+        """The sum of the failed calls."""
+        return sum(filter(None, self.failed))
+
+    def tsvectors(self) -> list[str | None]:
+        """Return the words of each item as PostgreSQL stores them."""
+        return list(map(tsvector, self.words, self.tool_words))
+
+    def stored_words(self) -> list[str | None]:
+        """Return the words of each item as SQLite stores them."""
+        return list(map(stored_words, self.words, self.tool_words))
 
 
 def batch(items: Iterable[Any]) -> Batch:
     """Encode ``items``; raise InvalidItem at the first that is invalid."""
     if isinstance(items, (str, bytes, Mapping)) or not isinstance(items, Iterable):
         raise InvalidItem(f"items must be a list of dicts, not {type(items).__name__}")
-    encoded = Batch([], [], [], [], [])
+    encoded = Batch([], [], [], [], [], [], [])
     for index, item in enumerate(items):
         encoded.data.append(codec.encode_object(item, f"items[{index}]"))
         role, text = role_of(item), text_of(item)
         encoded.roles.append(role)
         encoded.texts.append(text)
-        encoded.words.append(words(text) if text and role in SEARCHED_ROLES else None)
+        has_text = role in SEARCHED_ROLES
+        encoded.words.append((words(text) or None) if text and has_text else None)
         encoded.tokens.append(tokens_of(item))
+        encoded.tool_words.append(tool_words(item, has_text=has_text))
+        encoded.failed.append(failed_calls(item) or None)
     return encoded
+
+
+def searched_text(item: Mapping[str, Any]) -> str:
+    """Return all texts of an item that a search of tools finds."""
+    has_text = role_of(item) in SEARCHED_ROLES
+    text = text_of(item) if has_text else None
+    return "\n".join(filter(None, [text, tool_text(item, has_text=has_text)]))
 
 
 def role_of(item: Mapping[str, Any]) -> str | None:
@@ -75,13 +106,24 @@ def tokens_of(item: Mapping[str, Any]) -> int | None:
 
 
 def text_of(item: Mapping[str, Any]) -> str | None:
-    """Return the text of a message: its content, or the lines of its text parts."""
+    """Return the text of a message: its content, or the lines of its text parts.
+
+    A refusal and the transcript of a recording are texts too.
+    """
     if not isinstance(item.get("role"), str):
         return None
     content = item.get("content")
     if isinstance(content, str):
         return codec.printable(content)
     if isinstance(content, (list, tuple)):
-        texts = [part.get("text") for part in content if isinstance(part, Mapping)]
+        texts = [_text_of_part(part) for part in content if isinstance(part, Mapping)]
         return codec.printable("\n".join(text for text in texts if isinstance(text, str)))
+    refusal = item.get("refusal")
+    return codec.printable(refusal) if isinstance(refusal, str) else None
+
+
+def _text_of_part(part: Mapping[str, Any]) -> Any:
+    for field in ("text", "refusal", "transcript"):
+        if isinstance(part.get(field), str):
+            return part[field]
     return None

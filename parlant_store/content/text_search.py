@@ -24,6 +24,12 @@ MAX_TERMS = 50
 MAX_MATCHES = 100
 """Limit on the matches in one item. PostgreSQL stores up to 255 positions of a word."""
 
+MAX_SEARCHED = 20_000
+"""Limit on the characters of an item from which the results of a search are taken."""
+
+SEPARATOR = "\x1f"
+"""Between the words of a message and others, in the form of SQLite."""
+
 MAX_SNIPPET = 160
 """Limit on the characters of a snippet."""
 
@@ -71,9 +77,19 @@ def _contains(term: list[str], other: list[str]) -> bool:
     )
 
 
-def count_matches(text: str, terms: list[list[str]]) -> int:
-    """Count the matches of ``terms`` in ``text``, which is words separated by spaces."""
-    text = f" {text}"
+def stored_words(words: list[str] | None, others: list[str] | None = None) -> str | None:
+    """Return words for ``count_matches``: those of a message, and after SEPARATOR others."""
+    if not others:
+        return " ".join(words) if words else None
+    return " ".join([*(words or ()), SEPARATOR, *others])
+
+
+def count_matches(text: str, terms: list[list[str]], *, others: bool = False) -> int:
+    """Count the matches of ``terms`` in ``text``, from ``stored_words``.
+
+    Words after SEPARATOR only count with ``others``.
+    """
+    text = f" {text if others else text.partition(SEPARATOR)[0]}"
     return min(sum(_count(text, f" {' '.join(term)}") for term in terms), MAX_MATCHES)
 
 
@@ -85,15 +101,34 @@ def _count(text: str, part: str) -> int:
     return count
 
 
-def tsvector(words: list[str]) -> str:
-    """Return ``words`` as a tsvector of PostgreSQL; words contain no character to quote."""
-    return " ".join([f"{word}:{place}" for place, word in enumerate(words, 1)])
+def tsvector(words: list[str] | None, others: list[str] | None = None) -> str | None:
+    """Return words as a tsvector of PostgreSQL; words contain no character to quote.
+
+    ``words`` have the weight D, ``others`` the weight A.
+    """
+    if not others:
+        return (
+            " ".join([f"{word}:{place}" for place, word in enumerate(words, 1)]) if words else None
+        )
+    parts = [f"{word}:{place}" for place, word in enumerate(words or (), 1)]
+    # No match spans both.
+    parts += [f"{word}:{place}A" for place, word in enumerate(others, len(parts) + 3)]
+    return " ".join(parts)
 
 
-def tsquery(terms: list[list[str]]) -> str:
-    """Return ``terms`` as a tsquery of PostgreSQL: phrases whose last word may be a prefix."""
-    phrases = [" <-> ".join(f"'{word}'" for word in words) for words in terms]
-    return " | ".join(f"({phrase}:*)" for phrase in phrases)
+def tsquery(terms: list[list[str]], *, others: bool = False) -> str:
+    """Return ``terms`` as a tsquery of PostgreSQL: phrases whose last word may be a prefix.
+
+    Words with the weight A only match with ``others``.
+    """
+    weight = "" if others else "D"
+    return " | ".join(f"({_phrase(words, weight)})" for words in terms)
+
+
+def _phrase(words: list[str], weight: str) -> str:
+    *whole, last = words
+    parts = [f"'{word}':{weight}" if weight else f"'{word}'" for word in whole]
+    return " <-> ".join([*parts, f"'{last}':*{weight}"])
 
 
 def snippet(text: str, query: list[list[str]]) -> str:

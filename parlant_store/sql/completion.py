@@ -8,9 +8,12 @@ from typing import Any, NamedTuple
 
 from django.db import connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations.state import ProjectState
 
 from parlant_store.sql.closing import CLOSE, Open, find_open
 from parlant_store.sql.functions import functions_sql, names, signatures, version
+from parlant_store.sql.migration_operations import OutsideModels
 from parlant_store.sql.search_index import SQLITE_PARTS, complete_index
 
 TABLES = (
@@ -127,3 +130,28 @@ def complete_after_migrate(
         return
     if verbosity >= 1 and stdout is not None:
         stdout.write("  Created the functions and the search index of parlant_store.\n")
+
+
+class UpdateFunctions(OutsideModels):
+    """Create the functions of this version; only on PostgreSQL.
+
+    If the script of supabase_sql or supabase_rls was run, it also updates the functions.
+    """
+
+    def database_forwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, *states: ProjectState
+    ) -> None:
+        connection = schema_editor.connection
+        if connection.vendor != "postgresql" or not self.is_allowed(app_label, connection):
+            return
+        if not state_of(connection).is_secured:
+            _make_functions(connection)
+            schema_editor.execute(CLOSE, params=None)
+
+    def database_backwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, *states: ProjectState
+    ) -> None:
+        """Do nothing: the migration before has the functions too."""
+
+    def describe(self) -> str:
+        return "Update the functions of parlant_store on PostgreSQL"

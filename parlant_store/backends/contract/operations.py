@@ -107,6 +107,8 @@ class Search(NamedTuple):
 
     namespace: str | None
     limit: int
+    tools: bool = False
+    """Whether what tools said matches too."""
 
 
 class SessionFilters(NamedTuple):

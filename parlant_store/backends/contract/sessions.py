@@ -273,9 +273,17 @@ class SessionMethods(ABC):
         self._send(session_saved, target, count)
 
     def search(
-        self, query: str, *, namespace: str | None = None, limit: int = 10
+        self,
+        query: str,
+        *,
+        namespace: str | None = None,
+        limit: int = 10,
+        tools: bool = False,
     ) -> list[SearchHit]:
         """Return sessions with messages of users or assistants that match, best match first.
+
+        With ``tools``, other messages, calls, their outputs, and names of files match too; stores
+        in Redis and in files only search messages.
 
         ``query`` has terms, separated by white space, any of which may match
         (parlant_store.content.text_search). A query without words, or limit 0, matches nothing.
@@ -287,7 +295,7 @@ class SessionMethods(ABC):
         words, rows = terms(query), check_limit(limit)
         if not words or rows == 0:
             return []
-        return self._search(Search(words, namespace, MAX_LIMIT if rows is None else rows))
+        return self._search(Search(words, namespace, MAX_LIMIT if rows is None else rows, tools))
 
     def list_sessions(
         self,

@@ -28,7 +28,7 @@ class JsonFileSearch(JsonFileListings):
     """Search, which reads all texts of all sessions."""
 
     def _search(self, search: Search) -> list[SearchHit]:
-        terms, namespace, limit = search
+        terms, namespace, limit, _ = search
         may_match = _prefilter(terms)
         best: list[Match] = []
         for entry in self._entries(namespace):

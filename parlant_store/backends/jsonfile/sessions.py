@@ -202,7 +202,7 @@ def info(name: SessionName, state: State, metadata: JSONObject) -> SessionInfo:
         session_id=name.session_id,
         user_id=state.user_id,
         item_count=state.items,
-        tokens=state.tokens,
+        tokens=state.tokens or None,
         metadata=metadata,
         created_at=time_of(state.created_at),
         updated_at=time_of(state.updated_at),

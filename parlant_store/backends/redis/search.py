@@ -18,7 +18,7 @@ class RedisSearch(RedisListings):
     """Each shard is asked for its best sessions."""
 
     def _search(self, search: Search) -> list[SearchHit]:
-        terms, namespace, limit = search
+        terms, namespace, limit, _ = search
         start = b"" if namespace is None else f"{codec.escape(namespace)}\0".encode()
         arguments: list[str | bytes] = []
         for term in terms:

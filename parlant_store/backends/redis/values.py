@@ -88,7 +88,7 @@ class Row(NamedTuple):
             **name._asdict(),
             user_id=decode_owner(self.owner),
             item_count=int(self.item_count),
-            tokens=int(self.tokens),
+            tokens=int(self.tokens) or None,
             metadata=decode_metadata(self.metadata),
             created_at=time_of(self.created),
             updated_at=time_of(self.updated),

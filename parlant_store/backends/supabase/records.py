@@ -22,7 +22,7 @@ from parlant_store.types import DocumentRecord, SessionRecord
 MAX_ITEMS = 2_000
 """How many items one statement writes; Supabase ends statements after 8 s."""
 
-ITEM_COLUMNS = ("data", "roles", "texts", "terms", "tokens", "times")
+ITEM_COLUMNS = ("data", "roles", "texts", "terms", "tokens", "failed", "times")
 
 _SINGLE = {
     "namespace": "namespaces",
@@ -69,7 +69,7 @@ class SupabaseRecords(SupabaseSessions):
                 None,
                 key=key,
                 **{name: columns[name][start:end] for name in ITEM_COLUMNS},
-                total=sum(filter(None, columns["tokens"][start:end])),
+                total=sum(filter(None, columns["tokens"][start:end])) or None,
                 now=self.clock(),
             )
         session = session_columns(WriteSessions([entry], replace))

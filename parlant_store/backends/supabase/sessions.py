@@ -36,7 +36,7 @@ from parlant_store.backends.supabase.filters import tree
 from parlant_store.backends.supabase.rest import shapes
 from parlant_store.content import codec
 from parlant_store.content.items import Batch
-from parlant_store.content.text_search import tsquery, tsvector
+from parlant_store.content.text_search import tsquery
 from parlant_store.exceptions import StoreError, StoreUnavailable
 from parlant_store.sql.functions import MAX_DELETED
 from parlant_store.types import (
@@ -173,17 +173,18 @@ class SupabaseSessions(BaseBackend):
         return exists
 
     def _search(self, search: Search) -> list[SearchHit]:
-        terms, namespace, limit = search
+        terms, namespace, limit, tools = search
         rows = self.connection.read(
             "search",
             shapes.list_of(shapes.HIT),
-            query=tsquery(terms),
+            query=tsquery(terms, others=tools),
             namespace=None if namespace is None else codec.to_column(namespace),
             limit=limit,
             texts=MAX_SNIPPETS,
+            tools=tools,
             now=self.clock(),
         )
-        return hits(rows, terms)
+        return hits(rows, terms, tools=tools)
 
     def _list_sessions(self, listing: ListSessions) -> list[SessionInfo]:
         after = None if listing.after is None else columns(listing.after)
@@ -247,9 +248,10 @@ def item_arguments(batch: Batch) -> JSONObject:
         "data": batch.data,
         "roles": batch.roles,
         "texts": batch.texts,
-        "terms": [None if words is None else tsvector(words) for words in batch.words],
+        "terms": batch.tsvectors(),
         "tokens": batch.tokens,
-        "total": batch.total,
+        "failed": batch.failed if any(batch.failed) else None,
+        "total": batch.total or None,
     }
 
 

@@ -141,10 +141,11 @@ end $$;
 
 -- Returns the sessions that match p_query, a tsquery, those with the most matches first. For each,
 -- it returns an array of namespace, session_id, full_names, score and text for at most p_texts
--- items that match best. Under row level security the index on terms cannot be used; the query then
+-- items that match best; with p_tools, the text is the beginning of the item. Under row level security the index on terms cannot be used; the query then
 -- reads the items of the sessions that the role can see, and no others.
 create or replace function {in_schema}parlant_store_search(
-    p_query text, p_namespace text, p_limit bigint, p_texts bigint, p_now timestamptz
+    p_query text, p_namespace text, p_limit bigint, p_texts bigint, p_tools boolean,
+    p_now timestamptz
 ) returns json language plpgsql stable{search_path} as $$
 declare
     v_rows json;
@@ -154,7 +155,7 @@ begin
         $sql$
         with hits as materialized (
             -- With weights of 1, this counts the matching positions.
-            select session_key, position, text,
+            select session_key, position, %s as text,
                 least(ts_rank_cd('{1,1,1,1}', terms, $1::tsquery)::bigint, {max_matches}) as score
             from parlant_store_session_item where terms @@ $1::tsquery %s
         ), best as (
@@ -181,6 +182,7 @@ begin
         ), '[]')
         from first join shown on shown.session_key = first.session_key and shown.number <= $4
         $sql$,
+        case when p_tools then 'left(data, {max_searched})' else 'coalesce(text, '''')' end,
         case when row_security_active('parlant_store_session_item') then
             'and session_key = any (array(select key from parlant_store_session))'
         end

@@ -27,7 +27,7 @@ create or replace function {in_schema}parlant_store_write_sessions(
     p_metadata text[], p_states text[],
     p_created timestamptz[], p_updated timestamptz[], p_expires timestamptz[], p_totals bigint[],
     p_places bigint[], p_data text[], p_roles text[], p_texts text[], p_terms text[],
-    p_tokens bigint[], p_times timestamptz[],
+    p_tokens bigint[], p_failed smallint[], p_times timestamptz[],
     p_replace boolean, p_now timestamptz
 ) returns boolean[] language plpgsql{search_path} as $$
 declare
@@ -39,7 +39,7 @@ begin
         join parlant_store_session s using (namespace, session_id)
         where s.expires_at <= p_now;
     with entry as materialized (
-        select entry.*, coalesce(counted.items, 0) as items
+        select entry.*, coalesce(counted.items, 0) as items, coalesce(counted.failed, 0) as failed
         from unnest(
             p_namespaces, p_session_ids, p_names, p_user_ids, p_metadata, p_states,
             p_created, p_updated, p_expires, p_totals
@@ -48,23 +48,25 @@ begin
             created_at, updated_at, expires_at, tokens, ord
         )
         left join (
-            select place, count(*) as items from unnest(p_places) as place group by place
+            select place, count(*) as items, sum(failed) as failed
+            from unnest(p_places, p_failed) as item (place, failed) group by place
         ) counted on place = ord
     ), written as (
         insert into parlant_store_session as s (
             namespace, session_id, full_names, user_id, metadata, state,
-            next_position, item_count, tokens, created_at, updated_at, expires_at
+            next_position, item_count, tokens, failed_calls, created_at, updated_at, expires_at
         )
         select namespace, session_id, full_names, user_id,
             parlant_store_as_jsonb(metadata, {max_row}, 'a document'),
             parlant_store_as_jsonb(state, {max_row}, 'a document'),
-            items, items, tokens, created_at, updated_at, expires_at
+            items, items, tokens, failed, created_at, updated_at, expires_at
             from entry
         on conflict (namespace, session_id) do update set
             full_names = excluded.full_names, user_id = excluded.user_id,
             metadata = excluded.metadata, state = excluded.state,
             next_position = s.next_position + excluded.next_position,
             item_count = excluded.item_count, tokens = excluded.tokens,
+            failed_calls = excluded.failed_calls,
             created_at = excluded.created_at, updated_at = excluded.updated_at,
             expires_at = excluded.expires_at
         where p_replace
@@ -77,12 +79,14 @@ begin
             select key from unnest(v_keys, v_firsts) as replaced (key, first) where first > 0
         );
     insert into parlant_store_session_item
-        (session_key, position, role, text, data, terms, tokens, created_at)
+        (session_key, position, role, text, data, terms, tokens, failed_calls, created_at)
         select v_keys[place],
             v_firsts[place] + row_number() over (partition by place order by ord) - 1,
-            role, text, data, terms::tsvector, tokens, created_at
-        from unnest(p_places, p_data, p_roles, p_texts, p_terms, p_tokens, p_times)
-            with ordinality as item (place, data, role, text, terms, tokens, created_at, ord)
+            role, text, data, terms::tsvector, tokens, failed, created_at
+        from unnest(p_places, p_data, p_roles, p_texts, p_terms, p_tokens, p_failed, p_times)
+            with ordinality as item (
+                place, data, role, text, terms, tokens, failed, created_at, ord
+            )
         where v_keys[place] is not null
         order by ord;
     return array(
@@ -95,7 +99,8 @@ end $$;
 -- its key. A session that is too large for one statement is written in this way.
 create or replace function {in_schema}parlant_store_stage_items(
     p_key bigint, p_data text[], p_roles text[], p_texts text[], p_terms text[],
-    p_tokens bigint[], p_times timestamptz[], p_total bigint, p_now timestamptz
+    p_tokens bigint[], p_failed smallint[], p_times timestamptz[], p_total bigint,
+    p_now timestamptz
 ) returns bigint language plpgsql{search_path} as $$
 declare
     v_count bigint := cardinality(p_data);
@@ -104,7 +109,7 @@ declare
 begin
     if v_key is null then
         insert into parlant_store_session (
-            namespace, session_id, metadata, state, next_position, item_count, tokens,
+            namespace, session_id, metadata, state, next_position, item_count, failed_calls,
             created_at, updated_at, expires_at
         ) values (
             '', chr(1) || chr(4) || gen_random_uuid(), '{}', '{}', 0, 0, 0, p_now, p_now, 'epoch'
@@ -112,16 +117,18 @@ begin
     end if;
     update parlant_store_session set
         next_position = next_position + v_count, item_count = item_count + v_count,
-        tokens = tokens + p_total
+        tokens = coalesce(tokens + p_total, tokens, p_total),
+        failed_calls = failed_calls + parlant_store_sum(p_failed)
     where key = v_key and {is_hidden} returning next_position - v_count into v_first;
     if not found then
         raise no_data_found using message = 'a sweep has deleted items that were being written';
     end if;
     insert into parlant_store_session_item
-        (session_key, position, role, text, data, terms, tokens, created_at)
-        select v_key, v_first + ord - 1, role, text, data, terms::tsvector, tokens, created_at
-        from unnest(p_data, p_roles, p_texts, p_terms, p_tokens, p_times)
-            with ordinality as item (data, role, text, terms, tokens, created_at, ord);
+        (session_key, position, role, text, data, terms, tokens, failed_calls, created_at)
+        select v_key, v_first + ord - 1, role, text, data, terms::tsvector, tokens, failed,
+            created_at
+        from unnest(p_data, p_roles, p_texts, p_terms, p_tokens, p_failed, p_times)
+            with ordinality as item (data, role, text, terms, tokens, failed, created_at, ord);
     return v_key;
 end $$;
 

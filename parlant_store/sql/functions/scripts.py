@@ -9,7 +9,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.state import ProjectState
 
-from parlant_store.content.text_search import MAX_MATCHES
+from parlant_store.content.text_search import MAX_MATCHES, MAX_SEARCHED
 from parlant_store.sql.closing import CLOSE
 from parlant_store.sql.index_expressions import (
     NUMBER_FIELDS,
@@ -137,6 +137,7 @@ _EXPRESSIONS = {
     "promoted": ", ".join(f"'{field}'" for field in PROMOTED),
     "prefix": str(PREFIX),
     "max_matches": str(MAX_MATCHES),
+    "max_searched": str(MAX_SEARCHED),
     "failed": FAILED,
     "is_hidden": "starts_with(session_id, chr(1) || chr(4))",
     "max_deleted": str(MAX_DELETED),

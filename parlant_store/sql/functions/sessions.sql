@@ -19,6 +19,16 @@ begin
     perform parlant_store_delete_sessions(array[v_key], {max_deleted});
 end $$;
 
+-- Returns the sum of the array, which may be null.
+create or replace function {in_schema}parlant_store_sum(smallint[])
+returns bigint language plpgsql immutable{search_path} as $$
+begin
+    if $1 is null then
+        return 0;
+    end if;
+    return (select coalesce(sum(number), 0) from unnest($1) as number);
+end $$;
+
 -- Appends items to a session, which is created if there is none; with p_replace, they replace the
 -- items. p_names has the names that are too long for their columns; a null p_expires_at leaves
 -- expires_at unchanged. The parameter without a name is p_total, the sum of the tokens. It has no
@@ -27,11 +37,12 @@ end $$;
 create or replace function {in_schema}parlant_store_add_items(
     p_namespace text, p_session_id text, p_names text, p_user_id text,
     p_data text[], p_roles text[], p_texts text[], p_terms text[], p_tokens bigint[],
-    bigint, p_now timestamptz, p_expires_at timestamptz, p_replace boolean
+    p_failed smallint[], bigint, p_now timestamptz, p_expires_at timestamptz, p_replace boolean
 ) returns bigint language plpgsql{search_path} as $$
 declare
-    p_total alias for $10;
+    p_total alias for $11;
     v_count bigint := cardinality(p_data);
+    v_failed bigint := parlant_store_sum(p_failed);
     v_key bigint;
     v_first bigint;
     v_items bigint;
@@ -40,15 +51,18 @@ begin
     for v_tries in 1 .. 1000 loop
         insert into parlant_store_session as s (
             namespace, session_id, full_names, user_id, metadata, state,
-            next_position, item_count, tokens, created_at, updated_at, expires_at
+            next_position, item_count, tokens, failed_calls, created_at, updated_at, expires_at
         ) values (
             p_namespace, p_session_id, p_names, p_user_id, '{}', '{}',
-            v_count, v_count, p_total, p_now, p_now, p_expires_at
+            v_count, v_count, p_total, v_failed, p_now, p_now, p_expires_at
         )
         on conflict (namespace, session_id) do update set
             next_position = s.next_position + v_count,
             item_count = case when p_replace then v_count else s.item_count + v_count end,
-            tokens = case when p_replace then p_total else s.tokens + p_total end,
+            tokens = case
+                when p_replace then p_total else coalesce(s.tokens + p_total, s.tokens, p_total)
+            end,
+            failed_calls = case when p_replace then v_failed else s.failed_calls + v_failed end,
             user_id = coalesce(s.user_id, excluded.user_id),
             full_names = case
                 when s.user_id is null then excluded.full_names else s.full_names
@@ -64,25 +78,25 @@ begin
         delete from parlant_store_session_item where session_key = v_key;
     end if;
     insert into parlant_store_session_item
-        (session_key, position, role, text, data, terms, tokens, created_at)
-        select v_key, v_first + ord - 1, role, text, data, terms::tsvector, tokens, p_now
-        from unnest(p_data, p_roles, p_texts, p_terms, p_tokens)
-            with ordinality as item (data, role, text, terms, tokens, ord);
+        (session_key, position, role, text, data, terms, tokens, failed_calls, created_at)
+        select v_key, v_first + ord - 1, role, text, data, terms::tsvector, tokens, failed, p_now
+        from unnest(p_data, p_roles, p_texts, p_terms, p_tokens, p_failed)
+            with ordinality as item (data, role, text, terms, tokens, failed, ord);
     return v_items;
 end $$;
 
 -- Appends items to several sessions: the arrays have an element for each, those from p_data to
--- p_tokens an array as text. Returns the number of items that each session now has. A locked
+-- p_failed an array as text. Returns the number of items that each session now has. A locked
 -- session fails the call after a short time, below PostgreSQL's deadlock_timeout, so that it does
 -- not delay the other sessions.
 create or replace function {in_schema}parlant_store_add_all(
     p_namespaces text[], p_session_ids text[], p_names text[], p_user_ids text[],
     p_data text[], p_roles text[], p_texts text[], p_terms text[], p_tokens text[],
-    bigint[], p_now timestamptz, p_expires_at timestamptz
+    p_failed text[], bigint[], p_now timestamptz, p_expires_at timestamptz
 ) returns bigint[] language plpgsql{search_path}
 set lock_timeout to '20ms' as $$
 declare
-    p_totals alias for $10;
+    p_totals alias for $11;
     v_items bigint[];
 begin
     -- One statement for all sessions, unless a policy applies or a session is given twice.
@@ -93,26 +107,28 @@ begin
         with addition as materialized (
             select namespace, session_id, names, user_id,
                 data::text[], roles::text[], texts::text[], terms::text[], tokens::bigint[],
-                cardinality(data::text[]) as count, total, ord
+                failed::smallint[], cardinality(data::text[]) as count, total, ord
             from unnest(
                 p_namespaces, p_session_ids, p_names, p_user_ids,
-                p_data, p_roles, p_texts, p_terms, p_tokens, p_totals
+                p_data, p_roles, p_texts, p_terms, p_tokens, p_failed, p_totals
             ) with ordinality as addition (
                 namespace, session_id, names, user_id,
-                data, roles, texts, terms, tokens, total, ord
+                data, roles, texts, terms, tokens, failed, total, ord
             )
         ), session as (
             insert into parlant_store_session as s (
                 namespace, session_id, full_names, user_id, metadata, state,
-                next_position, item_count, tokens, created_at, updated_at, expires_at
+                next_position, item_count, tokens, failed_calls,
+                created_at, updated_at, expires_at
             )
             select namespace, session_id, names, user_id, '{}', '{}',
-                count, count, total, p_now, p_now, p_expires_at
+                count, count, total, parlant_store_sum(failed), p_now, p_now, p_expires_at
                 from addition
             on conflict (namespace, session_id) do update set
                 next_position = s.next_position + excluded.next_position,
                 item_count = s.item_count + excluded.item_count,
-                tokens = s.tokens + excluded.tokens,
+                tokens = coalesce(s.tokens + excluded.tokens, s.tokens, excluded.tokens),
+                failed_calls = s.failed_calls + excluded.failed_calls,
                 user_id = coalesce(s.user_id, excluded.user_id),
                 full_names = case
                     when s.user_id is null then excluded.full_names else s.full_names
@@ -123,12 +139,12 @@ begin
             returning namespace, session_id, key, next_position, item_count
         ), item as (
             insert into parlant_store_session_item
-                (session_key, position, role, text, data, terms, tokens, created_at)
+                (session_key, position, role, text, data, terms, tokens, failed_calls, created_at)
                 select key, next_position - count + item.ord - 1, item.role, item.text,
-                    item.data, item.terms::tsvector, item.tokens, p_now
+                    item.data, item.terms::tsvector, item.tokens, item.failed, p_now
                 from addition join session using (namespace, session_id),
-                    unnest(data, roles, texts, terms, addition.tokens)
-                        with ordinality as item (data, role, text, terms, tokens, ord)
+                    unnest(data, roles, texts, terms, addition.tokens, addition.failed)
+                        with ordinality as item (data, role, text, terms, tokens, failed, ord)
         ) select array_agg(item_count order by ord) into v_items
             from addition left join session using (namespace, session_id);
         if array_position(v_items, null) is null then
@@ -139,12 +155,13 @@ begin
     select array_agg(coalesce(v_items[ord], parlant_store_add_items(
         namespace, session_id, names, user_id,
         data::text[], roles::text[], texts::text[], terms::text[], tokens::bigint[],
-        total, p_now, p_expires_at, false
+        failed::smallint[], total, p_now, p_expires_at, false
     )) order by ord) into v_items from unnest(
         p_namespaces, p_session_ids, p_names, p_user_ids,
-        p_data, p_roles, p_texts, p_terms, p_tokens, p_totals
+        p_data, p_roles, p_texts, p_terms, p_tokens, p_failed, p_totals
     ) with ordinality as addition (
-        namespace, session_id, names, user_id, data, roles, texts, terms, tokens, total, ord
+        namespace, session_id, names, user_id, data, roles, texts, terms, tokens, failed, total,
+        ord
     );
     return v_items;
 end $$;
@@ -157,13 +174,14 @@ create or replace function {in_schema}parlant_store_save(
     p_namespace text, p_session_id text, p_names text, p_user_id text, p_state text,
     p_key bigint, p_next bigint, p_count bigint, p_drop bigint, p_keep bigint,
     p_data text[], p_roles text[], p_texts text[], p_terms text[], p_tokens bigint[],
-    bigint, p_now timestamptz, p_expires_at timestamptz,
+    p_failed smallint[], bigint, p_now timestamptz, p_expires_at timestamptz,
     out v_key bigint, out v_next bigint, out v_items bigint
 ) language plpgsql{search_path} as $$
 declare
-    p_total alias for $16;
+    p_total alias for $17;
     v_count bigint := cardinality(p_data);
     v_deleted bigint;
+    v_failed bigint;
     v_from bigint;
     v_to bigint;
     v_state jsonb := parlant_store_as_jsonb(p_state, {max_row}, 'a document');
@@ -172,7 +190,8 @@ begin
     if p_key is null then
         perform parlant_store_add_items(
             p_namespace, p_session_id, p_names, p_user_id,
-            p_data, p_roles, p_texts, p_terms, p_tokens, p_total, p_now, p_expires_at, true
+            p_data, p_roles, p_texts, p_terms, p_tokens, p_failed, p_total, p_now, p_expires_at,
+            true
         );
         update parlant_store_session set state = v_state
             where namespace = p_namespace and session_id = p_session_id
@@ -202,17 +221,20 @@ begin
     end if;
     with before as (
         delete from parlant_store_session_item
-            where session_key = p_key and position < v_from returning tokens
+            where session_key = p_key and position < v_from
+            returning tokens, failed_calls
     ), after as (
         delete from parlant_store_session_item
-            where session_key = p_key and position > v_to returning tokens
-    ) select coalesce(sum(tokens), 0) into v_deleted
+            where session_key = p_key and position > v_to
+            returning tokens, failed_calls
+    ) select coalesce(sum(tokens), 0), coalesce(sum(failed_calls), 0) into v_deleted, v_failed
         from (select * from before union all select * from after) deleted;
     update parlant_store_session s set
         state = v_state,
         next_position = s.next_position + v_count,
         item_count = p_keep + v_count,
-        tokens = s.tokens - v_deleted + p_total,
+        tokens = nullif(coalesce(s.tokens, 0) - v_deleted + coalesce(p_total, 0), 0),
+        failed_calls = s.failed_calls - v_failed + parlant_store_sum(p_failed),
         user_id = coalesce(s.user_id, p_user_id),
         full_names = case when s.user_id is null then p_names else s.full_names end,
         updated_at = p_now,
@@ -220,10 +242,10 @@ begin
     where s.key = p_key
     returning s.key, s.next_position, s.item_count into v_key, v_next, v_items;
     insert into parlant_store_session_item
-        (session_key, position, role, text, data, terms, tokens, created_at)
-        select p_key, p_next + ord - 1, role, text, data, terms::tsvector, tokens, p_now
-        from unnest(p_data, p_roles, p_texts, p_terms, p_tokens)
-            with ordinality as item (data, role, text, terms, tokens, ord);
+        (session_key, position, role, text, data, terms, tokens, failed_calls, created_at)
+        select p_key, p_next + ord - 1, role, text, data, terms::tsvector, tokens, failed, p_now
+        from unnest(p_data, p_roles, p_texts, p_terms, p_tokens, p_failed)
+            with ordinality as item (data, role, text, terms, tokens, failed, ord);
 end $$;
 
 -- Copies a session to the id p_target, and replaces a session of that id. Returns the number of
@@ -252,7 +274,7 @@ begin
     v_owner := (v_source.full_names::json -> 'user_id')::text;
     insert into parlant_store_session (
         namespace, session_id, full_names, user_id, metadata, state,
-        next_position, item_count, tokens, created_at, updated_at, expires_at
+        next_position, item_count, tokens, failed_calls, created_at, updated_at, expires_at
     ) values (
         p_namespace, p_target,
         case
@@ -261,12 +283,12 @@ begin
             else left(p_names, -1) || ', "user_id": ' || v_owner || '}'
         end,
         v_source.user_id, v_source.metadata, v_source.state,
-        v_source.next_position, v_source.item_count, v_source.tokens,
+        v_source.next_position, v_source.item_count, v_source.tokens, v_source.failed_calls,
         p_now, p_now, coalesce(p_expires_at, v_source.expires_at)
     ) returning key into v_key;
     insert into parlant_store_session_item
-        (session_key, position, role, text, data, terms, tokens, created_at)
-        select v_key, position, role, text, data, terms, tokens, created_at
+        (session_key, position, role, text, data, terms, tokens, failed_calls, created_at)
+        select v_key, position, role, text, data, terms, tokens, failed_calls, created_at
         from parlant_store_session_item where session_key = v_source.key;
     return v_source.item_count;
 end $$;
@@ -279,6 +301,7 @@ declare
     v_key bigint;
     v_data text;
     v_tokens bigint;
+    v_failed bigint;
 begin
     select key into v_key from parlant_store_session
         where namespace = p_namespace and session_id = p_session_id
@@ -287,11 +310,13 @@ begin
     delete from parlant_store_session_item where session_key = v_key and position = (
         select position from parlant_store_session_item
         where session_key = v_key order by position desc limit 1
-    ) returning data, coalesce(tokens, 0) into v_data, v_tokens;
+    ) returning data, coalesce(tokens, 0), coalesce(failed_calls, 0)
+        into v_data, v_tokens, v_failed;
     if found then
         update parlant_store_session set
             item_count = item_count - 1,
-            tokens = tokens - v_tokens,
+            tokens = nullif(tokens - v_tokens, 0),
+            failed_calls = failed_calls - v_failed,
             updated_at = p_now,
             expires_at = coalesce(p_expires_at, expires_at)
         where key = v_key;
@@ -308,7 +333,8 @@ declare
 begin
     update parlant_store_session set
         item_count = 0,
-        tokens = 0,
+        tokens = null,
+        failed_calls = 0,
         updated_at = p_now,
         expires_at = coalesce(p_expires_at, expires_at)
     where namespace = p_namespace and session_id = p_session_id
@@ -359,7 +385,7 @@ begin
     for v_tries in 1 .. 1000 loop
         insert into parlant_store_session as s (
             namespace, session_id, full_names, metadata, state,
-            next_position, item_count, tokens, created_at, updated_at, expires_at
+            next_position, item_count, failed_calls, created_at, updated_at, expires_at
         ) values (
             p_namespace, p_session_id, p_names, v_new, '{}',
             0, 0, 0, p_now, p_now, p_expires_at

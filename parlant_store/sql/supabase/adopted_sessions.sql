@@ -74,7 +74,7 @@ begin
             ), new_sessions as (
                 insert into %2$s (
                     namespace, session_id, full_names, metadata, state, next_position, item_count,
-                    tokens, created_at, updated_at
+                    failed_calls, created_at, updated_at
                 )
                 select namespace_column, id_column, full_names, '{{}}', case
                     when messages is null then

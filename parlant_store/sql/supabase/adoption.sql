@@ -106,7 +106,8 @@ begin
                 case when d.attname = 'collection' then format('%L', v_collection)
                     else pg_get_expr(of_documents.adbin, d.attrelid) end as value,
                 case when d.attname <> 'key' then pg_get_expr(own.adbin, a.attrelid) end
-                    as own_value
+                    as own_value,
+                d.attgenerated <> '' as is_generated
             from pg_attribute d
             left join pg_attrdef of_documents
                 on of_documents.adrelid = d.attrelid and of_documents.adnum = d.attnum
@@ -137,7 +138,8 @@ begin
             from columns where not is_missing and (own_value is null or is_other)
                 and coalesce(own_value, value) is not null
             union all
-            select 6, number, concat_ws(' ', 'add column', name, type, 'default ' || value,
+            select 6, number, concat_ws(' ', 'add column', name, type, case when is_generated
+                then format('generated always as (%s) stored', value) else 'default ' || value end,
                 case when is_full then 'not null' end)
             from columns where is_missing
         )
@@ -230,6 +232,7 @@ begin
             execute format('insert into %1$s (%2$s) select %2$s from %3$s', v_document, (
                 select string_agg(quote_ident(attname), ', ') from pg_attribute
                 where attrelid = v_document and attnum > 0 and not attisdropped
+                    and attgenerated = ''
             ), v_partition);
             execute format('drop table %s', v_partition);
         end if;

@@ -10,7 +10,7 @@ declare
     v_owner regrole := (select relowner from pg_class where oid = v_document);
     v_columns text := (
         select string_agg(quote_ident(attname), ', ') from pg_attribute
-        where attrelid = v_document and attnum > 0 and not attisdropped
+        where attrelid = v_document and attnum > 0 and not attisdropped and attgenerated = ''
     );
     v_table regclass;
     v_name text;

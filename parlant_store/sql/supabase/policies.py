@@ -7,7 +7,7 @@ from importlib import resources
 from typing import Any
 
 from django.apps import apps
-from django.db.models import AutoField
+from django.db.models import AutoField, GeneratedField
 
 from parlant_store.sql.functions import LIMITS, OWNER_CLAIM, functions_sql
 from parlant_store.sql.supabase.access import (
@@ -119,7 +119,6 @@ _OWN_SESSIONS = (
 )
 _ITEM = (
     f"for all to authenticated using (\n    {_OWN_SESSIONS}\n) with check (\n    {_OWN_SESSIONS}\n"
-    "    and (terms is null or text is not null)\n"
     "    and created_at > {first_day} and created_at < {last_day}\n)"
 )
 _OWNERS = {
@@ -160,7 +159,7 @@ def _table(access: Access, model: str) -> str:
     guests = ", ".join(access.guests(model))
     if guests:
         # Without the generated keys: a user who chose them could take keys of other users' rows.
-        columns = ", ".join(map(identifier, _columns(model)))
+        columns = ", ".join(map(identifier, _written_columns(model)))
         parts.append(
             f"grant select, insert ({columns}), update ({columns}), delete on {table} to {guests};"
         )
@@ -168,8 +167,17 @@ def _table(access: Access, model: str) -> str:
 
 
 def _columns(model: str) -> list[str]:
+    """Return the columns of the table, without the generated key."""
     fields = model_of(model)._meta.concrete_fields
     return [str(field.column) for field in fields if not isinstance(field, AutoField)]
+
+
+def _written_columns(model: str) -> list[str]:
+    """Return the columns that users may write."""
+    fields = model_of(model)._meta.concrete_fields
+    return [
+        str(field.column) for field in fields if not isinstance(field, AutoField | GeneratedField)
+    ]
 
 
 def _secured(access: Access, table: str, model: str) -> str:

@@ -30,7 +30,8 @@ begin
                     n.attnotnull as is_full, o.attnotnull as was_full,
                     pg_get_expr(of_new.adbin, v_new) as value,
                     pg_get_expr(of_old.adbin, v_old) as old_value,
-                    filled, n.attidentity <> '' or o.attidentity <> '' as is_identity
+                    filled, n.attidentity <> '' or o.attidentity <> '' as is_identity,
+                    n.attgenerated <> '' as is_generated, o.attgenerated <> '' as was_generated
                 from pg_attribute n join pg_type t on t.oid = n.atttypid
                 left join pg_attribute o
                     on o.attrelid = v_old and o.attname = n.attname and not o.attisdropped
@@ -40,6 +41,10 @@ begin
                     on of_table = v_table and of_column = n.attname
                 where n.attrelid = v_new and n.attnum > 0 and not n.attisdropped
                     and not (v_partitioned and n.attidentity <> '')
+            ), computed as (
+                select *, not is_missing and (
+                    is_other or not was_generated or old_value is distinct from value
+                ) as is_changed from columns where is_generated
             ), steps (step, place, statement) as (
                 -- Columns that policies use cannot change their type; the script creates them
                 -- again.
@@ -49,28 +54,39 @@ begin
                 union all
                 select 2, place, format('alter table %s add column %I %s', v_old, name, concat_ws(' ',
                     type, 'default ' || coalesce(value, filled), case when is_full then 'not null' end))
-                from columns where is_missing
+                from columns where is_missing and not is_generated
                 union all
                 select 3, place, format('alter table %s alter column %I drop default', v_old, name)
-                from columns where is_missing and value is null and filled is not null
+                from columns where not is_generated and (
+                    is_missing and value is null and filled is not null
                     or not is_missing and old_value is not null and (is_other or value is null)
+                )
                 union all
                 select 4, place, format('alter table %1$s alter column %2$I type %3$s using %2$I::%4$s',
                     v_old, name, type, split_part(type, ' collate ', 1))
-                from columns where is_other and not is_missing
+                from columns where is_other and not is_missing and not is_generated
                 union all
                 select 5, place, format('alter table %s alter column %I set default %s', v_old, name,
                     value)
-                from columns where not is_missing and value is not null
+                from columns where not is_missing and value is not null and not is_generated
                     and (is_other or old_value is distinct from value)
                 union all
                 select 6, place, format('update %1$s set %2$I = %3$s where %2$I is null', v_old, name,
                     coalesce(value, filled))
-                from columns where is_full and not was_full and coalesce(value, filled) is not null
+                from columns where is_full and not was_full and not is_generated
+                    and coalesce(value, filled) is not null
                 union all
                 select 7, place, format('alter table %s alter column %I %s not null', v_old, name,
                     case when is_full then 'set' else 'drop' end)
                 from columns where is_full <> was_full and not is_identity
+                union all
+                -- Computed from the columns before; one whose expression changes is computed again.
+                select 8, 0, format('alter table %s drop column %I', v_old, name)
+                from computed where is_changed
+                union all
+                select 8, place, format('alter table %s add column %I %s generated always as (%s)'
+                    ' stored', v_old, name, type, value)
+                from computed where is_missing or is_changed
                 union all
                 select 8, attnum, format('alter table %s alter column %I drop not null', v_old, attname)
                 from pg_attribute o
@@ -109,6 +125,13 @@ begin
             execute v_statement;
         end loop;
     end loop;
+    -- Older versions have 0 where no tokens are known.
+    v_old := to_regclass(format('%I.parlant_store_session', v_schema));
+    if exists (
+        select from pg_attribute where attrelid = v_old and attname = 'tokens' and not attnotnull
+    ) then
+        execute format('update %s set tokens = null where tokens::text = %L', v_old, '0');
+    end if;
 end
 {quote};
 drop schema {target} cascade;

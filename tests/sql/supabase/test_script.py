@@ -67,8 +67,8 @@ def fill(database: Database) -> list[Any]:
     database.execute("""
         insert into parlant_store_document (collection, id, data) values ('c', 'd', '{"id": "d"}');
         insert into parlant_store_session (
-            namespace, session_id, metadata, state, next_position, item_count, tokens
-        ) values ('', 's', '{}', '{}', 1, 1, 0);
+            namespace, session_id, metadata, state, next_position, item_count
+        ) values ('', 's', '{}', '{}', 1, 1);
         insert into parlant_store_session_item (session_key, position, data)
             select key, 0, '{}' from parlant_store_session;
         insert into parlant_store_request (id) values (gen_random_uuid());

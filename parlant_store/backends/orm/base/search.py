@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -12,7 +12,7 @@ from parlant_store.backends.orm.base.sessions import LIVE, Time
 from parlant_store.backends.orm.database.errors import migrate_command
 from parlant_store.backends.orm.database.statements import fetch
 from parlant_store.content import codec
-from parlant_store.content.text_search import MAX_MATCHES, count_matches, tsquery
+from parlant_store.content.text_search import MAX_MATCHES, MAX_SEARCHED, count_matches, tsquery
 from parlant_store.exceptions import BackendError
 from parlant_store.sql.search_index import SQLITE_PARTS, SQLITE_TABLE
 from parlant_store.types import SearchHit
@@ -37,6 +37,9 @@ FROM first JOIN shown ON shown.session_key = first.session_key AND shown.number 
 ORDER BY first.score DESC, first.session_id, first.namespace, shown.number
 """
 
+_TEXT = "COALESCE(text, '')"
+_DATA = f"substr(data, 1, {MAX_SEARCHED})"
+
 _COUNT_PARTS = (
     f"SELECT count(*) FROM sqlite_master WHERE name IN ({', '.join(['%s'] * len(SQLITE_PARTS))})"
 )
@@ -45,12 +48,12 @@ _COUNT_PARTS = (
 class _Dialect(NamedTuple):
     hits: str
     session: str
-    params: Callable[[list[list[str]]], list[str]]
+    params: Callable[[list[list[str]], bool], list[Any]]
 
 
 def search_items(connection: BaseDatabaseWrapper, search: Search, time: Time) -> list[SearchHit]:
     """Return the sessions with items that match any of the terms."""
-    terms, namespace, limit = search
+    terms, namespace, limit, tools = search
     if connection.vendor == "sqlite":
         require_index(connection)
     condition, params = LIVE, [time.now]
@@ -58,15 +61,16 @@ def search_items(connection: BaseDatabaseWrapper, search: Search, time: Time) ->
         condition += " AND s.namespace = %s"
         params.append(codec.to_column(namespace))
     dialect = _DIALECTS[connection.vendor]
-    sql = _SEARCH.format(hits=dialect.hits, session=dialect.session, condition=condition)
-    params = [*dialect.params(terms), *params, limit, MAX_SNIPPETS]
+    selected = dialect.hits.format(text=_DATA if tools else _TEXT)
+    sql = _SEARCH.format(hits=selected, session=dialect.session, condition=condition)
+    params = [*dialect.params(terms, tools), *params, limit, MAX_SNIPPETS]
     if connection.vendor == "sqlite":
         connection.ensure_connection()
         connection.connection.create_function(
-            "parlant_store_matches_in", 2, _count_matches, deterministic=True
+            "parlant_store_matches_in", 3, _count_matches, deterministic=True
         )
     rows = fetch(connection, sql, params, prepare=None)
-    return hits(rows, terms)
+    return hits(rows, terms, tools=tools)
 
 
 def require_index(connection: BaseDatabaseWrapper) -> None:
@@ -79,26 +83,26 @@ def _fts5(terms: list[list[str]]) -> str:
     return " OR ".join(f'"{" ".join(words)}" *' for words in terms)
 
 
-def _count_matches(text: str, terms: str) -> int:
-    return count_matches(text, json.loads(terms))
+def _count_matches(text: str, terms: str, others: int) -> int:
+    return count_matches(text, json.loads(terms), others=bool(others))
 
 
 # With weights of 1, ts_rank_cd counts the matching positions.
 _DIALECTS = {
     "postgresql": _Dialect(
-        "SELECT session_key, position, text, least("
-        f"ts_rank_cd('{{1,1,1,1}}', terms, %s::tsquery)::bigint, {MAX_MATCHES}) AS score"
+        "SELECT session_key, position, {text} AS text, least("
+        f"ts_rank_cd('{{{{1,1,1,1}}}}', terms, %s::tsquery)::bigint, {MAX_MATCHES}) AS score"
         " FROM parlant_store_session_item WHERE terms @@ %s::tsquery",
         "LATERAL (SELECT namespace, session_id, full_names, expires_at"
         " FROM parlant_store_session WHERE key = best.session_key LIMIT 1) s WHERE TRUE",
-        lambda terms: [tsquery(terms)] * 2,
+        lambda terms, tools: [tsquery(terms, others=tools)] * 2,
     ),
     "sqlite": _Dialect(
-        "SELECT i.session_key, i.position, i.text,"
-        " parlant_store_matches_in(i.terms, %s) AS score"
+        "SELECT * FROM (SELECT i.session_key, i.position, {text} AS text,"
+        " parlant_store_matches_in(i.terms, %s, %s) AS score"
         f" FROM {SQLITE_TABLE} CROSS JOIN parlant_store_session_item i"
-        f" WHERE {SQLITE_TABLE} MATCH %s AND i.key = {SQLITE_TABLE}.rowid",
+        f" WHERE {SQLITE_TABLE} MATCH %s AND i.key = {SQLITE_TABLE}.rowid) WHERE score > 0",
         "parlant_store_session s WHERE s.key = best.session_key",
-        lambda terms: [json.dumps(terms), _fts5(terms)],
+        lambda terms, tools: [json.dumps(terms), int(tools), _fts5(terms)],
     ),
 }

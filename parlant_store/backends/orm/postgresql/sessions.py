@@ -18,7 +18,6 @@ from parlant_store.backends.orm.postgresql.filters import PostgreSQLRenderer
 from parlant_store.backends.orm.postgresql.requests import fetch_once
 from parlant_store.content import codec
 from parlant_store.content.items import Batch
-from parlant_store.content.text_search import tsvector
 from parlant_store.types import JSONObject
 
 _LATEST_OF_ALL = f"""
@@ -48,7 +47,7 @@ class PostgreSQLSessions(Sessions):
     def add_items(self, connection: BaseDatabaseWrapper, addition: AddItems, time: Time) -> int:
         sql = (
             "SELECT parlant_store_add_items(%s::text, %s::text, %s::text, %s::text, %s::text[],"
-            " %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint,"
+            " %s::text[], %s::text[], %s::text[], %s::bigint[], %s::smallint[], %s::bigint,"
             " %s::timestamptz, %s::timestamptz, %s::boolean)"
         )
         owned = named(addition.session, addition.user_id)
@@ -61,8 +60,8 @@ class PostgreSQLSessions(Sessions):
     ) -> list[int] | None:
         sql = (
             "SELECT parlant_store_add_all(%s::text[], %s::text[], %s::text[], %s::text[],"
-            " %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[],"
-            " %s::timestamptz, %s::timestamptz)"
+            " %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],"
+            " %s::bigint[], %s::timestamptz, %s::timestamptz)"
         )
         rows = [(*named(each.session, each.user_id), *arrays(each.batch)) for each in additions]
         try:
@@ -141,13 +140,21 @@ def named(name: SessionName, user_id: str | None) -> list[str | None]:
     return [*columns(name), full_names(name, user_id), owner]
 
 
-def arrays(batch: Batch) -> list[str]:
+def arrays(batch: Batch) -> list[str | None]:
     """Return the parameters of the functions for items."""
     return [
         array(batch.data),
         array(batch.roles),
         array(batch.texts),
-        array(None if words is None else tsvector(words) for words in batch.words),
-        array(None if tokens is None else str(tokens) for tokens in batch.tokens),
-        str(batch.total),
+        array(batch.tsvectors()),
+        _numbers(batch.tokens),
+        _numbers(batch.failed),
+        str(batch.total or "") or None,
     ]
+
+
+def _numbers(numbers: list[int | None]) -> str | None:
+    """Return an array of numbers; None if there are none."""
+    if not any(numbers):
+        return None
+    return array(None if number is None else str(number) for number in numbers)

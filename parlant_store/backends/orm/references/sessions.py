@@ -20,8 +20,8 @@ _BY_NAME = (
     " WHERE namespace = %s AND session_id = %s"
 )
 _LAST_ITEM = (
-    "SELECT key, session_key, data, COALESCE(tokens, 0) FROM parlant_store_session_item"
-    f" WHERE session_key = {KEY} ORDER BY position DESC LIMIT 1"
+    "SELECT key, session_key, data, COALESCE(tokens, 0), COALESCE(failed_calls, 0)"
+    f" FROM parlant_store_session_item WHERE session_key = {KEY} ORDER BY position DESC LIMIT 1"
 )
 
 
@@ -62,15 +62,16 @@ class ReferencedSessions(Sessions):
             rows = select_locked(connection, _LAST_ITEM, (*columns, time.now))
             if not rows:
                 return None
-            ((item, session, text, tokens),) = rows
+            ((item, session, text, tokens, failed),) = rows
             what = f"the last item of the session {codec.unescape(columns.session_id)!r}"
             delete(connection, SessionItem, [item], what, lock=False)
             fetch(
                 connection,
                 "UPDATE parlant_store_session SET item_count = item_count - 1,"
-                " tokens = tokens - %s, updated_at = %s,"
-                " expires_at = COALESCE(%s, expires_at) WHERE key = %s RETURNING key",
-                (tokens, *time, session),
+                " tokens = NULLIF(tokens - %s, 0), failed_calls = failed_calls - %s,"
+                " updated_at = %s, expires_at = COALESCE(%s, expires_at) WHERE key = %s"
+                " RETURNING key",
+                (tokens, failed, *time, session),
             )
             return text  # type: ignore[no-any-return]
 

@@ -23,8 +23,8 @@ _UNCHANGED = (
     f" AND {LIVE} AND key = %s AND next_position = %s AND item_count = %s"
 )
 _ITEMS = (
-    "SELECT key, COALESCE(tokens, 0) FROM parlant_store_session_item WHERE session_key = %s"
-    " ORDER BY position {} LIMIT %s"
+    "SELECT key, COALESCE(tokens, 0), COALESCE(failed_calls, 0)"
+    " FROM parlant_store_session_item WHERE session_key = %s ORDER BY position {} LIMIT %s"
 )
 
 
@@ -70,12 +70,16 @@ class ReferencedSnapshots(Snapshots):
         items = select_locked(connection, _ITEMS.format("ASC"), (since.key, drop))
         items += select_locked(connection, _ITEMS.format("DESC"), (since.key, dropped - drop))
         what = f"an item of the session {name.session_id!r}"
-        delete(connection, SessionItem, [key for key, _ in items], what, lock=False)
+        delete(connection, SessionItem, [key for key, *_ in items], what, lock=False)
         fetch(
             connection,
-            "UPDATE parlant_store_session SET item_count = item_count - %s, tokens = tokens - %s"
+            "UPDATE parlant_store_session SET item_count = item_count - %s,"
+            " tokens = NULLIF(tokens - %s, 0), failed_calls = failed_calls - %s"
             " WHERE key = %s RETURNING key",
-            (len(items), sum(tokens for _, tokens in items), since.key),
+            (
+                *(len(items), sum(tokens for _, tokens, _ in items)),
+                *(sum(failed for *_, failed in items), since.key),
+            ),
         )
         revision = Revision(
             key=since.key,

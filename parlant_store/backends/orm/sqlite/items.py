@@ -21,12 +21,13 @@ MAX_ITEM_ROWS = 500
 
 _UPSERT = (
     "INSERT INTO parlant_store_session (namespace, session_id, full_names, user_id,"
-    " metadata, state, next_position, item_count, tokens,"
+    " metadata, state, next_position, item_count, tokens, failed_calls,"
     " created_at, updated_at, expires_at)"
     " {rows} ON CONFLICT (namespace, session_id) DO UPDATE SET"
     " next_position = next_position + excluded.next_position,"
     " item_count = item_count + excluded.item_count,"
-    " tokens = tokens + excluded.tokens,"
+    " tokens = COALESCE(tokens + excluded.tokens, tokens, excluded.tokens),"
+    " failed_calls = failed_calls + excluded.failed_calls,"
     " full_names = CASE WHEN user_id IS NULL THEN excluded.full_names ELSE full_names END,"
     " user_id = COALESCE(user_id, excluded.user_id),"
     " updated_at = excluded.updated_at,"
@@ -35,7 +36,8 @@ _UPSERT = (
 )
 
 _RESERVE = (
-    _UPSERT.format(rows="VALUES (%s, %s, %s, %s, '{}', '{}', %s, %s, %s, %s, %s, %s)") + " metadata"
+    _UPSERT.format(rows="VALUES (%s, %s, %s, %s, '{}', '{}', %s, %s, %s, %s, %s, %s, %s)")
+    + " metadata"
 )
 
 # The sessions are JSON, so that the statement is the same for any number of them.
@@ -44,10 +46,20 @@ _RESERVE_ALL = (
         rows="SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'),"
         " json_extract(value, '$[2]'), json_extract(value, '$[3]'), '{}', '{}',"
         " json_extract(value, '$[4]'), json_extract(value, '$[4]'), json_extract(value, '$[5]'),"
-        " %s, %s, %s FROM json_each(%s) WHERE true"
+        " json_extract(value, '$[6]'), %s, %s, %s FROM json_each(%s) WHERE true"
     )
     + " namespace, session_id"
 )
+
+
+class Counts(NamedTuple):
+    """What items add to the counters of their session."""
+
+    items: int = 0
+    tokens: int | None = None
+    """None if the tokens are not known."""
+
+    failed_calls: int = 0
 
 
 class Reservation(NamedTuple):
@@ -61,12 +73,16 @@ class Reservation(NamedTuple):
 
 def item_rows(key: int, first: int, batch: Batch, time: Time) -> list[Row]:
     """Return the rows of the items of ``batch``, starting at the position ``first``."""
-    return [
-        (key, position, data, role, text, None if words is None else " ".join(words), tokens, now)
-        for position, data, role, text, words, tokens, now in zip(
-            range(first, first + len(batch.data)), *batch, repeat(time.now), strict=False
-        )
-    ]
+    columns = (
+        *(batch.data, batch.roles, batch.texts, batch.stored_words()),
+        *(batch.tokens, batch.failed),
+    )
+    positions = range(first, first + len(batch.data))
+    return list(zip(repeat(key), positions, *columns, repeat(time.now), strict=False))
+
+
+def counts_of(batch: Batch) -> Counts:
+    return Counts(len(batch.data), batch.total or None, batch.failed_total)
 
 
 def insert_items(connection: BaseDatabaseWrapper, rows: Sequence[Row]) -> None:
@@ -80,8 +96,8 @@ def insert_items(connection: BaseDatabaseWrapper, rows: Sequence[Row]) -> None:
 def _insertion(count: int) -> str:
     return (
         "INSERT INTO parlant_store_session_item"
-        " (session_key, position, data, role, text, terms, tokens, created_at) VALUES "
-        + ", ".join(["(%s, %s, %s, %s, %s, %s, %s, %s)"] * count)
+        " (session_key, position, data, role, text, terms, tokens, failed_calls, created_at)"
+        " VALUES " + ", ".join(["(%s, %s, %s, %s, %s, %s, %s, %s, %s)"] * count)
     )
 
 
@@ -89,15 +105,14 @@ def reserve(
     connection: BaseDatabaseWrapper,
     name: SessionName,
     user_id: str | None,
-    count: int,
-    tokens: int,
+    counts: Counts,
     time: Time,
 ) -> Row:
-    """Reserve positions for ``count`` items.
+    """Reserve positions for items.
 
     Return the key, the position after them, the number of items, and the metadata.
     """
-    params = _reservation(name, user_id, count, tokens, time)
+    params = _reservation(name, user_id, counts, time)
     rows = fetch(connection, _RESERVE, params)
     if not rows:
         delete_session(connection, name, time)
@@ -106,16 +121,15 @@ def reserve(
 
 
 def _reservation(
-    name: SessionName, user_id: str | None, count: int, tokens: int, time: Time
+    name: SessionName, user_id: str | None, counts: Counts, time: Time
 ) -> tuple[Any, ...]:
     """Return the parameters of ``_RESERVE``."""
     return (
         *columns(name),
         full_names(name, user_id),
         None if user_id is None else codec.to_column(user_id),
-        count,
-        count,
-        tokens,
+        counts.items,
+        *counts,
         time.now,
         *time,
         time.now,
@@ -128,28 +142,33 @@ def reserve_all(
     """Reserve positions in each session for all items that are added to it."""
     pending = {columns(name): (name, *total) for name, total in _totals(additions).items()}
     values = [
-        (*names, full_names(name, owner), owner and codec.to_column(owner), count, tokens)
-        for names, (name, owner, count, tokens) in pending.items()
+        (*names, full_names(name, owner), owner and codec.to_column(owner), *counts)
+        for names, (name, owner, counts) in pending.items()
     ]
     params = (time.now, *time, json.dumps(values), time.now)
     reservations = {}
     for key, end, items, *names in fetch(connection, _RESERVE_ALL, params):
-        name, _, count, _ = pending.pop(Columns(*names))
-        reservations[name] = Reservation(key, end - count, items - count)
+        name, _, counts = pending.pop(Columns(*names))
+        reservations[name] = Reservation(key, end - counts.items, items - counts.items)
     # The others have expired.
-    for name, owner, count, tokens in pending.values():
-        key, end, items, _ = reserve(connection, name, owner, count, tokens, time)
-        reservations[name] = Reservation(key, end - count, items - count)
+    for name, owner, counts in pending.values():
+        key, end, items, _ = reserve(connection, name, owner, counts, time)
+        reservations[name] = Reservation(key, end - counts.items, items - counts.items)
     return reservations
 
 
-def _totals(additions: Sequence[AddItems]) -> dict[SessionName, tuple[str | None, int, int]]:
-    """Return, for each session, the first owner in ``additions``, and the items and tokens."""
-    totals: dict[SessionName, tuple[str | None, int, int]] = {}
+def _totals(additions: Sequence[AddItems]) -> dict[SessionName, tuple[str | None, Counts]]:
+    """Return, for each session, the first owner in ``additions``, and what they add."""
+    totals: dict[SessionName, tuple[str | None, Counts]] = {}
     for name, batch, user_id, *_ in additions:
-        owner, count, tokens = totals.get(name, (None, 0, 0))
+        owner, (count, tokens, failed) = totals.get(name, (None, Counts()))
         owner = user_id if owner is None else owner
-        totals[name] = owner, count + len(batch.data), tokens + batch.total
+        total = Counts(
+            count + len(batch.data),
+            (tokens or 0) + batch.total or None,
+            failed + batch.failed_total,
+        )
+        totals[name] = owner, total
     return totals
 
 

@@ -16,13 +16,18 @@ from parlant_store.backends.contract.operations import (
 from parlant_store.backends.orm.base.records import Records
 from parlant_store.backends.orm.base.sessions import Time, adapted
 from parlant_store.backends.orm.database.statements import Row, fetch, write
-from parlant_store.backends.orm.sqlite.items import delete_items, insert_items, item_rows
+from parlant_store.backends.orm.sqlite.items import (
+    counts_of,
+    delete_items,
+    insert_items,
+    item_rows,
+)
 from parlant_store.content import codec
 from parlant_store.types import PROMOTED, DocumentRecord
 
 _COLUMNS = (
-    "full_names, user_id, metadata, state, next_position, item_count, tokens, created_at,"
-    " updated_at, expires_at"
+    "full_names, user_id, metadata, state, next_position, item_count, tokens, failed_calls,"
+    " created_at, updated_at, expires_at"
 )
 _REPLACE = ", ".join(
     f"{column} = {'next_position + ' if column == 'next_position' else ''}excluded.{column}"
@@ -30,7 +35,7 @@ _REPLACE = ", ".join(
 )
 _WRITE = (
     f"INSERT INTO parlant_store_session (namespace, session_id, {_COLUMNS})"
-    f" VALUES ({', '.join(['%s'] * 12)})"
+    f" VALUES ({', '.join(['%s'] * 13)})"
     f" ON CONFLICT (namespace, session_id) DO UPDATE SET {_REPLACE}"
     " WHERE %s RETURNING key, next_position"
 )
@@ -126,12 +131,12 @@ class SQLiteRecords(Records):
 
 def _session_row(connection: BaseDatabaseWrapper, entry: SessionEntry) -> Row:
     name, batch, _, user_id, state, metadata, *times = entry
-    count = len(batch.data)
+    counts = counts_of(batch)
     return (
         *columns(name),
         full_names(name, user_id),
         None if user_id is None else codec.to_column(user_id),
-        *(metadata, state, count, count, batch.total),
+        *(metadata, state, counts.items, *counts),
         *(adapted(connection, time) for time in times),
     )
 

@@ -20,7 +20,9 @@ from parlant_store.backends.orm.database.errors import is_locked
 from parlant_store.backends.orm.database.statements import Row, fetch, write
 from parlant_store.backends.orm.sqlite.filters import SQLiteRenderer, prepare
 from parlant_store.backends.orm.sqlite.items import (
+    Counts,
     Reservation,
+    counts_of,
     delete_items,
     delete_session,
     insert_items,
@@ -109,8 +111,9 @@ class SQLiteSessions(Sessions):
     def put_items(self, connection: BaseDatabaseWrapper, addition: AddItems, time: Time) -> int:
         """``add_items`` inside a transaction."""
         name, batch, user_id, *_ = addition
-        count, tokens = len(batch.data), batch.total
-        key, end, items, _ = reserve(connection, name, user_id, count, tokens, time)
+        counts = counts_of(batch)
+        count = counts.items
+        key, end, items, _ = reserve(connection, name, user_id, counts, time)
         if addition.replace:
             items = count
             fetch(
@@ -120,8 +123,9 @@ class SQLiteSessions(Sessions):
             )
             fetch(
                 connection,
-                "UPDATE parlant_store_session SET item_count = %s, tokens = %s WHERE key = %s",
-                (count, tokens, key),
+                "UPDATE parlant_store_session SET item_count = %s, tokens = %s, failed_calls = %s"
+                " WHERE key = %s",
+                (*counts, key),
             )
         insert_items(connection, item_rows(key, end - count, batch, time))
         return items  # type: ignore[no-any-return]
@@ -171,18 +175,18 @@ class SQLiteSessions(Sessions):
                 "DELETE FROM parlant_store_session_item WHERE key = ("
                 " SELECT key FROM parlant_store_session_item"
                 f" WHERE session_key = {KEY} ORDER BY position DESC LIMIT 1)"
-                " RETURNING session_key, data, COALESCE(tokens, 0)",
+                " RETURNING session_key, data, COALESCE(tokens, 0), COALESCE(failed_calls, 0)",
                 (*columns, time.now),
             )
             if not rows:
                 return None
-            ((key, text, tokens),) = rows
+            ((key, text, tokens, failed),) = rows
             fetch(
                 connection,
                 "UPDATE parlant_store_session SET item_count = item_count - 1,"
-                " tokens = tokens - %s, updated_at = %s,"
-                " expires_at = COALESCE(%s, expires_at) WHERE key = %s",
-                (tokens, *time, key),
+                " tokens = NULLIF(tokens - %s, 0), failed_calls = failed_calls - %s,"
+                " updated_at = %s, expires_at = COALESCE(%s, expires_at) WHERE key = %s",
+                (tokens, failed, *time, key),
             )
             return text  # type: ignore[no-any-return]
 
@@ -190,8 +194,8 @@ class SQLiteSessions(Sessions):
         with write(connection):
             rows = fetch(
                 connection,
-                "UPDATE parlant_store_session SET item_count = 0, tokens = 0, updated_at = %s,"
-                " expires_at = COALESCE(%s, expires_at)"
+                "UPDATE parlant_store_session SET item_count = 0, tokens = NULL, failed_calls = 0,"
+                " updated_at = %s, expires_at = COALESCE(%s, expires_at)"
                 f" WHERE namespace = %s AND session_id = %s AND {LIVE} RETURNING key",
                 (*time, *columns(name), time.now),
             )
@@ -214,7 +218,7 @@ class SQLiteSessions(Sessions):
         self, connection: BaseDatabaseWrapper, change: SetMetadata, time: Time
     ) -> JSONObject:
         with write(connection):
-            key, _, _, before = reserve(connection, change.session, None, 0, 0, time)
+            key, _, _, before = reserve(connection, change.session, None, Counts(), time)
             after: JSONObject = codec.decode_document(change.metadata)
             if change.merge:
                 after = codec.decode_document(before) | after

@@ -9,7 +9,12 @@ from parlant_store.backends.contract.operations import AddItems, Branch, SaveSna
 from parlant_store.backends.orm.base.sessions import LIVE, Time
 from parlant_store.backends.orm.base.snapshots import Snapshots
 from parlant_store.backends.orm.database.statements import fetch, write
-from parlant_store.backends.orm.sqlite.items import delete_session, insert_items, item_rows
+from parlant_store.backends.orm.sqlite.items import (
+    counts_of,
+    delete_session,
+    insert_items,
+    item_rows,
+)
 from parlant_store.backends.orm.sqlite.sessions import SQLiteSessions
 from parlant_store.content import codec
 from parlant_store.types import Revision
@@ -58,18 +63,19 @@ class SQLiteSnapshots(Snapshots):
             ((new,),) = fetch(
                 connection,
                 "INSERT INTO parlant_store_session (namespace, session_id, full_names, user_id,"
-                " metadata, state, next_position, item_count, tokens,"
+                " metadata, state, next_position, item_count, tokens, failed_calls,"
                 " created_at, updated_at, expires_at)"
                 " SELECT namespace, %s, %s, user_id, metadata, state, next_position, item_count,"
-                " tokens, %s, %s, COALESCE(%s, expires_at)"
+                " tokens, failed_calls, %s, %s, COALESCE(%s, expires_at)"
                 " FROM parlant_store_session WHERE key = %s RETURNING key",
                 (columns(target).session_id, full_names(target, owner), time.now, *time, key),
             )
             fetch(
                 connection,
                 "INSERT INTO parlant_store_session_item"
-                " (session_key, position, role, text, data, terms, tokens, created_at)"
-                " SELECT %s, position, role, text, data, terms, tokens, created_at"
+                " (session_key, position, role, text, data, terms, tokens, failed_calls,"
+                " created_at) SELECT %s, position, role, text, data, terms, tokens, failed_calls,"
+                " created_at"
                 " FROM parlant_store_session_item WHERE session_key = %s",
                 (new, key),
             )
@@ -80,18 +86,18 @@ class SQLiteSnapshots(Snapshots):
     ) -> bool:
         name, batch, _, user_id, *_ = snapshot
         since, drop, keep = splice
-        count = len(batch.data)
+        count, tokens, failed = counts_of(batch)
         updated = fetch(
             connection,
             "UPDATE parlant_store_session SET next_position = next_position + %s, item_count = %s,"
-            " tokens = tokens + %s,"
+            " tokens = COALESCE(tokens + %s, tokens, %s), failed_calls = failed_calls + %s,"
             " full_names = CASE WHEN user_id IS NULL THEN %s ELSE full_names END,"
             " user_id = COALESCE(user_id, %s),"
             " updated_at = %s, expires_at = COALESCE(%s, expires_at)"
             f" WHERE namespace = %s AND session_id = %s AND {LIVE}"
             " AND key = %s AND next_position = %s AND item_count = %s RETURNING key",
             (
-                *(count, keep + count, batch.total),
+                *(count, keep + count, tokens, tokens, failed),
                 *(full_names(name, user_id), user_id and codec.to_column(user_id), *time),
                 *(*columns(name), time.now, since.key, since.next_position, since.item_count),
             ),
@@ -103,13 +109,17 @@ class SQLiteSnapshots(Snapshots):
                 connection,
                 "DELETE FROM parlant_store_session_item WHERE session_key = %s AND position IN ("
                 f" SELECT * FROM ({_PLACES} LIMIT %s) UNION ALL"
-                f" SELECT * FROM ({_PLACES} DESC LIMIT %s)) RETURNING COALESCE(tokens, 0)",
+                f" SELECT * FROM ({_PLACES} DESC LIMIT %s))"
+                " RETURNING COALESCE(tokens, 0), COALESCE(failed_calls, 0)",
                 (since.key, since.key, drop, since.key, since.item_count - drop - keep),
             )
             fetch(
                 connection,
-                "UPDATE parlant_store_session SET tokens = tokens - %s WHERE key = %s",
-                (sum(tokens for (tokens,) in deleted), since.key),
+                "UPDATE parlant_store_session SET tokens = NULLIF(tokens - %s, 0),"
+                " failed_calls = failed_calls - %s WHERE key = %s",
+                (*map(sum, zip(*deleted, strict=True)), since.key)
+                if deleted
+                else (0, 0, since.key),
             )
         insert_items(connection, item_rows(since.key, since.next_position, batch, time))
         return True

@@ -7,7 +7,7 @@ from parlant_store.fields import CodePointField, DocumentField
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar = [("parlant_store", "0001_initial")]
+    dependencies: ClassVar = [("parlant_store", "0002_conversations")]
 
     operations: ClassVar = [
         migrations.AddField("document", "language", CodePointField(null=True)),

@@ -1,0 +1,105 @@
+import parlant_store.fields
+from parlant_store.sql.completion import UpdateFunctions
+from parlant_store.sql.generated_columns import Framework, LengthClass, Minute
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+
+    # migrate --fake-initial skips it if supabase_sql has added the columns already.
+    initial = True
+
+    dependencies = [
+        ('parlant_store', '0001_initial'),
+    ]
+
+    operations = [
+        migrations.AddField(
+            model_name='document',
+            name='terms',
+            field=parlant_store.fields.TermsField(editable=False, null=True),
+        ),
+        migrations.AddField(
+            model_name='document',
+            name='failed_calls',
+            field=models.BigIntegerField(help_text='The failed tool calls of an event, or of all events of a Parlant session.', null=True, verbose_name='failed calls'),
+        ),
+        migrations.AddField(
+            model_name='document',
+            name='active_minute',
+            field=models.BigIntegerField(help_text='The last activity of a Parlant session, in minutes since 1970.', null=True),
+        ),
+        migrations.AddField(
+            model_name='document',
+            name='item_count',
+            field=models.BigIntegerField(help_text='The messages of a Parlant session.', null=True, verbose_name='messages'),
+        ),
+        migrations.AddField(
+            model_name='document',
+            name='length_class',
+            field=models.GeneratedField(db_persist=True, expression=LengthClass('item_count'), output_field=models.BigIntegerField()),
+        ),
+        migrations.AlterField(
+            model_name='session',
+            name='tokens',
+            field=models.BigIntegerField(blank=True, help_text='The tokens that items and runs report; null if none is known.', null=True),
+        ),
+        migrations.AddField(
+            model_name='session',
+            name='failed_calls',
+            field=models.BigIntegerField(db_default=0, default=0, verbose_name='failed calls'),
+        ),
+        migrations.AddField(
+            model_name='session',
+            name='active_minute',
+            field=models.GeneratedField(db_persist=True, expression=Minute('updated_at'), help_text='The last change, in minutes since 1970.', output_field=models.BigIntegerField()),
+        ),
+        migrations.AddField(
+            model_name='session',
+            name='framework',
+            field=models.GeneratedField(db_persist=True, expression=Framework('state'), output_field=models.TextField()),
+        ),
+        migrations.AddField(
+            model_name='session',
+            name='length_class',
+            field=models.GeneratedField(db_persist=True, expression=LengthClass('item_count'), output_field=models.BigIntegerField()),
+        ),
+        migrations.AddField(
+            model_name='sessionitem',
+            name='failed_calls',
+            field=models.SmallIntegerField(help_text='The failed tool calls in the item.', null=True, verbose_name='failed calls'),
+        ),
+        migrations.AddIndex(
+            model_name='document',
+            index=models.Index(condition=models.Q(('active_minute__isnull', False)), fields=['active_minute', 'key'], name='parlant_store_doc_active'),
+        ),
+        migrations.AddIndex(
+            model_name='document',
+            index=models.Index(condition=models.Q(('active_minute__isnull', False), ('failed_calls__gt', 0)), fields=['active_minute', 'key'], name='parlant_store_doc_failed'),
+        ),
+        migrations.AddIndex(
+            model_name='document',
+            index=models.Index(condition=models.Q(('length_class__isnull', False)), fields=['length_class', 'key'], name='parlant_store_doc_length'),
+        ),
+        migrations.AddIndex(
+            model_name='session',
+            index=models.Index(fields=['framework', 'active_minute', 'key'], name='parlant_store_session_active'),
+        ),
+        migrations.AddIndex(
+            model_name='session',
+            index=models.Index(fields=['namespace', 'active_minute', 'key'], name='parlant_store_session_recent'),
+        ),
+        migrations.AddIndex(
+            model_name='session',
+            index=models.Index(condition=models.Q(('failed_calls__gt', 0)), fields=['active_minute', 'key'], name='parlant_store_session_failed'),
+        ),
+        migrations.AddIndex(
+            model_name='session',
+            index=models.Index(fields=['length_class', 'key'], name='parlant_store_session_length'),
+        ),
+        migrations.RunSQL(
+            "UPDATE parlant_store_session SET tokens = NULL WHERE tokens = 0",
+            "UPDATE parlant_store_session SET tokens = 0 WHERE tokens IS NULL",
+        ),
+        UpdateFunctions(),
+    ]
