@@ -1,6 +1,6 @@
 """Sessions, their items and documents for people to find, to read and to end."""
 
-from parlant_store.admin.documents.pages import DocumentAdmin
+from parlant_store.admin.documents.options import DocumentAdmin
 from parlant_store.admin.sessions.items import SessionItemAdmin
 from parlant_store.admin.sessions.pages import SessionAdmin
 

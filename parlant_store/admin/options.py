@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from parlant_store.admin.formatting import column_name, cut
 from parlant_store.admin.lookups import COUNTED
 from parlant_store.admin.readiness import guarded
+from parlant_store.content import codec
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]
@@ -137,6 +138,14 @@ class StoreAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """The list of ``model``, in this admin, narrowed by ``query``."""
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"
         return reverse(name, query=query or None, current_app=self.admin_site.name)
+
+    def person_url(self, column: str | None) -> str:
+        """The page of the owner or customer of this column value; "" if it is not the whole id."""
+        id_ = codec.unescape(column or "")
+        if not id_ or codec.to_column(id_) != column:
+            return ""
+        name, site = "admin:parlant_store_session_person", self.admin_site.name
+        return reverse(name, query={"user": id_}, current_app=site)
 
     def may_view(self, request: HttpRequest, model: type[Model]) -> bool:
         """Whether this person may see ``model`` in this admin too."""

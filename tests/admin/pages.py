@@ -11,7 +11,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from parlant_store.admin.stores import asking, pages
+from parlant_store.admin.stores import asking
+from parlant_store.admin.views import stores
 from parlant_store.models import Session
 
 CALL = {"type": "function_call", "name": "weather", "arguments": '{"city":"Köln"}', "call_id": "1"}
@@ -26,7 +27,7 @@ LONG = "long-" + "ü" * 1_000
 @pytest.fixture(autouse=True)
 def patience(monkeypatch):
     """Pages wait for an answer of a store, however busy the machine is."""
-    monkeypatch.setattr(pages, "ANSWER", 120)
+    monkeypatch.setattr(stores, "TIMEOUT_SECONDS", 120)
     monkeypatch.setattr(asking, "PATIENCE", 120)
 
 

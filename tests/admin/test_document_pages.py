@@ -11,7 +11,7 @@ from parlant.core.customers import CustomerDocumentStore
 from parlant.core.sessions import EventKind, EventSource, SessionDocumentStore
 
 from parlant_store.adapters.parlant import DocumentDatabase, migration
-from parlant_store.admin.documents import collections, event_entries, events, folding
+from parlant_store.admin.documents import collections, event_entries, events, json_tree
 from parlant_store.content import codec
 from parlant_store.models import Document, Session
 from tests.admin.document_lists import event, links, one, owned, shown
@@ -100,7 +100,7 @@ def test_deep_json_is_text_from_some_depth_on(client, store):
         deep = [deep]
     store.insert_one("x", {"id": "d", "deep": deep})
     section = folded(client, one(), json="open")
-    assert section.count("<details") == folding.DEPTH + 1
+    assert section.count("<details") == json_tree.MAX_DEPTH + 1
     assert "bottom" in section
 
 

@@ -9,11 +9,10 @@ from django.utils import timezone
 
 from parlant_store import stores
 from parlant_store.adapters.parlant import migration
-from parlant_store.admin.documents import collections
-from parlant_store.admin.documents import rows as document_rows
+from parlant_store.admin.documents import changelist, collections, lookups
 from parlant_store.models import Document
 from tests.admin.document_lists import bulk, documents, event, ids, links, one, owned, queries
-from tests.admin.pages import SCRIPT, column, get, listing, page, rows, sent, viewer
+from tests.admin.pages import SCRIPT, column, get, listing, page, sent, viewer
 from tests.admin.pages import client as client
 from tests.backends.rows_read import analyze, work_of
 
@@ -29,12 +28,41 @@ def sidebar(html):
     return {text.strip(): query.replace("&amp;", "&") for query, text in found}
 
 
-def test_collections_are_counted_and_lead_to_their_documents(client, store):
+def listed(html):
+    """The table of collections: number, size and address, by name."""
+    (table,) = re.findall(
+        r'<table id="result_list" class="parlant-collections">.*?</table>', html, re.S
+    )
+    cells = (
+        r'<a href="\?([^"]*)"><bdi>(.*?)</bdi></a></th>\s*<td[^>]*>(.*?)</td>\s*<td[^>]*>(.*?)</td>'
+    )
+    return {name: (number, size, url) for url, name, number, size in re.findall(cells, table)}
+
+
+def test_the_list_of_documents_opens_on_the_collections(client, store):
     for collection, count in (("a_x", 3), ("b/ y&z", 1), (f"a_x{migration.FAILED}", 2)):
         for number in range(count):
+            store.insert_one(collection, {"id": f"{collection}{number}", "text": "x" * 1_000})
+    html = get(client, listing("document"))
+    found = listed(html)
+    assert list(found) == ["a_x_failed_migrations", "a_x", "b/ y&amp;z"]
+    assert [number for number, _size, _url in found.values()] == ["2", "3", "1"]
+    assert re.fullmatch(r"about 3\.\d\sKB", found["a_x"][1])
+    assert found["b/ y&amp;z"][2] == "collection=b%2F%20y%26z"
+    assert "/document/" not in "".join(re.findall(r'href="([^"]*change/)"', html))
+    assert "<bdi>a_<wbr>x_<wbr>failed_<wbr>migrations</bdi>" in sent(client, listing("document"))
+    assert "By collection" not in html
+    assert "By state" in html
+    for address in ("?e=1", "?p=2", "?o=1", "?collection="):
+        assert listed(get(client, listing("document") + address)) == found
+
+
+def test_collections_lead_to_their_documents(client, store):
+    for collection, count in (("a_x", 3), ("b/ y&z", 1)):
+        for number in range(count):
             store.insert_one(collection, {"id": f"{collection}{number}"})
-    choices = sidebar(get(client, listing("document")))
-    assert list(choices)[:4] == ["All", "a_x_failed_migrations (2)", "a_x (3)", "b/ y&amp;z (1)"]
+    choices = sidebar(get(client, listing("document", collection="b/ y&z")))
+    assert list(choices)[:3] == ["All", "a_x (3)", "b/ y&amp;z (1)"]
     assert choices["a_x (3)"] == "collection=a_x"
     assert len(documents(client, collection="a_x")) == 3
     assert ids(client, collection="b/ y&z") == ["b/ y&z0"]
@@ -42,18 +70,30 @@ def test_collections_are_counted_and_lead_to_their_documents(client, store):
     assert documents(client, collection="\0") == []
 
 
+def test_without_documents_the_list_says_how_they_come(client, store):
+    html = get(client, listing("document"))
+    assert "There are no documents." in html
+    assert 'id="result_list"' not in html
+
+
 def test_large_collections_are_not_counted_to_the_end(client, store, monkeypatch):
-    bulk(collections.EXACT + 1)
-    assert "big_events (more than 1,000)" in get(client, listing("document"))
+    bulk(collections.MAX_COUNT + 1)
+    number, size, _url = listed(get(client, listing("document")))["big_events"]
+    assert number == "more than 1,000"
+    assert size.startswith("more than ")
     analyze()
     estimated = "about 1,000" if connection.vendor == "postgresql" else "more than 1,000"
-    assert f"big_events ({estimated})" in get(client, listing("document"))
+    assert listed(get(client, listing("document")))["big_events"][0] == estimated
 
 
 def test_more_collections_than_the_list_names(client, store):
     for number in range(collections.SHOWN + 10):
         store.insert_one(f"c{number:02}", {"id": "d"})
     store.insert_one(f"z{migration.FAILED}", {"id": "d"})
+    html = get(client, listing("document"))
+    assert len(listed(html)) == collections.SHOWN
+    assert "Only the first 50 collections are listed." in html
+    assert '<label for="parlant-collection">' in html
     html = get(client, listing("document", q="d"))
     assert next(iter(list(sidebar(html))[1:])) == "z_failed_migrations (1)"
     assert "c48 (1)" in html
@@ -61,7 +101,7 @@ def test_more_collections_than_the_list_names(client, store):
     assert '<input type="hidden" name="q" value="d">' in html
     assert '<label for="parlant-collection">' in html
     html = get(client, listing("document", collection="c59"))
-    assert len(rows(html)) == 8
+    assert column(html, "document_id") == ["d"]
     assert '<li class="selected">\n    <a href="?collection=c59">c59</a>' in html
 
 
@@ -69,8 +109,9 @@ def test_a_collection_is_listed_newest_first(client, store):
     for created, id_ in (("2", "b"), ("3", "a"), (None, "c"), ("2", "d")):
         store.insert_one("x", {"id": id_, "creation_utc": created})
     assert ids(client, collection="x") == ["a", "d", "b", "c"]
-    assert ids(client) == ["d", "c", "a", "b"]
-    assert ids(client, o="2") == ["d", "c", "a", "b"]
+    assert ids(client, collection="x", o="2") == ["a", "d", "b", "c"]
+    assert ids(client, state="live") == ["d", "c", "a", "b"]
+    assert ids(client, state="live", o="2") == ["d", "c", "a", "b"]
 
 
 def test_only_what_indexes_serve_may_be_asked_for(client, store):
@@ -85,9 +126,9 @@ def test_columns_are_short_and_hide_nothing(client, store):
     id_ = "0b903906-10ab-4d04-8582-a6de2feec470"
     created = "2026-11-21T18:08:14.836302+00:00"
     store.insert_one("p_s__events_", {"id": id_, "agent_id": id_, "creation_utc": created})
-    html = get(client, listing("document"))
+    html = get(client, listing("document", q=id_))
     assert column(html, "collection") == ["p_s__events_"]
-    html = sent(client, listing("document"))
+    html = sent(client, listing("document", q=id_))
     assert ">p_<wbr>s__<wbr>events_</td>" in html
     assert ">p_<wbr>s__<wbr>events_ (1)</a>" in html
     assert html.count(f'<bdi class="parlant-id" title="{id_}">{id_}</bdi>') == 2
@@ -116,7 +157,154 @@ def test_columns_are_short_and_hide_nothing(client, store):
 )
 def test_only_what_is_surely_a_time_in_utc_is_shortened(client, store, created, shown):
     store.insert_one("x", {"id": "d", "creation_utc": created})
-    assert column(get(client, listing("document")), "creation_utc") == [shown]
+    html = get(client, listing("document", collection="x"))
+    assert column(html, "creation_utc") == [shown]
+
+
+@pytest.mark.parametrize(
+    ("collection", "document", "shown"),
+    [
+        (
+            "p_sessions",
+            {"id": "s", "title": "Refund", "customer_id": "c", "agent_id": "a", "mode": "auto"},
+            {"title": "Refund", "customer_id": "c", "agent_id": "a", "mode": "auto"},
+        ),
+        (
+            "p_events",
+            {"id": "e", "offset": 3, "kind": "message", "source": "customer"}
+            | {"session_id": "s", "data": {"message": "Where is it?"}},
+            {"offset": "3", "kind": "message", "source": "customer", "text": "Where is it?"},
+        ),
+        ("p_events", {"id": "e", "data": {"status": "ready"}}, {"text": "ready"}),
+        ("p_events", {"id": "e", "data": "plain \0"}, {"text": "plain \ufffd"}),
+        ("p_customers", {"id": "c", "name": "Ada"}, {"document_id": "c", "name": "Ada"}),
+        ("p_agents", {"id": "a", "name": "Guide", "description": "It helps."}, {"name": "Guide"}),
+        ("p_variables", {"id": "v", "name": "plan"}, {"name": "plan"}),
+        (
+            "p_values",
+            {"id": "x", "variable_id": "v", "key": "c", "data": {"plan": 1}},
+            {"variable_id": "v", "key": "c"},
+        ),
+        (
+            "p_guidelines",
+            {"id": "g", "content": {"condition": "if", "action": "do"}},
+            {"condition": "if", "action": "do"},
+        ),
+        ("p_tags", {"id": "t", "name": "vip"}, {"field_0": "vip"}),
+        (
+            "p_customer_tag_associations",
+            {"id": "x", "customer_id": "c", "tag_id": "t"},
+            {"customer_id": "c", "field_0": "t"},
+        ),
+        (
+            "q_notes",
+            {"id": "n", "text": "x" * 100, "n": 1.5, "ok": True, "none": None, "deep": {"a": 1}},
+            {"field_0": "1.5", "field_1": "true", "field_2": "x" * 79 + "…"},
+        ),
+        ("q_notes", {"id": "n", "99999999999999999999": 1, "a__b": SCRIPT}, {"field_0": None}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_each_collection_has_columns_that_fit(client, store, collection, document, shown):
+    store.insert_one(collection, document)
+    html = get(client, listing("document", collection=collection))
+    assert SCRIPT not in html
+    for name, text in shown.items():
+        expected = [text or "&lt;script&gt;alert(1)&lt;/script&gt;"]
+        assert column(html, name) == expected, name
+
+
+def test_columns_of_other_collections_are_the_fields_that_occur_most(client, store):
+    for number in range(3):
+        store.insert_one("q", {"id": str(number), "often": number, f"rare{number}": 1})
+    html = get(client, listing("document", collection="q"))
+    assert column(html, "field_0") == ["2", "1", "0"]
+    assert "<span>Often</span>" in html
+    assert "<span>Rare2</span>" in html
+
+
+def test_documents_of_a_session_and_customer_lead_to_their_pages(client, store):
+    owned(store)
+    session = page(one(collection="p_sessions"))
+    html = get(client, listing("document", collection="p_events"))
+    assert html.count(f'href="{session}?after=0#event-1"') == 1
+    assert html.count(f'href="{session}?after=-1#event-0"') == 1
+    html = get(client, listing("document", collection="p_sessions"))
+    assert 'href="/admin/parlant_store/session/person/?user=c"' in html
+    html = get(client, listing("document", q="s"))
+    assert f'href="{session}?after=0#event-1"' in html
+
+
+# Fields
+
+
+@pytest.mark.parametrize(
+    ("term", "expected"),
+    [
+        ("name:Ada", ["c"]),
+        ("name:ada", ["c"]),
+        ("name:AD", ["c"]),
+        ("name: Ada ", ["c"]),
+        ("name:Eve", []),
+        ("data.message:REFUND", ["e1"]),
+        ("data.message:a:b", ["e2"]),
+        ("id:e1", ["e1"]),
+        ("session_id:s", ["e2", "e1"]),
+        ("customer_id:c", ["s"]),
+        ("tags.0:vip", ["s"]),
+        ("flag:true", ["s"]),
+        ("count:7", ["s"]),
+        ("name:%", []),
+        ("name:_da", []),
+        ("name:\0", []),
+        ("name:", []),
+        (":Ada", []),
+        ("tags.99999999999999999999:vip", []),
+        ("٣:x", []),
+        ("a__b:x", []),
+        ("version:1", ["s"]),
+    ],
+)
+def test_documents_are_found_by_a_field(client, store, term, expected):
+    store.insert_one("p_customers", {"id": "c", "name": "Ada"})
+    store.insert_one("p_sessions", {"id": "s", "customer_id": "c", "version": "1"} | FIELDS)
+    for number, text in ((1, "a refund"), (2, "a:b")):
+        data = {"id": f"e{number}", "session_id": "s", "data": {"message": text}}
+        store.insert_one("p_events", data)
+    assert ids(client, q=term) == expected
+    assert ids(client, collection="none", q=term) == []
+
+
+FIELDS = {"tags": ["vip"], "flag": True, "count": 7, "none": None}
+
+
+def test_a_field_with_an_index_is_searched_in_the_whole_collection(client, store, monkeypatch):
+    for module in (lookups, changelist):
+        monkeypatch.setattr(module, "COUNTED", 2)
+    for number in range(4):
+        long = "k" * 200 + str(number)
+        store.insert_one("p_values", {"id": f"v{number}", "variable_id": "v", "key": long})
+    assert ids(client, collection="p_values", q=f"key:{'k' * 200}0") == ["v0"]
+    html = get(client, listing("document", collection="p_values", q="data:x"))
+    assert "The field was searched in the newest 2 of these documents." in html
+    html = get(client, listing("document", collection="p_values", q="key:k"))
+    assert "was searched" not in html
+
+
+def test_parlants_events_are_filtered_by_kind_and_source(client, store):
+    for number, kind in enumerate(("message", "tool", "message")):
+        event(store, number, {"message": "x"}, kind, id=f"e{number}")
+    event(store, 4, {"message": "x"}, source="ai_agent", id="e4")
+    assert ids(client, collection="p_events", kind="message") == ["e4", "e2", "e0"]
+    assert ids(client, collection="p_events", kind="message", source="ai_agent") == ["e4"]
+    assert ids(client, collection="p_events", kind="message", state="live") == ["e4", "e2", "e0"]
+    assert ids(client, collection="p_events", kind="\0") == []
+    html = get(client, listing("document", collection="p_events"))
+    assert "By kind" in html
+    store.insert_one("p_sessions", {"id": "s", "mode": "manual"})
+    assert ids(client, collection="p_sessions", mode="manual") == ["s"]
+    assert ids(client, collection="p_sessions", mode="auto") == []
+    assert "By kind" not in get(client, listing("document", collection="p_sessions"))
 
 
 # Owners
@@ -159,7 +347,7 @@ def test_owners_of_any_name_are_found_and_linked(client, store, name):
     assert ids(client, q=name)[-1] == "e"
     found = links(get(client, page(one(document_id="e"))))
     (listed,) = (url for text, url in found.items() if text.startswith("All documents of session"))
-    assert len(re.findall(r"/document/(\d+)/change", get(client, listed))) == 1
+    assert len(column(get(client, listed), "document_id")) == 1
     (url,) = (url for text, url in found.items() if text.startswith("Session"))
     assert url == page(one(collection="p_sessions"))
 
@@ -176,6 +364,7 @@ def test_a_document_links_to_what_it_belongs_to(client, store):
     assert links(get(client, page(session))) == {
         "Its documents in p_events": listing("document", collection="p_events", session_id="s"),
         "Its documents in q_notes": listing("document", collection="q_notes", session_id="s"),
+        "Everything of customer c": "/admin/parlant_store/session/person/?user=c",
         "Customer c": page(customer),
         "All documents of customer c": listing("document", customer_id="c"),
         "All documents of agent a": listing("document", agent_id="a"),
@@ -217,8 +406,8 @@ def test_what_has_expired_is_listed_as_such(client, store):
     for id_, hours in times.items():
         expires_at = None if hours is None else now + timedelta(hours=hours)
         Document.objects.filter(document_id=id_).update(expires_at=expires_at)
-    assert len(documents(client)) == 6
-    html = get(client, listing("document"))
+    html = get(client, listing("document", collection="x"))
+    assert len(column(html, "document_id")) == 6
     assert len(re.findall('class="parlant-expired"', html)) == 2
     assert ids(client, state="expired") == ["gone", "long ago"]
     assert ids(client, state="expiring") == ["sooner", "soon"]
@@ -232,7 +421,8 @@ def test_what_has_expired_is_listed_as_such(client, store):
 
 
 def test_a_state_beside_a_collection_is_looked_for_among_the_newest(client, store, monkeypatch):
-    monkeypatch.setattr(document_rows, "COUNTED", 5)
+    for module in (lookups, changelist):
+        monkeypatch.setattr(module, "COUNTED", 5)
     gone = timezone.now() - timedelta(seconds=1)
     for number in range(4):
         # Of those that expired at once, any may be first.
@@ -240,7 +430,7 @@ def test_a_state_beside_a_collection_is_looked_for_among_the_newest(client, stor
     assert len(documents(client, collection="big_events", state="expired")) == 4
     bulk(3, 4)
     html = get(client, listing("document", collection="big_events", state="expired"))
-    assert "looked for in the newest 5 of these" in html
+    assert "The filters read the newest 5 of these documents." in html
     assert ids(client, collection="big_events", state="expired") == ["d3", "d2"]
     assert ids(client, state="expired") == ["d3", "d2", "d1", "d0"]
     assert ids(client, state="live") == ["d6", "d5", "d4"]
@@ -251,14 +441,19 @@ def test_a_state_beside_a_collection_is_looked_for_among_the_newest(client, stor
 
 def test_lists_and_pages_cost_the_same_queries_for_many_rows(client, store):
     owned(store)
+    event(store, 9, {"message": "x"})
     expected = {
-        listing("document"): 5,  # login, user, collections, count, rows
-        listing("document", collection="p_events"): 5,
-        listing("document", collection="p_events", session_id="s"): 5,
-        listing("document", session_id="s"): 7,  # where there are any, and their keys
-        listing("document", q="s"): 9,  # and the same by id
+        listing("document"): 3,  # login, user, collections
+        listing("document", collection="p_customers"): 5,  # ... count, rows
+        listing("document", collection="q_notes"): 7,  # ... fields, and names of collections
+        listing("document", collection="p_events"): 7,  # ... names of collections, sessions
+        listing("document", collection="p_events", session_id="s"): 7,
+        listing("document", session_id="s"): 9,  # where there are any, and their keys
+        listing("document", q="s"): 11,  # and the same by id
+        listing("document", q="name:Ada"): 9,
         listing("document", state="expired"): 5,
-        listing("document", state="live", collection="p_events"): 6,  # are there many
+        listing("document", collection="p_events", kind="message"): 8,
+        listing("document", state="live", collection="p_events"): 8,  # are there many
         page(one(document_id="e")): 6,  # login, user, row, names, links, session
         page(one(collection="p_sessions")): 9,  # ... collections of it, last event, events
     }

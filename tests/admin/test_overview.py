@@ -12,8 +12,10 @@ from django.urls import reverse
 from django.utils import timezone, translation
 
 from parlant_store import stores
-from parlant_store.admin.overview import figures, sections, written
-from parlant_store.admin.overview.chart import Charts
+from parlant_store.admin.views import activity as written
+from parlant_store.admin.views import overview as sections
+from parlant_store.admin.views import statistics as figures
+from parlant_store.admin.views.chart import Charts
 from parlant_store.models import Document, Session, SessionItem
 from tests.admin.pages import SCRIPT, get, message, sent, viewer
 from tests.admin.pages import client as client

@@ -8,7 +8,7 @@ import pytest
 from django.contrib.admin.models import CHANGE, DELETION
 from django.utils import timezone
 
-from parlant_store.admin.stores import documents as store_documents
+from parlant_store.admin.documents import remote as store_documents
 from tests.admin.pages import SCRIPT, get, message, messages_of
 from tests.admin.pages import patience as patience
 from tests.admin.remote_stores import (

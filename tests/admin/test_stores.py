@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from parlant_store.admin.stores import asking
-from parlant_store.admin.stores import pages as store_pages
+from parlant_store.admin.views import stores as store_pages
 from tests.admin.pages import SCRIPT, get, message
 from tests.admin.pages import patience as patience
 from tests.admin.remote_stores import (
@@ -52,7 +52,7 @@ def test_all_stores_are_asked_at_once_and_for_a_time_only(client, settings, monk
         alias: {"BACKEND": "tests.admin.remote_stores.Slow", "OPTIONS": {"using": "other"}}
         for alias in ("slow1", "slow2")
     }
-    monkeypatch.setattr(store_pages, "ANSWER", 0.5)
+    monkeypatch.setattr(store_pages, "TIMEOUT_SECONDS", 0.5)
     Slow.end.clear()
 
     def others_answer():

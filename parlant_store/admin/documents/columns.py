@@ -1,21 +1,170 @@
-"""Columns of the list of documents, so short that all of them fit a window."""
+"""Columns of the list of documents, by collection."""
 
 import re
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 from django.contrib import admin
+from django.db import connections, router
+from django.db.models import QuerySet
+from django.db.models.functions import Coalesce, Left
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
-from parlant_store.admin.formatting import list_column
+from parlant_store.admin.documents.lookups import COLUMNS, json_text
+from parlant_store.admin.formatting import NAME, breakable, cut, list_column
+from parlant_store.content import codec
+from parlant_store.content.related_documents import SESSIONS
 from parlant_store.models import Document
+from parlant_store.types import FAILED
+
+MAX_FIELDS = 4
+"""Limit on the columns for JSON fields of other collections than Parlant's."""
+
+SAMPLE = 25
+"""The number of the newest documents whose fields are read."""
+
+SHOWN = "shown_"
+"""The prefix of the names of the annotations."""
 
 _UTC = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|\+00:00)", re.ASCII)
 
+# Django takes a name that is a number for an index, which databases refuse if it is large.
+_INDEX = re.compile(r"\s*[-+]?[\d_]+\s*")
 
-def fitting_column(name: str, shown: Callable[[str], SafeString | str]) -> Any:
-    """A column of the list, as ``shown`` shows its text."""
+_FIELDS = """
+SELECT f.key FROM (
+    SELECT data FROM parlant_store_document WHERE collection = %s
+    ORDER BY COALESCE(creation_utc, '') DESC, COALESCE(id, '') DESC LIMIT {limit}
+) newest, {each} WHERE {type} NOT IN ('object', 'array', 'null')
+GROUP BY f.key ORDER BY count(*) DESC, f.key LIMIT {fields}
+"""
+_SQLITE = {"each": "json_each(newest.data) f", "type": "f.type"}
+_POSTGRESQL = {"each": "jsonb_each(newest.data) f", "type": "jsonb_typeof(f.value)"}
+
+
+class Field(NamedTuple):
+    """A JSON field that is a column of the list."""
+
+    name: str
+    """The name of its annotation, without the prefix."""
+
+    paths: tuple[tuple[str, ...], ...]
+    """Where it is; the first that is not null."""
+
+    title: Any
+
+
+def _field(name: str, title: Any, *paths: str) -> Field:
+    return Field(name, tuple(tuple(path.split(".")) for path in paths or (name,)), title)
+
+
+_TEXT = _field("text", _("text"), "data.message", "title", "name", "text", "data.status")
+_REASON = _field("reason", _("reason"))
+_OFFSET = _field("offset", _("offset"))
+_NAME = _field("name", _("name"))
+_DESCRIPTION = _field("description", _("description"))
+_KEY = _field("key", _("key"))
+
+_PARLANT: dict[str, tuple[str | Field, ...]] = {
+    SESSIONS: (
+        "document_id",
+        _field("title", _("title")),
+        "customer_id",
+        "agent_id",
+        _field("mode", _("mode")),
+    ),
+    "events": (
+        _OFFSET,
+        _field("kind", _("kind")),
+        _field("source", _("source")),
+        _field("text", _("text"), "data.message", "data.status", "data.tool_calls", "data"),
+        "session_id",
+    ),
+    "customers": ("document_id", _NAME),
+    "agents": ("document_id", _NAME, _DESCRIPTION, _field("composition_mode", _("composition"))),
+    "variables": ("document_id", _NAME, _DESCRIPTION, _field("tool_id", _("tool"))),
+    "values": (
+        "document_id",
+        _field("variable_id", _("variable")),
+        _KEY,
+        _field("data", _("value")),
+    ),
+    "guidelines": (
+        "document_id",
+        _field("condition", _("condition"), "content.condition", "condition"),
+        _field("action", _("action"), "content.action", "action"),
+    ),
+    "relationships": (
+        "document_id",
+        _field("source", _("source")),
+        _field("target", _("target")),
+        _field("kind", _("kind")),
+    ),
+}
+"""The columns of Parlant's collections, by the suffix of their names."""
+
+_MIXED = ("collection", "document_id", _TEXT, "customer_id", "agent_id", "session_id")
+
+
+def columns_of(collection: str) -> tuple[str | Field, ...]:
+    """Return the columns of a list of this collection; "": of all of them."""
+    if not collection:
+        return (*_MIXED, "creation_utc")
+    if collection.endswith(FAILED):
+        return ("document_id", _REASON, "customer_id", "agent_id", "session_id", "creation_utc")
+    for suffix, columns in _PARLANT.items():
+        if collection.endswith(suffix):
+            return (*columns, "creation_utc")
+    return ("document_id", *_occurring(collection), "creation_utc")
+
+
+def _occurring(collection: str) -> Iterator[str | Field]:
+    """Return the fields that occur most in the newest documents, owners first."""
+    connection = connections[router.db_for_read(Document)]
+    terms = _POSTGRESQL if connection.vendor == "postgresql" else _SQLITE
+    sql = _FIELDS.format(limit=SAMPLE, fields=MAX_FIELDS + len(COLUMNS), **terms)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [collection])
+        names = [name for (name,) in cursor.fetchall()]
+    yield from (name for name in ("session_id", "customer_id", "agent_id") if name in names)
+    others = [name for name in names if name not in COLUMNS and not _INDEX.fullmatch(name)]
+    for number, name in enumerate(others[:MAX_FIELDS]):
+        field = codec.unescape(name)
+        yield Field(f"field_{number}", ((field,),), codec.printable(field))
+
+
+def annotated(documents: QuerySet[Any], columns: tuple[str | Field, ...]) -> QuerySet[Any]:
+    """Return ``documents`` with the beginning of each field, and the offset of events."""
+    fields = [column for column in columns if isinstance(column, Field)]
+    if "session_id" in columns and _OFFSET not in fields:
+        fields.append(_OFFSET)
+    texts = {}
+    for field in fields:
+        first, *rest = map(json_text, field.paths)
+        texts[SHOWN + field.name] = Left(Coalesce(first, *rest) if rest else first, NAME + 1)
+    rows: QuerySet[Any] = documents.annotate(**texts)
+    return rows
+
+
+def display(column: str | Field) -> Any:
+    """Return the column as Django's list_display has it."""
+    return _json_column(column) if isinstance(column, Field) else _DISPLAYED[column]
+
+
+def _json_column(field: Field) -> Any:
+    @admin.display(description=field.title)
+    def shown(document: Any) -> SafeString | str | None:
+        text = getattr(document, SHOWN + field.name)
+        return None if text is None else short_time(cut(codec.unescape(str(text))) or "")
+
+    shown.__name__ = field.name
+    return shown
+
+
+def _column(name: str, shown: Callable[[str], SafeString | str]) -> Any:
+    """Return a column of the model, with its text as ``shown`` returns it."""
     text_of = list_column(Document, name)
 
     @admin.display(description=text_of.short_description)
@@ -27,13 +176,28 @@ def fitting_column(name: str, shown: Callable[[str], SafeString | str]) -> Any:
     return column
 
 
+def _linked(name: str, attribute: str) -> Any:
+    """Return a column whose text links to the address in ``attribute`` of the row."""
+    text_of = list_column(Document, name)
+
+    @admin.display(description=text_of.short_description)
+    def column(document: Document) -> SafeString | None:
+        text, url = text_of(document), getattr(document, attribute, "")
+        if not (text and url):
+            return text and clipped(text)
+        return format_html('<a href="{}">{}</a>', url, clipped(text))
+
+    column.__name__ = name
+    return column
+
+
 def clipped(id_: str) -> SafeString:
-    """An id of which the style sheet shows no more than fits; the rest is heard all the same."""
+    """Return an id that the style sheet clips; screen readers read all of it."""
     return format_html('<bdi class="parlant-id" title="{0}">{0}</bdi>', id_)
 
 
 def short_time(text: str) -> SafeString | str:
-    """A time in UTC as ISO 8601 has it, to the second; any other text as it is."""
+    """Return a time in UTC, in ISO 8601, to the second; any other text as it is."""
     found = _UTC.fullmatch(text)
     if not found:
         return text
@@ -42,3 +206,13 @@ def short_time(text: str) -> SafeString | str:
         text,
         *found.groups(),
     )
+
+
+_DISPLAYED = {
+    "collection": _column("collection", breakable),
+    "document_id": _column("document_id", clipped),
+    "customer_id": _linked("customer_id", "person_url"),
+    "agent_id": _column("agent_id", clipped),
+    "session_id": _linked("session_id", "session_url"),
+    "creation_utc": _column("creation_utc", short_time),
+}

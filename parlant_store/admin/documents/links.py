@@ -1,28 +1,32 @@
-"""What a document belongs to, as links to what exists."""
+"""Links from a document to its session, customer and agent, and to their documents."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db.models import Q
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from parlant_store.admin.documents.collections import collection_names
-from parlant_store.admin.documents.owners import OWNERS, owned
+from parlant_store.admin.documents.lookups import OWNERS, owned
 from parlant_store.admin.formatting import column_name, cut
 from parlant_store.admin.options import StoreAdmin
 from parlant_store.content.related_documents import SESSIONS, prefix_of, session_prefixes
 from parlant_store.models import Document, Session
 
 EVENTS = "events"
-"""How the names of the collections end that Parlant keeps these in, beside its sessions."""
+"""The suffix of the names of collections with Parlant's events."""
 
-KEPT_IN = {"session_id": SESSIONS, "customer_id": "customers", "agent_id": "agents"}
-"""How the names of the collections end that hold the sessions, customers and agents."""
+OWNER_COLLECTIONS = {"session_id": SESSIONS, "customer_id": "customers", "agent_id": "agents"}
+"""The suffixes of the names of collections with the sessions, customers and agents."""
 
-CANDIDATES = 10
-"""In how many collections of such a name each is looked for, the most alike first."""
+MAX_CANDIDATES = 10
+"""Limit on the collections of such a name in which an owner is looked up."""
+
+MAX_DIGITS = 19
+"""Limit on the digits of an offset."""
 
 _TITLES = {"session_id": _("Session"), "customer_id": _("Customer"), "agent_id": _("Agent")}
 _OF_THIS = {
@@ -35,7 +39,7 @@ _OF_THIS = {
 class Link(NamedTuple):
     title: str | Promise
     name: str
-    """What is led to: an id, or a collection's name."""
+    """An id, or the name of a collection."""
 
     url: str
 
@@ -45,26 +49,25 @@ class Owner(NamedTuple):
 
     column: str
     id: str
-    """As the columns keep it."""
+    """The value of the column."""
 
 
 def links_of(admin: StoreAdmin, document: Document, *, sessions: bool) -> list[Link]:
-    """The session, customer and agent of ``document``, and the documents of each.
+    """Return links to the session, customer and agent of ``document``, and to their documents.
 
-    admin: whose pages are led to.
-    sessions: whether the viewer may see the sessions that are no documents.
+    sessions: whether the user may view the model Session.
     """
     owners = list(_owners(document))
     if not owners:
         return []
-    kept = _kept(document, owners)
-    links = [link for owner in owners for link in _links(admin, document, owner, kept)]
+    keys = _owner_keys(document, owners)
+    links = [link for owner in owners for link in _links(admin, document, owner, keys)]
     ids = [owner.id for owner in owners if owner.column == "session_id"]
     return links + (_sessions(admin, ids) if sessions else [])
 
 
 def _owners(document: Document) -> Iterator[Owner]:
-    """Whom the document belongs to; itself, if others can belong to it."""
+    """Return the owners of the document; itself, if it can own others."""
     for column in OWNERS:
         id_ = getattr(document, column) or _own_id(document, column)
         if id_:
@@ -72,25 +75,14 @@ def _owners(document: Document) -> Iterator[Owner]:
 
 
 def _own_id(document: Document, column: str) -> str | None:
-    return document.document_id if document.collection.endswith(KEPT_IN[column]) else None
+    return document.document_id if document.collection.endswith(OWNER_COLLECTIONS[column]) else None
 
 
-def _kept(document: Document, owners: list[Owner]) -> dict[Owner, int]:
-    """The keys of the documents that the owners themselves are, by one statement."""
+def _owner_keys(document: Document, owners: list[Owner]) -> dict[Owner, int]:
+    """Return the keys of the documents of the owners themselves, by one statement."""
     names = collection_names()
     places = {owner: _candidates(document, owner.column, names) for owner in owners}
-    conditions = [
-        Q(collection__in=collections, document_id=owner.id)
-        for owner, collections in places.items()
-        if collections
-    ]
-    if not conditions:
-        return {}
-    first, *rest = (
-        Document.objects.filter(condition).values_list("collection", "document_id", "key")
-        for condition in conditions
-    )
-    keys = {(collection, id_): key for collection, id_, key in first.union(*rest)}
+    keys = _keys_of((place, owner.id) for owner, places in places.items() for place in places)
     found: dict[Owner, int] = {}
     for owner, collections in places.items():
         same = (keys[name, owner.id] for name in collections if (name, owner.id) in keys)
@@ -99,59 +91,108 @@ def _kept(document: Document, owners: list[Owner]) -> dict[Owner, int]:
     return found
 
 
-def _candidates(document: Document, column: str, names: list[str]) -> list[str]:
-    """The collections that may hold the owner, those first that are named most alike.
+def _keys_of(names: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """Return the keys of the documents of these collections and ids."""
+    ids = defaultdict(set)
+    for collection, id_ in names:
+        ids[collection].add(id_)
+    conditions = (Q(collection=name, document_id__in=ids[name]) for name in ids)
+    rows = [
+        Document.objects.filter(condition).values_list("collection", "document_id", "key")
+        for condition in conditions
+    ]
+    if not rows:
+        return {}
+    return {(collection, id_ or ""): key for collection, id_, key in rows[0].union(*rows[1:])}
 
-    A session is in the one collection of sessions to which the document may belong.
+
+def session_links(admin: StoreAdmin, documents: Sequence[Any]) -> dict[int, str]:
+    """Return the address of the page of the Parlant session of each document, by its key.
+
+    documents: rows of a list, with the attribute ``shown_offset`` of events.
+    """
+    owned_by_session = [document for document in documents if document.session_id]
+    if not owned_by_session:
+        return {}
+    prefixes = session_prefixes(collection_names())
+    places = {}
+    for document in owned_by_session:
+        prefix = prefix_of(document.collection, prefixes)
+        if prefix is not None:
+            places[document.key] = (prefix + SESSIONS, document.session_id)
+    keys, links = _keys_of(places.values()), {}
+    for document in owned_by_session:
+        key = keys.get(places.get(document.key, ("", "")))
+        if key is not None:
+            offset = str(getattr(document, "shown_offset", None) or "")
+            is_offset = offset.isascii() and offset.isdigit()
+            place = _place(int(offset)) if is_offset and len(offset) < MAX_DIGITS else ""
+            links[document.key] = admin.page_url(Document, key) + place
+    return links
+
+
+def _candidates(document: Document, column: str, names: list[str]) -> list[str]:
+    """Return the collections that may have the owner, those with the most similar name first.
+
+    A session is in the collection of sessions of the document's prefix.
     """
     if column == "session_id":
         prefix = prefix_of(document.collection, session_prefixes(names))
         return [] if prefix is None else [prefix + SESSIONS]
-    fitting = [name for name in names if name.endswith(KEPT_IN[column])]
-    fitting.sort(key=lambda name: _alike(name, document.collection), reverse=True)
-    return fitting[:CANDIDATES]
+    candidates = [name for name in names if name.endswith(OWNER_COLLECTIONS[column])]
+    candidates.sort(key=lambda name: _common_length(name, document.collection), reverse=True)
+    return candidates[:MAX_CANDIDATES]
 
 
-def _alike(name: str, other: str) -> int:
-    """With how many characters both begin."""
+def _common_length(name: str, other: str) -> int:
+    """Return the length of the common beginning."""
     pairs = zip(name, other, strict=False)
     return sum(1 for _pair in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
+def _person(admin: StoreAdmin, owner: Owner) -> Iterator[Link]:
+    """Return a link to the customer's page, unless the column has a part of the id only."""
+    if owner.column == "customer_id" and (url := admin.person_url(owner.id)):
+        yield Link(_("Everything of customer"), cut(column_name(owner.id)) or "", url)
+
+
 def _links(
-    admin: StoreAdmin, document: Document, owner: Owner, kept: dict[Owner, int]
+    admin: StoreAdmin, document: Document, owner: Owner, keys: dict[Owner, int]
 ) -> Iterator[Link]:
     name = cut(column_name(owner.id)) or ""
-    key = kept.get(owner)
+    key = keys.get(owner)
+    yield from _person(admin, owner)
     if key == document.key:
         yield from _own_links(admin, owner)
         return
     if key is not None:
         url = admin.page_url(Document, key)
-        yield Link(_TITLES[owner.column], name, url + _place(document, owner))
+        yield Link(_TITLES[owner.column], name, url + _place(_offset(document, owner)))
     url = admin.list_url(Document, **{owner.column: owner.id})
     yield Link(_OF_THIS[owner.column], name, url)
 
 
 def _own_links(admin: StoreAdmin, owner: Owner) -> Iterator[Link]:
-    """Where the documents of ``owner`` are, on its own page."""
+    """Return links to the documents of ``owner``, on its own page."""
     for place in owned({owner.column: owner.id}):
         collection = column_name(place.collection) or ""
-        narrowed = {"collection": place.collection, owner.column: owner.id}
-        url = admin.list_url(Document, **narrowed)
+        filters = {"collection": place.collection, owner.column: owner.id}
+        url = admin.list_url(Document, **filters)
         yield Link(_("Its documents in"), collection, url)
 
 
-def _place(document: Document, owner: Owner) -> str:
-    """Where an event is in the transcript of its session."""
+def _offset(document: Document, owner: Owner) -> int | None:
+    """Return the offset of an event in the transcript of its session, the owner."""
     offset = document.data.get("offset") if document.collection.endswith(EVENTS) else None
-    if owner.column != "session_id" or type(offset) is not int or offset < 0:
-        return ""
-    return f"?after={offset - 1}#event-{offset}"
+    return offset if owner.column == "session_id" and type(offset) is int else None
+
+
+def _place(offset: int | None) -> str:
+    return "" if offset is None or offset < 0 else f"?after={offset - 1}#event-{offset}"
 
 
 def _sessions(admin: StoreAdmin, ids: list[str]) -> list[Link]:
-    """The sessions without a namespace that are no documents, under the same ids."""
+    """Return links to the sessions of the same ids in the empty namespace."""
     found = Session.objects.filter(namespace="", session_id__in=ids)
     return [
         Link(_("Items of session"), cut(column_name(id_)) or "", admin.page_url(Session, key))

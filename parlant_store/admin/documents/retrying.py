@@ -13,7 +13,13 @@ from django.utils.translation import ngettext
 
 from parlant_store.admin.actions.chosen import writing
 from parlant_store.admin.actions.confirming import confirmation
-from parlant_store.admin.documents.failed import MOST, Refused, Retried, failed_keys, retry
+from parlant_store.admin.documents.failed_migrations import (
+    MOST,
+    Refused,
+    Retried,
+    failed_keys,
+    retry,
+)
 from parlant_store.admin.formatting import cut, grouped
 from parlant_store.admin.options import StoreAdmin
 from parlant_store.models import Document

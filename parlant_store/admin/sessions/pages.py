@@ -21,7 +21,6 @@ from parlant_store.admin.formatting import (
     session_name,
 )
 from parlant_store.admin.lookups import keys, sessions_named
-from parlant_store.admin.overview.page import StorePages
 from parlant_store.admin.sessions import content
 from parlant_store.admin.sessions.filters import (
     FrameworkFilter,
@@ -31,6 +30,7 @@ from parlant_store.admin.sessions.filters import (
 )
 from parlant_store.admin.sessions.listing import FOUND, SessionRows, shown_text
 from parlant_store.admin.transcripts.reading import transcript_of
+from parlant_store.admin.views.urls import StorePages
 from parlant_store.content import codec
 from parlant_store.models import Session, SessionItem
 

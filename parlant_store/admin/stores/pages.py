@@ -1,11 +1,8 @@
-"""The stores, and the sessions of any of them, through the contract alone."""
+"""The sessions of any store, through the contract alone."""
 
-from concurrent.futures import Future
 from functools import partial
-from time import monotonic
 from typing import Any, NamedTuple
 
-from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
@@ -13,11 +10,9 @@ from parlant_store.admin.expiry import expiry
 from parlant_store.admin.formatting import cut
 from parlant_store.admin.stores.actions import allowed
 from parlant_store.admin.stores.asking import (
-    answer,
     ask,
     heard,
     here,
-    is_here,
     link,
     on_store,
     said,
@@ -27,29 +22,11 @@ from parlant_store.admin.stores.subjects import SESSIONS
 from parlant_store.admin.stores.sweep import may_sweep
 from parlant_store.backends.base import BaseBackend
 from parlant_store.content import codec
-from parlant_store.exceptions import StoreError
-from parlant_store.handler import stores
 from parlant_store.models import Document, Session, SessionItem
 from parlant_store.types import SessionCursor, SessionInfo
 
 PAGE = 50
 """How many sessions a page lists, and a search finds."""
-
-ANSWER = 3.0
-"""Seconds in which the stores must answer to count as reachable; all are asked at once."""
-
-
-class State(NamedTuple):
-    """A store, and whether it answers."""
-
-    alias: str
-    kind: str = ""
-    """The class of its backend."""
-
-    is_here: bool = False
-    error: str = ""
-    sessions_url: str = ""
-    documents_url: str = ""
 
 
 class Row(NamedTuple):
@@ -65,14 +42,6 @@ class Row(NamedTuple):
     owner: str | None = None
     info: SessionInfo | None = None
     expires: Any = None
-
-
-def list_stores(admin: Any, request: HttpRequest) -> HttpResponse:
-    seen = [model for model in (Session, Document) if admin.may_view(request, model)]
-    if not seen:
-        raise PermissionDenied
-    states = [_state(admin, alias, seen) for alias in stores]
-    return show(admin, request, "store/list.html", title=_("Stores"), states=_asked(states))
 
 
 @on_store(Session)
@@ -154,45 +123,6 @@ def _named(admin: Any, store: BaseBackend, namespace: str, session_id: str) -> R
     name = said([namespace, session_id])
     url = link(admin, "stores_session", store=store.alias, session=name)
     return Row(name, url, cut(session_id), cut(namespace))
-
-
-def _state(admin: Any, alias: str, seen: list[Any]) -> State:
-    try:
-        store = stores[alias]
-    except ImproperlyConfigured as exc:
-        return State(alias, error=codec.printable(str(exc)))
-    sessions, documents = Session in seen, Document in seen and store.supports_documents
-    if is_local := is_here(store):
-        urls = [admin.list_url(Session), admin.list_url(Document)]
-    else:
-        urls = [link(admin, "stores_sessions", store=alias), _documents_url(admin, store)]
-    return State(
-        alias,
-        type(store).__name__,
-        is_local,
-        sessions_url=urls[0] if sessions else "",
-        documents_url=urls[1] if documents else "",
-    )
-
-
-def _asked(states: list[State]) -> list[State]:
-    """``states``, with the errors of those stores that are elsewhere and do not answer well."""
-    until = monotonic() + ANSWER
-    asked = {
-        state.alias: stores[state.alias].submit(partial(stores[state.alias].list_sessions, limit=1))
-        for state in states
-        if not (state.is_here or state.error)
-    }
-    errors = {alias: _error(future, until - monotonic()) for alias, future in asked.items()}
-    return [state._replace(error=errors.get(state.alias, state.error)) for state in states]
-
-
-def _error(future: Future[Any], patience: float) -> str:
-    try:
-        answer(future, patience)
-    except (StoreError, ImproperlyConfigured) as exc:
-        return codec.printable(str(exc)) or type(exc).__name__
-    return ""
 
 
 def _documents_url(admin: Any, store: BaseBackend) -> str:

@@ -1,22 +1,26 @@
-"""The sections of the overview, as its template shows them."""
+"""The overview of the stores."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Model
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
-from parlant_store.admin.documents.collections import EXACT, SHOWN, Collection, collections
+from parlant_store.admin.documents.collections import MAX_COUNT as MAX_COUNT
+from parlant_store.admin.documents.collections import SHOWN, Collection, collections
 from parlant_store.admin.expiry import expiry
-from parlant_store.admin.formatting import breakable, column_name, cut, session_name
-from parlant_store.admin.overview import figures, written
-from parlant_store.admin.overview.chart import Chart, Charts
-from parlant_store.admin.stores.asking import is_here, link
+from parlant_store.admin.formatting import breakable, column_name, cut, grouped, session_name
+from parlant_store.admin.lookups import COUNTED
+from parlant_store.admin.stores.asking import is_here, link, show
+from parlant_store.admin.views import activity as written
+from parlant_store.admin.views import statistics as figures
+from parlant_store.admin.views.chart import Chart, Charts
+from parlant_store.admin.views.stores import viewed_models
 from parlant_store.content import codec
 from parlant_store.handler import stores
 from parlant_store.models import Document, Session, SessionItem
@@ -67,6 +71,30 @@ class Large(NamedTuple):
     url: str
     session: Session
     expires: Any
+
+
+def overview(admin: Any, request: HttpRequest) -> HttpResponse:
+    """Nothing is read of what may not be seen."""
+    models = viewed_models(admin, request)
+    charts = Charts()
+    context: dict[str, Any] = {"tables": [], "charts": [], "is_estimate": False}
+    if Session in models:
+        add_sessions(context, admin, request, charts)
+    if Document in models:
+        add_documents(context, admin, charts)
+    return show(
+        admin,
+        request,
+        "overview.html",
+        title=_("Overview"),
+        stores=list(store_rows(admin)),
+        models=[model._meta.verbose_name_plural for model in models],
+        sees_sessions=Session in models,
+        sees_documents=Document in models,
+        expiring=expiring(admin, models),
+        looked_at=grouped(COUNTED),
+        **context,
+    )
 
 
 def store_rows(admin: Any) -> Iterator[Store]:
@@ -161,8 +189,8 @@ def _heaped(
 
 
 def _size(collection: Collection, mean: float) -> str:
-    if collection.counted <= EXACT:
+    if collection.counted <= MAX_COUNT:
         return _("about %(number)s") % {"number": filesizeformat(collection.counted * mean)}
-    if collection.estimate and collection.estimate > EXACT:
+    if collection.estimate and collection.estimate > MAX_COUNT:
         return _("about %(number)s") % {"number": filesizeformat(collection.estimate * mean)}
-    return _("more than %(number)s") % {"number": filesizeformat(EXACT * mean)}
+    return _("more than %(number)s") % {"number": filesizeformat(MAX_COUNT * mean)}

@@ -1,4 +1,4 @@
-"""JSON that is folded and unfolded by the browser itself, built of escaped text alone."""
+"""JSON as nested <details> elements, which need no script."""
 
 import json
 from collections.abc import Iterator
@@ -11,41 +11,41 @@ from django.utils.translation import ngettext
 from parlant_store.admin.formatting import pre, pretty
 from parlant_store.content import codec
 
-NODES = 5_000
-"""How many values are folded; the JSON of more is shown as text."""
+MAX_VALUES = 5_000
+"""Limit on the values of a tree; JSON with more is shown as text."""
 
-DEPTH = 40
-"""How deep folds nest; browsers flatten what nests deeper than some hundred elements."""
+MAX_DEPTH = 40
+"""Limit on the levels of a tree; browsers flatten what is nested some hundred levels deep."""
 
 OPEN_DEPTH = 2
 OPEN_SIZE = 30
-"""How deep the values lie, and how many stand side by side, that are shown unfolded."""
+"""Limits on the level and the number of the values that are unfolded at first."""
 
 LONG = 500
-"""From how many characters on a text is folded."""
+"""The number of characters above which a text is folded."""
 
 LONG_SHOWN = 80
 
 Shape = Literal["folded", "open", "text"]
-"""How a page shows JSON: as far as it is short, all of it unfolded, or as indented text."""
+"""How a page shows JSON: long parts folded, all unfolded, or as indented text."""
 
 
 def shape_of(text: str | None) -> Shape:
-    """The shape that a page is asked for."""
+    """Return the shape of the parameter of a request."""
     return "open" if text == "open" else "text" if text == "text" else "folded"
 
 
-def fold(value: Any, shape: Shape = "folded") -> SafeString:
-    """``value`` as nested lists, each of which can be folded; as text when it is too large."""
+def json_tree(value: Any, shape: Shape = "folded") -> SafeString:
+    """Return ``value`` as a tree; as text if it is large."""
     if shape == "text" or not is_foldable(value):
         return pre(pretty(value))
-    shown = _Folding(all_open=shape == "open").value(value, depth=0)
+    shown = _Tree(all_open=shape == "open").value(value, depth=0)
     return format_html('<div class="parlant-fold" dir="ltr">{}</div>', shown)
 
 
 def is_foldable(value: Any) -> bool:
-    """Whether ``value`` has few values within it."""
-    left, waiting = NODES, [value]
+    """Whether ``value`` contains at most MAX_VALUES values."""
+    left, waiting = MAX_VALUES, [value]
     while waiting:
         inner = waiting.pop()
         if isinstance(inner, (dict, list)):
@@ -56,7 +56,7 @@ def is_foldable(value: Any) -> bool:
     return True
 
 
-class _Folding:
+class _Tree:
     def __init__(self, *, all_open: bool) -> None:
         self._all_open = all_open
 
@@ -69,7 +69,7 @@ class _Folding:
         return format_html("{}{}", label, text)
 
     def _branch(self, value: Any, depth: int, label: SafeString | str) -> SafeString:
-        inside = pre(pretty(value)) if depth >= DEPTH else self._list(value, depth)
+        inside = pre(pretty(value)) if depth >= MAX_DEPTH else self._list(value, depth)
         return format_html(
             "<details{}><summary>{}{}</summary>{}</details>",
             _open(self._all_open or (depth < OPEN_DEPTH and len(value) <= OPEN_SIZE)),

@@ -1,4 +1,4 @@
-"""The documents of any store, through the contract alone."""
+"""The pages of the documents of remote stores."""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from parlant_store.admin.documents.folding import fold, shape_of
+from parlant_store.admin.documents.json_tree import json_tree, shape_of
 from parlant_store.admin.expiry import expiry
 from parlant_store.admin.formatting import cut, grouped
 from parlant_store.admin.stores.actions import allowed
@@ -100,7 +100,7 @@ def show_document(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpR
         name=name,
         updated_at=here(info.updated_at),
         expires=expiry(here(info.expires_at)),
-        json=fold(info.document, shape),
+        json=json_tree(info.document, shape),
         json_shape=shape,
         actions=allowed(request, DOCUMENTS),
         change_url=link(admin, "stores_documents_change", store=store.alias),
@@ -135,7 +135,7 @@ def _row(admin: Any, place: dict[str, str], document: JSONObject) -> Row:
         _text(id_),
         _text(document.get("creation_utc")),
         tuple(_text(document.get(field)) for field in ("session_id", "customer_id", "agent_id")),
-        "" if has_page else fold(document),
+        "" if has_page else json_tree(document),
     )
 
 

@@ -1,4 +1,4 @@
-"""Documents for people to find and to read."""
+"""The admin of documents."""
 
 from functools import partial
 from typing import Any, ClassVar
@@ -14,49 +14,47 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
 from parlant_store.admin.actions.base import ActionsAdmin
-from parlant_store.admin.documents.collections import CollectionFilter, collection_of
-from parlant_store.admin.documents.columns import clipped, fitting_column, short_time
+from parlant_store.admin.documents.changelist import FOUND, DocumentChangeList
+from parlant_store.admin.documents.collections import collection_of
+from parlant_store.admin.documents.columns import Field, columns_of, display
 from parlant_store.admin.documents.events import transcript_of
-from parlant_store.admin.documents.failed import is_failed, original_of
-from parlant_store.admin.documents.folding import fold, shape_of
-from parlant_store.admin.documents.links import links_of
-from parlant_store.admin.documents.owners import (
+from parlant_store.admin.documents.failed_migrations import is_failed, original_of
+from parlant_store.admin.documents.filters import (
+    FIELD_FILTERS,
     AgentFilter,
+    CollectionFilter,
     CustomerFilter,
     SessionFilter,
-    owned_by_any,
 )
+from parlant_store.admin.documents.json_tree import json_tree, shape_of
+from parlant_store.admin.documents.links import links_of
+from parlant_store.admin.documents.lookups import find
 from parlant_store.admin.documents.retrying import ask_and_retry
-from parlant_store.admin.documents.rows import DocumentRows
 from parlant_store.admin.expiry import expiry, expiry_and_time
-from parlant_store.admin.formatting import breakable, column_name, cut, full_name, list_column
-from parlant_store.admin.lookups import keys, named
+from parlant_store.admin.formatting import column_name, full_name
 from parlant_store.admin.sessions.filters import StateFilter
-from parlant_store.content import codec
 from parlant_store.models import Document, Session
-from parlant_store.types import FAILED
 
-FILTERS = (CollectionFilter, StateFilter, SessionFilter, CustomerFilter, AgentFilter)
+FILTERS = (
+    CollectionFilter,
+    StateFilter,
+    *FIELD_FILTERS,
+    SessionFilter,
+    CustomerFilter,
+    AgentFilter,
+)
 LOOKUPS = {filter_.parameter_name for filter_ in FILTERS}
+COLUMNS = "_parlant_store_columns"
+"""The attribute of a request with the columns of its list."""
 
 
 @admin.register(Document)
 class DocumentAdmin(ActionsAdmin):
-    list_display = (
-        fitting_column("collection", breakable),
-        fitting_column("document_id", clipped),
-        fitting_column("customer_id", clipped),
-        fitting_column("agent_id", clipped),
-        fitting_column("session_id", clipped),
-        list_column(Document, "version"),
-        fitting_column("creation_utc", short_time),
-        "expiry",
-    )
-    list_display_links = (list_display[1],)
     list_filter = FILTERS
     search_fields = ("document_id", "session_id", "customer_id", "agent_id")
     search_help_text = gettext_lazy(
-        "A whole id: of a document, also as collection/id, or of a session, customer or agent."
+        "A whole id: of a document, also as collection/id, or of a session, customer or agent. "
+        "Or the text of a JSON field, such as name:Ada or data.message:refund."
     )
     actions = (*ActionsAdmin.actions, "retry")
     unread = ("data",)
@@ -83,16 +81,31 @@ class DocumentAdmin(ActionsAdmin):
         return lookup in LOOKUPS
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return DocumentRows
+        return DocumentChangeList
+
+    def columns(self, request: HttpRequest) -> tuple[str | Field, ...]:
+        """The columns of the list, by its collection."""
+        if not hasattr(request, COLUMNS):
+            setattr(request, COLUMNS, columns_of(collection_of(request)))
+        columns: tuple[str | Field, ...] = getattr(request, COLUMNS)
+        return columns
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        if not collection_of(request).endswith(FAILED):
-            return self.list_display
-        return (*self.list_display[1:2], "reason", *self.list_display[2:])
+        return (*map(display, self.columns(request)), "expiry")
 
-    def find(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
-        found = keys(Document, named(Document, "collection", "document_id", term))
-        return queryset.filter(key__in={*found, *owned_by_any(term)})
+    def get_list_display_links(self, request: HttpRequest, list_display: Any) -> Any:
+        """The first column beside that of the collection."""
+        columns = [column for column in list_display if callable(column)]
+        return [column for column in columns if column.__name__ != "collection"][:1]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        if not search_term:
+            return queryset, False
+        found = find(queryset, search_term, collection_of(request))
+        setattr(request, FOUND, found)
+        return queryset.filter(key__in=found.keys), False
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
@@ -104,7 +117,7 @@ class DocumentAdmin(ActionsAdmin):
         context["transcript"] = transcript_of(
             document, request.GET, partial(self.page_url, Document)
         )
-        context["json"], context["json_shape"] = fold(document.data, shape), shape
+        context["json"], context["json_shape"] = json_tree(document.data, shape), shape
         if is_failed(document):
             context["failed"] = original_of(document.data)
             context["may_retry"] = self.has_retry_permission(request)
@@ -129,7 +142,3 @@ class DocumentAdmin(ActionsAdmin):
     @admin.display(description=gettext_lazy("expires"))
     def expires_at_time(self, document: Document) -> SafeString | str:
         return expiry_and_time(document.expires_at)
-
-    @admin.display(description=gettext_lazy("reason"))
-    def reason(self, document: Any) -> str | None:
-        return cut(codec.unescape(document.shown_reason or ""))

@@ -1,1 +1,0 @@
-"""How much there is, and what is about to end."""
