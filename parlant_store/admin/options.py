@@ -79,7 +79,7 @@ class StoreAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Columns that lists leave in the database."""
 
     class Media:
-        css: ClassVar = {"all": ["parlant_store/admin.css"]}
+        css: ClassVar = {"all": ["parlant_store/admin.css", "parlant_store/transcript.css"]}
 
     def get_urls(self) -> list[URLPattern]:
         urls: list[URLPattern] = super().get_urls()

@@ -67,7 +67,7 @@ def column(html, name):
 
 def entries(html):
     """The entries of a transcript; an output is inside the entry of its call."""
-    return re.findall(r'<li id="item-\d+">.*?</li>', html, re.DOTALL)
+    return re.findall(r'<li id="item-\d+"><article.*?</article>\s*</li>', html, re.DOTALL)
 
 
 def text_of(html):

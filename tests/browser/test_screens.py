@@ -9,7 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from parlant_store.admin.sessions.items import SessionItemAdmin
 from parlant_store.admin.stores import session as store_session
-from parlant_store.admin.transcripts import reading
+from parlant_store.admin.transcript import items_page as reading
 from tests.browser.policy import ENFORCED, WANTED
 from tests.browser.screens import TWO_STORES, fill, screens
 from tests.browser.visitor import DESK, PHONE, overflow

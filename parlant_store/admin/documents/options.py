@@ -17,7 +17,6 @@ from parlant_store.admin.actions.base import ActionsAdmin
 from parlant_store.admin.documents.changelist import FOUND, DocumentChangeList
 from parlant_store.admin.documents.collections import collection_of
 from parlant_store.admin.documents.columns import Field, columns_of, display
-from parlant_store.admin.documents.events import transcript_of
 from parlant_store.admin.documents.failed_migrations import is_failed, original_of
 from parlant_store.admin.documents.filters import (
     FIELD_FILTERS,
@@ -33,6 +32,7 @@ from parlant_store.admin.documents.retrying import ask_and_retry
 from parlant_store.admin.expiry import expiry, expiry_and_time
 from parlant_store.admin.formatting import column_name, full_name
 from parlant_store.admin.sessions.filters import StateFilter
+from parlant_store.admin.transcript.events_page import events_transcript
 from parlant_store.models import Document, Session
 
 FILTERS = (
@@ -114,7 +114,7 @@ class DocumentAdmin(ActionsAdmin):
         context["is_expired"] = document.expires_at and document.expires_at <= timezone.now()
         shape = shape_of(request.GET.get("json"))
         context["links"] = links_of(self, document, sessions=self.may_view(request, Session))
-        context["transcript"] = transcript_of(
+        context["transcript"] = events_transcript(
             document, request.GET, partial(self.page_url, Document)
         )
         context["json"], context["json_shape"] = json_tree(document.data, shape), shape

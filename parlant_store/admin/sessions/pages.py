@@ -29,7 +29,7 @@ from parlant_store.admin.sessions.filters import (
     order_of,
 )
 from parlant_store.admin.sessions.listing import FOUND, SessionRows, shown_text
-from parlant_store.admin.transcripts.reading import transcript_of
+from parlant_store.admin.transcript.items_page import session_transcript
 from parlant_store.admin.views.urls import StorePages
 from parlant_store.content import codec
 from parlant_store.models import Session, SessionItem
@@ -108,7 +108,7 @@ class SessionAdmin(StorePages, ActionsAdmin):
     ) -> HttpResponse:
         if self.may_view(request, SessionItem):
             url_of = partial(self.page_url, SessionItem)
-            context["transcript"] = transcript_of(context["original"], request.GET, url_of)
+            context["transcript"] = session_transcript(context["original"], request.GET, url_of)
         return super().render_change_form(request, context, *args, **kwargs)
 
     @admin.display(description=_("last text"))

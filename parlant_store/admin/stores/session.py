@@ -11,13 +11,10 @@ from parlant_store.admin.formatting import NOTHING, grouped, pre, pretty
 from parlant_store.admin.stores.actions import allowed
 from parlant_store.admin.stores.asking import ask, heard, here, link, on_store, show
 from parlant_store.admin.stores.subjects import SESSIONS, Chosen
-from parlant_store.admin.transcripts.dialects import Said, said
-from parlant_store.admin.transcripts.entries import Transcript
-from parlant_store.admin.transcripts.pairs import paired
+from parlant_store.admin.transcript.items_page import items_transcript
 from parlant_store.backends.base import BaseBackend
 from parlant_store.content import codec
 from parlant_store.models import Session, SessionItem
-from parlant_store.types import JSONObject
 
 FEW, MANY = 100, 1_000
 """How many of the latest items the page shows, and how many when it is asked for more."""
@@ -34,7 +31,13 @@ def show_session(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpRe
     transcript = None
     if admin.may_view(request, SessionItem):
         read = partial(store.get_items, session_id, namespace=namespace, limit=limit)
-        transcript = _transcript(ask(store, read), info.item_count, limit)
+        items = ask(store, read)
+        transcript = items_transcript(
+            items,
+            request.GET,
+            first=max(1, info.item_count - len(items) + 1),
+            is_whole=info.item_count <= limit,
+        )
     return show(
         admin,
         request,
@@ -59,19 +62,3 @@ def show_session(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpRe
         change_url=link(admin, "stores_sessions_change", store=store.alias),
         sessions_url=link(admin, "stores_sessions", store=store.alias),
     )
-
-
-def _transcript(items: list[JSONObject], item_count: int, limit: int) -> Transcript:
-    """The items as entries, numbered from the end of ``item_count``."""
-    first = max(1, item_count - len(items) + 1)
-    is_cut = item_count > limit
-    entries = paired(
-        (_numbered(said(item), number) for number, item in enumerate(items, first)),
-        _("No output."),
-        _("Its call is not on this page.") if is_cut else _("Its call is missing."),
-    )
-    return Transcript(entries, heading=_("Items"))
-
-
-def _numbered(one: Said, number: int) -> Said:
-    return one._replace(entry=one.entry._replace(anchor=f"item-{number}"))

@@ -1,17 +1,27 @@
 """The events of a Parlant session, read a page at a time in the order of their offsets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.db.models import BigIntegerField, QuerySet
 from django.db.models.fields.json import KT
 from django.db.models.functions import Coalesce, Left
 from django.http import QueryDict
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from parlant_store.admin.documents.event_entries import MESSAGE, READ, Event, entries_of
 from parlant_store.admin.documents.links import EVENTS
-from parlant_store.admin.transcripts.entries import Transcript
+from parlant_store.admin.transcript.entries import Entry, Reading, Transcript
+from parlant_store.admin.transcript.options import Options, options_of
+from parlant_store.admin.transcript.pairing import Edges, pair
+from parlant_store.admin.transcript.parlant_events import (
+    MESSAGE,
+    READ,
+    Event,
+    session_entry,
+    traced,
+)
+from parlant_store.admin.transcript.presentation import present
 from parlant_store.content.related_documents import sessions_prefix
 from parlant_store.models import Document
 from parlant_store.sql.index_expressions import IndexedField
@@ -21,7 +31,8 @@ PAGE = 100
 NAME = 200
 """How many characters of a name are read."""
 
-_LAST = 2**53
+METADATA = 2_000
+"""How many characters of an event's metadata are read."""
 
 
 class _Offset(IndexedField):
@@ -42,13 +53,13 @@ _COLUMNS: tuple[Any, ...] = (
     _text("data__deleted"),
     _text("data__data__message", MESSAGE),
     _text("data__data__participant__display_name"),
-    _text("data__data__tool_calls__0__tool_id"),
+    _text("data__metadata", METADATA),
     _text("data__data", READ),
 )
 """Those of an Event."""
 
 
-def transcript_of(
+def events_transcript(
     session: Document, params: QueryDict, url_of: Callable[[int], str]
 ) -> Transcript | None:
     """A page of the session's events; None when it has none, or is no Parlant session.
@@ -58,15 +69,18 @@ def transcript_of(
     name = events_collection(session)
     if name is None:
         return None
+    options = options_of(params)
     events = Document.objects.filter(collection=name, session_id=session.document_id)
     events = events.annotate(at_offset=_Offset("data", "offset"))
     last = events.order_by("-at_offset").values_list("at_offset").first()
+    data = session.data if isinstance(session.data, dict) else {}
+    about = session_entry(data)
     if last is None:
-        return None
-    after = _place(params.get("after"))
-    last_offset = max(last[0] or 0, 0)
-    before, after = _place(params.get("before")), -1 if after is None else after
-    return _page(events, last_offset, before, after, url_of)
+        return present(Transcript([about]), options) if about else None
+    transcript = _page(events, max(last[0] or 0, 0), options, url_of)
+    if about and transcript.before is None:
+        transcript = transcript._replace(entries=[about, *transcript.entries])
+    return present(transcript, options)
 
 
 def events_collection(session: Document) -> str | None:
@@ -76,12 +90,9 @@ def events_collection(session: Document) -> str | None:
 
 
 def _page(
-    events: QuerySet[Any],
-    last: int,
-    before: int | None,
-    after: int,
-    url_of: Callable[[int], str],
+    events: QuerySet[Any], last: int, options: Options, url_of: Callable[[int], str]
 ) -> Transcript:
+    before, after = options.before, -1 if options.after is None else options.after
     if before is None:
         # Those without an offset, if there are any, are on the first page.
         rest = events if after < 0 else events.filter(at_offset__gt=after)
@@ -94,8 +105,9 @@ def _page(
         after = before - 1
     start = shown[0].offset if shown else after + 1
     end = shown[-1].offset if shown else after
+    edges = Edges(is_first=not earlier, is_last=not later)
     return Transcript(
-        entries_of(shown, url_of),
+        pair(_readings(shown, url_of), edges),
         before=start if earlier else None,
         after=end if later else None,
         latest=last + 1,
@@ -103,14 +115,19 @@ def _page(
     )
 
 
+def _readings(events: list[Event], url_of: Callable[[int], str]) -> Iterator[Reading]:
+    for event, reading in zip(events, traced(events), strict=True):
+        assert reading.entry is not None
+        yield Reading(_placed(reading.entry, event, url_of(event.key)))
+
+
+def _placed(entry: Entry, event: Event, url: str) -> Entry:
+    if event.offset is None or event.offset < 0:
+        return entry._replace(anchor=f"event-of-{event.key}", label=gettext("event"), url=url)
+    label = gettext("event %(offset)s") % {"offset": event.offset}
+    return entry._replace(anchor=f"event-{event.offset}", label=label, url=url)
+
+
 def _read(events: QuerySet[Any]) -> tuple[list[Event], bool]:
     rows = list(events.values_list(*_COLUMNS)[: PAGE + 1])
     return [Event(*row) for row in rows[:PAGE]], len(rows) > PAGE
-
-
-def _place(text: str | None) -> int | None:
-    """An offset that a page is asked for; none when it is no number."""
-    try:
-        return None if text is None else max(-1, min(int(text), _LAST))
-    except ValueError:
-        return None

@@ -8,9 +8,9 @@ from django.db import connection
 from django.template.defaultfilters import filesizeformat
 from django.test.utils import CaptureQueriesContext
 
-from parlant_store.admin.transcripts import entries as transcript
-from parlant_store.admin.transcripts import reading
-from parlant_store.admin.transcripts.cut_json import beginning, last_fields
+from parlant_store.admin.transcript import entries as transcript
+from parlant_store.admin.transcript import items_page as reading
+from parlant_store.admin.transcript.partial_json import beginning, last_fields
 from parlant_store.models import Session, SessionItem
 from tests.admin.pages import (
     CALL,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import parlant_store
-from parlant_store.admin.transcripts import reading
+from parlant_store.admin.transcript import items_page as reading
 from parlant_store.models import Session, SessionItem
 from tests.admin.pages import (
     CALL,
@@ -47,6 +47,9 @@ def said(entry):
 # Kinds of items
 
 
+REFUSAL = message([{"type": "refusal", "refusal": "no"}], "assistant")
+
+
 def test_a_session_reads_as_a_transcript(client, store):
     store.add_items("s", [message("Is it raining?"), CALL, OUTPUT, message("Yes", "assistant")])
     first, call, answer = entries(get(client, page(Session.objects.get())))
@@ -72,14 +75,18 @@ def test_a_session_reads_as_a_transcript(client, store):
         (message(""), "User", "No text."),
         (message(None), "User", "No text."),
         (message([{"type": "input_text", "text": "a"}, {"text": "b"}, "c"]), "User", "a b c"),
-        (message([{"type": "refusal", "refusal": "no"}], "assistant"), "Assistant", "Refused: no"),
+        (
+            message([{"type": "refusal", "refusal": "no"}], "assistant"),
+            "Assistant Refused",
+            "Refused no",
+        ),
         (message(5), "User", "5"),
         (message([5]), "User", "[ 5 ]"),
         (message([{"type": "odd", "x": 1}]), "User", '{ "type": "odd", "x": 1 }'),
-        ({"type": "odd", "x": 1}, "odd", '{ "type": "odd", "x": 1 }'),
-        ({}, "No role", "{}"),
-        (message("yes", usage={"total_tokens": 1234}), "User 1,234 tokens", "yes"),
-        (message("yes", usage={"total_tokens": 1}), "User 1 token", "yes"),
+        ({"type": "odd", "x": 1}, "odd", 'What it holds { "type": "odd", "x": 1 }'),
+        ({}, "No role", "What it holds {}"),
+        (message("yes", usage={"total_tokens": 1234}), "User Unanswered 1,234 tokens", "yes"),
+        (message("yes", usage={"total_tokens": 1}), "User Unanswered 1 token", "yes"),
     ],
     ids=lambda value: json.dumps(value)[:40],
 )
@@ -101,15 +108,18 @@ REASONED = {
 def test_reasoning_is_folded(client, store, item):
     store.add_items("s", [item])
     (entry,) = entries(get(client, page(Session.objects.get())))
-    (folded,) = re.findall("<details>.*?</details>", entry, re.DOTALL)
-    assert re.search("<summary>Reasoning: .*think.*</summary>", folded, re.DOTALL)
+    (folded,) = re.findall('<details class="parlant-folded">.*?</details>', entry, re.DOTALL)
+    assert re.search("<summary>Reasoning.*think.*</summary>", folded, re.DOTALL)
     assert text_of(folded).endswith("think more")
 
 
 @pytest.mark.parametrize("summary", [[], [1], "x", None])
 def test_reasoning_that_nobody_can_read(shown, summary):
-    (entry,) = shown({"type": "reasoning", "summary": summary, "encrypted_content": "gAAAA"})
+    item = {"type": "reasoning", "summary": summary}
+    (entry,) = shown(item)
     assert said(entry) == "Nothing of it can be read."
+    (entry,) = shown(item | {"encrypted_content": "gAAAA"})
+    assert said(entry) == "It is encrypted: only the provider can read it."
 
 
 # Calls and outputs
@@ -175,7 +185,7 @@ def test_several_calls_have_each_their_own_output(shown):
     calls = [{"id": id_, "function": {"name": f"f{id_}", "arguments": "{}"}} for id_ in ids]
     outputs = [message(f"gives {id_}", "tool", tool_call_id=id_) for id_ in "ca"]
     (entry,) = shown(message("Let me see", "assistant", tool_calls=calls), *outputs)
-    assert re.search("Let me see.*fa.*gives a.*fb.*No output[.].*fc.*gives c", entry)
+    assert re.search("Let me see.*fa.*gives a.*fb.*No output yet.*fc.*gives c", entry)
 
 
 def test_two_outputs_of_a_call_both_show(shown):
@@ -185,7 +195,7 @@ def test_two_outputs_of_a_call_both_show(shown):
 
 def test_what_is_alone_says_so(shown, client, monkeypatch):
     call, output = shown(CALL | {"call_id": "2"}, OUTPUT)
-    assert call.endswith("No output.")
+    assert call.endswith("No output yet: it runs, or waits for approval.")
     assert output.endswith("Its call is missing.")
     monkeypatch.setattr(reading, "PAGE", 2)
     _, call = shown(message("x"), CALL, OUTPUT)
@@ -201,9 +211,9 @@ def test_hosted_tools_say_what_they_did(shown):
         {"type": "code_interpreter_call", "id": "c", "code": "a = 1\nb = 2", "outputs": None},
         {"type": "mcp_call", "name": "m", "arguments": "{}", "output": '{"n": 1}', "error": None},
     )
-    assert said(search) == '{ "action": { "type": "search", "query": "rain" } }'
-    assert said(code) == "a = 1 b = 2"
-    assert said(mcp) == '{} Tool output { "n": 1 }'
+    assert said(search) == "Arguments and output rain Query rain"
+    assert said(code) == "Arguments and output a = 1 b = 2 a = 1 b = 2"
+    assert said(mcp) == 'Arguments and output {} {} Tool output { "n": 1 }'
 
 
 @pytest.mark.parametrize("arguments", ["{", "", "no json", '"text"', 5, None, [1], {"a": 1}])
@@ -236,17 +246,17 @@ IMAGES = {
         ),
         message("", image_base64=IMAGE),
         message([{"type": "image", "source": {"media_type": "image/png", "data": IMAGE}}]),
-        {"type": "image_generation_call", "id": "i", "result": IMAGE},
     ],
     "Image at https://example.com/a.png": [
         message([{"type": "input_image", "image_url": "https://example.com/a.png"}]),
         message("", content_parts=[{"image_url": "https://example.com/a.png", "text": None}]),
     ],
-    "Image": [message([{"type": "input_image", "file_id": "f"}])],
+    "Image, f": [message([{"type": "input_image", "file_id": "f"}])],
+    "Image": [message([{"type": "input_image"}])],
     "File, a.pdf, 3 bytes": [
         message([{"type": "input_file", "filename": "a.pdf", "file_data": "AAAA"}])
     ],
-    "File, wav, 3 bytes": [
+    "Audio, wav, 3 bytes": [
         message([{"type": "input_audio", "input_audio": {"format": "wav", "data": "AAAA"}}])
     ],
 }
@@ -285,7 +295,12 @@ def test_a_screenshot_is_the_output_of_a_call(shown):
         {"type": "computer_call", "call_id": "1", "action": {"type": "screenshot"}},
         {"type": "computer_call_output", "call_id": "1", "output": output},
     )
-    assert re.search("screenshot.*Tool output.*Image, image/png, 150.0.KB", entry)
+    assert re.search("Take a screenshot.*Tool output.*Image, image/png, 150.0.KB", entry)
+
+
+def test_a_generated_image_is_the_output_of_its_call(shown):
+    (entry,) = shown({"type": "image_generation_call", "id": "i", "result": IMAGE})
+    assert re.search("^Image generation .*Tool output Image, image/png, 150.0.KB$", entry)
 
 
 # Nothing is run
@@ -335,4 +350,6 @@ def test_the_page_has_no_styles_and_scripts_of_its_own(client, store):
 def test_colours_are_the_admins():
     folder = Path(parlant_store.__file__).parent / "static" / "parlant_store"
     for file in folder.glob("*.css"):
-        assert not re.search(r":[^;{]*(#[0-9a-fA-F]{3}|rgb|hsl)", file.read_text()), file.name
+        # A theme may lack a variable: its fallback is the default theme's.
+        text = re.sub(r"var\(--[\w-]+, #[0-9a-f]{3,6}\)", "", file.read_text())
+        assert not re.search(r":[^;{]*(#[0-9a-fA-F]{3}|rgb|hsl)", text), file.name

@@ -1,0 +1,186 @@
+"""A page of a session's items: read from the database as far as it is shown, or from a store."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db.models import F, QuerySet, Value
+from django.db.models.functions import Left, Length, Right, StrIndex, Substr
+from django.http import QueryDict
+from django.utils.formats import localize
+from django.utils.translation import gettext as _
+
+from parlant_store.admin.formatting import NAME, cut
+from parlant_store.admin.transcript import partial_json
+from parlant_store.admin.transcript.entries import (
+    Entry,
+    Reading,
+    Transcript,
+    code_part,
+)
+from parlant_store.admin.transcript.formats import read, summary_entry
+from parlant_store.admin.transcript.options import options_of
+from parlant_store.admin.transcript.pairing import Edges, pair
+from parlant_store.admin.transcript.presentation import present
+from parlant_store.models import Session, SessionItem
+
+PAGE = 100
+"""How many items the page of a session shows."""
+
+READ = 20_000
+"""How many characters of an item's JSON it reads at once."""
+
+END = 1_000
+"""How many characters of a longer item's end it reads, where a call's id and name may be."""
+
+
+class Row(NamedTuple):
+    """An item, as far as it is read."""
+
+    key: int
+    position: int
+    created_at: datetime
+    tokens: int | None
+    role: str | None
+    data: str
+
+
+class Rest(NamedTuple):
+    """What else is read of a long item."""
+
+    length: int
+    gap: int
+    """How far behind what was read the next quote is, from 1; 0 when there is none."""
+
+    tail: str
+    """What follows, from the character before that quote on."""
+
+    end: str
+
+
+_ROW = ("key", "position", "created_at", "tokens", Left("role", NAME + 1), Left("data", READ + 1))
+_GAP = StrIndex(Substr("data", READ + 1), Value('"'))
+_REST = (Length("data"), _GAP, Substr("data", F("gap") + (READ - 1), READ), Right("data", END))
+
+
+def session_transcript(
+    session: Session, params: QueryDict, url_of: Callable[[int], str]
+) -> Transcript:
+    """The page that ``params`` ask for; ``url_of`` gives the page of the item of a key."""
+    options = options_of(params)
+    items = SessionItem.objects.filter(session=session)
+    before, after = options.before, options.after
+    if before is None:
+        after = -1 if after is None else after
+        rows, more = _rows(items.filter(position__gt=after).order_by("position"))
+        earlier, later = after >= 0 and items.filter(position__lte=after).exists(), more
+    else:
+        rows, more = _rows(items.filter(position__lt=before).order_by("-position"))
+        rows.reverse()
+        earlier, later = more, items.filter(position__gte=before).exists()
+        after = before - 1
+    first = rows[0].position if rows else after + 1
+    last = rows[-1].position if rows else after
+    entries = pair(_readings(rows, url_of), Edges(is_first=not earlier, is_last=not later))
+    transcript = Transcript(
+        [*([] if earlier else _summary(session.state)), *entries],
+        before=first if earlier else None,
+        after=last if later else None,
+        latest=session.next_position,
+        heading=_("Items"),
+    )
+    return present(transcript, options)
+
+
+def items_transcript(
+    items: Sequence[object], params: QueryDict, *, first: int = 1, is_whole: bool = True
+) -> Transcript:
+    """The latest items that a store gave, numbered from ``first`` on.
+
+    is_whole: whether there are none before them.
+    """
+    readings = (_numbered(read(item), number) for number, item in enumerate(items, first))
+    entries = pair(readings, Edges(is_first=is_whole))
+    return present(Transcript(entries, heading=_("Items")), options_of(params))
+
+
+def _numbered(reading: Reading, number: int) -> Reading:
+    label = _("item %(position)s") % {"position": localize(number)}
+    return _placed(reading, {"anchor": f"item-{number}", "label": label})
+
+
+def _summary(state: object) -> list[Entry]:
+    """What selectools keeps of messages that are no longer there."""
+    summary = state.get("summary") if isinstance(state, dict) else None
+    return [summary_entry(summary)] if isinstance(summary, str) and summary else []
+
+
+def _rows(items: QuerySet[SessionItem]) -> tuple[list[Row], bool]:
+    rows = [Row._make(row) for row in items.values_list(*_ROW)[: PAGE + 1]]
+    return rows[:PAGE], len(rows) > PAGE
+
+
+def _readings(rows: list[Row], url_of: Callable[[int], str]) -> Iterable[Reading]:
+    rests = _rests([row.key for row in rows if len(row.data) > READ])
+    for row in rows:
+        rest = rests.get(row.key)
+        try:
+            item, is_whole = _item(row.data, rest)
+            reading = read(item, cut(row.role))
+        except (ValueError, RecursionError):
+            reading, is_whole = _damaged(row), rest is None
+        fields = {
+            "at": row.created_at,
+            "anchor": f"item-{row.position}",
+            "label": _("item %(position)s") % {"position": localize(row.position)},
+            "url": url_of(row.key),
+            "tokens": row.tokens,
+        }
+        yield _placed(reading, fields, is_whole=is_whole)
+
+
+def _placed(reading: Reading, fields: dict[str, Any], *, is_whole: bool = True) -> Reading:
+    """``reading`` with what is known of its row; only one of its elements has the anchor."""
+    entry, answers = reading
+    if entry is not None:
+        entry = entry._replace(**fields, is_cut=not is_whole and not _is_said(entry))
+        fields = fields | {"anchor": "", "tokens": None}
+    placed = []
+    for answer in answers:
+        is_cut = not is_whole and not _is_said(answer.entry)
+        output = answer.entry._replace(**fields, is_cut=is_cut and entry is None)
+        placed.append(answer._replace(entry=output))
+        fields = fields | {"anchor": "", "tokens": None}
+    return Reading(entry, tuple(placed))
+
+
+def _is_said(entry: Entry) -> bool:
+    """Whether a part says that it is cut."""
+    parts = [*entry.parts, *(part for call in entry.calls for part in call.parts)]
+    return any(part.is_cut for part in parts)
+
+
+def _rests(keys: list[int]) -> dict[int, Rest]:
+    if not keys:
+        return {}
+    items = SessionItem.objects.filter(key__in=keys).annotate(gap=_GAP)
+    return {key: Rest._make(rest) for key, *rest in items.values_list("key", *_REST)}
+
+
+def _item(data: str, rest: Rest | None) -> tuple[Any, bool]:
+    """The item as far as it was read, and whether that is all of it; ValueError when it is none."""
+    if rest is None:
+        return json.loads(data), True
+    head = data[:READ]
+    if not (rest.gap and partial_json.ends_in_base64(head + rest.tail[:1])):
+        item = partial_json.beginning(head)
+        last = partial_json.last_fields(rest.end)
+        return ({**last, **item} if isinstance(item, dict) else item), False
+    shortened = head + partial_json.left_out(rest.gap - 1) + rest.tail[1:]
+    is_whole = READ + rest.gap - 2 + len(rest.tail) == rest.length
+    return (json.loads if is_whole else partial_json.beginning)(shortened), is_whole
+
+
+def _damaged(row: Row) -> Reading:
+    return Reading(Entry(cut(row.role) or _("No role"), parts=(code_part(row.data[:READ]),)))

@@ -1,1 +1,0 @@
-"""What an agent and its user said, for people to read."""
