@@ -55,6 +55,9 @@ class Part(NamedTuple):
     is_open: bool = False
     """Whether what is folded of it stands unfolded."""
 
+    preview: str = ""
+    """The beginning of a folded part, beside its label."""
+
     html: SafeString | str = ""
     """``text`` as it is shown."""
 

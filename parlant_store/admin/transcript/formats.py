@@ -155,7 +155,7 @@ def _reasoning(item: Mapping[str, Any]) -> Reading:
     ]
     parts: tuple[Part, ...] = ()
     if pieces:
-        parts = (reasoning_part("\n\n".join(pieces)),)
+        parts = (reasoning_part("\n\n".join(pieces))._replace(label=""),)
     elif item.get("encrypted_content"):
         parts = (note(_("It is encrypted: only the provider can read it.")),)
     else:

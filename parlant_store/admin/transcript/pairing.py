@@ -65,6 +65,7 @@ def _end(entries: list[Entry]) -> int:
 def _answered(call: Call, outputs: list[Entry], edges: Edges, *, is_over: bool) -> Call:
     outputs = [*call.outputs, *outputs]
     status = call.status or next((output.status for output in outputs if output.status), "")
+    outputs = [output._replace(status="") for output in outputs]
     call = call._replace(outputs=tuple(outputs), status=status)
     if outputs or call.ids is None:
         return call

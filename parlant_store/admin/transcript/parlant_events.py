@@ -160,7 +160,7 @@ def _entry(event: Event) -> Entry:
                 heading,
                 "tool",
                 name=cut(name),
-                parts=more(len(calls) - MAX_PARTS),
+                parts=(*_handoffs(calls), *more(len(calls) - MAX_PARTS)),
                 calls=tuple(_call(call) for call in calls[:MAX_PARTS]),
                 is_cut=is_cut,
             )
@@ -240,12 +240,17 @@ def _call(call: Mapping[str, Any]) -> Call:
     )
 
 
+def _handoffs(calls: Sequence[Mapping[str, Any]]) -> Iterator[Part]:
+    """Who answers from here on, if a tool changed it."""
+    for call in calls:
+        match call:
+            case {"result": {"control": {"mode": str(mode)}}} if mode:
+                yield note(_handoff_words(mode))
+
+
 def _result(result: Mapping[str, Any]) -> Iterator[Part]:
     data = result.get("data")
     yield from outcome(data) or (note(_("It is empty.")),)
-    control = result.get("control")
-    if isinstance(control, Mapping) and control.get("mode"):
-        yield note(_handoff_words(text_of(control["mode"])))
     labels = {
         "metadata": _("Metadata"),
         "control": _("Control"),

@@ -1,5 +1,6 @@
 """Entries as a page shows them: as HTML, highlighted, folded, with what is to be noticed."""
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -28,7 +29,9 @@ MAX_JUMPS = 30
 """Limit on the links to entries of one status, or with the words searched for."""
 
 PREVIEW = 100
-"""Limit on the characters of a folded call's arguments that stand beside its name."""
+"""Limit on the characters of a folded text, or of a call's arguments, that stand beside it."""
+
+_SIGNS = re.compile(r"\*\*|^#+ |`", re.MULTILINE)
 
 STATUSES: tuple[Status, ...] = (
     *("failed", "refused", "rejected", "waiting", "unanswered", "incomplete", "flagged"),
@@ -156,7 +159,7 @@ class _Presenter:
                 or call.is_approval
                 or any(map(self._highlighter.marks, inside))
             ),
-            preview=" ".join(" ".join(texts)[: 2 * PREVIEW].split())[:PREVIEW],
+            preview=_preview(" ".join(texts)),
         )
 
     def _part(self, part: Part) -> Part:
@@ -166,6 +169,8 @@ class _Presenter:
         if self._left <= 0 and len(text) + len(part.rest) > OPEN:
             part, text = part._replace(rest="", is_cut=True), text[:OPEN]
         self._left -= len(text) + len(part.rest)
+        if part.is_folded:
+            part = part._replace(preview=_preview(text))
         if part.kind == "markdown":
             html = None if self._options.source else markdown.render(text, mark)
             if html is not None:
@@ -174,6 +179,12 @@ class _Presenter:
             part = part._replace(kind="text", rest=plain.rest)
             text = str(plain.text)
         return part._replace(html=mark(text), rest_html=mark(part.rest), is_open=is_found)
+
+
+def _preview(text: str) -> str:
+    """The beginning of ``text`` in a line, without signs of Markdown."""
+    line = " ".join(_SIGNS.sub("", text[: 4 * PREVIEW]).split())
+    return line if len(line) <= PREVIEW else line[: PREVIEW - 1] + "…"
 
 
 def _texts(entry: Entry) -> Iterator[str]:

@@ -47,6 +47,7 @@ def said(entry):
 # Kinds of items
 
 
+ODD = '{ "type": "odd", "x": 1 }'
 REFUSAL = message([{"type": "refusal", "refusal": "no"}], "assistant")
 
 
@@ -83,8 +84,8 @@ def test_a_session_reads_as_a_transcript(client, store):
         (message(5), "User", "5"),
         (message([5]), "User", "[ 5 ]"),
         (message([{"type": "odd", "x": 1}]), "User", '{ "type": "odd", "x": 1 }'),
-        ({"type": "odd", "x": 1}, "odd", 'What it holds { "type": "odd", "x": 1 }'),
-        ({}, "No role", "What it holds {}"),
+        ({"type": "odd", "x": 1}, "odd", f"What it holds {ODD} {ODD}"),
+        ({}, "No role", "What it holds {} {}"),
         (message("yes", usage={"total_tokens": 1234}), "User Unanswered 1,234 tokens", "yes"),
         (message("yes", usage={"total_tokens": 1}), "User Unanswered 1 token", "yes"),
     ],
@@ -109,7 +110,7 @@ def test_reasoning_is_folded(client, store, item):
     store.add_items("s", [item])
     (entry,) = entries(get(client, page(Session.objects.get())))
     (folded,) = re.findall('<details class="parlant-folded">.*?</details>', entry, re.DOTALL)
-    assert re.search("<summary>Reasoning.*think.*</summary>", folded, re.DOTALL)
+    assert re.search("<summary>.*think.*</summary>", folded, re.DOTALL)
     assert text_of(folded).endswith("think more")
 
 
