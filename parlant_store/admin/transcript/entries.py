@@ -185,6 +185,8 @@ class Transcript(NamedTuple):
     """The words that are searched for."""
 
     found: Sequence[Jump] = ()
+    """The entries that have them, on this page and on others."""
+
     found_label: Text = ""
     """How many entries match."""
 

@@ -15,12 +15,14 @@ from parlant_store.admin.formatting import NAME, cut
 from parlant_store.admin.transcript import partial_json
 from parlant_store.admin.transcript.entries import (
     Entry,
+    Jump,
     Reading,
     Transcript,
     code_part,
 )
+from parlant_store.admin.transcript.find import places_found
 from parlant_store.admin.transcript.formats import read, summary_entry
-from parlant_store.admin.transcript.options import options_of
+from parlant_store.admin.transcript.options import Options, options_of
 from parlant_store.admin.transcript.pairing import Edges, pair
 from parlant_store.admin.transcript.presentation import present
 from parlant_store.models import Session, SessionItem
@@ -83,6 +85,7 @@ def session_transcript(
     first = rows[0].position if rows else after + 1
     last = rows[-1].position if rows else after
     entries = pair(_readings(rows, url_of), Edges(is_first=not earlier, is_last=not later))
+    found = places_found(items, "position", session.next_position, options.terms)
     transcript = Transcript(
         [*([] if earlier else _summary(session.state)), *entries],
         before=first if earlier else None,
@@ -90,7 +93,21 @@ def session_transcript(
         latest=session.next_position,
         heading=_("Items"),
     )
-    return present(transcript, options)
+    return present(
+        transcript,
+        options,
+        [_jump(position, options) for position in found if position < first],
+        [_jump(position, options) for position in found if position > last],
+    )
+
+
+def _jump(position: int, options: Options) -> Jump:
+    """A link to an item on another page."""
+    return Jump(_label(position), options.url(f"item-{position}", after=position - 1))
+
+
+def _label(position: int) -> str:
+    return _("item %(position)s") % {"position": localize(position)}
 
 
 def items_transcript(
@@ -106,8 +123,7 @@ def items_transcript(
 
 
 def _numbered(reading: Reading, number: int) -> Reading:
-    label = _("item %(position)s") % {"position": localize(number)}
-    return _placed(reading, {"anchor": f"item-{number}", "label": label})
+    return _placed(reading, {"anchor": f"item-{number}", "label": _label(number)})
 
 
 def _summary(state: object) -> list[Entry]:
@@ -133,7 +149,7 @@ def _readings(rows: list[Row], url_of: Callable[[int], str]) -> Iterable[Reading
         fields = {
             "at": row.created_at,
             "anchor": f"item-{row.position}",
-            "label": _("item %(position)s") % {"position": localize(row.position)},
+            "label": _label(row.position),
             "url": url_of(row.key),
             "tokens": row.tokens,
         }

@@ -1,7 +1,7 @@
 """Entries as a page shows them: as HTML, highlighted, folded, with what is to be noticed."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from django.utils.formats import localize
@@ -38,14 +38,22 @@ STATUSES: tuple[Status, ...] = (
 )
 
 
-def present(transcript: Transcript, options: Options) -> Transcript:
-    """``transcript`` as the page shows it."""
+def present(
+    transcript: Transcript,
+    options: Options,
+    found_before: Sequence[Jump] = (),
+    found_after: Sequence[Jump] = (),
+) -> Transcript:
+    """``transcript`` as the page shows it.
+
+    found_before, found_after: what is searched for, on the pages before and after this one.
+    """
     entries = list(_chosen(transcript.entries, options))
     presenter = _Presenter(options)
     shown = [presenter.entry(entry) for entry in entries]
     here = [entry for entry in entries if entry.anchor and presenter.finds(entry)]
     found = [Jump(entry.label or entry.heading, options.url(entry.anchor)) for entry in here]
-    found = [*transcript.found, *found] if options.terms else []
+    found = [*found_before, *found, *found_after] if options.terms else []
     return transcript._replace(
         entries=_with_gaps(shown),
         problems=list(_problems(shown, options)),
