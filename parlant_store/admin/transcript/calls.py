@@ -39,7 +39,7 @@ from parlant_store.admin.transcript.entries import (
     note,
     text_part,
 )
-from parlant_store.admin.transcript.failures import block_status, call_status
+from parlant_store.content.failures import block_status, call_status
 
 Item = Mapping[str, Any]
 

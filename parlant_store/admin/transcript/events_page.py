@@ -1,6 +1,7 @@
 """The events of a Parlant session, read a page at a time in the order of their offsets."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from django.db.models import BigIntegerField, QuerySet
@@ -11,7 +12,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from parlant_store.admin.documents.links import EVENTS
-from parlant_store.admin.transcript.entries import Entry, Reading, Transcript
+from parlant_store.admin.transcript.entries import Entry, Jump, Reading, Transcript
+from parlant_store.admin.transcript.find import CONTEXT, nearest_failed, places_found
 from parlant_store.admin.transcript.options import Options, options_of
 from parlant_store.admin.transcript.pairing import Edges, pair
 from parlant_store.admin.transcript.parlant_events import (
@@ -35,6 +37,9 @@ METADATA = 2_000
 """How many characters of an event's metadata are read."""
 
 
+_MAX = 2**53
+
+
 class _Offset(IndexedField):
     output_field = BigIntegerField()  # type: ignore[assignment]
 
@@ -53,6 +58,7 @@ _COLUMNS: tuple[Any, ...] = (
     _text("data__deleted"),
     _text("data__data__message", MESSAGE),
     _text("data__data__participant__display_name"),
+    _text("data__data__tool_calls__0__tool_id"),
     _text("data__metadata", METADATA),
     _text("data__data", READ),
 )
@@ -80,7 +86,29 @@ def events_transcript(
     transcript = _page(events, max(last[0] or 0, 0), options, url_of)
     if about and transcript.before is None:
         transcript = transcript._replace(entries=[about, *transcript.entries])
-    return present(transcript, options)
+    first, end = transcript.before, transcript.after
+    url = partial(_url, options)
+    if session.failed_calls and (first is not None or end is not None):
+        failed = nearest_failed(
+            events, "at_offset", 0 if first is None else first, _MAX if end is None else end
+        )
+        transcript = transcript._replace(elsewhere=failed.jumps(_label, url))
+    found = places_found(events, "at_offset", last[0] or 0, options.terms)
+    return present(
+        transcript,
+        options,
+        [Jump(_label(at), url(at)) for at in found if first is not None and at < first],
+        [Jump(_label(at), url(at)) for at in found if end is not None and at > end],
+    )
+
+
+def _url(options: Options, offset: int) -> str:
+    """The address of an event on another page."""
+    return options.url(f"event-{offset}", max(-1, offset - 1 - min(CONTEXT, PAGE // 2)))
+
+
+def _label(offset: int) -> str:
+    return gettext("event %(offset)s") % {"offset": offset}
 
 
 def events_collection(session: Document) -> str | None:
@@ -124,8 +152,7 @@ def _readings(events: list[Event], url_of: Callable[[int], str]) -> Iterator[Rea
 def _placed(entry: Entry, event: Event, url: str) -> Entry:
     if event.offset is None or event.offset < 0:
         return entry._replace(anchor=f"event-of-{event.key}", label=gettext("event"), url=url)
-    label = gettext("event %(offset)s") % {"offset": event.offset}
-    return entry._replace(anchor=f"event-{event.offset}", label=label, url=url)
+    return entry._replace(anchor=f"event-{event.offset}", label=_label(event.offset), url=url)
 
 
 def _read(events: QuerySet[Any]) -> tuple[list[Event], bool]:

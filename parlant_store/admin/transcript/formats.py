@@ -35,7 +35,7 @@ from parlant_store.admin.transcript.entries import (
     markdown_part,
     note,
 )
-from parlant_store.admin.transcript.failures import is_provider_error
+from parlant_store.content.failures import is_provider_error
 
 _KINDS: dict[str, Kind] = {
     "user": "user",

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 from django.db.models import F, QuerySet, Value
@@ -20,7 +21,7 @@ from parlant_store.admin.transcript.entries import (
     Transcript,
     code_part,
 )
-from parlant_store.admin.transcript.find import places_found
+from parlant_store.admin.transcript.find import CONTEXT, Failed, nearest_failed, places_found
 from parlant_store.admin.transcript.formats import read, summary_entry
 from parlant_store.admin.transcript.options import Options, options_of
 from parlant_store.admin.transcript.pairing import Edges, pair
@@ -86,24 +87,29 @@ def session_transcript(
     last = rows[-1].position if rows else after
     entries = pair(_readings(rows, url_of), Edges(is_first=not earlier, is_last=not later))
     found = places_found(items, "position", session.next_position, options.terms)
+    url = partial(_url, options)
+    failed = Failed()
+    if session.failed_calls and (earlier or later):
+        failed = nearest_failed(items, "position", first, last)
     transcript = Transcript(
         [*([] if earlier else _summary(session.state)), *entries],
         before=first if earlier else None,
         after=last if later else None,
         latest=session.next_position,
         heading=_("Items"),
+        elsewhere=failed.jumps(_label, url),
     )
     return present(
         transcript,
         options,
-        [_jump(position, options) for position in found if position < first],
-        [_jump(position, options) for position in found if position > last],
+        [Jump(_label(position), url(position)) for position in found if position < first],
+        [Jump(_label(position), url(position)) for position in found if position > last],
     )
 
 
-def _jump(position: int, options: Options) -> Jump:
-    """A link to an item on another page."""
-    return Jump(_label(position), options.url(f"item-{position}", after=position - 1))
+def _url(options: Options, position: int) -> str:
+    """The address of an item on another page."""
+    return options.url(f"item-{position}", max(-1, position - 1 - min(CONTEXT, PAGE // 2)))
 
 
 def _label(position: int) -> str:

@@ -35,10 +35,8 @@ class Options(NamedTuple):
     terms: Sequence[Sequence[str]] = ()
     """What is searched for, as the index has it (content.text_search)."""
 
-    def url(self, anchor: str, after: int | None = None) -> str:
-        """The address of an entry: of this page, or of the one that begins behind ``after``."""
-        if after is None:
-            return f"#{anchor}"
+    def url(self, anchor: str, after: int) -> str:
+        """The address of an entry of another page, which begins behind ``after``."""
         params = self.params.copy()
         params.pop("before", None)
         params["after"] = str(after)

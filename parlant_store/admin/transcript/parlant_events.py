@@ -33,8 +33,8 @@ from parlant_store.admin.transcript.entries import (
     note,
     text_part,
 )
-from parlant_store.admin.transcript.failures import parlant_call_status
 from parlant_store.content import codec
+from parlant_store.content.failures import parlant_call_status
 
 MESSAGE = FOLDED
 """How many characters of a message are read, and one more."""
@@ -76,6 +76,9 @@ class Event(NamedTuple):
 
     message: str | None
     speaker: str | None
+    tool_id: str | None
+    """That of its first call, which may stand behind what is read of the data."""
+
     metadata: str | None
     """JSON of an object."""
 
@@ -155,6 +158,8 @@ def _entry(event: Event) -> Entry:
         return _message(event, heading, value)
     match event.kind, value:
         case "tool", {"tool_calls": [*calls]} if all(isinstance(call, dict) for call in calls):
+            if is_cut and calls:
+                calls = [{"tool_id": _text(event.tool_id), "arguments": ...} | calls[0], *calls[1:]]
             name = text_of(calls[0].get("tool_id")) if len(calls) == 1 else ""
             return Entry(
                 heading,
@@ -225,14 +230,15 @@ def _behind(fields: Mapping[str, Any]) -> Iterator[Part]:
 
 
 def _call(call: Mapping[str, Any]) -> Call:
-    result = call.get("result")
+    result, arguments = call.get("result"), call.get("arguments")
     outputs: tuple[Entry, ...] = ()
     if isinstance(result, dict):
         outputs = (Entry(_("Tool output"), "tool", parts=tuple(_result(result))),)
     name = call.get("tool_id")
     return Call(
         cut(name) if isinstance(name, str) else None,
-        _any(call.get("arguments"), _("No arguments.")),
+        # They may stand behind what is read.
+        () if arguments is ... else _any(arguments, _("No arguments.")),
         outputs,
         note="" if outputs else _("No output."),
         status=parlant_call_status(call) or ("" if outputs else "unanswered"),

@@ -52,11 +52,11 @@ def present(
     presenter = _Presenter(options)
     shown = [presenter.entry(entry) for entry in entries]
     here = [entry for entry in entries if entry.anchor and presenter.finds(entry)]
-    found = [Jump(entry.label or entry.heading, options.url(entry.anchor)) for entry in here]
+    found = [Jump(entry.label or entry.heading, f"#{entry.anchor}") for entry in here]
     found = [*found_before, *found, *found_after] if options.terms else []
     return transcript._replace(
         entries=_with_gaps(shown),
-        problems=list(_problems(shown, options)),
+        problems=list(_problems(shown)),
         find=options.find,
         found=found[:MAX_JUMPS],
         found_label=_found_label(len(found)) if options.terms else "",
@@ -97,11 +97,11 @@ def _with_gaps(entries: list[Entry]) -> list[Entry]:
     return shown
 
 
-def _problems(entries: list[Entry], options: Options) -> Iterator[Problem]:
+def _problems(entries: list[Entry]) -> Iterator[Problem]:
     found: dict[Status, list[Jump]] = {}
     for entry in entries:
         for status, anchor, label in _statuses(entry):
-            found.setdefault(status, []).append(Jump(label, options.url(anchor)))
+            found.setdefault(status, []).append(Jump(label, f"#{anchor}"))
     for status in STATUSES:
         if jumps := found.get(status):
             yield Problem(status, _counted(status, len(jumps)), jumps[:MAX_JUMPS])

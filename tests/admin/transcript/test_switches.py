@@ -9,6 +9,7 @@ from parlant_store.admin.transcript.markdown import MAX_HTML, render
 from parlant_store.models import Session
 from tests.admin.pages import CALL, OUTPUT, SCRIPT, entries, get, message, page, positions, text_of
 from tests.admin.pages import client as client
+from tests.admin.transcript.pages import statuses
 
 SAID = [
     message("Where is the **parcel**?"),
@@ -72,13 +73,27 @@ def test_a_search_finds_items_on_other_pages(client, store, monkeypatch):
     label, urls = found(get(client, page(session, find="number 1", after=3)))
     assert label == "3 matches:"
     assert urls == [
-        "?find=number+1&amp;after=0#item-1",
+        "?find=number+1&amp;after=-1#item-1",
         "#item-4",
-        "?find=number+1&amp;after=6#item-7",
+        "?find=number+1&amp;after=5#item-7",
     ]
     html = get(client, page(session, find="盞燈", after=8))
     assert found(html)[0] == "9 matches:"
     assert 'name="after" value="8"' in html
+
+
+def test_failed_calls_on_other_pages_are_linked(client, store, monkeypatch):
+    monkeypatch.setattr(items_page, "PAGE", 2)
+    error = OUTPUT | {"output": "An error occurred while running the tool."}
+    store.add_items("s", [CALL, error, *(message(f"{n}") for n in range(6)), CALL, error])
+    session = Session.objects.get()
+    html = get(client, page(session, after=3))
+    assert '<a href="?after=-1#item-1">Failed before this page: item 1</a>' in html
+    assert '<a href="?after=7#item-9">Failed after this page: item 9</a>' in html
+    html = get(client, page(session))
+    assert "Failed before" not in html
+    assert statuses(html) == ["1 failed"]
+    assert "Failed after" not in get(client, page(session, after=7))
 
 
 @pytest.mark.parametrize("words", [SCRIPT, "\0 a", "x" * 5_000, "'; --", "%"])
