@@ -52,6 +52,12 @@ PAGES = {
     "documents": "document/",
     "documents of a collection": "document/?collection=parlant_sessions_events",
     "documents of a session": "document/?q=p-3",
+    "documents by a field": "document/?collection=parlant_sessions_events&q=kind:tool",
+    "events of a kind": "document/?collection=parlant_sessions_events&kind=tool",
+    "people": "session/people/",
+    "people found": "session/people/?q=ser-3",
+    "a person": "session/person/?user=user-3",
+    "a customer": "session/person/?user=c-0",
     "overview": "session/overview/",
 }
 

@@ -141,11 +141,10 @@ class StoreAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def person_url(self, column: str | None) -> str:
         """The page of the owner or customer of this column value; "" if it is not the whole id."""
-        id_ = codec.unescape(column or "")
-        if not id_ or codec.to_column(id_) != column:
+        if not column or codec.to_column(codec.unescape(column)) != column:
             return ""
         name, site = "admin:parlant_store_session_person", self.admin_site.name
-        return reverse(name, query={"user": id_}, current_app=site)
+        return reverse(name, query={"user": column}, current_app=site)
 
     def may_view(self, request: HttpRequest, model: type[Model]) -> bool:
         """Whether this person may see ``model`` in this admin too."""

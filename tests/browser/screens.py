@@ -24,6 +24,9 @@ CUSTOMERS = '["p_customers"]'
 """A collection, as the addresses of pages about other stores say it."""
 
 
+PERSON = "/admin/parlant_store/session/person/?user=c"
+
+
 class Screen(NamedTuple):
     """A page, and what is to be done on it before it is looked at."""
 
@@ -85,6 +88,12 @@ def _addresses() -> Iterator[tuple[str, str]]:
     yield "failed migrations", listing("document", collection=FAILED)
     for collection in ("p_sessions", "p_customers", "p_events", "q_notes", FAILED):
         yield f"document of {collection}", page(Document.objects.filter(collection=collection)[0])
+    for collection in ("p_sessions", "p_customers", "p_events", "q_notes"):
+        yield f"documents of {collection}", listing("document", collection=collection)
+    yield "documents found", listing("document", q="s")
+    yield "people", reverse("admin:parlant_store_session_people")
+    yield "people found", reverse("admin:parlant_store_session_people", query={"q": "a"})
+    yield "person", PERSON
     yield "overview", reverse("admin:parlant_store_session_overview")
     yield "stores", reverse("admin:parlant_store_session_stores")
     yield from _elsewhere()
@@ -117,7 +126,11 @@ def _confirmations() -> Iterator[tuple[str, Screen]]:
         yield f"{button} a session", Screen(session, partial(press, button))
     failed = page(Document.objects.get(collection=FAILED))
     yield "retry a migration", Screen(failed, partial(press, "Retry the migration"))
-    yield "retry what is chosen", Screen(listing("document"), partial(choose, "Retry", "Go"))
+    failed_list = listing("document", collection=FAILED)
+    yield "retry what is chosen", Screen(failed_list, partial(choose, "Retry", "Go"))
+    for button in ("Export all data", "Erase all data"):
+        yield button, Screen(PERSON, partial(press, button))
+    yield "receipts", Screen(PERSON, erase)
     deletion = partial(choose, "Delete", "Go on")
     yield "delete elsewhere", Screen(elsewhere("sessions"), deletion)
     documents = elsewhere("documents", collection=CUSTOMERS)
@@ -127,6 +140,14 @@ def _confirmations() -> Iterator[tuple[str, Screen]]:
 def press(button: str, page: Page) -> None:
     with page.expect_navigation():
         page.get_by_role("button", name=button, exact=True).click()
+
+
+def erase(page: Page) -> None:
+    press("Erase all data", page)
+    for box in page.get_by_role("checkbox").all():
+        box.uncheck()
+    page.get_by_role("checkbox", name="elsewhere").check()
+    press("Erase", page)
 
 
 def choose(action: str, button: str, page: Page) -> None:

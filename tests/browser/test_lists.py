@@ -23,7 +23,10 @@ CREATED = "2026-11-21T18:08:14.836302+00:00"
 FAILED = "parlant_sessions_events_failed_migrations"
 
 LISTS = {
-    "documents": listing("document"),
+    "collections": listing("document"),
+    "documents found": listing("document", q=SHORT),
+    "documents": listing("document", collection=COLLECTIONS[1]),
+    "events": listing("document", collection=COLLECTIONS[0]),
     "failed migrations": listing("document", collection=FAILED),
     "sessions": listing("session"),
     "items": listing("sessionitem"),
@@ -87,7 +90,7 @@ def test_a_long_id_is_cut_for_the_eye_alone(page, store):
 
 
 def test_a_time_is_short_and_whole_when_it_is_pointed_at(page):
-    page.goto(listing("document"))
+    page.goto(listing("document", q=SHORT))
     time = page.get_by_role("time").first
     expect(time).to_have_text("2026-11-21 18:08:14")
     expect(time).to_have_attribute("title", CREATED)
@@ -95,7 +98,7 @@ def test_a_time_is_short_and_whole_when_it_is_pointed_at(page):
 
 
 def test_a_collection_is_broken_behind_its_underscores(page):
-    page.goto(listing("document"))
+    page.goto(listing("document", q=SHORT))
     cell = page.get_by_role("cell", name=COLLECTIONS[0], exact=True).first
     words = cell.evaluate(
         """cell => [...cell.childNodes].filter(node => node.data).map(text => {

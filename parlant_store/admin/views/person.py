@@ -89,7 +89,7 @@ def show_person(admin: Any, request: HttpRequest) -> HttpResponse:
         size=filesizeformat(sum(sizes)) if sizes else "",
         partial=[data.store for data in found if data.more_conversations],
         errors=[(data.store, data.error) for data in found if data.error],
-        list_url=admin.list_url(Session, owner=user) if Session in models else "",
+        list_url=admin.list_url(Session, owner=codec.printable(user)) if Session in models else "",
         people_url=link(admin, "people"),
         actions=[name for name in PERMISSIONS if _may(request, name)],
     )
@@ -118,8 +118,9 @@ def stored_data(admin: Any, user: str, models: list[type[Model]]) -> list[Stored
 
 
 def _user(request: HttpRequest) -> str:
+    """Return the id, which the address has as columns store it: not every id can be in one."""
     try:
-        return codec.check_name(request.GET.get("user", ""), "user")
+        return codec.check_name(codec.unescape(request.GET.get("user", "")), "user")
     except InvalidName as exc:
         raise Http404(str(exc)) from exc
 
@@ -182,7 +183,7 @@ def _export(request: HttpRequest, user: str, aliases: Sequence[str]) -> HttpResp
         note = "Failed to export the data of the person." if alias in failed else "Exported."
         log_by_name(request, Session, user, CHANGE, f"Store {alias}: {note}")
     file.seek(0)
-    response: HttpResponse = _download(file.buffer, "person", "jsonl")
+    response: HttpResponse = _download(file.detach(), "person", "jsonl")
     return response
 
 
