@@ -181,7 +181,7 @@ def _export(request: HttpRequest, user: str, aliases: Sequence[str]) -> HttpResp
     lines.end(user, aliases, failed)
     for alias in aliases:
         note = "Failed to export the data of the person." if alias in failed else "Exported."
-        log_by_name(request, Session, user, CHANGE, f"Store {alias}: {note}")
+        log_by_name(request, Session, codec.printable(user), CHANGE, f"Store {alias}: {note}")
     file.seek(0)
     response: HttpResponse = _download(file.detach(), "person", "jsonl")
     return response
@@ -192,7 +192,7 @@ def _erase(admin: Any, request: HttpRequest, user: str, aliases: Sequence[str]) 
     reports = [_erase_store(alias, user, until) for alias in aliases]
     for report in reports:
         done = f"Erased: {report.sessions:,} sessions, {report.documents:,} documents."
-        log_by_name(request, Session, user, DELETION, f"Store {report.store}: {done}")
+        log_by_name(request, Session, codec.printable(user), DELETION, f"Store {report.store}: {done}")
     return show(
         admin,
         request,
