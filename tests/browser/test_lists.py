@@ -80,7 +80,7 @@ def test_a_long_id_is_cut_for_the_eye_alone(page, store):
     expect(ids).to_have_text([SHORT, LONGEST])
     assert [ids.nth(place).evaluate(CLIPPED) for place in (0, 1)] == [False, True]
     assert ids.nth(1).evaluate("shown => getComputedStyle(shown).webkitLineClamp") == "2"
-    link = page.get_by_role("link", name=LONGEST, exact=True)
+    link = page.get_by_role("rowheader").get_by_role("link", name=LONGEST, exact=True)
     expect(link.get_by_title(LONGEST)).to_be_visible()
     link.click()
     for name in ("Id", "Customer", "Agent", "Session"):
