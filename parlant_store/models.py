@@ -14,6 +14,7 @@ from django.db.models.functions import Coalesce, Now
 from django.db.models.lookups import IsNull
 from django.utils.translation import gettext_lazy as _
 
+from parlant_store.content import codec
 from parlant_store.fields import CodePointField, DocumentField, TermsField
 from parlant_store.sql.generated_columns import Framework, LengthClass, Minute
 from parlant_store.sql.index_expressions import IndexedField
@@ -129,7 +130,8 @@ class Document(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.collection}/{self.document_id or self.key}"
+        name = codec.from_column(self.document_id) if self.document_id else self.key
+        return f"{codec.from_column(self.collection)}/{name}"
 
 
 class Session(models.Model):
@@ -206,7 +208,8 @@ class Session(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.namespace}/{self.session_id}" if self.namespace else self.session_id
+        name = codec.from_column(self.session_id)
+        return f"{codec.from_column(self.namespace)}/{name}" if self.namespace else name
 
 
 class SessionItem(models.Model):

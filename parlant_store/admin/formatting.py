@@ -24,11 +24,7 @@ NOTHING = "-"
 
 
 def column_name(column: str | None) -> str | None:
-    """What ``codec.to_column`` was given, or the beginning of it when it was long."""
-    if not column:
-        return None
-    start, shortened, _digest = column.partition("\x01\x03")
-    return codec.printable(codec.unescape(start)) + ("…" if shortened else "")
+    return codec.from_column(column) if column else None
 
 
 def breakable(name: str) -> SafeString:

@@ -13,7 +13,7 @@ from django.urls import URLPattern, reverse
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 
-from parlant_store.admin.formatting import column_name, cut
+from parlant_store.admin.formatting import cut
 from parlant_store.admin.lookups import COUNTED
 from parlant_store.admin.readiness import guarded
 from parlant_store.content import codec
@@ -127,7 +127,7 @@ class StoreAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return response
 
     def subtitle(self, row: Any) -> str | None:
-        return cut(column_name(str(row)))
+        return cut(str(row))
 
     def page_url(self, model: type[Model], key: int) -> str:
         """The page of a row, in this admin."""

@@ -258,6 +258,12 @@ def to_column(text: str) -> str:
     return f"{start}\x01\x03{sha256(encoded).hexdigest()}"
 
 
+def from_column(column: str) -> str:
+    """What ``to_column`` was given, as people read it: of a long text the beginning and "…"."""
+    start, shortened, _digest = column.partition("\x01\x03")
+    return printable(unescape(start)) + ("…" if shortened else "")
+
+
 def is_long(text: str) -> bool:
     """Whether ``to_column`` shortens ``text``."""
     return not _is_short_plain(text) and _is_long(escape(text))
