@@ -71,10 +71,11 @@ def _data(kind: str) -> dict[str, Any]:
 
 def screens() -> dict[str, Screen]:
     """Those of what ``fill`` has put there, by a name for each."""
-    return {name: Screen(address) for name, address in _addresses()} | dict(_confirmations())
+    return {name: Screen(address) for name, address in addresses()} | dict(_confirmations())
 
 
-def _addresses() -> Iterator[tuple[str, str]]:
+def addresses() -> Iterator[tuple[str, str]]:
+    """The pages that an address alone leads to."""
     yield "app", reverse("admin:app_list", args=["parlant_store"])
     for model in ("session", "sessionitem", "document"):
         yield f"list of {model}", listing(model)

@@ -4,33 +4,17 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from axe_playwright_python.base import AXE_SCRIPT
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
 from parlant_store.admin.sessions.items import SessionItemAdmin
 from parlant_store.admin.stores import session as store_session
 from parlant_store.admin.transcript import items_page as reading
+from tests.browser.axe import COLOURS, barriers
 from tests.browser.policy import ENFORCED, WANTED
 from tests.browser.screens import TWO_STORES, fill, screens
 from tests.browser.visitor import DESK, PHONE, overflow
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
-
-DJANGOS = {
-    # The label of its search is an image, and the help is no label.
-    "label-title-only": "#searchbar",
-    # Links in its breadcrumbs are told from the last word by their colour alone.
-    "link-in-text-block": ".breadcrumbs a",
-}
-"""What Django's own templates do on each of its pages: a rule, and what breaks it."""
-
-LANDMARKS = "landmark-unique"
-"""To axe a moderate fault: who goes from landmark to landmark cannot tell two of them apart."""
-
-RUN_AXE = "options => axe.run(document, options).then(results => results.violations)"
-
-COLOURS = ("color-contrast", "link-in-text-block")
-"""Axe's rules about what a theme changes."""
 
 LOOKS = """shown => shown.map(getComputedStyle).map(style => [
     style.color, style.background, style.margin, style.padding, style.height, style.borderRadius,
@@ -54,32 +38,6 @@ def on_every_screen(page: Page, look: Callable[[Page], object]) -> dict[str, obj
         screen.open(page)
         found[name] = look(page)
     return {name: faults for name, faults in found.items() if faults}
-
-
-def barriers(page: Page, *rules: str) -> list[str]:
-    """What keeps somebody from seeing, hearing or crossing the page, as axe finds it.
-
-    By these rules alone, or by all.
-    """
-    # Axe would put style sheets into the page, which the policy forbids, for rules that are off.
-    options: dict[str, Any] = {"resultTypes": ["violations"], "preload": False}
-    if rules:
-        options["runOnly"] = {"type": "rule", "values": rules}
-    if not page.evaluate("'axe' in window"):
-        page.evaluate(AXE_SCRIPT)
-    return [
-        f"{rule['id']}: {target}"
-        for rule in page.evaluate(RUN_AXE, options)
-        if rule["impact"] in ("serious", "critical") or rule["id"] == LANDMARKS
-        for node in rule["nodes"]
-        for target in node["target"]
-        if not is_djangos(page.locator(target), rule["id"])
-    ]
-
-
-def is_djangos(faulty: Locator, rule: str) -> bool:
-    matches = "(faulty, selector) => selector && faulty.matches(selector)"
-    return bool(faulty.evaluate(matches, DJANGOS.get(rule, "")))
 
 
 def in_both_themes(page: Page) -> list[str]:
