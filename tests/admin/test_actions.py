@@ -13,8 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from parlant_store.admin.actions import log as action_log
-from parlant_store.admin.actions.chosen import MOST
-from parlant_store.admin.actions.confirming import heard_keys, said_keys
+from parlant_store.admin.actions.selection import MAX_ROWS, format_keys, parse_keys
 from parlant_store.models import Document, Session
 from tests.admin.action_forms import (
     DAY,
@@ -53,7 +52,7 @@ BOTH = ["expire", "extend", "keep", "export", "remove"]
 
 @pytest.mark.parametrize("keys", [[1], [1, 2, 3], [5, 1, 2, 9, 10], [2**63 - 1]])
 def test_keys_are_carried(keys):
-    assert heard_keys(said_keys(keys)) == sorted(keys)
+    assert parse_keys(format_keys(keys)) == sorted(keys)
 
 
 @pytest.mark.parametrize("text", ["", "x", "1;2", "9-1", "1-99999", "99999999999999999999", "١"])
@@ -84,7 +83,7 @@ def test_all_that_a_filter_finds(client, store):
     url = listing("session", state="expiring")
     data = {"action": "expire", "_selected_action": rows[0].pk, "select_across": "1"}
     response = client.post(url, data)
-    assert sentences(response)[0].startswith("11 sessions expire now")
+    assert sentences(response)[0].startswith("11 conversations expire now")
     assert len(names(response)) == 10
     assert "<li>and 1 more</li>" in response.content.decode()
     sessions(store, "new")
@@ -101,27 +100,27 @@ def test_those_that_are_gone_meanwhile_are_counted(client, store):
     store.set_expiry("b", timezone.now())
     response = client.post(listing("session"), data)
     assert messages_after(client, response) == [
-        "1 session has expired.",
+        "1 conversation has expired.",
         "1 that was chosen has expired already and stays as it is.",
         "1 of those you confirmed was there no more.",
     ]
 
 
 def test_10_000_are_done_and_one_more_is_refused(client, store):
-    bulk(MOST + 1)
+    bulk(MAX_ROWS + 1)
     first = Session.objects.first()
     data = {"action": "expire", "_selected_action": first.pk, "select_across": "1"}
     response = client.post(listing("session"), data)
     (text,) = messages_after(client, response)
-    assert text.startswith("More than 10,000 sessions were chosen.")
+    assert text.startswith("More than 10,000 conversations were chosen.")
     assert "manage.py store_expire" in text
     first.delete()
     response = client.post(listing("session"), data)
-    assert "10,000 sessions expire now" in response.content.decode()
+    assert "10,000 conversations expire now" in response.content.decode()
     assert "and 9,990 more" in response.content.decode()
     client.post(listing("session"), hidden(response))
     assert Session.objects.filter(expires_at=None).count() == 0
-    assert LogEntry.objects.count() == action_log.MOST + 1
+    assert LogEntry.objects.count() == action_log.MAX_ENTRIES + 1
     response = client.post(listing("session"), data | {"action": "remove"})
     with CaptureQueriesContext(connection) as queries:
         client.post(listing("session"), hidden(response))
@@ -245,7 +244,7 @@ def test_the_log_says_what_went_along(client, store):
 
 
 def test_the_log_has_an_entry_each_up_to_a_bound(client, store, monkeypatch):
-    monkeypatch.setattr(action_log, "MOST", 3)
+    monkeypatch.setattr(action_log, "MAX_ENTRIES", 3)
     rows = sessions(store, *"abcde")
     do(client, "expire", *rows)
     assert LogEntry.objects.filter(object_id__isnull=False).count() == 3

@@ -2,7 +2,7 @@
 
 from django.contrib.admin.models import ADDITION, LogEntry
 
-from parlant_store.admin.actions import here
+from parlant_store.admin.actions.local_rows import LocalRows
 from parlant_store.models import Session
 from tests.admin.action_forms import DAY, ask, do, ends, hidden, messages_after, session, sessions
 from tests.admin.pages import LONG, SCRIPT, listing, message, page
@@ -17,7 +17,7 @@ def test_a_branch_is_a_whole_copy(client, store):
     response = do(client, "branch", row, new_id="t", from_page="yes")
     copy = session("t")
     assert response.url == page(copy)
-    assert messages_after(client, response) == ["The session was copied to t."]
+    assert messages_after(client, response) == ["The conversation was copied to t."]
     assert store.load_snapshot("t", namespace="team").state == {"n": 1.0}
     assert store.get_items("t", namespace="team") == [message("a")]
     assert copy.user_id == "ann"
@@ -30,8 +30,8 @@ def test_a_branch_needs_an_id_that_is_free(client, store):
     row, _taken = sessions(store, "s", "taken")
     data = hidden(ask(client, "branch", row))
     for new_id, error in (
-        ("taken", "There is a session of this id already."),
-        ("s", "There is a session of this id already."),
+        ("taken", "There is a conversation of this id already."),
+        ("s", "There is a conversation of this id already."),
         ("", "This field is required."),
         ("a\0b", "Null characters are not allowed."),
         ("x" * 5_000, "at most 4096 characters"),
@@ -45,9 +45,9 @@ def test_a_branch_never_takes_the_place_of_another_session(client, store, monkey
     (row,) = sessions(store, "s")
     data = hidden(ask(client, "branch", row)) | {"new_id": "t"}
     sessions(store, "t", items=5)
-    monkeypatch.setattr(here, "is_taken", lambda name: False)  # it began after the look
+    monkeypatch.setattr(LocalRows, "is_taken", lambda *_: False)  # it began after the look
     response = client.post(listing("session"), data)
-    assert messages_after(client, response) == ["There is a session of this id already."]
+    assert messages_after(client, response) == ["There is a conversation of this id already."]
     assert len(store.get_items("t")) == 5
     ends(session("t"), -DAY)
     client.post(listing("session"), data)
@@ -56,10 +56,13 @@ def test_a_branch_never_takes_the_place_of_another_session(client, store, monkey
 
 def test_what_cannot_be_branched(client, store):
     first, second = sessions(store, "a", "b")
-    assert "Choose one session to branch." in ask(client, "branch", first, second).content.decode()
+    assert (
+        "Choose one conversation to branch."
+        in ask(client, "branch", first, second).content.decode()
+    )
     data = hidden(ask(client, "branch", first)) | {"new_id": "c"}
     ends(first, -DAY)
-    assert "A session that has expired cannot be branched." in (
+    assert "A conversation that has expired cannot be branched." in (
         ask(client, "branch", first).content.decode()
     )
     client.post(listing("session"), data)

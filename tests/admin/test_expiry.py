@@ -6,7 +6,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.utils import timezone
 
-from parlant_store.admin.actions import lives
+from parlant_store.admin.actions import local_rows
 from parlant_store.models import Document, Session, SessionItem
 from parlant_store.signals import session_deleted, session_expired
 from tests.admin.action_forms import (
@@ -35,14 +35,15 @@ def test_expiring_hides_a_session_from_agents_at_once(client, store):
     first, second, third = sessions(store, "a", "b", "c")
     response = ask(client, "expire", first, second)
     assert sentences(response) == [
-        "2 sessions expire now: from then on no agent sees them, and the next sweep removes them.",
+        "2 conversations expire now: from then on no agent sees them, and the next sweep removes "
+        "them.",
         "They have 4 items in all.",
     ]
     assert names(response) == ["b", "a"]
     assert store.exists("a")
     assert LogEntry.objects.count() == 0
     assert messages_after(client, do(client, "expire", first, second)) == [
-        "2 sessions have expired."
+        "2 conversations have expired."
     ]
     assert store.get_items("a") == store.get_items("b") == []
     assert len(store.get_items("c")) == 2
@@ -84,7 +85,7 @@ def test_extending_until_a_date_never_shortens_a_life(client, store, settings):
     until = (timezone.localtime() + 300 * DAY).replace(second=0, microsecond=0)
     response = do(client, "extend", *rows, by="date", until=until.strftime("%Y-%m-%dT%H:%M"))
     assert messages_after(client, response) == [
-        "2 sessions expire later now.",
+        "2 conversations expire later now.",
         "1 that was chosen expires later anyway, or never, and stays as it is.",
     ]
     assert end_of(rows[0]) == end_of(rows[3]) == until
@@ -137,7 +138,7 @@ def test_bad_answers_are_asked_again(client, store, answer, error):
 
 def test_a_store_that_moves_ends_by_itself_is_named(client, store, settings):
     row = made(store, "session")
-    note = "The store moves the end of a session at each write: the next one moves it again."
+    note = "The store moves the end of a conversation at each write: the next one moves it again."
     assert note not in sentences(ask(client, "keep", row))
     settings.PARLANT_STORES = {"default": {"OPTIONS": {"ttl_seconds": 60}}}
     assert note in sentences(ask(client, "keep", row))
@@ -150,7 +151,7 @@ def test_a_wrong_setting_hides_no_store_after_it(client, store, settings):
         "wrong": {"OPTIONS": {"using": "nowhere"}},
         "right": {"OPTIONS": {"ttl_seconds": 60}},
     }
-    note = "The store moves the end of a session at each write: the next one moves it again."
+    note = "The store moves the end of a conversation at each write: the next one moves it again."
     assert note in sentences(ask(client, "keep", row))
     settings.PARLANT_STORES = "wrong"
     assert note not in sentences(ask(client, "keep", row))
@@ -164,7 +165,7 @@ def test_what_an_action_is_not_for_is_counted_apart(client, store):
         "1 that was chosen has expired already and stays as it is."
     ]
     assert names(ask(client, "keep", *rows)) == ["b", "a"]
-    assert sentences(ask(client, "keep", *rows))[0].startswith("2 sessions are kept for ever")
+    assert sentences(ask(client, "keep", *rows))[0].startswith("2 conversations are kept for ever")
     before = end_of(rows[0])
     do(client, "expire", *rows)
     assert end_of(rows[0]) == before
@@ -189,13 +190,13 @@ def test_deleting_takes_items_and_tells_the_application(client, store):
     finally:
         session_deleted.disconnect(listener)
         session_expired.disconnect(listener)
-    assert messages_after(client, response) == ["2 sessions were deleted."]
+    assert messages_after(client, response) == ["2 conversations were deleted."]
     assert sorted(heard) == [("default", "a", "", 3), ("default", "b", "", 3)]
     assert Session.objects.count() == SessionItem.objects.count() == 0
 
 
 def test_all_or_nothing_is_deleted(client, store, monkeypatch):
-    monkeypatch.setattr(lives, "BATCH", 1)
+    monkeypatch.setattr(local_rows, "BATCH", 1)
     rows = sessions(store, "a", "b")
     data = hidden(ask(client, "remove", *rows))
     monkeypatch.setattr(LogEntry.objects.__class__, "log_actions", lambda *_: 1 / 0)

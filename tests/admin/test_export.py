@@ -12,7 +12,7 @@ from django.test import AsyncClient
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from parlant_store.admin.actions import exporting
+from parlant_store.admin.actions import export as exporting
 from parlant_store.models import Document, Session, SessionItem
 from tests.admin.pages import LONG, SCRIPT, UNPRINTABLE, bulk, listing, message, superuser
 from tests.admin.pages import client as client
@@ -25,13 +25,15 @@ ITEM = {
     "a": {"z": None},
 }
 
+NOUNS = {"session": "conversation", "document": "document"}
+
 
 def export(client, *rows):
     """The answer to the confirmed question."""
     (model,) = {row._meta.model_name for row in rows}
     data = {"action": "export", "_selected_action": [row.pk for row in rows]}
     question = client.post(listing(model), data)
-    assert f"{len(rows)} {model}" in question.content.decode()
+    assert f"{len(rows)} {NOUNS[model]}" in question.content.decode()
     keys = ",".join(str(row.pk) for row in sorted(rows, key=lambda row: row.pk))
     return client.post(listing(model), data | {"keys": keys, "confirmed": "yes"})
 

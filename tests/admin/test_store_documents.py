@@ -42,14 +42,14 @@ def test_a_document_of_any_name_is_listed_shown_and_deleted(client, remote, name
     (value,) = re.findall(r'name="document" value="([^"]*)"', html)
     assert json.loads(markup.unescape(value)) == [name, name]
     response = act(client, "delete", [name, name], on="document", confirmed="")
-    assert "1 document will be deleted." in response.content.decode()
+    assert "1 document is deleted." in response.content.decode()
     assert remote.find_one(name) is not None
     response = act(client, "delete", [name, name], on="document")
     assert remote.find_one(name) is None
-    assert messages_of(response) == ["Delete: done for 1 document."]
+    assert messages_of(response) == ["1 document was deleted."]
     assert [entry[0] for entry in log()] == [DELETION]
     response = act(client, "delete", [name, name], on="document")
-    assert messages_of(response) == ["1 document was left as it was."]
+    assert messages_of(response) == ["1 of those you confirmed was there no more."]
     assert len(log()) == 1
 
 
@@ -60,9 +60,9 @@ def test_documents_are_expired_extended_and_kept(client, remote):
         remote.set_document_expiry("p_sessions", name, timezone.now() + DAY)
     before = remote.get_document("p_sessions", "b").expires_at
     for action, question in (
-        ("expire", "2 documents will expire now"),
-        ("extend", "2 documents will expire later than now said, by this many days: 7."),
-        ("keep", "2 documents will be kept for ever."),
+        ("expire", "2 documents expire now"),
+        ("extend", "2 documents expire later."),
+        ("keep", "2 documents are kept for ever: they never expire."),
     ):
         names = (["p_sessions", "a"], ["p_sessions", "b"])
         response = act(client, action, *names, on="document", confirmed="", days="7")
@@ -72,7 +72,7 @@ def test_documents_are_expired_extended_and_kept(client, remote):
         assert html.count('<input type="hidden" name="document"') == 2
     assert log() == []
     response = act(client, "expire", ["p_sessions", "a"], on="document")
-    assert messages_of(response) == ["Expire now: done for 1 document."]
+    assert messages_of(response) == ["1 document has expired."]
     assert listed(response.content.decode()) == ["d", "c", "b"]
     act(client, "extend", ["p_sessions", "b"], on="document", days="30")
     act(client, "keep", ["p_sessions", "c"], ["p_sessions", "gone"], on="document")
@@ -85,9 +85,29 @@ def test_documents_are_expired_extended_and_kept(client, remote):
     assert remote.get_document("p_events", "of a") is None
     assert log() == [
         (CHANGE, "p_sessions/c", "Store remote: Kept for ever."),
-        (CHANGE, "p_sessions/b", "Store remote: Extended by days: 30."),
+        (CHANGE, "p_sessions/b", "Store remote: Extended by 30 days."),
         (CHANGE, "p_sessions/a", "Store remote: Expired now."),
     ]
+
+
+def test_documents_are_exported(client, remote):
+    documents = [{"id": "a", "n": 1.0, "text": "\0"}, {"id": "\ud800"}]
+    for document in documents:
+        remote.insert_one("c", document)
+    names = [["c", document["id"]] for document in documents]
+    response = act(client, "export", *names, on="document", confirmed="")
+    assert "2 documents are downloaded, each as a line of JSON." in response.content.decode()
+    assert "Parlant session" not in response.content.decode()
+    response = act(client, "export", *names, ["c", "gone"], on="document")
+    assert response["Content-Disposition"].startswith('attachment; filename="documents-20')
+    lines = [json.loads(line) for line in b"".join(response.streaming_content).splitlines()]
+    assert [line["document"] for line in lines] == documents
+    assert lines[0] == {
+        "collection": "c",
+        "document": documents[0],
+        "updated_at": remote.get_document("c", "a").updated_at.isoformat(),
+        "expires_at": None,
+    }
 
 
 def test_the_page_of_a_document_says_when_it_ends(client, remote):

@@ -103,6 +103,21 @@ def test_each_action_needs_its_permission(filled, action, permission):
     assert filled.get_session("s") != before
 
 
+@pytest.mark.parametrize("action", ["branch", "export"])
+def test_copies_need_their_permission(filled, action):
+    def change(client):
+        data = {"action": action, "session": '["","s"]', "new_id": "t", "confirmed": "yes"}
+        return client.post(url("stores_sessions_change"), data)
+
+    client = without()
+    assert change(client).status_code == 403
+    assert f'<option value="{action}">' not in get(client, url("stores_sessions"))
+    client = allowed("view_session", f"{action}_session")
+    assert f'<option value="{action}">' in get(client, url("stores_sessions"))
+    assert change(client).status_code in (200, 302)
+    assert filled.exists("t") == (action == "branch")
+
+
 def test_those_who_only_look_are_offered_nothing(filled):
     client = allowed("view_session", "view_sessionitem", "view_document")
     for page, params in (

@@ -5,13 +5,13 @@ import json
 import re
 
 import pytest
-from django.contrib.admin.models import CHANGE, DELETION
+from django.contrib.admin.models import ADDITION, CHANGE, DELETION
 from django.urls import reverse
 from django.utils import timezone
 
+from parlant_store.admin.actions import sweep as store_sweep
 from parlant_store.admin.stores import pages as store_pages
 from parlant_store.admin.stores import session as store_session
-from parlant_store.admin.stores import sweep as store_sweep
 from parlant_store.backends.orm import OrmBackend
 from parlant_store.exceptions import StoreUnavailable
 from tests.admin.pages import CALL, OUTPUT, SCRIPT, UNPRINTABLE, entries, get, message, messages_of
@@ -140,12 +140,12 @@ def test_titles_say_what_is_asked_and_of_which_session(client, remote):
 
 def test_nothing_happens_before_it_is_confirmed(client, remote):
     for name in ("a", "b"):
-        remote.add_items(name, [message("x")])
+        remote.add_items(name, [message("x")], ttl_seconds=3_600)
     for action, question in (
-        ("expire", "2 sessions will expire now"),
-        ("extend", "2 sessions will expire later than now said, by this many days: 7."),
-        ("keep", "2 sessions will be kept for ever."),
-        ("delete", "2 sessions will be deleted with all their items."),
+        ("expire", "2 conversations expire now"),
+        ("extend", "2 conversations expire later."),
+        ("keep", "2 conversations are kept for ever: they never expire."),
+        ("delete", "2 conversations are deleted with all their items."),
     ):
         response = act(client, action, ["", "a"], ["", "b"], confirmed="", days="7")
         html = response.content.decode()
@@ -160,12 +160,12 @@ def test_sessions_are_expired_extended_kept_and_deleted(client, remote):
     for name in ("a", "b", "c", "d", "e"):
         remote.add_items(name, [message("x")], ttl_seconds=3_600)
     before = remote.get_session("b").expires_at
-    assert messages_of(act(client, "expire", ["", "a"])) == ["Expire now: done for 1 session."]
+    assert messages_of(act(client, "expire", ["", "a"])) == ["1 conversation has expired."]
     assert not remote.exists("a")
     act(client, "extend", ["", "b"], days="30")
     assert remote.get_session("b").expires_at == before + 30 * DAY
     response = act(client, "keep", ["", "c"], ["", "d"])
-    assert messages_of(response) == ["Keep for ever: done for 2 sessions."]
+    assert messages_of(response) == ["2 conversations are kept for ever."]
     assert remote.get_session("c").expires_at is None
     act(client, "delete", ["", "e"])
     assert not remote.exists("e")
@@ -173,42 +173,103 @@ def test_sessions_are_expired_extended_kept_and_deleted(client, remote):
         (DELETION, "e", "Store remote: Deleted."),
         (CHANGE, "d", "Store remote: Kept for ever."),
         (CHANGE, "c", "Store remote: Kept for ever."),
-        (CHANGE, "b", "Store remote: Extended by days: 30."),
+        (CHANGE, "b", "Store remote: Extended by 30 days."),
         (CHANGE, "a", "Store remote: Expired now."),
     ]
     html = get(client, reverse("admin:index"))
     assert "Recent actions" in html
 
 
+def test_a_session_is_branched(client, remote):
+    remote.save_snapshot("s", [message("x")], state={"n": 1.0}, namespace="n", user_id="ann")
+    remote.add_items("taken", [message("y")], namespace="n")
+    html = act(client, "branch", ["n", "s"], confirmed="").content.decode()
+    assert "1 conversation is copied" in html
+    assert 'value="s-copy"' in html
+    change = url("stores_sessions_change")
+    data = {"action": "branch", "session": json.dumps(["n", "s"]), "confirmed": "yes"}
+    response = client.post(change, data | {"new_id": "taken"})
+    assert "There is a conversation of this id already." in response.content.decode()
+    assert len(remote.get_items("taken", namespace="n")) == 1
+    response = client.post(change, data | {"new_id": "t"}, follow=True)
+    assert messages_of(response) == ["The conversation was copied to t."]
+    assert remote.load_snapshot("t", namespace="n").state == {"n": 1.0}
+    assert remote.get_session("t", namespace="n").user_id == "ann"
+    assert log() == [(ADDITION, "n/t", "Store remote: Branched from s.")]
+    both = act(client, "branch", ["n", "s"], ["n", "t"])
+    assert messages_of(both) == ["Choose one conversation to branch."]
+    gone = client.post(change, data | {"session": '["n","gone"]', "new_id": "u"}, follow=True)
+    assert messages_of(gone) == ["What was chosen is there no more."]
+
+
+def test_sessions_are_exported(client, remote):
+    remote.save_snapshot("s", [UNPRINTABLE], state={"n": 2.0}, namespace="n", user_id="ann")
+    remote.set_metadata("s", {"m": "\0"}, namespace="n")
+    remote.add_items("t", [message("x")] * 2, ttl_seconds=60)
+    names = (["n", "s"], ["", "t"], ["", "gone"])
+    response = act(client, "export", *names, confirmed="")
+    assert "2 conversations are downloaded with all their items" in response.content.decode()
+    assert log() == []
+    response = act(client, "export", *names)
+    assert response["Content-Disposition"].startswith('attachment; filename="sessions-20')
+    lines = [json.loads(line) for line in b"".join(response.streaming_content).splitlines()]
+    info = remote.get_session("s", namespace="n")
+    assert lines[0] == {
+        "namespace": "n",
+        "session_id": "s",
+        "user_id": "ann",
+        "metadata": {"m": "\0"},
+        "state": {"n": 2.0},
+        "created_at": info.created_at.isoformat(),
+        "updated_at": info.updated_at.isoformat(),
+        "expires_at": None,
+        "items": [UNPRINTABLE],
+    }
+    assert len(lines) == 2
+    assert lines[1]["expires_at"] == remote.get_session("t").expires_at.isoformat()
+    assert [(name, text) for _flag, name, text in log()] == [
+        ("t", "Store remote: Exported."),
+        ("n/s", "Store remote: Exported."),
+    ]
+
+
 def test_what_never_expires_or_is_gone_is_left(client, remote):
     remote.add_items("s", [message("x")])
     response = act(client, "extend", ["", "s"], ["", "gone"], days="3")
-    assert messages_of(response) == ["2 sessions were left as they were."]
+    assert messages_of(response) == [
+        "1 that was chosen expires later anyway, or never, and stays as it is.",
+        "1 of those you confirmed was there no more.",
+    ]
     assert remote.get_session("s").expires_at is None
     assert log() == []
 
 
-@pytest.mark.parametrize("days", ["", "0", "-1", "x", "1.5", "99999", "1" * 5_000, "٣"])
+@pytest.mark.parametrize("days", ["", "0", "-1", "x", "1.5", "99999", "1" * 5_000])
 def test_a_wrong_number_of_days_is_refused(client, remote, days):
     remote.add_items("s", [message("x")], ttl_seconds=60)
     before = remote.get_session("s").expires_at
     response = act(client, "extend", ["", "s"], days=days)
-    assert messages_of(response) == ["The number of days must be from 1 to 36,500."]
+    error = "The number of days must be from 1 to 36,500." if days else "This field is required."
+    assert error in response.content.decode()
+    assert "<title>Error:" in response.content.decode()
     assert remote.get_session("s").expires_at == before
+    assert log() == []
 
 
 def test_days_without_end_are_refused(client, remote):
     remote.add_items("s", [message("x")])
-    remote.set_expiry("s", timezone.now().replace(year=9990))
-    (text, left) = messages_of(act(client, "extend", ["", "s"], days="36500"))
-    assert text == "Stopped at s: there is no day so late"
-    assert left == "1 session was left as it was."
+    late = timezone.now().replace(year=9990)
+    remote.set_expiry("s", late)
+    assert messages_of(act(client, "extend", ["", "s"], days="36500")) == [
+        "1 that was chosen expires later anyway, or never, and stays as it is."
+    ]
+    assert remote.get_session("s").expires_at == late
 
 
 def test_actions_that_are_none(client, remote):
     remote.add_items("s", [message("x")])
     assert messages_of(act(client, "drop", ["", "s"])) == ["No action was chosen."]
-    assert messages_of(act(client, "delete")) == ["No session was chosen."]
+    assert messages_of(act(client, "delete")) == ["No conversation was chosen."]
     assert messages_of(act(client, "delete", on="document")) == ["No document was chosen."]
     for on in ("session", "document"):
         assert client.get(url(f"stores_{on}s_change")).status_code == 405
@@ -232,8 +293,8 @@ def test_it_stops_where_the_store_fails(client, remote, monkeypatch):
     response = act(client, "delete", ["", "a"], ["", "b"], ["", "c"])
     assert messages_of(response) == [
         "Stopped at b: it broke",
-        "Delete: done for 1 session.",
-        "2 sessions were left as they were.",
+        "1 conversation was deleted.",
+        "2 conversations were left as they were.",
     ]
     assert [entry[1] for entry in log()] == ["a"]
     assert remote.exists("c")
@@ -245,10 +306,10 @@ def test_what_has_expired_is_removed_after_asking(client, remote):
         remote.set_expiry(name, timezone.now() - DAY)
     remote.add_items("c", [message("x")])
     page = get(client, url("stores_sweep"))
-    assert "2 sessions and documents have expired and will be removed." in page
+    assert "2 conversations and documents have expired and will be removed." in page
     assert len(list(remote.list_expired())) == 2
     response = client.post(url("stores_sweep"), follow=True)
-    assert messages_of(response) == ["Removed as expired: sessions 2, documents 0."]
+    assert messages_of(response) == ["Removed as expired: conversations 2, documents 0."]
     assert list(remote.list_expired()) == []
     assert remote.exists("c")
     assert "Nothing has expired." in get(client, url("stores_sweep"))
@@ -263,10 +324,10 @@ def test_a_sweep_takes_so_much_at_once(client, remote, monkeypatch):
     for number in range(5):
         remote.add_items(f"s{number}", [message("x")])
         remote.set_expiry(f"s{number}", timezone.now() - DAY)
-    assert "More than 2 sessions and documents" in get(client, url("stores_sweep"))
+    assert "More than 2 conversations and documents" in get(client, url("stores_sweep"))
     response = client.post(url("stores_sweep"), follow=True)
     assert messages_of(response) == [
-        "Removed as expired: sessions 4, documents 0.",
+        "Removed as expired: conversations 4, documents 0.",
         "There is more. Do this again.",
     ]
 

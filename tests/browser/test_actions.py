@@ -28,7 +28,7 @@ def choose(page: Page, action: str, *session_ids: str) -> None:
 
 
 def test_nothing_is_done_to_who_is_taken_back(page, store):
-    choose(page, "Delete selected sessions", "session-1", "session-2")
+    choose(page, "Delete selected conversations", "session-1", "session-2")
     main = page.get_by_role("main")
     expect(main.get_by_role("listitem")).to_have_text(["session-2", "session-1"])
     main.get_by_role("link", name="No, take me back").click()
@@ -38,7 +38,7 @@ def test_nothing_is_done_to_who_is_taken_back(page, store):
 
 
 def test_sessions_are_deleted(page, store):
-    choose(page, "Delete selected sessions", "session-2")
+    choose(page, "Delete selected conversations", "session-2")
     page.get_by_role("button", name="Delete").click()
     expect(page.get_by_role("checkbox", name="session-2")).to_be_hidden()
     assert not store.exists("session-2")
@@ -59,7 +59,7 @@ def test_a_session_is_branched(page, store):
 
 
 def test_sessions_are_exported_as_json_lines(page, tmp_path):
-    choose(page, "Export selected sessions", "session-1", "session-2")
+    choose(page, "Export selected conversations", "session-1", "session-2")
     with page.expect_download() as download:
         page.get_by_role("button", name="Download").click()
     file = Path(tmp_path, "export.jsonl")

@@ -1,5 +1,6 @@
 """The admin's pages of a remote store: the same for every backend."""
 
+import json
 import re
 
 import pytest
@@ -43,7 +44,7 @@ class RemotePagesContract:
         for name in ("a", "b", "c", "d"):
             remote.add_items(name, [message("x")], ttl_seconds=3_600)
         before = remote.get_session("b").expires_at
-        assert messages_of(act(client, "expire", ["", "a"])) == ["Expire now: done for 1 session."]
+        assert messages_of(act(client, "expire", ["", "a"])) == ["1 conversation has expired."]
         act(client, "extend", ["", "b"], days="2")
         act(client, "keep", ["", "c"])
         act(client, "delete", ["", "d"])
@@ -51,7 +52,19 @@ class RemotePagesContract:
         assert set(left) == {"b", "c"}
         assert left["b"].expires_at - before == 2 * DAY
         assert left["c"].expires_at is None
-        assert "1 session or document has expired" in get(client, url("stores_sweep"))
+        assert "1 conversation or document has expired" in get(client, url("stores_sweep"))
         response = client.post(url("stores_sweep"), follow=True)
-        assert messages_of(response) == ["Removed as expired: sessions 1, documents 0."]
+        assert messages_of(response) == ["Removed as expired: conversations 1, documents 0."]
         assert list(remote.list_expired()) == []
+
+    def test_sessions_are_branched_and_exported(self, client, remote):
+        remote.save_snapshot("s", [message("x"), UNPRINTABLE], state={"n": 1.0}, user_id="ann")
+        data = {"action": "branch", "session": '["","s"]', "new_id": "t", "confirmed": "yes"}
+        client.post(url("stores_sessions_change"), data)
+        assert remote.get_items("t") == [message("x"), UNPRINTABLE]
+        response = act(client, "export", ["", "s"], ["", "t"])
+        lines = [json.loads(line) for line in b"".join(response.streaming_content).splitlines()]
+        assert [line["session_id"] for line in lines] == ["s", "t"]
+        for line in lines:
+            assert line["items"] == [message("x"), UNPRINTABLE]
+            assert (line["state"], line["user_id"]) == ({"n": 1.0}, "ann")

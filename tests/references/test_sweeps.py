@@ -182,7 +182,7 @@ def test_the_admin_deletes_what_is_not_protected(client, store):
     protecting = PROTECTS.objects.create(to=rows["b"])
     said = messages_after(client, do(client, "remove", *rows.values()))
     assert said == [
-        "2 sessions were deleted.",
+        "2 conversations were deleted.",
         f"b stays: it is protected by references.SessionPROTECT {protecting.pk}.",
     ]
     assert [row.session_id for row in Session.objects.all()] == ["b"]

@@ -13,7 +13,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
-from parlant_store.admin.actions.base import ActionsAdmin
+from parlant_store.admin.actions.actions import DOCUMENT_ACTIONS
+from parlant_store.admin.actions.options import ActionsAdmin
 from parlant_store.admin.documents.changelist import FOUND, DocumentChangeList
 from parlant_store.admin.documents.collections import collection_of
 from parlant_store.admin.documents.columns import Field, columns_of, display
@@ -56,7 +57,7 @@ class DocumentAdmin(ActionsAdmin):
         "A whole id: of a document, also as collection/id, or of a session, customer or agent. "
         "Or the text of a JSON field, such as name:Ada or data.message:refund."
     )
-    actions = (*ActionsAdmin.actions, "retry")
+    actions = (*DOCUMENT_ACTIONS, "retry")
     unread = ("data",)
     fields = readonly_fields = (
         "whole_collection",

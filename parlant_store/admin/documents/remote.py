@@ -7,12 +7,11 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from parlant_store.admin.actions.remote_rows import permitted_actions
 from parlant_store.admin.documents.json_tree import json_tree, shape_of
 from parlant_store.admin.expiry import expiry
 from parlant_store.admin.formatting import cut, grouped
-from parlant_store.admin.stores.actions import allowed
 from parlant_store.admin.stores.asking import ask, heard, here, link, on_store, said, show
-from parlant_store.admin.stores.subjects import DOCUMENTS
 from parlant_store.backends.base import BaseBackend
 from parlant_store.content import codec
 from parlant_store.models import Document
@@ -72,7 +71,7 @@ def list_documents(admin: Any, request: HttpRequest, store: BaseBackend) -> Http
         next_url=link(admin, "stores_documents", **place, after=said([last.creation_utc, last.id]))
         if last
         else "",
-        actions=allowed(request, DOCUMENTS),
+        actions=permitted_actions(request, Document),
         change_url=link(admin, "stores_documents_change", store=store.alias),
         page_url=link(admin, "stores_documents", **place),
         collections_url=link(admin, "stores_documents", store=store.alias),
@@ -102,7 +101,7 @@ def show_document(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpR
         expires=expiry(here(info.expires_at)),
         json=json_tree(info.document, shape),
         json_shape=shape,
-        actions=allowed(request, DOCUMENTS),
+        actions=permitted_actions(request, Document),
         change_url=link(admin, "stores_documents_change", store=store.alias),
         documents_url=link(admin, "stores_documents", **place),
         collections_url=link(admin, "stores_documents", store=store.alias),

@@ -5,14 +5,13 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import CHANGE, LogEntry
-from django.db import router
+from django.db import connections, router
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from parlant_store.admin.actions.chosen import writing
-from parlant_store.admin.actions.confirming import confirmation
+from parlant_store.admin.actions.confirmation import confirmation
 from parlant_store.admin.documents.failed_migrations import (
     MOST,
     Refused,
@@ -22,6 +21,7 @@ from parlant_store.admin.documents.failed_migrations import (
 )
 from parlant_store.admin.formatting import cut, grouped
 from parlant_store.admin.options import StoreAdmin
+from parlant_store.backends.orm.references.deletion import writing
 from parlant_store.models import Document
 
 NAMED = 10
@@ -65,12 +65,18 @@ def _question(model_admin: StoreAdmin, request: HttpRequest, keys: list[int]) ->
     ]
     title = _("Retry failed migrations")
     return confirmation(
-        model_admin, request, title=title, verb=_("Retry"), sentences=sentences, hidden=hidden
+        model_admin,
+        request,
+        title=title,
+        verb=_("Retry"),
+        sentences=sentences,
+        back_url=request.get_full_path(),
+        hidden=hidden,
     )
 
 
 def _do(model_admin: StoreAdmin, request: HttpRequest, keys: list[int]) -> None:
-    with writing(router.db_for_write(Document)):
+    with writing(connections[router.db_for_write(Document)]):
         retried = retry(keys)
         user: Any = request.user
         # In English whatever language the page has, as in admin.actions.log.

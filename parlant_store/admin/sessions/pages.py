@@ -10,7 +10,8 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from parlant_store.admin.actions.base import ActionsAdmin
+from parlant_store.admin.actions.actions import SESSION_ACTIONS
+from parlant_store.admin.actions.options import ActionsAdmin
 from parlant_store.admin.expiry import ago, expiry, expiry_and_time
 from parlant_store.admin.formatting import (
     NOTHING,
@@ -50,7 +51,8 @@ class SessionAdmin(StorePages, ActionsAdmin):
     list_filter = (StateFilter, OwnerFilter, FrameworkFilter)
     search_fields = ("session_id", "user_id")
     search_help_text = _("A whole session id, namespace/session id, or owner.")
-    actions = (*ActionsAdmin.actions[:3], "branch", *ActionsAdmin.actions[3:])
+    actions = SESSION_ACTIONS
+    has_parlant_sessions = True
     unread = ("full_names", "metadata", "state")
     fields = readonly_fields = (
         full_name(Session, "session_id"),

@@ -12,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured, PermissionDenied, Suspi
 from django.db import router
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -29,10 +30,10 @@ T = TypeVar("T")
 PATIENCE = 10.0
 """Seconds that a page waits for one answer of a store."""
 
-Page = Callable[[Any, HttpRequest], HttpResponse]
+Page = Callable[[Any, HttpRequest], HttpResponseBase]
 """A view of a StoreAdmin."""
 
-StorePage = Callable[[Any, HttpRequest, BaseBackend], HttpResponse]
+StorePage = Callable[[Any, HttpRequest, BaseBackend], HttpResponseBase]
 
 
 def ask(store: BaseBackend, call: Callable[[], T]) -> T:
@@ -80,7 +81,7 @@ def on_store(model: type[Model]) -> Callable[[StorePage], Page]:
 
     def decorate(view: StorePage) -> Page:
         @wraps(view)
-        def page(admin: Any, request: HttpRequest) -> HttpResponse:
+        def page(admin: Any, request: HttpRequest) -> HttpResponseBase:
             if not admin.may_view(request, model):
                 raise PermissionDenied
             alias = request.GET.get("store", "")

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
+from parlant_store.admin.actions import sweep
+from parlant_store.admin.actions.remote_rows import permitted_actions
 from parlant_store.admin.expiry import expiry
 from parlant_store.admin.formatting import cut
-from parlant_store.admin.stores.actions import allowed
 from parlant_store.admin.stores.asking import (
     ask,
     heard,
@@ -18,8 +19,6 @@ from parlant_store.admin.stores.asking import (
     said,
     show,
 )
-from parlant_store.admin.stores.subjects import SESSIONS
-from parlant_store.admin.stores.sweep import may_sweep
 from parlant_store.backends.base import BaseBackend
 from parlant_store.content import codec
 from parlant_store.models import Document, Session, SessionItem
@@ -70,9 +69,10 @@ def list_sessions(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpR
         is_first=not after,
         has_more_hits=is_search and len(rows) == PAGE,
         next_url=next_url,
-        actions=allowed(request, SESSIONS),
+        actions=permitted_actions(request, Session),
         change_url=link(admin, "stores_sessions_change", store=store.alias),
-        sweep_url=may_sweep(request, store) and link(admin, "stores_sweep", store=store.alias),
+        sweep_url=sweep.is_permitted(request, store)
+        and link(admin, "stores_sweep", store=store.alias),
         documents_url=_documents_url(admin, store) if admin.may_view(request, Document) else "",
         page_url=link(admin, "stores_sessions", store=store.alias),
     )

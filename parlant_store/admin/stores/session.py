@@ -6,11 +6,10 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
+from parlant_store.admin.actions.remote_rows import permitted_actions
 from parlant_store.admin.expiry import expiry
-from parlant_store.admin.formatting import NOTHING, grouped, pre, pretty
-from parlant_store.admin.stores.actions import allowed
+from parlant_store.admin.formatting import NOTHING, cut, grouped, pre, pretty
 from parlant_store.admin.stores.asking import ask, heard, here, link, on_store, show
-from parlant_store.admin.stores.subjects import SESSIONS, Chosen
 from parlant_store.admin.transcript.items_page import items_transcript
 from parlant_store.backends.base import BaseBackend
 from parlant_store.content import codec
@@ -43,7 +42,7 @@ def show_session(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpRe
         request,
         "store/session.html",
         title=_("Session of the store %(alias)s") % {"alias": store.alias},
-        subtitle=str(Chosen(name, namespace, session_id)),
+        subtitle="/".join(filter(None, (cut(namespace), cut(session_id)))),
         store_alias=store.alias,
         name=name,
         info=info,
@@ -58,7 +57,7 @@ def show_session(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpRe
         shown=grouped(limit),
         many=grouped(MANY),
         more_url=link(admin, "stores_session", store=store.alias, session=name, more="1"),
-        actions=allowed(request, SESSIONS),
+        actions=permitted_actions(request, Session),
         change_url=link(admin, "stores_sessions_change", store=store.alias),
         sessions_url=link(admin, "stores_sessions", store=store.alias),
     )

@@ -4,13 +4,13 @@ from functools import partial
 
 from django.urls import URLPattern, path
 
+from parlant_store.admin.actions import remote_rows
+from parlant_store.admin.actions.sweep import sweep
 from parlant_store.admin.documents import remote as remote_documents
 from parlant_store.admin.options import StoreAdmin
 from parlant_store.admin.readiness import guarded
-from parlant_store.admin.stores import actions as store_actions
 from parlant_store.admin.stores import pages as remote_sessions
 from parlant_store.admin.stores import session as remote_session
-from parlant_store.admin.stores import sweep as store_sweep
 from parlant_store.admin.stores.asking import Page
 from parlant_store.admin.views.overview import overview
 from parlant_store.admin.views.people import list_people
@@ -25,11 +25,11 @@ PAGES: dict[str, Page] = {
     "stores": list_stores,
     "stores_sessions": remote_sessions.list_sessions,
     "stores_session": remote_session.show_session,
-    "stores_sessions_change": store_actions.change_sessions,
-    "stores_sweep": store_sweep.sweep,
+    "stores_sessions_change": remote_rows.change_sessions,
+    "stores_sweep": sweep,
     "stores_documents": remote_documents.list_documents,
     "stores_document": remote_documents.show_document,
-    "stores_documents_change": store_actions.change_documents,
+    "stores_documents_change": remote_rows.change_documents,
 }
 
 

@@ -76,7 +76,7 @@ class TestSupabasePages(RemotePagesContract):
 def test_a_wrong_key_changes_nothing(client, remote):
     remote.add_items("s", [message("x")])
     response = act(client, "delete", ["", "s"], store="anonymous")
-    assert any(text.startswith("Stopped at s: ") for text in messages_of(response) if text)
+    assert "The store anonymous could not answer:" in response.content.decode()
     assert remote.exists("s")
     assert LogEntry.objects.count() == 0
 
@@ -107,6 +107,6 @@ def test_documents_are_expired_and_kept(client, remote):
     act(client, "keep", ["p_sessions", "s"], on="document")
     assert "<td>never</td>" in get(client, page)
     response = act(client, "expire", ["p_sessions", "s"], on="document")
-    assert messages_of(response) == ["Expire now: done for 1 document."]
+    assert messages_of(response) == ["1 document has expired."]
     assert client.get(page).status_code == 404
-    assert "2 sessions and documents have expired" in get(client, url("stores_sweep"))
+    assert "2 conversations and documents have expired" in get(client, url("stores_sweep"))

@@ -1,16 +1,16 @@
-"""Sessions and documents as JSON Lines, a piece at a time.
+"""Sessions and documents as JSON Lines, in pieces.
 
-What somebody writes meanwhile may or may not be in it; what somebody removes is missing.
+Concurrent writes may or may not be exported; rows that are deleted meanwhile are left out.
 """
 
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
 from django.db import router
-from django.db.models import Model
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
 
@@ -19,31 +19,46 @@ from parlant_store.backends.columns import name_of, owner_of
 from parlant_store.content import codec
 from parlant_store.content.times import as_utc
 from parlant_store.models import Document, Session, SessionItem
+from parlant_store.types import DocumentRecord, SessionRecord
 
 ROWS = 100
-"""How many sessions or documents are read at once."""
+"""Limit on the sessions or documents in a statement."""
 
 ITEMS = 100
-"""How many items are."""
+"""Limit on the items in a statement."""
 
 
-def exported(
-    request: HttpRequest, model: type[Model], keys: Sequence[int]
+def download(
+    request: HttpRequest, name: str, lines: Iterable[Iterator[str]]
 ) -> StreamingHttpResponse:
-    """A file to download."""
-    lines = session_lines(keys) if model is Session else document_lines(keys)
+    """Return a file of all ``lines``, whose name starts with ``name``."""
     time = timezone.now().strftime("%Y-%m-%d-%H%M%S")
-    name = f"{model._meta.model_name}s-{time}.jsonl"
+    pieces = chain.from_iterable(lines)
     return StreamingHttpResponse(
-        # Of an iterator of the other kind, Django makes a list.
-        _awaited(lines) if isinstance(request, ASGIRequest) else lines,
+        # Django makes a list of an iterator of the other kind.
+        _asynchronous(pieces) if isinstance(request, ASGIRequest) else pieces,
         content_type="application/x-ndjson",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+        headers={"Content-Disposition": f'attachment; filename="{name}-{time}.jsonl"'},
     )
 
 
+def session_line(record: SessionRecord) -> str:
+    items = ", ".join(map(json.dumps, record.items))
+    return f"{_start(record, record.namespace, record.session_id, record.user_id)}{items}{_END}"
+
+
+def document_line(collection: str, record: DocumentRecord) -> str:
+    line = {
+        "collection": collection,
+        "document": record.document,
+        "updated_at": record.updated_at and as_utc(record.updated_at).isoformat(),
+        "expires_at": record.expires_at and as_utc(record.expires_at).isoformat(),
+    }
+    return json.dumps(line) + "\n"
+
+
 def session_lines(keys: Sequence[int]) -> Iterator[str]:
-    """Each session as a line, in several pieces where it is long."""
+    """Yield each session as a line, a long one in several pieces."""
     for batch in batches(keys, ROWS):
         found = Session.objects.using(_primary(Session)).filter(key__in=batch).order_by("key")
         few: list[Session] = []
@@ -62,17 +77,16 @@ def document_lines(keys: Sequence[int]) -> Iterator[str]:
     for batch in batches(keys, ROWS):
         found = Document.objects.using(_primary(Document)).filter(key__in=batch)
         for document in found.order_by("key"):
-            record = {
-                "collection": codec.unescape(document.collection),
-                "document": document.data,
-                "updated_at": as_utc(document.updated_at).isoformat(),
-                "expires_at": document.expires_at and as_utc(document.expires_at).isoformat(),
-            }
-            yield json.dumps(record) + "\n"
+            record = DocumentRecord(
+                document=document.data,
+                updated_at=document.updated_at,
+                expires_at=document.expires_at,
+            )
+            yield document_line(codec.unescape(document.collection), record)
 
 
 def _few(sessions: list[Session]) -> Iterator[str]:
-    """Sessions that have few items together, which are read at once."""
+    """Yield sessions that have few items together, by one statement."""
     texts: dict[int, list[str]] = {session.key: [] for session in sessions}
     if any(session.item_count for session in sessions):
         items = (
@@ -105,23 +119,27 @@ _primary = router.db_for_write
 
 
 def _head(session: Session) -> str:
-    """The line up to the first item."""
-    namespace, session_id = name_of(session.namespace, session.session_id, session.full_names)
-    record = {
+    name = name_of(session.namespace, session.session_id, session.full_names)
+    return _start(session, *name, owner_of(session.user_id, session.full_names))
+
+
+def _start(session: Any, namespace: str, session_id: str, user_id: str | None) -> str:
+    """Return the line of a Session or SessionRecord up to its first item."""
+    fields = {
         "namespace": namespace,
         "session_id": session_id,
-        "user_id": owner_of(session.user_id, session.full_names),
+        "user_id": user_id,
         "metadata": session.metadata,
         "state": session.state,
-        "created_at": as_utc(session.created_at).isoformat(),
-        "updated_at": as_utc(session.updated_at).isoformat(),
+        "created_at": session.created_at and as_utc(session.created_at).isoformat(),
+        "updated_at": session.updated_at and as_utc(session.updated_at).isoformat(),
         "expires_at": session.expires_at and as_utc(session.expires_at).isoformat(),
     }
-    return json.dumps(record)[:-1] + ', "items": ['
+    return json.dumps(fields)[:-1] + ', "items": ['
 
 
 def _item(text: str) -> str:
-    """An item as it was given; the text of one that is damaged."""
+    """Return an item as it was stored; a damaged one as its text."""
     try:
         return json.dumps(json.loads(text, parse_constant=_refused))
     except (ValueError, RecursionError):
@@ -132,7 +150,7 @@ def _refused(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
 
 
-async def _awaited(lines: Iterator[str]) -> AsyncIterator[str]:
+async def _asynchronous(lines: Iterator[str]) -> AsyncIterator[str]:
     ahead = sync_to_async(lambda: next(lines, None))
     while (line := await ahead()) is not None:
         yield line

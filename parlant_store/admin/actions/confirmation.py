@@ -1,0 +1,209 @@
+"""Actions that ask for confirmation before they change rows."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django.contrib import messages as levels
+from django.contrib.admin.models import CHANGE
+from django.db.models import Model, QuerySet
+from django.forms import Form
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.template.response import TemplateResponse
+from django.utils.functional import Promise
+
+from parlant_store.admin.actions import messages
+from parlant_store.admin.actions.messages import TEXTS, counted
+from parlant_store.admin.actions.selection import MAX_ROWS, Result, Row, Rows, Selection
+from parlant_store.admin.formatting import grouped
+
+MAX_NAMES = 10
+"""Limit on the rows whose names a page shows."""
+
+TEMPLATE = "admin/parlant_store/action_confirmation.html"
+
+
+def confirmation(
+    admin: Any,
+    request: HttpRequest,
+    *,
+    title: str | Promise,
+    verb: str | Promise,
+    sentences: Sequence[str],
+    back_url: str,
+    hidden: Iterable[tuple[str, Any]] = (),
+    **context: Any,
+) -> TemplateResponse:
+    """Return a page whose form has ``hidden`` and "confirmed"; without ``verb`` it has none."""
+    request.current_app = admin.admin_site.name
+    context |= {
+        **admin.admin_site.each_context(request),
+        "opts": admin.opts,
+        "media": admin.media,
+        "title": title,
+        "verb": verb,
+        "sentences": sentences,
+        "hidden": [*hidden, ("confirmed", "yes")],
+        "back_url": back_url,
+    }
+    return TemplateResponse(request, TEMPLATE, context)
+
+
+class Action:
+    """An action on selected rows of a list; Django calls it like a function."""
+
+    name: ClassVar[str]
+    title: ClassVar[Any]
+    permission: ClassVar[str]
+    """The permission on the model, without the model's name."""
+
+    verb: Any = ""
+    remote_name = ""
+    """The value in the forms of remote stores, if it is not the name."""
+
+    is_deletion = False
+    flag = CHANGE
+    do_not_call_in_templates = True
+
+    def __init__(self, model: type[Model]) -> None:
+        """``model`` is the model of the list."""
+        self.model = model
+        self.texts = TEXTS[model, self.name]
+        self.short_description = self.texts.description
+        self.allowed_permissions = ["remove" if self.is_deletion else self.permission]
+        self.__name__ = self.name
+        self.remote_name = self.remote_name or self.name
+
+    def __call__(
+        self, admin: Any, request: HttpRequest, queryset: QuerySet[Any]
+    ) -> HttpResponseBase:
+        return self.respond(admin.get_selection(request, queryset))
+
+    def is_permitted(self, request: HttpRequest, model: type[Model] | None = None) -> bool:
+        name = (model or self.model)._meta.model_name
+        return request.user.has_perm(f"parlant_store.{self.permission}_{name}")
+
+    def is_eligible(self, expires_at: datetime | None, now: datetime, form: Any = None) -> bool:
+        """Whether the action is for a row that expires then; None: never."""
+        return True
+
+    def eligible(self, part: Rows, rows: list[Row], form: Any = None) -> list[Row]:
+        now = part.now()
+        return [row for row in rows if self.is_eligible(row.expires_at, now, form)]
+
+    def refusal(self, selection: Selection) -> Any:
+        """Return the reason why the action is not for this selection."""
+        if not all(self.is_permitted(selection.request, part.model) for part in selection.parts):
+            return messages.NOT_ALLOWED
+        if sum(map(len, selection.parts)) > MAX_ROWS:
+            return messages.TOO_MANY[self.model] % {"number": grouped(MAX_ROWS)}
+        return None
+
+    def form(self, selection: Selection, data: Any) -> Form | None:
+        """Return the form of the confirmation; ``data`` is None before it was sent."""
+        return None
+
+    def apply(self, part: Rows, rows: list[Row], form: Any) -> Result:
+        raise NotImplementedError
+
+    def log_message(self, form: Any) -> str:
+        """Return the message for the log, in English whatever the language of the page."""
+        raise NotImplementedError
+
+    def respond(self, selection: Selection) -> HttpResponseBase:
+        """Ask for confirmation, and then change the rows that the question was about."""
+        if refusal := self.refusal(selection):
+            selection.show(levels.ERROR, refusal)
+            return selection.back()
+        form = self.form(selection, selection.request.POST if selection.is_confirmed else None)
+        if selection.is_confirmed and (form is None or form.is_valid()):
+            return self.run(selection, form)
+        return self._question(selection, form)
+
+    def run(self, selection: Selection, form: Any) -> HttpResponseBase:
+        total, deleted = Result(), []
+        with ExitStack() as stack:
+            for part in selection.parts:
+                stack.enter_context(part.transaction())
+            for part in selection.parts:
+                rows = part.read(lock=True)
+                eligible = self.eligible(part, rows, form)
+                result = self.apply(part, eligible, form)
+                along = f" Documents that went along: {result.related:,}." if result.related else ""
+                message = self.log_message(form) + along
+                part.log(selection.request, result.rows, message, self.flag)
+                deleted.append((part, result.rows))
+                left = len(rows) - len(eligible), len(part) - len(rows)
+                total |= result | Result(ineligible=left[0], missing=left[1])
+        if self.is_deletion:
+            for part, changed in deleted:
+                part.send_deleted(changed)
+        self._show(selection, total)
+        return selection.to_list() if self.is_deletion else selection.back()
+
+    def _question(self, selection: Selection, form: Form | None) -> HttpResponseBase:
+        found = [(part, part.read()) for part in selection.parts]
+        eligible = [(part, rows) for part, all_ in found if (rows := self.eligible(part, all_))]
+        number = sum(len(rows) for _, rows in eligible)
+        left = sum(len(rows) for _, rows in found) - number
+        if not number:
+            none = messages.NONE_ELIGIBLE[self.name] if left else messages.NONE_EXIST
+            selection.show(levels.WARNING, none)
+            return selection.back() if left else selection.to_list()
+        names = [part.label(row) for part, rows in eligible for row in rows[:MAX_NAMES]]
+        data = [pair for part, rows in eligible for pair in part.form_data(rows)]
+        return confirmation(
+            selection.admin,
+            selection.request,
+            title=self.title,
+            verb=self.verb or self.title,
+            sentences=[*self._sentences(eligible, number, left)],
+            back_url=selection.page_url or selection.list_url,
+            hidden=[("action", selection.action or self.name), *selection.form_data, *data],
+            names=names[:MAX_NAMES],
+            more=max(0, number - MAX_NAMES),
+            more_text=grouped(number - MAX_NAMES),
+            form=form,
+            is_deletion=self.is_deletion,
+            **selection.context,
+        )
+
+    def _sentences(
+        self, eligible: list[tuple[Rows, list[Row]]], number: int, left: int
+    ) -> Iterator[str]:
+        yield counted(self.texts.question, number)
+        for part, rows in eligible:
+            yield from part.notes(self.name, rows)
+        expired = sum(
+            row.expires_at is not None and row.expires_at <= part.now()
+            for part, rows in eligible
+            for row in rows
+        )
+        if expired and self.name in ("extend", "keep"):
+            yield counted(messages.REVIVED, expired)
+        if left:
+            yield counted(messages.INELIGIBLE[self.name], left)
+
+    def _show(self, selection: Selection, result: Result) -> None:
+        protected = result.protected[:MAX_NAMES]
+        more = len(result.protected) - len(protected)
+        for name, error in result.failed:
+            selection.show(levels.ERROR, messages.FAILED % {"name": name, "error": error})
+        for level, text, number in (
+            (levels.SUCCESS, self.texts.done, len(result.rows)),
+            (levels.SUCCESS, messages.RELATED_DONE, result.related),
+            (levels.WARNING, messages.INELIGIBLE.get(self.name), result.ineligible),
+        ):
+            if number:
+                selection.show(level, counted(text, number))
+        for name, by in protected:
+            selection.show(levels.ERROR, messages.PROTECTED % {"name": name, "rows": by})
+        for level, text, number in (
+            (levels.ERROR, messages.MORE_PROTECTED, more),
+            (levels.WARNING, messages.MISSING, result.missing),
+            (levels.WARNING, messages.REMAINING[self.model], result.remaining),
+        ):
+            if number:
+                selection.show(level, counted(text, number))

@@ -1,0 +1,219 @@
+"""Rows of this project's database, changed by SQL in batches."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import ImproperlyConfigured
+from django.db import IntegrityError, connections, router, transaction
+from django.db.models import DateTimeField, ExpressionWrapper, Model, QuerySet, Value
+from django.db.models.functions import Greatest
+from django.http import HttpRequest
+from django.utils import timezone
+
+from parlant_store.admin.actions import export, messages, related_documents
+from parlant_store.admin.actions.log import log
+from parlant_store.admin.actions.messages import counted
+from parlant_store.admin.actions.selection import (
+    DOCUMENT_PREFIX,
+    NameTaken,
+    Result,
+    Row,
+    Rows,
+    format_keys,
+)
+from parlant_store.admin.batches import batches
+from parlant_store.admin.formatting import column_name, cut
+from parlant_store.admin.stores.asking import is_here
+from parlant_store.backends.base import BaseBackend
+from parlant_store.backends.columns import columns, name_of
+from parlant_store.backends.contract.validation import SessionName
+from parlant_store.backends.orm import OrmBackend
+from parlant_store.backends.orm.references.deletion import (
+    delete,
+    delete_groups,
+    lock_rows,
+    writing,
+)
+from parlant_store.backends.orm.references.registry import is_referenced
+from parlant_store.content import codec
+from parlant_store.content.related_documents import SESSIONS
+from parlant_store.handler import stores
+from parlant_store.models import Document, Session
+from parlant_store.signals import send, session_deleted
+
+BATCH = 1_000
+"""Limit on the keys in a statement."""
+
+_COLUMNS: dict[type[Model], tuple[Any, ...]] = {
+    Session: ("key", "namespace", "session_id", "full_names", "item_count", "expires_at"),
+    Document: ("key", "collection", "document_id", "session_id", Value(0), "expires_at"),
+}
+
+
+class LocalRows(Rows):
+    def __init__(
+        self, model: type[Model], keys: Sequence[int], *, of_conversations: bool = False
+    ) -> None:
+        """``of_conversations`` restricts documents to Parlant sessions, exported with events."""
+        self.model = model
+        self.keys = keys
+        self.using = router.db_for_write(model)
+        self.of_conversations = of_conversations
+        self.rows: list[Row] = []
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    now = staticmethod(timezone.now)
+
+    def transaction(self) -> AbstractContextManager[Any]:
+        return writing(connections[self.using])
+
+    def read(self, *, lock: bool = False) -> list[Row]:
+        found = self.model._default_manager.using(self.using)
+        found = found.select_for_update() if lock else found
+        if self.of_conversations:
+            found = found.filter(collection__endswith=SESSIONS)
+        values = found.order_by("key").values_list(*_COLUMNS[self.model])
+        rows = {
+            row[0]: Row(*row)
+            for batch in batches(sorted(self.keys), BATCH)
+            for row in values.filter(key__in=batch)
+        }
+        self.rows = [rows[key] for key in self.keys if key in rows]
+        return self.rows
+
+    def form_data(self, rows: Sequence[Row]) -> Iterable[tuple[str, Any]]:
+        prefix = DOCUMENT_PREFIX if self.of_conversations else ""
+        name = "document_keys" if self.of_conversations else "keys"
+        yield ACTION_CHECKBOX_NAME, f"{prefix}{rows[0].key}"
+        yield name, format_keys(row.key for row in rows)
+
+    def label(self, row: Row) -> str:
+        name = column_name(row.name) or str(row.key)
+        return cut("/".join(filter(None, (column_name(row.place), name)))) or ""
+
+    def notes(self, action: str, rows: Sequence[Row]) -> Iterator[str]:
+        if self.model is Session:
+            yield messages.items(rows)
+            store = local_store() if action in ("extend", "keep") else None
+            if store is not None and store.ttl is not None:
+                yield str(messages.TTL)
+        elif action != "export" or self.of_conversations:
+            number = sum(found.count() for _, found in related_documents.select(rows, self.using))
+            if number := number - related_documents.overlap(rows, self.rows, self.using):
+                yield counted(messages.RELATED, number)
+
+    def set_expiry(self, rows: Sequence[Row], at: datetime | None, by: timedelta | None) -> Result:
+        new: Any = at
+        if by is not None:
+            start = Greatest("expires_at", Value(at, output_field=DateTimeField()))
+            new = ExpressionWrapper(start + Value(by), output_field=DateTimeField())
+        for found in self._batches(rows):
+            found.update(expires_at=new)
+        related = 0
+        if self.model is Document:
+            related = related_documents.update_expiry(rows, self.using)
+            related -= related_documents.overlap(rows, self.rows, self.using)
+        return Result(tuple(rows), max(0, related))
+
+    def delete(self, rows: Sequence[Row]) -> Result:
+        if is_referenced(self.using):
+            return self._delete_referenced(rows)
+        related = 0
+        if self.model is Document:
+            related = -related_documents.overlap(rows, rows, self.using)
+            for _, documents in related_documents.select(rows, self.using):
+                related += documents.delete()[0]
+        for found in self._batches(rows):
+            # Only the key, so that the other columns are not read.
+            found.only("key").delete()
+        return Result(tuple(rows), max(0, related))
+
+    def _batches(self, rows: Sequence[Row]) -> Iterator[QuerySet[Any]]:
+        for batch in batches([row.key for row in rows], BATCH):
+            yield self.model._default_manager.using(self.using).filter(key__in=batch)
+
+    def _delete_referenced(self, rows: Sequence[Row]) -> Result:
+        """Keep rows that are protected by tables of the project, with their related documents."""
+        connection = connections[self.using]
+        related = related_documents.keys(rows, self.using) if self.model is Document else {}
+        groups = [(row.key, *related.get(row.key, ())) for row in rows]
+        lock_rows(connection, self.model, [key for group in groups for key in group])
+        protected = {
+            group.keys[0]: group.protected_by
+            for group in delete_groups(connection, self.model, groups)
+        }
+        deleted = {key for group in groups if group[0] not in protected for key in group[1:]}
+        return Result(
+            tuple(row for row in rows if row.key not in protected),
+            len(deleted - {row.key for row in rows}),
+            protected=tuple(
+                (self.label(row), codec.printable(protected[row.key]))
+                for row in rows
+                if row.key in protected
+            ),
+        )
+
+    def send_deleted(self, rows: Sequence[Row]) -> None:
+        store = None
+        if self.model is Session and rows and session_deleted.receivers:
+            store = local_store()
+        if store is not None:
+            for row in rows:
+                send(session_deleted, store.alias, *self.session_name(row), row.item_count)
+
+    def lines(self, rows: Sequence[Row]) -> Iterator[str]:
+        keys = [row.key for row in rows]
+        if self.model is Session:
+            return export.session_lines(keys)
+        if self.of_conversations:
+            related = related_documents.keys(rows, self.using)
+            keys = [key for first in keys for key in (first, *related.get(first, ()))]
+        return export.document_lines(keys)
+
+    def log(self, request: HttpRequest, rows: Sequence[Row], message: str, flag: int) -> None:
+        log(request, self.model, rows, flag, message)
+
+    def session_name(self, row: Row) -> SessionName:
+        return name_of(row.place, row.name or "", row.related)
+
+    def is_taken(self, name: SessionName) -> bool:
+        place, id_ = columns(name)
+        sessions = Session.objects.using(self.using).filter(namespace=place, session_id=id_)
+        return sessions.exclude(expires_at__lte=timezone.now()).exists()
+
+    def branch(self, source: SessionName, new_id: str) -> Row:
+        store = local_store() or OrmBackend("admin", using=self.using)
+        place, name = columns(source._replace(session_id=new_id))
+        self._reserve(place, name)
+        store.branch(source.session_id, new_id, namespace=source.namespace)
+        copies = Session.objects.using(self.using).filter(namespace=place, session_id=name)
+        return Row(*copies.values_list(*_COLUMNS[Session]).get())
+
+    def _reserve(self, place: str, name: str) -> None:
+        """Create the session that the copy replaces, so that nobody else can create one."""
+        sessions = Session.objects.using(self.using)
+        expired = sessions.filter(namespace=place, session_id=name, expires_at__lte=timezone.now())
+        if keys := list(expired.values_list("key", flat=True)):
+            what = f"the session {codec.unescape(name)!r}, which has expired,"
+            delete(connections[self.using], Session, keys, what)
+        try:
+            with transaction.atomic(using=self.using):
+                sessions.create(namespace=place, session_id=name)
+        except IntegrityError:
+            raise NameTaken from None
+
+
+def local_store() -> BaseBackend | None:
+    """Return the first configured store whose sessions are in the admin's database."""
+    # manage.py check reports wrong settings.
+    with suppress(ImproperlyConfigured):
+        for alias in stores:
+            with suppress(ImproperlyConfigured):
+                if is_here(store := stores[alias]):
+                    return store
+    return None

@@ -1,0 +1,224 @@
+"""Rows of a store that is reached through its contract, and the views that act on them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import chain
+from time import monotonic
+from typing import Any
+
+from django.contrib import messages as levels
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponseNotAllowed
+from django.http.response import HttpResponseBase
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from parlant_store.admin.actions import messages
+from parlant_store.admin.actions.actions import DOCUMENT_ACTIONS, SESSION_ACTIONS
+from parlant_store.admin.actions.confirmation import Action
+from parlant_store.admin.actions.export import document_line, session_line
+from parlant_store.admin.actions.log import log_by_name
+from parlant_store.admin.actions.selection import (
+    NameTaken,
+    Result,
+    Row,
+    Rows,
+    Selection,
+)
+from parlant_store.admin.formatting import cut
+from parlant_store.admin.stores import asking
+from parlant_store.admin.stores.asking import answer, ask, heard, here, link, on_store, said
+from parlant_store.backends.base import BaseBackend
+from parlant_store.backends.contract.validation import SessionName
+from parlant_store.backends.reads import primary_reads
+from parlant_store.content.codec import printable
+from parlant_store.exceptions import ProtectedRow, StoreError
+from parlant_store.models import Document, Session
+from parlant_store.types import SessionInfo
+
+MAX_REMOTE_ROWS = 100
+"""Limit on the rows of one action: each is a call of the store."""
+
+ACTIONS = {Session: SESSION_ACTIONS, Document: DOCUMENT_ACTIONS}
+
+
+class RemoteRows(Rows):
+    def __init__(self, store: BaseBackend, model: type[Model], names: Sequence[str]) -> None:
+        """``names`` are form data: a namespace and a session_id, or a collection and an id."""
+        self.store = store
+        self.model = model
+        self.is_sessions = model is Session
+        self.names = list(dict.fromkeys(names))
+        self.places = [heard(name, 2) for name in self.names]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def now(self) -> datetime:
+        return here(self.store.clock()) or timezone.now()
+
+    def transaction(self) -> AbstractContextManager[Any]:
+        return nullcontext()
+
+    def read(self, *, lock: bool = False) -> list[Row]:
+        get = self._get_session if self.is_sessions else self.store.get_document
+        with primary_reads():
+            calls = [self.store.submit(partial(get, *place)) for place in self.places]
+        until = monotonic() + asking.PATIENCE
+        found = [answer(call, until - monotonic()) for call in calls]
+        return [
+            Row(key, place, id_, None, getattr(info, "item_count", 0), here(info.expires_at))
+            for key, ((place, id_), info) in enumerate(zip(self.places, found, strict=True))
+            if info is not None
+        ]
+
+    def form_data(self, rows: Sequence[Row]) -> list[tuple[str, Any]]:
+        return [(str(self.model._meta.model_name), self.names[row.key]) for row in rows]
+
+    def label(self, row: Row) -> str:
+        return "/".join(filter(None, (cut(row.place), cut(row.name))))
+
+    def notes(self, action: str, rows: Sequence[Row]) -> Iterator[str]:
+        if self.is_sessions:
+            yield messages.items(rows)
+            if action in ("extend", "keep") and self.store.ttl is not None:
+                yield str(messages.TTL)
+        elif action != "export":
+            yield str(messages.RELATED_LEFT if action == "remove" else messages.RELATED_UNCOUNTED)
+
+    def set_expiry(self, rows: Sequence[Row], at: datetime | None, by: timedelta | None) -> Result:
+        def set_one(row: Row) -> Any:
+            new = at if by is None or at is None else max(at, row.expires_at or at) + by
+            if self.is_sessions:
+                return self.store.set_expiry(row.name or "", new, namespace=row.place)
+            return self.store.set_document_expiry(row.place, row.name or "", new)
+
+        return self._call_each(rows, set_one)
+
+    def delete(self, rows: Sequence[Row]) -> Result:
+        def delete_one(row: Row) -> bool:
+            if self.is_sessions:
+                return self.store.delete_session(row.name or "", namespace=row.place)
+            return self.store.delete_one(row.place, {"id": {"$eq": row.name}}) is not None
+
+        return self._call_each(rows, delete_one)
+
+    def send_deleted(self, rows: Sequence[Row]) -> None:
+        """The store has sent the signals."""
+
+    def lines(self, rows: Sequence[Row]) -> Iterator[str]:
+        lines = (line for row in rows for line in ask(self.store, partial(self._lines, row)))
+        # The first line is read now, so that an error becomes a page.
+        return chain([next(lines, "")], lines)
+
+    def session_name(self, row: Row) -> SessionName:
+        return SessionName(row.place, row.name or "")
+
+    def is_taken(self, name: SessionName) -> bool:
+        with primary_reads():
+            return ask(self.store, partial(self._get_session, *name)) is not None
+
+    def branch(self, source: SessionName, new_id: str) -> Row:
+        """Also raise StoreError. Another caller may create the session meanwhile."""
+        if self.is_taken(source._replace(session_id=new_id)):
+            raise NameTaken
+        branch = partial(self.store.branch, source.session_id, new_id, namespace=source.namespace)
+        ask(self.store, branch)
+        return Row(0, source.namespace, new_id)
+
+    def log(self, request: HttpRequest, rows: Sequence[Row], message: str, flag: int) -> None:
+        for row in rows:
+            text = f"Store {self.store.alias}: {message}"
+            log_by_name(request, self.model, self.label(row), flag, text)
+
+    def _call_each(self, rows: Sequence[Row], call: Callable[[Row], Any]) -> Result:
+        """``call`` returns whether the row existed."""
+        result = Result()
+        for number, row in enumerate(rows):
+            try:
+                with primary_reads():
+                    is_changed = ask(self.store, partial(call, row))
+            except ProtectedRow as exc:
+                result |= Result(protected=((self.label(row), printable(exc.protected_by)),))
+            except StoreError as exc:
+                failed = ((self.label(row), printable(str(exc))),)
+                return result | Result(failed=failed, remaining=len(rows) - number)
+            else:
+                result |= Result((row,)) if is_changed else Result(missing=1)
+        return result
+
+    def _get_session(self, namespace: str, session_id: str) -> SessionInfo | None:
+        return self.store.get_session(session_id, namespace=namespace)
+
+    def _lines(self, row: Row) -> list[str]:
+        if self.is_sessions:
+            return [*map(session_line, self.store.read_sessions([self.session_name(row)]))]
+        records = self.store.read_documents(row.place, ids=[row.name or ""])
+        return [document_line(row.place, record) for record in records]
+
+
+def permitted_actions(request: HttpRequest, model: type[Model]) -> list[dict[str, Any]]:
+    """Return the names and titles of the actions that the user may do."""
+    return [
+        {"name": action.remote_name, "title": action.title}
+        for action in ACTIONS[model]
+        if action.is_permitted(request)
+    ]
+
+
+@on_store(Session)
+def change_sessions(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpResponseBase:
+    return _change(admin, request, store, Session)
+
+
+@on_store(Document)
+def change_documents(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpResponseBase:
+    return _change(admin, request, store, Document)
+
+
+def _change(
+    admin: Any, request: HttpRequest, store: BaseBackend, model: type[Model]
+) -> HttpResponseBase:
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
+    name = request.POST.get("action", "")
+    action = _action(model, name)
+    if action is not None and not action.is_permitted(request):
+        raise PermissionDenied
+    names = request.POST.getlist(str(model._meta.model_name))
+    if len(set(names)) > MAX_REMOTE_ROWS:
+        raise SuspiciousOperation("more was chosen than a page lists")
+    rows = RemoteRows(store, model, names)
+    list_url, title = _list(admin, rows)
+    selection = Selection(
+        admin=admin,
+        request=request,
+        parts=[rows],
+        list_url=list_url,
+        is_confirmed=request.POST.get("confirmed") == "yes",
+        action=name,
+        context={"places": [(link(admin, "stores"), _("Stores")), (list_url, title)]},
+    )
+    if action is not None and rows.names:
+        return action.respond(selection)
+    selection.show(levels.WARNING, messages.NONE_CHOSEN[model] if action else messages.NO_ACTION)
+    return selection.to_list()
+
+
+def _action(model: type[Model], name: str) -> Action | None:
+    actions = ACTIONS[model]
+    return next((each for each in actions if each.remote_name == name), None)
+
+
+def _list(admin: Any, rows: RemoteRows) -> tuple[str, str]:
+    """Return the address and the title of the list of the rows."""
+    names = {"alias": rows.store.alias}
+    if rows.is_sessions:
+        url = link(admin, "stores_sessions", store=rows.store.alias)
+        return url, _("Conversations of the store %(alias)s") % names
+    place = {"collection": said(rows.places[0][:1])} if rows.places else {}
+    url = link(admin, "stores_documents", store=rows.store.alias, **place)
+    return url, _("Documents of the store %(alias)s") % names
