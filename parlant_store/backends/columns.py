@@ -2,12 +2,13 @@
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.content import codec
+from parlant_store.content.events import searched
 from parlant_store.content.items import searched_text
 from parlant_store.content.query import Filter
 from parlant_store.content.text_search import snippet
@@ -25,6 +26,13 @@ logger = logging.getLogger("parlant_store")
 
 MAX_SNIPPETS = 5
 """Limit on the items of a session in the results of a search."""
+
+
+StoredWords = Callable[[list[str] | None, list[str] | None], str | None]
+"""``text_search.tsvector`` or ``text_search.stored_words``."""
+
+NOT_SEARCHED: dict[str, str | int | None] = {"terms": None, "failed_calls": None}
+"""The columns for search of most documents."""
 
 
 class Columns(NamedTuple):
@@ -73,13 +81,32 @@ def promoted(document: JSONObject) -> dict[str, str | None]:
     }
 
 
-def replaced(replacement: Replacement) -> dict[str, str | None]:
-    """Return the columns of the new document: its collection, the promoted fields and the data."""
-    fields = promoted(replacement.document)
+def searched_columns(
+    collection: str, document: JSONObject, stored: StoredWords
+) -> dict[str, str | int | None]:
+    """Return the columns for search; without any if ``document``, or changes, have nothing of it.
+
+    ``stored`` returns words in the form of the database.
+    """
+    found = searched(collection, document)
+    if found is None:
+        return {}
     return {
-        "collection": codec.to_column(replacement.collection),
+        "terms": stored(found.words, found.tool_words),
+        "failed_calls": found.failed_calls,
+    }
+
+
+def replaced(replacement: Replacement, stored: StoredWords) -> dict[str, str | int | None]:
+    """Return the columns of the new document: all but its key and its times."""
+    collection, document = replacement.collection, replacement.document
+    fields = promoted(document)
+    return {
+        "collection": codec.to_column(collection),
         **{field: fields.get(field) for field in PROMOTED},
-        "data": codec.encode_document(replacement.document, "document"),
+        "data": codec.encode_document(document, "document"),
+        **NOT_SEARCHED,
+        **searched_columns(collection, document, stored),
     }
 
 

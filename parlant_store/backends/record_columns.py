@@ -4,9 +4,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from parlant_store.backends.columns import columns, full_names, promoted
+from parlant_store.backends.columns import (
+    NOT_SEARCHED,
+    columns,
+    full_names,
+    promoted,
+    searched_columns,
+)
 from parlant_store.backends.contract.operations import WriteDocuments, WriteSessions
 from parlant_store.content import codec
+from parlant_store.content.text_search import tsvector
 from parlant_store.content.times import as_utc
 from parlant_store.types import PROMOTED
 
@@ -58,11 +65,16 @@ def item_columns(write: WriteSessions) -> Columns:
 def document_columns(write: WriteDocuments) -> Columns:
     """Return the columns of the documents."""
     fields = [promoted(record.document) for record in write.records]
+    searched = [
+        NOT_SEARCHED | searched_columns(write.collection, record.document, tsvector)
+        for record in write.records
+    ]
     return {
         "documents": [
             codec.encode_document(record.document, "document") for record in write.records
         ],
         **{f"{name}s": [each.get(name) for each in fields] for name in PROMOTED},
+        **{name: [each[name] for each in searched] for name in NOT_SEARCHED},
         "updated": [_text(record.updated_at) for record in write.records],
         "expires": [_text(record.expires_at) for record in write.records],
     }

@@ -1,6 +1,8 @@
 import parlant_store.fields
 from parlant_store.sql.completion import UpdateFunctions
 from parlant_store.sql.generated_columns import Framework, LengthClass, Minute
+from parlant_store.sql.search_index import DOCUMENTS, CreateSearchIndex
+from parlant_store.sql.triggers import CreateTriggers
 from django.db import migrations, models
 
 
@@ -101,5 +103,7 @@ class Migration(migrations.Migration):
             "UPDATE parlant_store_session SET tokens = NULL WHERE tokens = 0",
             "UPDATE parlant_store_session SET tokens = 0 WHERE tokens IS NULL",
         ),
+        CreateSearchIndex(DOCUMENTS),
         UpdateFunctions(),
+        CreateTriggers(),
     ]

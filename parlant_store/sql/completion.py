@@ -14,7 +14,8 @@ from django.db.migrations.state import ProjectState
 from parlant_store.sql.closing import CLOSE, Open, find_open
 from parlant_store.sql.functions import functions_sql, names, signatures, version
 from parlant_store.sql.migration_operations import OutsideModels
-from parlant_store.sql.search_index import SQLITE_PARTS, complete_index
+from parlant_store.sql.search_index import SQLITE_DOCUMENT_PARTS, SQLITE_PARTS, complete_index
+from parlant_store.sql.triggers import NAMES, SQLITE_TRIGGERS, create_triggers, drop_triggers
 
 TABLES = (
     "parlant_store_document",
@@ -30,9 +31,12 @@ SELECT
         WHERE proname LIKE 'parlant\\_store\\_%%' AND pg_function_is_visible(oid)),
     coalesce((SELECT prosrc FROM pg_proc
         WHERE proname = 'parlant_store_version' AND pg_function_is_visible(oid)), ''),
-    EXISTS (SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-        JOIN pg_am ON pg_am.oid = c.relam
-        WHERE i.indrelid = to_regclass('parlant_store_session_item') AND amname = 'gin'),
+    (SELECT count(DISTINCT i.indrelid) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+        JOIN pg_am ON pg_am.oid = c.relam WHERE i.indrelid IN (
+            to_regclass('parlant_store_session_item'), to_regclass('parlant_store_document')
+        ) AND amname IN ('gin')) = 2,
+    ARRAY(SELECT tgname::text FROM pg_trigger
+        WHERE tgrelid = to_regclass('parlant_store_document')),
     EXISTS (SELECT FROM pg_policy WHERE polrelid = to_regclass('parlant_store_session')
         AND polname = 'parlant_store_service'),
     ARRAY(SELECT DISTINCT setting FROM pg_proc p
@@ -58,7 +62,10 @@ class State(NamedTuple):
     """Whether the functions are of another version."""
 
     has_index: bool
-    """Whether the search index exists."""
+    """Whether the search indexes exist."""
+
+    has_triggers: bool
+    """Whether the triggers of Parlant sessions exist."""
 
     is_secured: bool
     """Whether the script of supabase_sql or supabase_rls was run, which also updates functions."""
@@ -72,8 +79,8 @@ class State(NamedTuple):
     @property
     def is_complete(self) -> bool:
         """Whether the tables, the functions and the index are complete."""
-        wrong = self.functions or self.is_outdated or not self.has_index or self.strays
-        return not (self.tables or wrong)
+        wrong = self.functions or self.is_outdated or self.strays
+        return self.has_index and self.has_triggers and not (self.tables or wrong)
 
 
 def state_of(connection: BaseDatabaseWrapper) -> State:
@@ -81,16 +88,21 @@ def state_of(connection: BaseDatabaseWrapper) -> State:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute(_POSTGRESQL, [list(TABLES)])
-            tables, existing, source, has_index, is_secured, strays = cursor.fetchone()
+            tables, existing, source, has_index, triggers, is_secured, strays = cursor.fetchone()
         functions = sorted(names().difference(existing))
         is_outdated = f"'{version()}'" not in source
         open_ = find_open(connection)
-        return State(tables, functions, is_outdated, has_index, is_secured, strays, open_)
+        has_triggers = set(NAMES).issubset(triggers)
+        return State(
+            tables, functions, is_outdated, has_index, has_triggers, is_secured, strays, open_
+        )
     with connection.cursor() as cursor:
         cursor.execute(_SQLITE)
         existing = {name for (name,) in cursor.fetchall()}
     tables = [name for name in TABLES if name not in existing]
-    return State(tables, [], False, existing.issuperset(SQLITE_PARTS), False, [], [])
+    has_index = existing.issuperset((*SQLITE_PARTS, *SQLITE_DOCUMENT_PARTS))
+    has_triggers = existing.issuperset(SQLITE_TRIGGERS)
+    return State(tables, [], False, has_index, has_triggers, False, [], [])
 
 
 def complete(connection: BaseDatabaseWrapper) -> bool:
@@ -105,6 +117,8 @@ def complete(connection: BaseDatabaseWrapper) -> bool:
             complete_index(connection)
         if not is_complete and (state.functions or state.is_outdated or state.strays):
             _make_functions(connection)
+        if not is_complete:
+            create_triggers(connection)
         if connection.vendor == "postgresql":
             cursor.execute(CLOSE)
     return True
@@ -113,6 +127,7 @@ def complete(connection: BaseDatabaseWrapper) -> bool:
 def _make_functions(connection: BaseDatabaseWrapper) -> None:
     """Create the functions, after dropping old ones, whose parameters may differ."""
     old = signatures(connection)
+    drop_triggers(connection)
     with connection.cursor() as cursor:
         for signature in old:
             cursor.execute(f"DROP FUNCTION {signature}")

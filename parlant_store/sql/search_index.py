@@ -1,4 +1,6 @@
-"""The full-text index on the terms of items."""
+"""The full-text indexes on the terms of items and of documents."""
+
+from collections.abc import Callable
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
@@ -6,74 +8,110 @@ from django.db.migrations.state import ProjectState
 
 from parlant_store.sql.migration_operations import OutsideModels
 
-SQLITE_TABLE = "parlant_store_session_item_fts"
+ITEMS = "parlant_store_session_item"
+DOCUMENTS = "parlant_store_document"
+
+SQLITE_TABLE = f"{ITEMS}_fts"
+"""The index of the items on SQLite."""
+
+SQLITE_DOCUMENTS = f"{DOCUMENTS}_fts"
+"""The index of the documents on SQLite."""
+
+_NAMES = {ITEMS: "parlant_store_item_terms", DOCUMENTS: "parlant_store_doc_terms"}
+_CONDITIONS = {ITEMS: "", DOCUMENTS: " WHERE terms IS NOT NULL"}
 
 
-def terms_index(table: str) -> str:
-    """Return the statement that creates the index on PostgreSQL; ``table`` is a quoted name."""
-    return f"CREATE INDEX IF NOT EXISTS parlant_store_item_terms ON {table} USING gin (terms)"
+def terms_index(table: str, quoted: str | None = None) -> str:
+    """Return the statement that creates the index on PostgreSQL; ``quoted`` is the quoted name."""
+    return (
+        f"CREATE INDEX IF NOT EXISTS {_NAMES[table]} ON {quoted or table}"
+        f" USING gin (terms){_CONDITIONS[table]}"
+    )
 
 
 # The terms are words with spaces between them; characters outside ASCII are part of words. The FTS5
-# table has the index only, its content is the column of the items.
-_SQLITE = (
-    f"CREATE VIRTUAL TABLE IF NOT EXISTS {SQLITE_TABLE} USING fts5("
-    "terms, content='parlant_store_session_item', content_rowid='key',"
-    " tokenize=\"ascii tokenchars '_'\")",
-    f"CREATE TRIGGER IF NOT EXISTS {SQLITE_TABLE}_insert AFTER INSERT ON parlant_store_session_item"
-    " WHEN new.terms IS NOT NULL BEGIN"
-    f" INSERT INTO {SQLITE_TABLE} (rowid, terms) VALUES (new.key, new.terms); END",
-    f"CREATE TRIGGER IF NOT EXISTS {SQLITE_TABLE}_delete AFTER DELETE ON parlant_store_session_item"
-    " WHEN old.terms IS NOT NULL BEGIN"
-    f" INSERT INTO {SQLITE_TABLE} ({SQLITE_TABLE}, rowid, terms)"
-    " VALUES ('delete', old.key, old.terms); END",
-)
-_BACKWARDS = {
-    "sqlite": (
-        f"DROP TRIGGER {SQLITE_TABLE}_insert",
-        f"DROP TRIGGER {SQLITE_TABLE}_delete",
-        f"DROP TABLE {SQLITE_TABLE}",
-    ),
-    "postgresql": ("DROP INDEX parlant_store_item_terms",),
-}
-_FORWARDS = {"sqlite": _SQLITE, "postgresql": (terms_index("parlant_store_session_item"),)}
+# table has the index only, its content is the column of the table.
+def _sqlite(table: str) -> tuple[str, ...]:
+    fts = f"{table}_fts"
+    insert = f"INSERT INTO {fts} (rowid, terms) VALUES (new.key, new.terms);"
+    delete = f"INSERT INTO {fts} ({fts}, rowid, terms) VALUES ('delete', old.key, old.terms);"
+    return (
+        f"CREATE VIRTUAL TABLE IF NOT EXISTS {fts} USING fts5(terms, content='{table}',"
+        " content_rowid='key', tokenize=\"ascii tokenchars '_'\")",
+        f"CREATE TRIGGER IF NOT EXISTS {fts}_insert AFTER INSERT ON {table}"
+        f" WHEN new.terms IS NOT NULL BEGIN {insert} END",
+        f"CREATE TRIGGER IF NOT EXISTS {fts}_delete AFTER DELETE ON {table}"
+        f" WHEN old.terms IS NOT NULL BEGIN {delete} END",
+        f"CREATE TRIGGER IF NOT EXISTS {fts}_remove AFTER UPDATE OF terms ON {table}"
+        f" WHEN old.terms IS NOT NULL AND old.terms IS NOT new.terms BEGIN {delete} END",
+        f"CREATE TRIGGER IF NOT EXISTS {fts}_replace AFTER UPDATE OF terms ON {table}"
+        f" WHEN new.terms IS NOT NULL AND old.terms IS NOT new.terms BEGIN {insert} END",
+    )
 
-SQLITE_PARTS = (SQLITE_TABLE, f"{SQLITE_TABLE}_insert", f"{SQLITE_TABLE}_delete")
-"""The table and the triggers of the index on SQLite."""
+
+_PARTS = ("insert", "delete", "remove", "replace")
+
+
+def _sqlite_backwards(table: str) -> tuple[str, ...]:
+    triggers = (f"DROP TRIGGER IF EXISTS {table}_fts_{part}" for part in _PARTS)
+    return (*triggers, f"DROP TABLE {table}_fts")
+
+
+SQLITE_PARTS = (SQLITE_TABLE, *(f"{SQLITE_TABLE}_{part}" for part in _PARTS))
+"""The table and the triggers of the index of items on SQLite."""
+
+SQLITE_DOCUMENT_PARTS = (SQLITE_DOCUMENTS, *(f"{SQLITE_DOCUMENTS}_{part}" for part in _PARTS))
+"""The same of documents."""
 
 
 def complete_index(connection: BaseDatabaseWrapper) -> None:
-    """Create what is missing of the index, and index existing items."""
+    """Create what is missing of the indexes, and index existing rows."""
     with connection.cursor() as cursor:
-        for statement in _FORWARDS.get(connection.vendor, ()):
-            cursor.execute(statement)
-        if connection.vendor == "sqlite":
-            cursor.execute(f"INSERT INTO {SQLITE_TABLE} ({SQLITE_TABLE}) VALUES ('rebuild')")
+        for table in (ITEMS, DOCUMENTS):
+            for statement in _forwards(connection.vendor, table):
+                cursor.execute(statement)
+            if connection.vendor == "sqlite":
+                cursor.execute(f"INSERT INTO {table}_fts ({table}_fts) VALUES ('rebuild')")
+
+
+def _forwards(vendor: str, table: str) -> tuple[str, ...]:
+    if vendor == "sqlite":
+        return _sqlite(table)
+    return (terms_index(table),) if vendor == "postgresql" else ()
+
+
+def _backwards(vendor: str, table: str) -> tuple[str, ...]:
+    if vendor == "sqlite":
+        return _sqlite_backwards(table)
+    return (f"DROP INDEX {_NAMES[table]}",) if vendor == "postgresql" else ()
 
 
 class CreateSearchIndex(OutsideModels):
-    """Create the index: FTS5 with triggers on SQLite, GIN on PostgreSQL."""
+    """Create the index of a table: FTS5 with triggers on SQLite, GIN on PostgreSQL."""
+
+    def __init__(self, table: str = ITEMS) -> None:
+        self.table = table
 
     def database_forwards(
         self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, *states: ProjectState
     ) -> None:
-        self._execute(app_label, schema_editor, _FORWARDS)
+        self._execute(app_label, schema_editor, _forwards)
 
     def database_backwards(
         self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, *states: ProjectState
     ) -> None:
-        self._execute(app_label, schema_editor, _BACKWARDS)
+        self._execute(app_label, schema_editor, _backwards)
 
     def describe(self) -> str:
-        return "Create the full-text index on the items of sessions"
+        return f"Create the full-text index on {self.table}"
 
     def _execute(
         self,
         app_label: str,
         schema_editor: BaseDatabaseSchemaEditor,
-        statements: dict[str, tuple[str, ...]],
+        statements: Callable[[str, str], tuple[str, ...]],
     ) -> None:
         connection = schema_editor.connection
         if self.is_allowed(app_label, connection):
-            for statement in statements.get(connection.vendor, ()):
+            for statement in statements(connection.vendor, self.table):
                 schema_editor.execute(statement, params=None)

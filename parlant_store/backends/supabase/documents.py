@@ -7,6 +7,7 @@ from parlant_store.backends.columns import (
     number_lock,
     promoted,
     replaced,
+    searched_columns,
     stored,
     upsert_lock,
 )
@@ -31,6 +32,7 @@ from parlant_store.backends.supabase.filters import tree
 from parlant_store.backends.supabase.rest import shapes
 from parlant_store.content import codec
 from parlant_store.content.query import AllOf, In
+from parlant_store.content.text_search import tsvector
 from parlant_store.exceptions import DuplicateDocument, StoreUnavailable
 from parlant_store.types import DocumentInfo, JSONObject, StoredDocument, UpdateResult
 
@@ -45,7 +47,11 @@ class SupabaseDocuments(BaseBackend):
         collection, document, request = insertion
         try:
             inserted = self.connection.write(
-                "insert_one", shapes.boolean, request, **self._in(collection), **_content(document)
+                "insert_one",
+                shapes.boolean,
+                request,
+                **self._in(collection),
+                **_content(collection, document),
             )
         except Conflict as exc:
             raise duplicate(collection, document, str(exc)) from exc
@@ -62,7 +68,7 @@ class SupabaseDocuments(BaseBackend):
                 shapes.optional(shapes.document),
                 request,
                 **self._in(collection),
-                **_content(document),
+                **_content(collection, document),
                 number=codec.escape(number),
                 group=tree(group),
                 taken=tree(taken),
@@ -132,7 +138,7 @@ class SupabaseDocuments(BaseBackend):
                 request,
                 **self._in(collection),
                 filter=tree(filter_),
-                **_content(changes),
+                **_content(collection, changes),
                 upsert=upsert,
                 turn=upsert_lock(collection, filter_),
             )
@@ -187,7 +193,7 @@ class SupabaseDocuments(BaseBackend):
     def _replace(self, replacement: ReplaceDocuments) -> list[bool]:
         replacements, request = replacement
         documents = [
-            {"key": each.stored.key, "old": each.stored.text, **replaced(each)}
+            {"key": each.stored.key, "old": each.stored.text, **replaced(each, tsvector)}
             for each in replacements
         ]
         try:
@@ -245,8 +251,9 @@ def _ensure_index_sql(schema: str, index: Index, collection: str, unique: bool) 
     )
 
 
-def _content(document: JSONObject) -> JSONObject:
+def _content(collection: str, document: JSONObject) -> JSONObject:
+    searched = searched_columns(collection, document, tsvector)
     return {
         "document": codec.encode_document(document, "document"),
-        "columns": promoted(document),
+        "columns": {**promoted(document), **searched},
     }

@@ -1,5 +1,5 @@
 -- Documents. Filters have the form of parlant_store_where; p_columns is an object with those
--- columns that are copied from fields of the document.
+-- columns that are copied from fields of the document, and terms and failed_calls.
 
 -- Inserts a document, which replaces an expired one with its id; returns false if the id is taken.
 create or replace function {in_schema}parlant_store_insert_one(
@@ -7,17 +7,20 @@ create or replace function {in_schema}parlant_store_insert_one(
 ) returns boolean language plpgsql{search_path} as $$
 begin
     insert into parlant_store_document as d (
-        collection, id, version, creation_utc, session_id, customer_id, agent_id, data, updated_at
+        collection, id, version, creation_utc, session_id, customer_id, agent_id, data, updated_at,
+        terms, failed_calls
     ) values (
         p_collection, p_columns ->> 'id', p_columns ->> 'version', p_columns ->> 'creation_utc',
         p_columns ->> 'session_id', p_columns ->> 'customer_id', p_columns ->> 'agent_id',
-        parlant_store_as_jsonb(p_document, {max_row}, 'a document'), p_now
+        parlant_store_as_jsonb(p_document, {max_row}, 'a document'), p_now,
+        (p_columns ->> 'terms')::tsvector, (p_columns ->> 'failed_calls')::bigint
     )
     on conflict (collection, id) do update set
         version = excluded.version, creation_utc = excluded.creation_utc,
         session_id = excluded.session_id, customer_id = excluded.customer_id,
         agent_id = excluded.agent_id, data = excluded.data,
-        updated_at = excluded.updated_at, expires_at = excluded.expires_at
+        updated_at = excluded.updated_at, expires_at = excluded.expires_at,
+        terms = excluded.terms, failed_calls = excluded.failed_calls
     where d.expires_at <= p_now;
     return found;
 end $$;
@@ -152,7 +155,7 @@ create or replace function {in_schema}parlant_store_update_one(
 ) returns json language plpgsql{search_path} as $$
 declare
     v_data jsonb := parlant_store_as_jsonb(p_document, {max_row}, 'a document');
-    v_columns jsonb := parlant_store_as_jsonb(p_columns::text, {max_filter}, 'a filter');
+    v_columns jsonb := parlant_store_as_jsonb(p_columns::text, {max_batch}, 'columns');
     v_key bigint;
     v_document text;
 begin
@@ -188,6 +191,13 @@ begin
             end,
             agent_id = case
                 when v_columns ? 'agent_id' then v_columns ->> 'agent_id' else d.agent_id
+            end,
+            terms = case
+                when v_columns ? 'terms' then (v_columns ->> 'terms')::tsvector else d.terms
+            end,
+            failed_calls = case
+                when v_columns ? 'failed_calls' then (v_columns ->> 'failed_calls')::bigint
+                else d.failed_calls
             end
         where collection = p_collection and key = v_key
         returning data into v_document;
@@ -323,7 +333,8 @@ begin
     with new as (
         select * from json_to_recordset(p_documents) as new (
             key bigint, old text, collection text, id text, version text, creation_utc text,
-            session_id text, customer_id text, agent_id text, data text
+            session_id text, customer_id text, agent_id text, data text,
+            terms text, failed_calls bigint
         )
     ), locked as (
         select key from parlant_store_document where key in (select key from new)
@@ -333,6 +344,7 @@ begin
             collection = new.collection, id = new.id, version = new.version,
             creation_utc = new.creation_utc, session_id = new.session_id,
             customer_id = new.customer_id, agent_id = new.agent_id,
+            terms = new.terms::tsvector, failed_calls = new.failed_calls,
             data = parlant_store_as_jsonb(new.data, {max_row}, 'a document'), updated_at = p_now
         from locked join new using (key)
         where d.key = locked.key and d.data::text = new.old

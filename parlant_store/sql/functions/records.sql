@@ -190,6 +190,7 @@ $$;
 create or replace function {in_schema}parlant_store_write_documents(
     p_collection text, p_documents text[], p_ids text[], p_versions text[],
     p_creation_utcs text[], p_session_ids text[], p_customer_ids text[], p_agent_ids text[],
+    p_terms text[], p_failed_calls bigint[],
     p_updated timestamptz[], p_expires timestamptz[], p_replace boolean, p_now timestamptz
 ) returns boolean[] language plpgsql{search_path} as $$
 declare
@@ -199,25 +200,27 @@ begin
     for v_row in
         select * from unnest(
             p_documents, p_ids, p_versions, p_creation_utcs, p_session_ids, p_customer_ids,
-            p_agent_ids, p_updated, p_expires
+            p_agent_ids, p_terms, p_failed_calls, p_updated, p_expires
         ) as entry (
             data, id, version, creation_utc, session_id, customer_id, agent_id,
-            updated_at, expires_at
+            terms, failed_calls, updated_at, expires_at
         )
     loop
         insert into parlant_store_document as d (
             collection, id, version, creation_utc, session_id, customer_id, agent_id, data,
-            updated_at, expires_at
+            terms, failed_calls, updated_at, expires_at
         ) values (
             p_collection, v_row.id, v_row.version, v_row.creation_utc, v_row.session_id,
             v_row.customer_id, v_row.agent_id,
             parlant_store_as_jsonb(v_row.data, {max_row}, 'a document'),
+            v_row.terms::tsvector, v_row.failed_calls,
             coalesce(v_row.updated_at, p_now), v_row.expires_at
         )
         on conflict (collection, id) do update set
             version = excluded.version, creation_utc = excluded.creation_utc,
             session_id = excluded.session_id, customer_id = excluded.customer_id,
             agent_id = excluded.agent_id, data = excluded.data,
+            terms = excluded.terms, failed_calls = excluded.failed_calls,
             updated_at = excluded.updated_at, expires_at = excluded.expires_at
         where p_replace or d.expires_at <= p_now;
         v_written := v_written || found;

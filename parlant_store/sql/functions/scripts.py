@@ -31,6 +31,7 @@ FILES = (
     "reading",
     "records",
     "related_documents",
+    "conversations",
     "turns",
     "documents",
     "retention",
@@ -129,6 +130,11 @@ def _template(expression: str) -> str:
     return expression.replace("'{field}'", "%2$L").replace("'", "''")
 
 
+MAX_FIGURE = 1_000_000_000
+"""Limit on the figures of Parlant sessions, which users may write as well."""
+
+_FAILED_CALLS = f"least(greatest(coalesce({{}}.failed_calls, 0), 0), {MAX_FIGURE})"
+
 _EXPRESSIONS = {
     "indexed_number": _template(indexed_number("postgresql", "%1$I", "{field}")),
     "indexed_text": _template(indexed_text("postgresql", "%1$I", "{field}")),
@@ -139,6 +145,10 @@ _EXPRESSIONS = {
     "max_matches": str(MAX_MATCHES),
     "max_searched": str(MAX_SEARCHED),
     "failed": FAILED,
+    "max_figure": str(MAX_FIGURE),
+    "limited_old": _FAILED_CALLS.format("old"),
+    "limited_new": _FAILED_CALLS.format("new"),
+    "minute_new": "(floor(extract(epoch from new.updated_at) / 60))::bigint",
     "is_hidden": "starts_with(session_id, chr(1) || chr(4))",
     "max_deleted": str(MAX_DELETED),
     **{name: str(number) for name, number in LIMITS.items()},

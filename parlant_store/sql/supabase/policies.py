@@ -21,6 +21,9 @@ from parlant_store.sql.supabase.django_tables import SEQUENCES
 from parlant_store.sql.supabase.schema import do_block, identifier, literal
 
 SERVICE_ONLY = (
+    "parlant_store_count_event",
+    "parlant_store_count_session",
+    "parlant_store_count_sessions",
     "parlant_store_due",
     "parlant_store_ensure_index",
     "parlant_store_expire",

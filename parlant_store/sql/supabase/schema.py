@@ -3,7 +3,6 @@
 from importlib import resources
 from typing import Any
 
-from django.apps import apps
 from django.db.backends.postgresql.schema import DatabaseSchemaEditor
 from django.db.migrations.loader import MigrationLoader
 from django.db.models import Model
@@ -11,7 +10,7 @@ from django.db.utils import ConnectionHandler
 from psycopg import sql
 
 from parlant_store.sql.functions import version
-from parlant_store.sql.search_index import terms_index
+from parlant_store.sql.search_index import DOCUMENTS, ITEMS, terms_index
 
 _APP = "parlant_store"
 _SCHEMA = "{schema}"
@@ -30,8 +29,8 @@ def tables_sql(schema: str) -> str:
     with _Editor(_models()) as editor:
         for model in editor.models:
             editor.create_model(model)
-    item = editor.quote_name(apps.get_model(_APP, "SessionItem")._meta.db_table)
-    statements = [*editor.collected_sql, terms_index(item)]
+    indexes = (terms_index(table, editor.quote_name(table)) for table in (ITEMS, DOCUMENTS))
+    statements = [*editor.collected_sql, *indexes]
     named = [statement.replace(_SCHEMA, identifier(schema)) for statement in statements]
     return "\n".join(f"{_repeatable(statement)};" for statement in named) + "\n"
 
@@ -60,6 +59,8 @@ def functions_update_sql(schema: str) -> str:
     """
     body = f"""declare
     v_routine regprocedure;
+    v_trigger text;
+    v_table regclass;
 begin
     if exists (
         select from pg_proc p join pg_namespace n on n.oid = p.pronamespace
@@ -72,6 +73,12 @@ begin
         select p.oid from pg_proc p join pg_namespace n on n.oid = p.pronamespace
         where nspname = {literal(schema)} and proname like 'parlant\\_store\\_%'
     loop
+        for v_trigger, v_table in
+            select tgname, tgrelid::regclass from pg_trigger
+            where tgfoid = v_routine and tgparentid = 0
+        loop
+            execute format('drop trigger %I on %s', v_trigger, v_table);
+        end loop;
         execute format('drop routine %s', v_routine);
     end loop;
 end"""

@@ -21,6 +21,7 @@ from parlant_store.sql.supabase.schema import (
     tables_sql,
     update_sql,
 )
+from parlant_store.sql.triggers import drop_triggers_sql, triggers_sql
 
 PUBLICATION = "supabase_realtime"
 
@@ -58,10 +59,14 @@ def supabase_sql(
         tables_sql(schema),
     ]
     if collections or adopt is not None:
+        # Rows that move between partitions are no activity.
+        parts.append(drop_triggers_sql(identifier(schema)))
         parts.append(partitions_sql(schema, collections, adopt=adopt))
     parts += [
         functions_update_sql(schema),
         functions_sql(identifier(schema)),
+        triggers_sql(identifier(schema)),
+        _count_sessions(schema),
         policies_sql(**access),
         partition_policies_sql(**access),
     ]
@@ -116,6 +121,11 @@ def _check_schema(schema: str) -> None:
         raise ValueError(f"The schema {schema!r} has {size} bytes; 1 to {_NAME_BYTES} are allowed")
     if not schema.isprintable():
         raise ValueError(f"The schema {schema!r} has characters that cannot be printed")
+
+
+def _count_sessions(schema: str) -> str:
+    call = f"perform {identifier(schema)}.parlant_store_count_sessions();"
+    return f"{do_block(f'begin {call} end')};"
 
 
 def _realtime_sql(schema: str) -> str:

@@ -6,7 +6,12 @@ from typing import Any
 from django.db import IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store.backends.columns import promoted
+from parlant_store.backends.columns import (
+    NOT_SEARCHED,
+    StoredWords,
+    promoted,
+    searched_columns,
+)
 from parlant_store.backends.contract.documents import duplicate
 from parlant_store.backends.contract.operations import (
     DeleteOne,
@@ -34,9 +39,8 @@ NAMES = (
 """The names of all collections, and null, by a loose index scan."""
 
 _COLUMNS = ", ".join(PROMOTED)
-_REPLACE = ", ".join(
-    f"{column} = excluded.{column}" for column in (*PROMOTED, "data", "updated_at", "expires_at")
-)
+_REPLACED = (*PROMOTED, "data", "updated_at", "expires_at", *NOT_SEARCHED)
+_REPLACE = ", ".join(f"{column} = excluded.{column}" for column in _REPLACED)
 
 
 class Documents(ABC):
@@ -45,6 +49,11 @@ class Documents(ABC):
     renderer: Renderer
     json: str
     """SQL that converts a parameter to the column ``data``."""
+
+    terms: str
+    """SQL that converts a parameter to the column ``terms``."""
+
+    stored_words: StoredWords
 
     limit_one = "LIMIT 1"
     lock = ""
@@ -157,22 +166,24 @@ class Documents(ABC):
     def _insert(self, source: str) -> str:
         """Return an insert from ``source``, which replaces an expired document."""
         return (
-            f"INSERT INTO parlant_store_document AS d (collection, {_COLUMNS}, data, updated_at)"
-            f" {source} ON CONFLICT (collection, id) DO UPDATE SET {_REPLACE}"
+            f"INSERT INTO parlant_store_document AS d (collection, {_COLUMNS}, data, updated_at,"
+            f" terms, failed_calls) {source} ON CONFLICT (collection, id) DO UPDATE SET {_REPLACE}"
             " WHERE d.expires_at <= %s"
         )
 
     @property
     def _values(self) -> str:
-        return f"%s, {', '.join(['%s'] * len(PROMOTED))}, {self.json}, %s"
+        return f"%s, {', '.join(['%s'] * len(PROMOTED))}, {self.json}, %s, {self.terms}, %s"
 
     def _inserted(self, collection: str, document: JSONObject, time: Time) -> list[Any]:
         fields = promoted(document)
+        searched = NOT_SEARCHED | searched_columns(collection, document, self.stored_words)
         return [
             codec.to_column(collection),
             *(fields.get(field) for field in PROMOTED),
             codec.encode_document(document, "document"),
             time.now,
+            *searched.values(),
             time.now,
         ]
 

@@ -5,7 +5,12 @@ from typing import Any
 from django.db import IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store.backends.columns import number_lock, promoted, upsert_lock
+from parlant_store.backends.columns import (
+    number_lock,
+    promoted,
+    searched_columns,
+    upsert_lock,
+)
 from parlant_store.backends.contract.documents import duplicate
 from parlant_store.backends.contract.operations import (
     DeleteOne,
@@ -21,10 +26,13 @@ from parlant_store.backends.orm.postgresql.filters import PostgreSQLRenderer
 from parlant_store.backends.orm.postgresql.requests import fetch_once
 from parlant_store.content import codec
 from parlant_store.content.query import AllOf, In
+from parlant_store.content.text_search import tsvector
 from parlant_store.types import PROMOTED, JSONObject, UpdateResult
 
 _COLUMNS = ", ".join(["%s::text"] * (1 + len(PROMOTED)))
 """The collection and the promoted fields, as parameters."""
+
+_TYPED = {"terms": "%s::tsvector", "failed_calls": "%s::bigint"}
 
 _ONE_ROW = "SELECT result.* FROM (VALUES (1)) one LEFT JOIN"
 """Followed by a source of at most one row, it returns this row, or one of nulls."""
@@ -37,6 +45,8 @@ _SET_EXPIRY = (
 class PostgreSQLDocuments(Documents):
     renderer = PostgreSQLRenderer()
     json = "%s::jsonb"
+    terms = "%s::tsvector"
+    stored_words = staticmethod(tsvector)
     lock = "FOR UPDATE"
 
     def insert_numbered(
@@ -57,10 +67,10 @@ class PostgreSQLDocuments(Documents):
             f"SELECT {_COLUMNS}, {self.json} || CASE WHEN EXISTS ("
             f"SELECT FROM parlant_store_document WHERE {taken})"
             f" THEN jsonb_build_object(%s::text, ({highest}) + 1) ELSE '{{}}' END,"
-            " %s::timestamptz"
+            f" %s::timestamptz, {self.terms}, %s::bigint"
         )
         field = codec.escape(number)
-        params = [*values[:-2], *taken_params, field, field, *highest_params, *values[-2:]]
+        params = [*values[:-4], *taken_params, field, field, *highest_params, *values[-4:]]
         name = number_lock(collection, document[within])
         try:
             rows = fetch_once(connection, f"{sql} RETURNING data::text", params, lock=name)
@@ -84,10 +94,13 @@ class PostgreSQLDocuments(Documents):
         collection, filter_, changes, upsert, _ = update
         target, target_params = self._first("key", FindOne(collection, filter_), time)
         columns = promoted(changes)
+        searched = searched_columns(collection, changes, tsvector)
         sets = "".join(f", {column} = %s" for column in columns)
+        sets += "".join(f", {column} = {_TYPED[column]}" for column in searched)
         # The lock waits for other writers, so that the merge uses the row that they committed.
         ctes, after_deletion = f"target AS ({target} FOR UPDATE)", ""
         values = [codec.encode_document(changes, "document"), time.now, *columns.values()]
+        values += searched.values()
         if columns.get("id") is not None:
             # The count makes PostgreSQL run the deletion before the update.
             deletion, deletion_params = self._delete_expired(collection, columns, time)
@@ -143,4 +156,4 @@ class PostgreSQLDocuments(Documents):
 
     @property
     def _typed_values(self) -> str:
-        return f"{_COLUMNS}, {self.json}, %s::timestamptz"
+        return f"{_COLUMNS}, {self.json}, %s::timestamptz, {self.terms}, %s::bigint"

@@ -29,8 +29,8 @@ _WRITE_SESSIONS = (
 )
 _WRITE_DOCUMENTS = (
     "SELECT parlant_store_write_documents(%s::text, %s::text[], %s::text[], %s::text[],"
-    " %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[],"
-    " %s::boolean, %s::timestamptz)"
+    " %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[],"
+    " %s::timestamptz[], %s::timestamptz[], %s::boolean, %s::timestamptz)"
 )
 
 

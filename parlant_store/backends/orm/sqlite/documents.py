@@ -7,7 +7,7 @@ from typing import Any
 from django.db import IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store.backends.columns import promoted
+from parlant_store.backends.columns import promoted, searched_columns
 from parlant_store.backends.contract.documents import duplicate
 from parlant_store.backends.contract.operations import (
     DeleteOne,
@@ -24,12 +24,14 @@ from parlant_store.backends.orm.sqlite.filters import SQLiteRenderer, prepare
 from parlant_store.backends.orm.sqlite.related_documents import IN_KEYS, related_keys
 from parlant_store.content import codec
 from parlant_store.content.query import AllOf, In
+from parlant_store.content.text_search import stored_words
 from parlant_store.types import JSONObject, UpdateResult
 
 
 class SQLiteDocuments(Documents):
     renderer = SQLiteRenderer()
-    json = "%s"
+    json = terms = "%s"
+    stored_words = staticmethod(stored_words)
     # With a constant, SQLite's planner prefers sorting all documents to using the index.
     limit_one = "LIMIT 1 + 0"
 
@@ -77,7 +79,8 @@ class SQLiteDocuments(Documents):
             ((key, text),) = rows
             document = codec.decode_document(text) | changes
             columns = promoted(changes)
-            sets = "".join(f", {column} = %s" for column in columns)
+            searched = searched_columns(collection, changes, stored_words)
+            sets = "".join(f", {column} = %s" for column in (*columns, *searched))
             sql = (
                 f"UPDATE parlant_store_document SET data = %s, updated_at = %s{sets} WHERE key = %s"
             )
@@ -85,7 +88,8 @@ class SQLiteDocuments(Documents):
             if columns.get("id") is not None:
                 fetch(connection, *self._delete_expired(collection, columns, time))
             try:
-                fetch(connection, sql, (merged, time.now, *columns.values(), key), prepare=None)
+                params = [merged, time.now, *columns.values(), *searched.values(), key]
+                fetch(connection, sql, params, prepare=None)
             except IntegrityError as exc:
                 raise duplicate(collection, changes, str(exc)) from exc
             return result([(True, merged)])

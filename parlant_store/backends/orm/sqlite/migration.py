@@ -5,16 +5,17 @@ from collections.abc import Sequence
 from django.db import IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store.backends.columns import replaced
+from parlant_store.backends.columns import NOT_SEARCHED, replaced
 from parlant_store.backends.orm.base.migration import Versions
 from parlant_store.backends.orm.base.sessions import Time
 from parlant_store.backends.orm.database.statements import fetch, write
+from parlant_store.content.text_search import stored_words
 from parlant_store.exceptions import DuplicateDocument
 from parlant_store.types import PROMOTED, Replacement
 
+_COLUMNS = ("collection", *PROMOTED, "data", *NOT_SEARCHED, "updated_at")
 _REPLACE = (
-    "UPDATE parlant_store_document SET"
-    f" {', '.join(f'{column} = %s' for column in ('collection', *PROMOTED, 'data', 'updated_at'))}"
+    f"UPDATE parlant_store_document SET {', '.join(f'{column} = %s' for column in _COLUMNS)}"
     " WHERE key = %s AND data = %s RETURNING key"
 )
 
@@ -30,7 +31,10 @@ class SQLiteVersions(Versions):
                         fetch(
                             connection,
                             _REPLACE,
-                            (*replaced(new).values(), time.now, new.stored.key, new.stored.text),
+                            (
+                                *(*replaced(new, stored_words).values(), time.now),
+                                *(new.stored.key, new.stored.text),
+                            ),
                         )
                     )
                     for new in replacements

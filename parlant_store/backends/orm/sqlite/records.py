@@ -6,7 +6,13 @@ from typing import Any
 from django.db import IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store.backends.columns import columns, full_names, promoted
+from parlant_store.backends.columns import (
+    NOT_SEARCHED,
+    columns,
+    full_names,
+    promoted,
+    searched_columns,
+)
 from parlant_store.backends.contract.documents import duplicate
 from parlant_store.backends.contract.operations import (
     SessionEntry,
@@ -23,6 +29,7 @@ from parlant_store.backends.orm.sqlite.items import (
     item_rows,
 )
 from parlant_store.content import codec
+from parlant_store.content.text_search import stored_words
 from parlant_store.types import PROMOTED, DocumentRecord
 
 _COLUMNS = (
@@ -46,9 +53,11 @@ _EXPIRED = (
 )
 _DOCUMENT = (
     f"INSERT INTO parlant_store_document (collection, {', '.join(PROMOTED)}, data, updated_at,"
-    f" expires_at) VALUES ({', '.join(['%s'] * (len(PROMOTED) + 4))})"
+    f" terms, failed_calls, expires_at) VALUES ({', '.join(['%s'] * (len(PROMOTED) + 6))})"
     " ON CONFLICT (collection, id) DO UPDATE SET "
-    + ", ".join(f"{name} = excluded.{name}" for name in (*PROMOTED, "data", "updated_at"))
+    + ", ".join(
+        f"{name} = excluded.{name}" for name in (*PROMOTED, "data", "updated_at", *NOT_SEARCHED)
+    )
     + ", expires_at = excluded.expires_at WHERE %s OR expires_at <= %s RETURNING key"
 )
 
@@ -113,12 +122,15 @@ class SQLiteRecords(Records):
         record: DocumentRecord,
         time: Time,
     ) -> bool:
-        fields = promoted(record.document)
+        document = record.document
+        fields = promoted(document)
+        searched = searched_columns(operation.collection, document, stored_words)
         params = (
             codec.to_column(operation.collection),
             *(fields.get(name) for name in PROMOTED),
-            codec.encode_document(record.document, "document"),
+            codec.encode_document(document, "document"),
             adapted(connection, record.updated_at) or time.now,
+            *(NOT_SEARCHED | searched).values(),
             adapted(connection, record.expires_at),
             operation.replace,
             time.now,

@@ -1,0 +1,207 @@
+"""The triggers that keep the figures of Parlant sessions, when their events are written.
+
+On PostgreSQL they call the functions of functions/conversations.sql.
+"""
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations.state import ProjectState
+
+from parlant_store.sql.generated_columns import SQLITE_MINUTE
+from parlant_store.sql.migration_operations import OutsideModels
+
+_TABLE = "parlant_store_document"
+_IS_EVENT = "{0}.collection like '%events' and {0}.session_id is not null"
+_IS_SESSION = "new.collection like '%sessions'"
+_MINUTE = "(floor(extract(epoch from {0}.updated_at) / 60))"
+_FIELDS = "({0}.collection, {0}.session_id, {0}.failed_calls, {0}.data -> 'kind', " + (
+    "{0}.data -> 'deleted', " + _MINUTE + ")"
+)
+_IS_CHANGED = f"{_FIELDS.format('new')} is distinct from {_FIELDS.format('old')}"
+_IS_LATER = f"new.active_minute is null or {_MINUTE.format('new')} > new.active_minute"
+
+_POSTGRESQL = {
+    "parlant_store_event_insert": (
+        f"after insert on {{table}} for each row when ({_IS_EVENT.format('new')})"
+        " execute function {schema}parlant_store_count_event()"
+    ),
+    "parlant_store_event_update": (
+        "after update on {table} for each row when ("
+        f"({_IS_EVENT.format('new')} or {_IS_EVENT.format('old')}) and {_IS_CHANGED})"
+        " execute function {schema}parlant_store_count_event()"
+    ),
+    "parlant_store_event_delete": (
+        f"after delete on {{table}} for each row when ({_IS_EVENT.format('old')})"
+        " execute function {schema}parlant_store_count_event()"
+    ),
+    "parlant_store_session_insert": (
+        f"before insert on {{table}} for each row when ({_IS_SESSION})"
+        " execute function {schema}parlant_store_count_session()"
+    ),
+    "parlant_store_session_update": (
+        f"before update on {{table}} for each row when ({_IS_SESSION} and ({_IS_LATER}))"
+        " execute function {schema}parlant_store_count_session()"
+    ),
+}
+
+
+def triggers_sql(schema: str | None = None) -> str:
+    """Return statements that create the triggers; ``schema`` is a quoted identifier."""
+    prefix = "" if schema is None else f"{schema}."
+    return "\n".join(
+        f"create or replace trigger {name} "
+        f"{definition.format(table=prefix + _TABLE, schema=prefix)};"
+        for name, definition in _POSTGRESQL.items()
+    )
+
+
+def drop_triggers_sql(schema: str | None = None) -> str:
+    """Return statements that drop the triggers, if the table exists."""
+    prefix = "" if schema is None else f"{schema}."
+    return "\n".join(f"drop trigger if exists {name} on {prefix}{_TABLE};" for name in _POSTGRESQL)
+
+
+NAMES = tuple(_POSTGRESQL)
+"""The names of the triggers on PostgreSQL."""
+
+_EVENT = "substr({0}.collection, -6) = 'events' AND {0}.session_id IS NOT NULL"
+_IS_MESSAGE = "json_extract({0}.data, '$.kind') IS 'message'"
+_MESSAGE = f"({_IS_MESSAGE} AND json_extract({{0}}.data, '$.deleted') IS NOT 1)"
+_OF_EVENT = (
+    "collection = substr({0}.collection, 1, length({0}.collection) - 6) || 'sessions'"
+    " AND id = {0}.session_id AND active_minute IS NOT NULL"
+)
+_NEW_MINUTE = SQLITE_MINUTE.format("new.updated_at")
+_OLD_MINUTE = SQLITE_MINUTE.format("old.updated_at")
+_ADD = (
+    f"UPDATE {_TABLE} SET active_minute = max(active_minute, {_NEW_MINUTE}),"
+    f" item_count = item_count + {_MESSAGE.format('new')},"
+    " failed_calls = COALESCE(failed_calls, 0) + COALESCE(new.failed_calls, 0)"
+    f" WHERE {_OF_EVENT.format('new')} AND ({_MESSAGE.format('new')}"
+    f" OR new.failed_calls > 0 OR active_minute < {_NEW_MINUTE});"
+)
+_REMOVE = (
+    f"UPDATE {_TABLE} SET item_count = max(item_count - {_MESSAGE.format('old')}, 0),"
+    " failed_calls = max(COALESCE(failed_calls, 0) - COALESCE(old.failed_calls, 0), 0)"
+    f" WHERE {_OF_EVENT.format('old')} AND ({_MESSAGE.format('old')} OR old.failed_calls > 0);"
+)
+_CHANGED = (
+    "(new.collection, new.session_id, new.failed_calls) IS NOT"
+    " (old.collection, old.session_id, old.failed_calls)"
+    f" OR {_MESSAGE.format('new')} <> {_MESSAGE.format('old')} OR {_NEW_MINUTE} <> {_OLD_MINUTE}"
+)
+_FIGURES = (
+    "SELECT max(COALESCE(max({minute}), 0), {session_minute}), COALESCE(sum({message}), 0),"
+    " sum(e.failed_calls) FROM {table} e WHERE e.collection ="
+    " substr({session}.collection, 1, length({session}.collection) - 8) || 'events'"
+    " AND e.session_id = {session}.id"
+)
+
+
+def _figures(session: str) -> str:
+    return _FIGURES.format(
+        table=_TABLE,
+        session=session,
+        minute=SQLITE_MINUTE.format("e.updated_at"),
+        session_minute=SQLITE_MINUTE.format(f"{session}.updated_at"),
+        message=_MESSAGE.format("e"),
+    )
+
+
+_IS_SQLITE_SESSION = "substr({0}.collection, -8) = 'sessions'"
+_COUNT = f"UPDATE {_TABLE} SET (active_minute, item_count, failed_calls) = ({_figures('new')})"
+
+_SQLITE = {
+    "parlant_store_event_insert": (
+        f"AFTER INSERT ON {_TABLE} WHEN {_EVENT.format('new')} BEGIN {_ADD} END"
+    ),
+    "parlant_store_event_update": (
+        f"AFTER UPDATE OF collection, session_id, failed_calls, data, updated_at ON {_TABLE}"
+        f" WHEN ({_EVENT.format('new')} OR {_EVENT.format('old')}) AND ({_CHANGED})"
+        f" BEGIN {_REMOVE} {_ADD} END"
+    ),
+    "parlant_store_event_delete": (
+        f"AFTER DELETE ON {_TABLE} WHEN {_EVENT.format('old')} BEGIN {_REMOVE} END"
+    ),
+    "parlant_store_session_insert": (
+        f"AFTER INSERT ON {_TABLE} WHEN {_IS_SQLITE_SESSION.format('new')}"
+        f" BEGIN {_COUNT} WHERE key = new.key; END"
+    ),
+    "parlant_store_session_update": (
+        f"AFTER UPDATE OF updated_at ON {_TABLE} WHEN {_IS_SQLITE_SESSION.format('new')}"
+        f" AND {_NEW_MINUTE} > COALESCE(new.active_minute, 0) BEGIN UPDATE {_TABLE} SET"
+        f" active_minute = {_NEW_MINUTE} WHERE key = new.key AND active_minute IS NOT NULL;"
+        f" {_COUNT} WHERE key = new.key AND active_minute IS NULL; END"
+    ),
+}
+SQLITE_TRIGGERS = tuple(_SQLITE)
+"""The names of the triggers on SQLite."""
+
+COUNT_SESSIONS = {
+    "sqlite": (
+        f"UPDATE {_TABLE} AS s SET (active_minute, item_count, failed_calls) = ({_figures('s')})"
+        " WHERE s.active_minute IS NULL AND s.collection IN ("
+        "WITH RECURSIVE names (name) AS (SELECT min(collection) FROM parlant_store_document"
+        " UNION ALL SELECT (SELECT min(collection) FROM parlant_store_document"
+        " WHERE collection > name) FROM names WHERE name IS NOT NULL)"
+        " SELECT name FROM names WHERE substr(name, -8) = 'sessions')"
+    ),
+    "postgresql": "SELECT parlant_store_count_sessions()",
+}
+"""Statements that set the figures of Parlant sessions that have none."""
+
+
+def create_triggers(connection: BaseDatabaseWrapper) -> None:
+    """Create the triggers, and set the figures of Parlant sessions that have none."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(triggers_sql())
+        elif connection.vendor == "sqlite":
+            for name, definition in _SQLITE.items():
+                cursor.execute(f"CREATE TRIGGER IF NOT EXISTS {name} {definition}")
+        cursor.execute(COUNT_SESSIONS[connection.vendor])
+
+
+def drop_triggers(connection: BaseDatabaseWrapper) -> None:
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(drop_triggers_sql())
+        elif connection.vendor == "sqlite":
+            for name in _SQLITE:
+                cursor.execute(f"DROP TRIGGER IF EXISTS {name}")
+
+
+class CreateTriggers(OutsideModels):
+    """Create the triggers, and set the figures of existing Parlant sessions.
+
+    The functions of this version must exist. If the script of supabase_sql or supabase_rls was run,
+    which also updates them, nothing is done.
+    """
+
+    def database_forwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, *states: ProjectState
+    ) -> None:
+        connection = schema_editor.connection
+        if self._is_supported(app_label, connection) and _has_functions(connection):
+            create_triggers(connection)
+
+    def database_backwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, *states: ProjectState
+    ) -> None:
+        connection = schema_editor.connection
+        if self._is_supported(app_label, connection):
+            drop_triggers(connection)
+
+    def describe(self) -> str:
+        return "Create the triggers that count the events of Parlant sessions"
+
+    def _is_supported(self, app_label: str, connection: BaseDatabaseWrapper) -> bool:
+        return connection.vendor in COUNT_SESSIONS and self.is_allowed(app_label, connection)
+
+
+def _has_functions(connection: BaseDatabaseWrapper) -> bool:
+    if connection.vendor != "postgresql":
+        return True
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regproc('parlant_store_count_event') IS NOT NULL")
+        return bool(cursor.fetchone()[0])
