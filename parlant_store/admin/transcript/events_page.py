@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from django.db.models import BigIntegerField, QuerySet
+from django.db.models import BigIntegerField, Q, QuerySet
 from django.db.models.fields.json import KT
 from django.db.models.functions import Coalesce, Left
 from django.http import QueryDict
@@ -15,7 +15,8 @@ from parlant_store.admin.documents.links import EVENTS
 from parlant_store.admin.transcript.entries import Entry, Jump, Reading, Transcript
 from parlant_store.admin.transcript.find import CONTEXT, nearest_failed, places_found
 from parlant_store.admin.transcript.options import Options, options_of
-from parlant_store.admin.transcript.pairing import Edges, pair
+from parlant_store.admin.transcript.paging import read_page
+from parlant_store.admin.transcript.pairing import pair
 from parlant_store.admin.transcript.parlant_events import (
     MESSAGE,
     READ,
@@ -120,24 +121,11 @@ def events_collection(session: Document) -> str | None:
 def _page(
     events: QuerySet[Any], last: int, options: Options, url_of: Callable[[int], str]
 ) -> Transcript:
-    before, after = options.before, -1 if options.after is None else options.after
-    if before is None:
-        # Those without an offset, if there are any, are on the first page.
-        rest = events if after < 0 else events.filter(at_offset__gt=after)
-        shown, later = _read(rest.order_by("at_offset"))
-        earlier = after >= 0
-    else:
-        shown, earlier = _read(events.filter(at_offset__lt=before).order_by("-at_offset"))
-        shown.reverse()
-        later = before <= last
-        after = before - 1
-    start = shown[0].offset if shown else after + 1
-    end = shown[-1].offset if shown else after
-    edges = Edges(is_first=not earlier, is_last=not later)
+    page = read_page(events, "at_offset", options, PAGE, _COLUMNS, Q(data__kind="message"))
     return Transcript(
-        pair(_readings(shown, url_of), edges),
-        before=start if earlier else None,
-        after=end if later else None,
+        pair(_readings([Event(*row) for row in page.rows], url_of), page.edges),
+        before=None if page.edges.is_first else page.first,
+        after=None if page.edges.is_last else page.last,
         latest=last + 1,
         heading=_("Events"),
     )
@@ -153,8 +141,3 @@ def _placed(entry: Entry, event: Event, url: str) -> Entry:
     if event.offset is None or event.offset < 0:
         return entry._replace(anchor=f"event-of-{event.key}", label=gettext("event"), url=url)
     return entry._replace(anchor=f"event-{event.offset}", label=_label(event.offset), url=url)
-
-
-def _read(events: QuerySet[Any]) -> tuple[list[Event], bool]:
-    rows = list(events.values_list(*_COLUMNS)[: PAGE + 1])
-    return [Event(*row) for row in rows[:PAGE]], len(rows) > PAGE

@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
 
-from django.db.models import F, QuerySet, Value
+from django.db.models import F, Q, Value
 from django.db.models.functions import Left, Length, Right, StrIndex, Substr
 from django.http import QueryDict
 from django.utils.formats import localize
@@ -24,6 +24,7 @@ from parlant_store.admin.transcript.entries import (
 from parlant_store.admin.transcript.find import CONTEXT, Failed, nearest_failed, places_found
 from parlant_store.admin.transcript.formats import read, summary_entry
 from parlant_store.admin.transcript.options import Options, options_of
+from parlant_store.admin.transcript.paging import read_page
 from parlant_store.admin.transcript.pairing import Edges, pair
 from parlant_store.admin.transcript.presentation import present
 from parlant_store.models import Session, SessionItem
@@ -63,6 +64,7 @@ class Rest(NamedTuple):
 
 
 _ROW = ("key", "position", "created_at", "tokens", Left("role", NAME + 1), Left("data", READ + 1))
+_MESSAGES = Q(role__in=["user", "assistant", "system", "developer"])
 _GAP = StrIndex(Substr("data", READ + 1), Value('"'))
 _REST = (Length("data"), _GAP, Substr("data", F("gap") + (READ - 1), READ), Right("data", END))
 
@@ -73,28 +75,17 @@ def session_transcript(
     """The page that ``params`` ask for; ``url_of`` gives the page of the item of a key."""
     options = options_of(params)
     items = SessionItem.objects.filter(session=session)
-    before, after = options.before, options.after
-    if before is None:
-        after = -1 if after is None else after
-        rows, more = _rows(items.filter(position__gt=after).order_by("position"))
-        earlier, later = after >= 0 and items.filter(position__lte=after).exists(), more
-    else:
-        rows, more = _rows(items.filter(position__lt=before).order_by("-position"))
-        rows.reverse()
-        earlier, later = more, items.filter(position__gte=before).exists()
-        after = before - 1
-    first = rows[0].position if rows else after + 1
-    last = rows[-1].position if rows else after
-    entries = pair(_readings(rows, url_of), Edges(is_first=not earlier, is_last=not later))
+    rows, first, last, edges = read_page(items, "position", options, PAGE, _ROW, _MESSAGES)
+    entries = pair(_readings([Row._make(row) for row in rows], url_of), edges)
     found = places_found(items, "position", session.next_position, options.terms)
     url = partial(_url, options)
     failed = Failed()
-    if session.failed_calls and (earlier or later):
+    if session.failed_calls and edges != Edges():
         failed = nearest_failed(items, "position", first, last)
     transcript = Transcript(
-        [*([] if earlier else _summary(session.state)), *entries],
-        before=first if earlier else None,
-        after=last if later else None,
+        [*(_summary(session.state) if edges.is_first else []), *entries],
+        before=None if edges.is_first else first,
+        after=None if edges.is_last else last,
         latest=session.next_position,
         heading=_("Items"),
         elsewhere=failed.jumps(_label, url),
@@ -136,11 +127,6 @@ def _summary(state: object) -> list[Entry]:
     """What selectools keeps of messages that are no longer there."""
     summary = state.get("summary") if isinstance(state, dict) else None
     return [summary_entry(summary)] if isinstance(summary, str) and summary else []
-
-
-def _rows(items: QuerySet[SessionItem]) -> tuple[list[Row], bool]:
-    rows = [Row._make(row) for row in items.values_list(*_ROW)[: PAGE + 1]]
-    return rows[:PAGE], len(rows) > PAGE
 
 
 def _readings(rows: list[Row], url_of: Callable[[int], str]) -> Iterable[Reading]:

@@ -1,13 +1,25 @@
 """What the address of a page asks a transcript for, and Markdown."""
 
 import re
+from urllib.parse import parse_qsl
 
 import pytest
 
-from parlant_store.admin.transcript import items_page
+from parlant_store.admin.transcript import items_page, paging
 from parlant_store.admin.transcript.markdown import MAX_HTML, render
 from parlant_store.models import Session
-from tests.admin.pages import CALL, OUTPUT, SCRIPT, entries, get, message, page, positions, text_of
+from tests.admin.pages import (
+    CALL,
+    OUTPUT,
+    SCRIPT,
+    entries,
+    get,
+    links,
+    message,
+    page,
+    positions,
+    text_of,
+)
 from tests.admin.pages import client as client
 from tests.admin.transcript.pages import statuses
 
@@ -37,6 +49,24 @@ def test_messages_only(client, address):
     assert positions(html) == [0, 4]
     assert "Look it up." not in html
     assert '<a href="?#items">Show everything</a>' in html
+
+
+@pytest.mark.parametrize("calls", [0, 30])
+def test_pages_of_messages_only(client, store, monkeypatch, calls):
+    monkeypatch.setattr(items_page, "PAGE", 2)
+    monkeypatch.setattr(paging, "MAX_PASSED", 20)
+    turn = [message("question"), *[CALL] * calls, message("answer", "assistant")]
+    store.add_items("s", turn * 3)
+    session = Session.objects.get()
+    messages = [place for place, item in enumerate(turn * 3) if item != CALL]
+    for direction, start, name in ((1, {}, "Next"), (-1, {"before": len(turn * 3)}, "Previous")):
+        seen, params = [], start
+        while params is not None:
+            html = get(client, page(session, show="messages", **params))
+            seen += positions(html)[::direction]
+            query = dict(parse_qsl(links(html).get(name, "")))
+            params = {key: query[key] for key in ("before", "after") if key in query} or None
+        assert seen == messages[::direction]
 
 
 def test_all_calls_are_unfolded(client, address):
