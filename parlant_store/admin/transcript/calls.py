@@ -215,7 +215,7 @@ def _made_call(call: Item) -> Call:
     given = next((inner[name] for name in names if name in inner), None)
     id_ = text_of(call.get("id"))
     name = cut(text_of(inner.get("name")))
-    return Call(name, arguments(given), ids=(id_,) if id_ else (), verb=_("Calls"))
+    return Call(name, arguments(given), ids=(id_,) if id_ else ())
 
 
 # What was asked of each tool

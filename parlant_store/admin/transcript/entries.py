@@ -68,6 +68,8 @@ class Call(NamedTuple):
     """A call of a tool, with what it gave."""
 
     name: str | None
+    """The tool; None where the entry names it."""
+
     parts: tuple[Part, ...] = ()
     """The arguments."""
 
@@ -79,9 +81,6 @@ class Call(NamedTuple):
     """What stands in the place of an output: "No output."."""
 
     status: Status = ""
-    verb: Text = ""
-    """What is done with the tool, in front of its name: "Calls"."""
-
     is_approval: bool = False
     """Whether it asks a person to approve a call, and the output is the answer."""
 

@@ -160,13 +160,16 @@ def _entry(event: Event) -> Entry:
         case "tool", {"tool_calls": [*calls]} if all(isinstance(call, dict) for call in calls):
             if is_cut and calls:
                 calls = [{"tool_id": _text(event.tool_id), "arguments": ...} | calls[0], *calls[1:]]
-            name = text_of(calls[0].get("tool_id")) if len(calls) == 1 else ""
+            made = [_call(call) for call in calls[:MAX_PARTS]]
+            name = made[0].name if len(made) == 1 else None
+            if name:
+                made[0] = made[0]._replace(name=None)
             return Entry(
                 heading,
                 "tool",
-                name=cut(name),
+                name=name,
                 parts=(*_handoffs(calls), *more(len(calls) - MAX_PARTS)),
-                calls=tuple(_call(call) for call in calls[:MAX_PARTS]),
+                calls=tuple(made),
                 is_cut=is_cut,
             )
         case "status", {"status": str(status), **rest}:
@@ -242,7 +245,6 @@ def _call(call: Mapping[str, Any]) -> Call:
         outputs,
         note="" if outputs else _("No output."),
         status=parlant_call_status(call) or ("" if outputs else "unanswered"),
-        verb=_("Calls"),
     )
 
 

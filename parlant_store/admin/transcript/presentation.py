@@ -64,20 +64,6 @@ def present(
     )
 
 
-def status_label(status: Status) -> str:
-    """A status in a word."""
-    labels: dict[Status, str] = {
-        "failed": _("Failed"),
-        "refused": _("Refused"),
-        "rejected": _("Rejected"),
-        "waiting": _("Waiting"),
-        "unanswered": _("Unanswered"),
-        "incomplete": _("Incomplete"),
-        "flagged": _("Flagged"),
-    }
-    return labels.get(status, "")
-
-
 def _chosen(entries: Iterable[Entry], options: Options) -> Iterator[Entry]:
     for entry in entries:
         if not options.messages_only:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from html import unescape
 
 import pytest
 from django.db import connection
@@ -14,6 +15,7 @@ from parlant_store.admin.transcript import events_page, parlant_events
 from tests.admin.document_lists import event, links, one, shown
 from tests.admin.pages import SCRIPT, get, page
 from tests.admin.pages import client as client
+from tests.admin.transcript.pages import statuses
 from tests.contract.parlant_stores import NASTY, open_store
 
 
@@ -76,7 +78,9 @@ def test_a_parlant_session_shows_its_events(client, store):
     assert "Status acknowledged" in found[1]
     assert "Status processing: Looking" in found[2]
     assert "&quot;n&quot;: 1" in found[2]
-    assert re.search(r"Calls\s+local:order .*17.*Tool output .*shipped.*&quot;ms&quot;", found[3])
+    assert re.search(
+        r"Tool call\s+local:order .*17.*Tool output .*shipped.*&quot;ms&quot;", found[3]
+    )
     assert re.search(r"local:none\s+No arguments\. .*It is empty\.", found[3])
     assert "AI agent: Clerk" in found[4]
     assert "It was \ufffd shipped." in found[4]
@@ -171,3 +175,163 @@ def test_events_are_paged_by_offset(client, store, monkeypatch):
     for value in ("x", "-5", "9" * 30, "9" * 5_000, "٣", ""):
         get(client, page(document, after=value))
         get(client, page(document, before=value))
+
+
+def said(words, source="ai_agent", name="Deckhand", **fields):
+    """A message: its source and its data."""
+    return {
+        "source": source,
+        "kind": "message",
+        "data": {"message": words, "participant": {"display_name": name}, **fields},
+    }
+
+
+def ran(*calls):
+    return {"source": "ai_agent", "kind": "tool", "data": {"tool_calls": list(calls)}}
+
+
+def tool(name="pier:book", result=None, **fields):
+    """A call in a tool event; without a result there is none."""
+    results = {"result": {"data": result, "metadata": {}, "control": {}} | fields}
+    return {"tool_id": name, "arguments": {"pier": 4}} | (results if result is not None else {})
+
+
+def status(word, **data):
+    return {"source": "ai_agent", "kind": "status", "data": {"status": word, "data": data}}
+
+
+KINDS = {
+    "a draft and a canned response": (
+        [
+            said(
+                "Cats are welcome.",
+                draft="Of course, bring the cat!",
+                canned_responses=[["r4", "Cats are welcome."]],
+            )
+        ],
+        "AI agent: Deckhand Canned response .*Cats are welcome[.] Draft .*bring the cat! "
+        "Canned responses .*r4: Cats are welcome[.]",
+        [],
+    ),
+    "a preamble": ([said("One moment.", tags=["__preamble__"])], "Preamble .*One moment[.]", []),
+    "a message that was streamed": ([said("All done.", chunks=["All ", "done.", None])], "", []),
+    "a message that broke off": (
+        [said("All d", chunks=["All ", "d"])],
+        "AI agent: Deckhand Incomplete",
+        ["1 incomplete"],
+    ),
+    "a flagged message": (
+        [said("Tin head!", "customer", "Ada", flagged=True, tags=["insult"]), said("Sorry.")],
+        "Customer: Ada Flagged .*Flagged by moderation: insult Tin head!",
+        ["1 flagged"],
+    ),
+    "a deleted message": (
+        [said("My number is 1") | {"deleted": True, "metadata": {"edited": "yes"}}],
+        'Deleted .*Deleted: Parlant shows it to nobody[.] .*My number is 1 Metadata .*"edited"',
+        [],
+    ),
+    "people": (
+        [
+            said("I take over.", "human_agent", "Jo"),
+            said("As the agent.", "human_agent_on_behalf_of_ai_agent"),
+            said("Renamed.", "system", "System"),
+        ],
+        "Human agent: Jo .*Human agent for the AI agent: Deckhand .*System: System",
+        [],
+    ),
+    "a question that nobody answered": (
+        [said("Hello.", "ai_agent"), said("When?", "customer", "Ada")],
+        "Customer: Ada Unanswered",
+        ["1 unanswered"],
+    ),
+    "a tool that raised": (
+        [
+            ran(
+                tool(result="Tool call error", metadata={"error_details": "no seats"}),
+                tool("pier:pay", {"error": "card refused"}),
+                tool("pier:sell"),
+            )
+        ],
+        "Tool call pier:book .*Failed .*no seats.*Tool call pier:pay .*Failed .*card refused"
+        ".*Tool call pier:sell .*Unanswered .*No output[.]",
+        ["2 failed", "1 unanswered"],
+    ),
+    "a handover": (
+        [ran(tool(result="Called.", control={"mode": "manual", "lifespan": "session"}))],
+        "pier:book .*Handed to a person: the agent does not answer from here on",
+        [],
+    ),
+    "a return": ([ran(tool(result=1, control={"mode": "auto"}))], "Given back to the agent", []),
+    "what a tool gives beside its data": (
+        [
+            ran(
+                tool(
+                    result={"seats": 3},
+                    metadata={"ms": 9},
+                    canned_responses=["Three."],
+                    canned_response_fields={"n": 3},
+                    guidelines=[{"action": "Be brief"}],
+                )
+            )
+        ],
+        '"seats": 3.*Metadata .*"ms": 9.*Canned responses .*Three[.].*'
+        'Fields of canned responses .*"n": 3.*Guidelines .*Be brief',
+        [],
+    ),
+    "statuses": (
+        [
+            status("typing"),
+            status("processing", stage="Reading"),
+            status("ready", stage="completed", matched_guidelines=[{"id": "g7"}], ms=4),
+            status("error", exception="Traceback\nValueError: full"),
+        ],
+        "Status typing .*Status processing: Reading .*Status ready: completed .*"
+        "1 guideline matched .*g7.*More .*4.*Status error Failed .*Traceback ValueError: full",
+        ["1 failed"],
+    ),
+    "custom events": (
+        [{"source": "system", "kind": "custom", "data": {"given_to": "Jo"}}],
+        'System custom .*What it holds .*"given_to": "Jo"',
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize(("listed", "expected", "noticed"), KINDS.values(), ids=KINDS)
+def test_every_kind_of_event_is_shown_as_what_it_is(client, store, listed, expected, noticed):
+    document = session(store)
+    for offset, fields in enumerate(listed):
+        event(store, offset, **fields)
+    html = get(client, page(document))
+    text = " ".join(entries(html).values())
+    assert re.search(expected, unescape(text)), text
+    assert statuses(html) == noticed
+
+
+def test_what_is_said_of_the_session_itself_comes_first(client, store):
+    about = {"mode": "manual", "title": "Late", "labels": ["vip"], "metadata": {"by": "phone"}}
+    store.insert_one("p_sessions", {"id": "s", **about})
+    for offset in range(3):
+        event(store, offset, {"message": "Hi."})
+    html = get(client, page(one(collection="p_sessions")))
+    (section,) = re.findall(r'<section class="module parlant-transcript".*?</section>', html, re.S)
+    first = section[: section.index('id="event-0"')]
+    assert re.search(
+        "Title.*Late.*Mode manual: a person answers.*Labels.*vip.*Metadata.*phone",
+        shown(first),
+        re.S,
+    )
+    html = get(client, page(one(collection="p_sessions"), after=1))
+    assert "Mode manual" not in html.partition('id="items"')[2].partition("</section>")[0]
+
+
+def test_events_are_found_on_other_pages(client, store, monkeypatch):
+    monkeypatch.setattr(events_page, "PAGE", 2)
+    document = session(store)
+    for offset in range(6):
+        event(store, offset, {"message": f"number {offset % 3}"})
+    html = get(client, page(document, find="NUMBER 1", show="messages"))
+    assert "<mark>number</mark> <mark>1</mark>" in html
+    (links_,) = re.findall('<p class="parlant-matches">(.*?)</p>', html, re.DOTALL)
+    hrefs = re.findall('href="(.*?)"', links_)
+    assert hrefs[0] == "#event-1"

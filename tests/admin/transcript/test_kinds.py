@@ -451,7 +451,7 @@ KINDS = {
             message("three", "function", name="old"),
             DONE,
         ],
-        "Calls f .*one .*Calls grep .*rye .*two .*Calls old .*three",
+        "Tool call f .*one .*Tool call grep .*rye .*two .*Tool call old .*three",
         [],
     ),
     "Anthropic's blocks": (
@@ -478,8 +478,8 @@ KINDS = {
             ),
             DONE,
         ],
-        'Ask the mill[.] Wait[.] Calls mill .*"kilos": 2 .*ground .*'
-        "Calls farm .*Failed .*the gate is shut",
+        'Ask the mill[.] Wait[.] Tool call mill .*"kilos": 2 .*ground .*'
+        "Tool call farm .*Failed .*the gate is shut",
         ["1 failed"],
     ),
 }
