@@ -80,6 +80,7 @@ class StoreAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     class Media:
         css: ClassVar = {"all": ["parlant_store/admin.css", "parlant_store/transcript.css"]}
+        js: ClassVar = ["parlant_store/transcript.js"]
 
     def get_urls(self) -> list[URLPattern]:
         urls: list[URLPattern] = super().get_urls()

@@ -22,7 +22,7 @@ from parlant_store.admin.transcript.entries import (
 )
 from parlant_store.admin.transcript.options import Highlighter, Options
 
-MAX_TEXT = 300_000
+MAX_TEXT = 200_000
 """Limit on the characters of all texts on a page; those behind it are cut where they fold."""
 
 MAX_JUMPS = 30

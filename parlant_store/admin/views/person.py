@@ -192,7 +192,9 @@ def _erase(admin: Any, request: HttpRequest, user: str, aliases: Sequence[str]) 
     reports = [_erase_store(alias, user, until) for alias in aliases]
     for report in reports:
         done = f"Erased: {report.sessions:,} sessions, {report.documents:,} documents."
-        log_by_name(request, Session, codec.printable(user), DELETION, f"Store {report.store}: {done}")
+        log_by_name(
+            request, Session, codec.printable(user), DELETION, f"Store {report.store}: {done}"
+        )
     return show(
         admin,
         request,

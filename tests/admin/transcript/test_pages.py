@@ -71,6 +71,27 @@ def test_long_items_are_cut_in_the_database(client, store, item):
     assert len(item) > 500_000
 
 
+@pytest.mark.any_database
+@pytest.mark.parametrize(
+    "item",
+    [OUTPUT | {"output": '<&"' * 17_000_000}, message("*a* " * 12_500_000, "assistant")],
+    ids=["output", "Markdown"],
+)
+def test_an_item_of_50_megabytes_makes_a_small_page(client, store, item):
+    store.add_items("s", [CALL, item])
+    html = get(client, page(Session.objects.get()))
+    assert len(html) < 200_000
+    assert "The whole of item 1" in html
+
+
+def test_many_long_texts_make_no_larger_page(client, store):
+    markdown = "Some **text** and `code`.\n\n- x\n- y\n\n" * 400
+    store.add_items("s", [message(markdown, "assistant")] * reading.PAGE)
+    html = get(client, page(Session.objects.get()))
+    assert len(positions(html)) == reading.PAGE
+    assert len(html) < 1_500_000
+
+
 def test_a_long_call_keeps_its_name_and_its_output(client, store):
     call = {"arguments": json.dumps({"text": "x" * 50_000}), "call_id": "1", "name": "write"}
     store.add_items("s", [call | {"type": "function_call", "id": "fc"}, OUTPUT])
