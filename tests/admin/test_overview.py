@@ -12,13 +12,13 @@ from django.urls import reverse
 from django.utils import timezone, translation
 
 from parlant_store import stores
-from parlant_store.admin.views import activity as written
-from parlant_store.admin.views import overview as sections
-from parlant_store.admin.views import statistics as figures
+from parlant_store.admin.views import activity, statistics
+from parlant_store.admin.views.activity import Figure
 from parlant_store.admin.views.chart import Charts
 from parlant_store.models import Document, Session, SessionItem
-from tests.admin.pages import SCRIPT, get, message, sent, viewer
+from tests.admin.pages import SCRIPT, get, listing, message, viewer
 from tests.admin.pages import client as client
+from tests.admin.pages import patience as patience
 from tests.backends.rows_read import analyze, work_of
 
 URL = "/admin/parlant_store/session/overview/"
@@ -39,10 +39,14 @@ CELL = r"<t[dh][ >].*?</t[dh]>"
 
 
 def charts(html):
-    """The numbers of each chart in the section of what was written, oldest day first."""
+    """The numbers of each chart, oldest day first."""
     found = re.findall(r"<figcaption><h3>(.*?)</h3>.*?<tbody>(.*?)</tbody>", html, re.DOTALL)
     return {
-        title: re.findall(r'<td class="parlant-number">(.*?)</td>', days) for title, days in found
+        title: [
+            re.sub("<.*?>", "", cell)
+            for cell in re.findall(r'<td class="parlant-number">(.*?)</td>', days)
+        ]
+        for title, days in found
     }
 
 
@@ -67,6 +71,8 @@ def fill(count, start=0, per_day=None):
                 session_id=f"s{start + number}",
                 item_count=number,
                 created_at=at,
+                updated_at=at,
+                state={"selectools": {}} if number % 2 else {},
                 expires_at=now + timedelta(days=number % 40 - 1),
             )
             for number, at in enumerate(past)
@@ -76,7 +82,7 @@ def fill(count, start=0, per_day=None):
     newest = Session.objects.latest("key")
     SessionItem.objects.bulk_create(
         (
-            SessionItem(session=newest, position=number, data="{}", created_at=at)
+            SessionItem(session=newest, position=number, data="{}", created_at=at, tokens=10)
             for number, at in enumerate(past)
         ),
         batch_size=2_000,
@@ -84,7 +90,8 @@ def fill(count, start=0, per_day=None):
     Document.objects.bulk_create(
         (
             Document(
-                collection=f"c{number % 3}",
+                collection="p_sessions",
+                active_minute=int(at.timestamp()) // 60,
                 document_id=f"d{start + number}",
                 creation_utc=at.isoformat(),
                 data={"id": f"d{start + number}"},
@@ -102,18 +109,18 @@ def fill(count, start=0, per_day=None):
 
 def test_it_is_for_those_who_may_see_sessions_or_documents(store):
     store.add_items("s-1", [message("x")])
-    store.insert_one("my_things", {"id": "d"})
+    store.insert_one("my_things_failed_migrations", {"id": "d"})
     assert Client().get(URL).status_code == 302
     html = get(viewer("session"), URL)
-    assert "s-1" in html
+    assert set(charts(html)) == {"OpenAI Agents", "selectools", "Items written"}
     assert "my_things" not in html
-    assert "Documents created" not in html
+    assert section(html, "expiring")[0] == ["State", "Sessions"]
     User.objects.all().delete()
     html = get(viewer("document"), URL)
     assert "my_things" in html
-    assert "s-1" not in html
-    assert "Sessions begun" not in html
-    assert section(html, "expiring")[0] == ["When", "Documents"]
+    assert set(charts(html)) == {"Parlant"}
+    assert section(html, "expiring")[0] == ["State", "Documents"]
+    assert f'href="{listing("session")}"' not in html
     User.objects.all().delete()
     assert viewer("sessionitem").get(URL).status_code == 403
 
@@ -146,20 +153,22 @@ def test_the_page_of_the_app_leads_to_it(store):
 # Figures
 
 
-def test_an_empty_database(client):
+def test_an_empty_database_says_what_to_do_first(client):
     html = get(client, URL)
     assert [row[:2] for row in section(html, "kept")[1:]] == [
         ["Sessions", "0"],
         ["Items", "0"],
         ["Documents", "0"],
     ]
-    assert "There are no documents." in html
-    assert "No session has items." in html
-    assert charts(html)["Sessions begun"] == ["0"] * written.DAYS
+    assert "Nothing is stored in the local database yet" in html
+    assert "No tool has failed." in html
+    assert charts(html)["OpenAI Agents"] == ["0"] * activity.DAYS
+    stores["default"].add_items("s", [message("x")])
+    assert "Nothing is stored" not in get(client, URL)
 
 
 def test_how_many_there_are_is_exact_up_to_a_bound(client, store, monkeypatch):
-    monkeypatch.setattr(figures, "COUNTED", 10)
+    monkeypatch.setattr(statistics, "COUNTED", 10)
     fill(10)
     assert [row[1] for row in section(get(client, URL), "kept")[1:]] == ["10"] * 3
     fill(130, start=10)
@@ -178,170 +187,257 @@ def test_the_size_is_told(client, store):
         assert re.search(r"The whole database file, .*, has [\d.]+\sMB", html)
 
 
-def test_collections_lead_to_their_documents_and_failed_ones_stand_first(client, store):
-    for number in range(3):
-        store.insert_one("a b&c", {"id": str(number), "text": "x" * 1_000})
+def test_failed_migrations_lead_to_their_documents(client, store):
+    store.insert_one("a b&c", {"id": "d"})
     store.insert_one("z_failed_migrations", {"id": "f"})
-    html = get(client, URL)
-    rows = section(html, "collections")
-    assert [row[:2] for row in rows[1:]] == [["z_failed_migrations", "1"], ["a b&amp;c", "3"]]
-    assert re.fullmatch(r"about 3\.\d\sKB", rows[2][2])
-    assert rows[2][3] == "3"
-    documents = reverse("admin:parlant_store_document_changelist")
-    assert f'href="{documents}?collection=a+b%26c"' in html
-    assert "<bdi>z_<wbr>failed_<wbr>migrations</bdi>" in sent(client, URL)
-    (failed,) = re.findall(r'"failed-heading".*?</section>', html, re.DOTALL)
-    assert f'href="{documents}?collection=z_failed_migrations"' in failed
+    (failed,) = re.findall(r'"failed-heading".*?</section>', get(client, URL), re.DOTALL)
+    assert f'href="{listing("document", collection="z_failed_migrations")}"' in failed
     assert "z_failed_migrations (1)" in failed
+    assert "a b" not in failed
 
 
-def test_more_collections_than_are_listed(client, store, monkeypatch):
-    monkeypatch.setattr(sections, "SHOWN", 2)
-    for number in range(4):
-        store.insert_one(f"c{number}", {"id": "d"})
-    html = get(client, URL)
-    assert [row[0] for row in section(html, "collections")[1:]] == ["c0", "c1"]
-    assert "Only the first 2 collections are listed." in html
-
-
-def test_what_expires_is_told_by_when(client, store):
-    for days in (-3, -1, 0.5, 1.5, 2.5, 5, 20, 21, 40):
+def test_what_expires_is_told_and_leads_to_its_list(client, store):
+    for days in (-3, -1, 0.5, 1.5, 40):
         store.add_items(f"s{days}", [message("x")])
         expires_at = timezone.now() + timedelta(days=days)
         Session.objects.filter(session_id=f"s{days}").update(expires_at=expires_at)
     store.insert_one("c", {"id": "d"})
-    Document.objects.update(expires_at=timezone.now() + timedelta(days=2.5))
-    rows = section(get(client, URL), "expiring")
-    assert rows[0] == ["When", "Sessions", "Documents"]
-    assert [row[1] for row in rows[1:]] == ["2", "1", "1", "1", "1", "2"]
-    assert [row[2] for row in rows[1:]] == ["0", "0", "0", "1", "0", "0"]
+    Document.objects.update(expires_at=timezone.now() + timedelta(hours=2))
+    html = get(client, URL)
+    assert section(html, "expiring") == [
+        ["State", "Sessions", "Documents"],
+        ["Expired, not deleted yet", "2", "0"],
+        ["Expires within a day", "1", "1"],
+    ]
+    for model, state in (("session", "expired"), ("session", "expiring"), ("document", "expiring")):
+        assert f'href="{listing(model, state=state)}"' in html
+    assert f'href="{listing("document", state="expired")}"' not in html
 
 
 def test_what_expires_is_counted_up_to_a_bound(client, store, monkeypatch):
-    monkeypatch.setattr(figures, "COUNTED", 5)
+    monkeypatch.setattr(statistics, "COUNTED", 5)
     fill(400)
     rows = section(get(client, URL), "expiring")
-    assert rows[2] == ["Within a day", "more than 5", "more than 5"]
+    assert rows[2] == ["Expires within a day", "more than 5", "more than 5"]
 
 
-def test_the_largest_sessions_are_those_with_the_most_items(client, store):
-    fill(30)
-    store.add_items("none", [])
-    rows = section(get(client, URL), "largest")[1:]
-    assert [row[0] for row in rows] == [f"s{number}" for number in range(29, 19, -1)]
-    assert [row[1] for row in rows] == [str(number) for number in range(29, 19, -1)]
-
-
-def test_an_old_session_that_is_written_to_is_among_the_largest(client, store, monkeypatch):
-    monkeypatch.setattr(figures, "COUNTED", 5)
-    for name, count in (("idle", 50), ("busy", 40)):
-        store.add_items(name, [message("x")] * count)
-    for number in range(6):
-        store.add_items(f"new{number}", [message("x")])
-    html = get(client, URL)
-    assert "others were not looked at" in html
-    assert "busy" not in [row[0] for row in section(html, "largest")]
-    store.add_items("busy", [message("x")])
-    assert section(get(client, URL), "largest")[1][:2] == ["busy", "41"]
-
-
-def test_a_session_and_a_collection_of_any_name_are_text(client, store):
-    store.add_items(SCRIPT, [message("x")], namespace=SCRIPT)
-    store.insert_one(SCRIPT, {"id": SCRIPT})
-    store.insert_one("\ud800\x01%s{}", {"id": "x"})
+def test_a_collection_and_a_tool_of_any_name_are_text(client, store):
+    for name in (SCRIPT, "\ud800\x01%s{}"):
+        store.insert_one(f"{name}_failed_migrations", {"id": "x"})
+        store.add_items(name, [call("1", name), output("1", failed=True)], namespace=name)
     html = get(client, URL)
     assert SCRIPT not in html
-    assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 3
+    assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 2
     assert "%s{}" in html
 
 
-def test_a_store_with_a_wrong_setting_does_not_hide_the_others(client, settings):
+def test_the_stores_are_listed_with_their_states(client, settings):
     settings.PARLANT_STORES = {
         "default": {},
         SCRIPT: {"BACKEND": "nowhere.Backend"},
         "remote": {
             "BACKEND": "parlant_store.backends.supabase.SupabaseBackend",
-            "OPTIONS": {"url": "http://127.0.0.1:9", "key": "very-secret"},
+            "OPTIONS": {"url": "http://127.0.0.1:9", "key": "very-secret", "timeout": 0.3},
         },
     }
     html = get(client, URL)
     assert SCRIPT not in html
     assert "very-secret" not in html
     rows = section(html, "stores")
-    assert rows[1] == ["default", "OrmBackend", "This database: the figures below"]
+    assert rows[1][:3] == ["default", "OrmBackend", "In this database"]
     assert "nowhere.Backend" in rows[2][2]
-    assert rows[3] == ["remote", "SupabaseBackend", "Elsewhere – Browse remote"]
+    assert rows[3][2].startswith("Does not answer well:")
+    assert '?store=remote"' in html
 
 
-# Written per day
+def test_it_leads_to_lists_of_conversations_and_to_people(client, store):
+    html = get(client, URL)
+    for address in (
+        listing("session"),
+        listing("session", order="length"),
+        reverse("admin:parlant_store_session_people"),
+    ):
+        assert f'href="{address}"' in html
 
 
-def test_what_was_written_is_told_by_day(client, store):
+# Failing tools
+
+
+def call(id_, name):
+    return {"type": "function_call", "name": name, "arguments": "{}", "call_id": id_}
+
+
+def output(id_, *, failed):
+    text = "An error occurred while running the tool. Please try again. Error: x"
+    return {
+        "type": "function_call_output",
+        "call_id": id_,
+        "output": text if failed else "fine",
+    }
+
+
+CHAT = [
+    {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [
+            {"id": "c", "type": "function", "function": {"name": "chat", "arguments": ""}}
+        ],
+    },
+    {
+        "role": "tool",
+        "tool_call_id": "c",
+        "content": "An error occurred while running the tool. Please try again. Error: x",
+    },
+]
+BLOCKS = [
+    {
+        "role": "assistant",
+        "content": [{"type": "tool_use", "id": "b", "name": "block", "input": {}}],
+    },
+    {
+        "role": "user",
+        "content": [{"type": "tool_result", "tool_use_id": "b", "is_error": True, "content": "x"}],
+    },
+]
+HOSTED = [{"type": "web_search_call", "id": "w", "status": "failed"}]
+
+
+def test_failing_tools_are_named_and_counted(client, store):
+    store.add_items("fine", [call("1", "weather"), output("1", failed=False)])
+    assert "No tool has failed." in get(client, URL)
+    for number in range(3):
+        items = [call("1", "order"), output("1", failed=True), call("2", "order")]
+        store.add_items(f"s{number}", [*items, output("2", failed=number == 0)])
+    store.add_items("others", [*CHAT, *BLOCKS, *HOSTED])
+    store.add_items("cut off", [output("gone", failed=True)])
+    html = get(client, URL)
+    rows = section(html, "tools")[1:]
+    assert rows[0] == ["order", "4"]
+    assert sorted(rows[1:]) == [
+        ["Unknown tool", "1"],
+        ["block", "1"],
+        ["chat", "1"],
+        ["web_search", "1"],
+    ]
+    assert f'<a href="{listing("session", failed="yes")}">4</a>' in html
+
+
+def test_failing_tools_of_parlant_are_named(client, store):
+    failed = {"data": "Tool call error", "metadata": {"error_details": "boom"}}
+    calls = [
+        {"tool_id": "local:order", "result": failed},
+        {"tool_id": "local:fine", "result": {"data": 1}},
+    ]
+    store.insert_one("p_sessions", {"id": "s"})
+    event = {"id": "e", "session_id": "s", "kind": "tool", "data": {"tool_calls": calls}}
+    store.insert_one("p_events", event)
+    Document.objects.filter(document_id="s").update(failed_calls=1, active_minute=1)
+    Document.objects.filter(document_id="e").update(failed_calls=1)
+    assert section(get(client, URL), "tools")[1:] == [["local:order", "1"]]
+    User.objects.all().delete()
+    assert "local:order" not in get(viewer("session"), URL)
+
+
+def test_only_the_latest_items_are_read_for_failing_tools(client, store):
+    store.add_items("s", [call("1", "old"), output("1", failed=True)] + [message("x")] * 60)
+    for number in range(2):
+        long = call("2", "long") | {"arguments": "x" * 10_000}
+        items = [call("1", "new"), output("1", failed=True), long, output("2", failed=True)]
+        store.add_items(f"s{number}", items)
+    rows = section(get(client, URL), "tools")[1:]
+    assert sorted(rows) == [["Unknown tool", "2"], ["new", "2"]]
+
+
+# By day
+
+
+def test_conversations_are_told_by_day_and_framework(client, store):
     fill(40, per_day=4)
-    found = charts(get(client, URL))
-    assert set(found) == {"Sessions begun", "Items written", "Documents created"}
-    for numbers in found.values():
-        assert sum(map(int, numbers)) == 40
+    html = get(client, URL)
+    found = charts(html)
+    assert set(found) == {
+        "OpenAI Agents",
+        "selectools",
+        "Parlant",
+        "Items written",
+        "Tokens reported by items",
+    }
+    for title, per_day in (("OpenAI Agents", 2), ("selectools", 2), ("Parlant", 4)):
+        numbers = found[title]
+        assert sum(map(int, numbers)) == per_day * 10
         assert numbers[:3] == ["0", "0", "0"]
-        assert numbers[5:-1] == ["4"] * 8
+        assert numbers[5:-1] == [str(per_day)] * 8
+    assert found["Items written"][5:-1] == ["4"] * 8
+    assert found["Tokens reported by items"][5:-1] == ["40"] * 8
+
+
+def test_each_number_leads_to_the_conversations_of_its_day(client, store):
+    store.add_items("s", [message("x")])
+    day = timezone.localdate().isoformat()
+    html = get(client, URL)
+    address = listing("session", **{"from": day, "to": day, "framework": "openai"})
+    assert f'<a href="{address.replace("&", "&amp;")}">1</a>' in html
+    address = listing("session", **{"from": day, "to": day})
+    assert f'<a href="{address.replace("&", "&amp;")}">1</a>' in html
+
+
+def test_tokens_that_are_unknown_have_no_chart(client, store):
+    store.add_items("s", [message("x")])
+    assert "Tokens reported by items" not in charts(get(client, URL))
 
 
 def test_what_is_older_or_to_come_does_not_count(client, store):
     fill(100, per_day=4)
-    tomorrow = timezone.now() + DAY
-    Document.objects.filter(document_id="d99").update(creation_utc=tomorrow.isoformat())
+    Session.objects.filter(session_id="s98").update(updated_at=timezone.now() + DAY)
     found = charts(get(client, URL))
-    assert found["Sessions begun"][1:-1] == ["4"] * (written.DAYS - 2)
-    assert sum(map(int, found["Documents created"])) == total(get(client, URL), "Items written") - 1
-
-
-@pytest.mark.parametrize("text", [None, "no time", "0001-01-01T00:00:00+14:00", "9999-99"])
-def test_documents_without_a_time_count_when_they_were_written(client, store, text):
-    store.insert_one("c", {"id": "d", "creation_utc": text})
-    expected = "0" if text and text.startswith("0001") else "1"
-    assert charts(get(client, URL))["Documents created"][-1] == expected
+    assert found["OpenAI Agents"][1:-1] == ["2"] * (activity.DAYS - 2)
+    assert sum(map(int, found["OpenAI Agents"])) + 1 == sum(map(int, found["selectools"]))
 
 
 def test_days_begin_at_midnight_here(client):
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
     for number, at in enumerate((midnight - timedelta(seconds=1), midnight)):
-        Session.objects.create(session_id=f"s{number}", created_at=at)
-    assert charts(get(client, URL))["Sessions begun"][-2:] == ["1", "1"]
+        Session.objects.create(session_id=f"s{number}", updated_at=at)
+    assert charts(get(client, URL))["OpenAI Agents"][-2:] == ["1", "1"]
 
 
-def test_much_is_estimated_from_evenly_spread_rows(client, store, monkeypatch):
-    monkeypatch.setattr(written, "COUNTED", 500)
+def test_many_items_are_estimated_from_evenly_spread_rows(client, store, monkeypatch):
+    monkeypatch.setattr(activity, "COUNTED", 500)
     fill(4_000, per_day=125)
-    Session.objects.filter(
-        key__in=Session.objects.order_by("key").values_list("key", flat=True)[::2]
-    ).delete()
     html = get(client, URL)
     expected = sum(1 for number in range(4_000) if in_two_weeks(number, 4_000, 125))
     assert "“About” is an estimate" in html
     assert charts(html)["Items written"][5].startswith("about ")
-    for title, share in (("Sessions begun", 2), ("Items written", 1), ("Documents created", 1)):
-        assert total(html, title) == pytest.approx(expected / share, rel=0.12)
-    (row,) = [row for row in section(html, "collections") if row[0] == "c1"]
-    assert int(row[3].removeprefix("about ").replace(",", "")) == pytest.approx(
-        expected / 3, rel=0.2
+    assert total(html, "Items written") == pytest.approx(expected, rel=0.12)
+
+
+def test_many_conversations_of_a_day_are_estimated_from_some_minutes(client, store):
+    """Evenly over a day, each minute has two of them; the last day is not over."""
+    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0) - DAY
+    Session.objects.bulk_create(
+        (
+            Session(session_id=f"s{number}", updated_at=midnight + DAY * number / 2_880)
+            for number in range(2_880)
+        ),
+        batch_size=1_000,
     )
+    html = get(client, URL)
+    assert charts(html)["OpenAI Agents"][-2:] == ["about 2,900", "0"]
+    assert "“About” is an estimate" in html
 
 
-def every(step, model):
-    return list(model.objects.order_by("key").values_list("key", flat=True))[::step]
+def test_an_estimate_is_above_what_was_counted(client, store):
+    at = timezone.localtime().replace(hour=0, minute=30, second=0, microsecond=0) - DAY
+    Session.objects.bulk_create(
+        (Session(session_id=f"s{number}", updated_at=at) for number in range(1_100)),
+        batch_size=1_000,
+    )
+    assert charts(get(client, URL))["OpenAI Agents"][-2] == "about 1,000"
 
 
 def in_two_weeks(number, count, per_day):
-    return (count - 1 - number) / per_day < written.DAYS - 0.5
-
-
-def test_documents_that_are_written_again_do_not_mislead(client, store, monkeypatch):
-    monkeypatch.setattr(written, "COUNTED", 250)
-    fill(3_000, per_day=100)
-    Document.objects.filter(
-        key__in=Document.objects.order_by("key").values_list("key", flat=True)[::7]
-    ).update(updated_at=timezone.now())
-    assert total(get(client, URL), "Documents created") == pytest.approx(1_350, rel=0.15)
+    return (count - 1 - number) / per_day < activity.DAYS - 0.5
 
 
 # What it costs
@@ -358,15 +454,16 @@ def test_the_number_of_queries_is_the_same_for_few_and_many(client, store):
     few = queries()
     fill(600, start=30)
     many = queries()
-    assert few == many == 17
+    assert few == many == 10
 
 
-def test_many_rows_cost_three_queries_more(client, store, monkeypatch):
-    monkeypatch.setattr(written, "COUNTED", 100)
+def test_many_rows_cost_two_queries_more(client, store, monkeypatch):
+    monkeypatch.setattr(activity, "COUNTED", 100)
+    monkeypatch.setattr(activity, "MAX_COUNT", 10)
     fill(1_000)
     with CaptureQueriesContext(connection) as context:
         get(client, URL)
-    assert len(context) == 20
+    assert len(context) == 12
 
 
 def test_it_reads_no_more_of_large_tables(client, store, monkeypatch):
@@ -374,7 +471,7 @@ def test_it_reads_no_more_of_large_tables(client, store, monkeypatch):
         analyze()
         return work_of(lambda: get(client, URL))
 
-    for module in (figures, written):
+    for module in (statistics, activity):
         monkeypatch.setattr(module, "COUNTED", 300)
     fill(1_500)
     small = work()
@@ -388,7 +485,7 @@ def test_it_reads_no_more_of_large_tables(client, store, monkeypatch):
 def test_a_chart_is_svg_that_a_screen_reader_can_read():
     days = [datetime(2026, 11, day).date() for day in (1, 2, 3)]
     with translation.override("de"):
-        chart = Charts().make(f"{SCRIPT}", days, [0, 1, 12_345], is_estimate=False)
+        chart = Charts().make(f"{SCRIPT}", days, list(map(Figure, [0, 1, 12_345])))
     assert SCRIPT not in chart.svg
     assert 'role="img" aria-labelledby="chart-1-title" aria-describedby="chart-1-desc"' in chart.svg
     assert "1. November: 0; 2. November: 1; 3. November: 12.345</desc>" in chart.svg

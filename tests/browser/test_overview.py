@@ -28,20 +28,23 @@ def section(page: Page, name: str) -> Any:
 
 
 def test_it_says_how_much_there_is(page):
-    kept = section(page, "In this database").get_by_role("row")
+    kept = section(page, "In the local database").get_by_role("row")
     for name, number in (("Sessions", 2), ("Items", 3), ("Documents", 2)):
         expect(kept.filter(has_text=name)).to_contain_text(str(number))
-    written = section(page, "Written per day").get_by_role("figure")
-    expect(written.filter(has_text="Items written")).to_contain_text("3 in all")
+    activity = section(page, "Conversations by the day of their last activity")
+    figures = activity.get_by_role("figure")
+    expect(figures.filter(has_text="OpenAI Agents")).to_contain_text("2 in all")
+    expect(figures.filter(has_text="Items written")).to_contain_text("3 in all")
 
 
 def test_a_chart_has_its_numbers_as_a_table(page):
-    figure = section(page, "Written per day").get_by_role("figure").first
+    activity = section(page, "Conversations by the day of their last activity")
+    figure = activity.get_by_role("figure").first
     expect(figure.get_by_role("table")).to_be_hidden()
     figure.get_by_text("The numbers").click()
     expect(figure.get_by_role("row")).to_have_count(15)
     expect(figure.get_by_role("row").filter(has_text="2").last).to_be_visible()
-    expect(figure.get_by_role("img")).to_have_accessible_name("Sessions begun")
+    expect(figure.get_by_role("img")).to_have_accessible_name("OpenAI Agents")
 
 
 def test_it_leads_to_what_has_expired(page):
@@ -52,9 +55,14 @@ def test_it_leads_to_what_has_expired(page):
     expect(rows.last).to_contain_text("session-2")
 
 
-def test_it_leads_to_the_largest_session(page):
-    section(page, "Largest sessions").get_by_role("link").first.click()
-    expect(page.get_by_role("heading", level=2, name="session-1")).to_be_visible()
+def test_it_leads_to_people(page):
+    page.get_by_role("main").get_by_role("link", name="People").click()
+    page.get_by_role("textbox").fill("AD")
+    page.get_by_role("button", name="Search").click()
+    page.get_by_role("main").get_by_role("link", name="ada", exact=True).click()
+    expect(page.get_by_role("heading", level=1, name="ada")).to_be_visible()
+    page.get_by_role("main").get_by_role("rowheader").get_by_role("link").click()
+    expect(page.get_by_role("main")).to_contain_text("Good morning.")
 
 
 def test_it_leads_to_failed_migrations(page):

@@ -1,13 +1,14 @@
-"""How much was written on each of the last days, without an index on the time of writing.
+"""Figures of each of the last days: active conversations, written items and their tokens.
 
-Keys ascend in time. A bisection finds the key with which the first of the days begins; of what
-was written since, all rows are counted where they are few, else those of evenly spread keys.
+Conversations are counted by the indexes on their last activity. Items have no index on the time:
+their keys ascend with it. A bisection finds the first key of these days; if there are more items
+since than COUNTED, those of evenly spread keys are read, each of which stands for several.
 """
 
 from bisect import bisect_right
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from django.db import connections, router
@@ -16,31 +17,42 @@ from django.db.models import Model
 from django.utils import timezone
 
 from parlant_store.admin.lookups import COUNTED
+from parlant_store.content.times import as_utc
 from parlant_store.models import Document, Session, SessionItem
 
 DAYS = 14
 
+MAX_COUNT = 1_000
+"""Limit on the conversations that are counted of a day and a framework."""
+
+SAMPLED = 60
+"""An estimate counts one of so many minutes."""
+
+MAX_MINUTE = 200
+"""Limit on the conversations that are counted of a minute."""
+
 NEIGHBOURS = 20
-"""Of how many rows a step of the bisection takes the earliest time: some were written again."""
+"""The number of rows of which a step of the bisection takes the earliest time."""
+
+_ITEM = SessionItem._meta.db_table
 
 # SQLite finds min and max by a step each, unless they stand side by side.
-_STARTS = """
+_EARLIEST = (
+    f"SELECT min(created_at) FROM (SELECT created_at FROM {_ITEM}"
+    f" WHERE key >= low + (high - low) / 2 ORDER BY key LIMIT {NEIGHBOURS}) near"
+)
+_STARTS = f"""
 WITH RECURSIVE bounds (low, high) AS (
-    SELECT (SELECT min(key) FROM {table}), (SELECT max(key) FROM {table})
+    SELECT (SELECT min(key) FROM {_ITEM}), (SELECT max(key) FROM {_ITEM})
     UNION ALL
-    SELECT CASE WHEN ({earliest}) < %s THEN low + (high - low) / 2 + 1 ELSE low END,
-        CASE WHEN ({earliest}) < %s THEN high ELSE low + (high - low) / 2 END
+    SELECT CASE WHEN ({_EARLIEST}) < %s THEN low + (high - low) / 2 + 1 ELSE low END,
+        CASE WHEN ({_EARLIEST}) < %s THEN high ELSE low + (high - low) / 2 END
     FROM bounds WHERE low < high
 )
-SELECT low, (SELECT max(key) FROM {table}), ({partitions}) FROM bounds WHERE low = high
+SELECT low, (SELECT max(key) FROM {_ITEM}) FROM bounds WHERE low = high
 """
-_EARLIEST = (
-    "SELECT min({column}) FROM (SELECT {column} FROM {table}"
-    " WHERE key >= low + (high - low) / 2 ORDER BY key LIMIT " + f"{NEIGHBOURS}) near"
-)
-_PARTITIONS = "SELECT count(*) FROM pg_partition_tree('{table}') WHERE isleaf"
 
-# So that no pattern of keys that were never used, or of rows that are gone, meets one of ours.
+# The steps differ, so that they match no pattern of unused keys or deleted rows.
 _SPREAD = """
 WITH RECURSIVE places (number, place) AS (
     SELECT 0, CAST(%s AS bigint)
@@ -48,71 +60,130 @@ WITH RECURSIVE places (number, place) AS (
     SELECT number + 1, %s + (number + 1) * CAST(%s AS bigint) + (number + 1) * 2654435761 %% %s
     FROM places WHERE number + 1 < %s
 )
-SELECT {columns} FROM places CROSS JOIN {rows}
+SELECT created_at, tokens FROM places CROSS JOIN {rows}
 """
 # PostgreSQL may join by reading the whole table, unless there is an OFFSET in between.
 _LOOKED_UP = {
-    "postgresql": "LATERAL (SELECT {columns} FROM {table} WHERE key = place OFFSET 0) found",
-    "sqlite": "{table} WHERE key = place",
+    "postgresql": (
+        f"LATERAL (SELECT created_at, tokens FROM {_ITEM} WHERE key = place OFFSET 0) found"
+    ),
+    "sqlite": f"{_ITEM} WHERE key = place",
 }
 
+_COUNT = (
+    "SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {condition} AND active_minute >= %s"
+    " AND active_minute < %s ORDER BY active_minute, key LIMIT " + f"{MAX_COUNT + 1}) counted"
+)
+_MINUTES = f"""
+WITH RECURSIVE hours (hour) AS (
+    SELECT 0 UNION ALL SELECT hour + 1 FROM hours WHERE hour < 25
+), minutes (place) AS (SELECT hour * {SAMPLED} + hour * 37 %% {SAMPLED} FROM hours)
+"""
+_ESTIMATE = (
+    "SELECT {number}, sum((SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {condition}"
+    f" AND active_minute = %s + minutes.place LIMIT {MAX_MINUTE}) counted))"
+    " FROM minutes WHERE minutes.place < %s"
+)
 
-class Source(NamedTuple):
-    """Where rows say when they were written."""
 
+class _Source(NamedTuple):
+    """The conversations of a framework, in the order of an index."""
+
+    framework: str
     model: type[Model]
-    written: str
-    """The column that ascends with the key, apart from rows that were written again."""
-
-    columns: tuple[str, ...]
-
-
-class Written(NamedTuple):
-    """How many rows were written on each day, by the group that they are of."""
-
-    days: list[date]
-    numbers: dict[str, list[int]]
-    is_estimate: bool
+    condition: str
 
     @property
-    def total(self) -> list[int]:
-        return [sum(day) for day in zip(*self.numbers.values(), strict=True)] or [0] * DAYS
-
-    def of(self, group: str) -> list[int]:
-        return self.numbers.get(group) or [0] * DAYS
+    def table(self) -> str:
+        return self.model._meta.db_table
 
 
-class _Rows(NamedTuple):
-    rows: Iterable[tuple[Any, ...]]
-    weight: int
-    """How many rows each of them stands for."""
+_Span = tuple[_Source, int, int]
+"""A source, with the first minute and the minute after the last one."""
+
+_SOURCES = (
+    _Source("openai", Session, "framework = 'openai'"),
+    _Source("selectools", Session, "framework = 'selectools'"),
+    _Source("parlant", Document, "active_minute IS NOT NULL"),
+)
 
 
-SESSIONS = Source(Session, "created_at", ("created_at",))
-ITEMS = Source(SessionItem, "created_at", ("created_at",))
-DOCUMENTS = Source(Document, "updated_at", ("updated_at", "collection", "creation_utc"))
+class Figure(NamedTuple):
+    number: int
+    is_estimate: bool = False
 
 
-def written(source: Source) -> Written:
-    """Group "" for what has no collection; documents count on the day of their creation_utc.
+class Activity(NamedTuple):
+    """The number of conversations of a framework by the day of their last activity."""
 
-    Those without such a time count when they were last written to.
-    """
-    days = _days()
-    starts = [_start(day) for day in [*days, days[-1] + timedelta(days=1)]]
-    numbers: dict[str, list[int]] = defaultdict(lambda: [0] * DAYS)
-    found = _since(source, starts[0])
-    for at, group in _dated(found.rows):
-        day = bisect_right(starts, at) - 1
-        if 0 <= day < DAYS:
-            numbers[group][day] += found.weight
-    return Written(days, dict(numbers), found.weight > 1)
+    framework: str
+    figures: list[Figure]
 
 
-def _days() -> list[date]:
+class WrittenItems(NamedTuple):
+    """The number of items by the day of their writing, and of the tokens that they report."""
+
+    items: list[Figure]
+    tokens: list[Figure]
+
+
+def last_days() -> list[date]:
     now = timezone.now()
     today = (timezone.localtime(now) if timezone.is_aware(now) else now).date()
     return [today - timedelta(days=ago) for ago in reversed(range(DAYS))]
+
+
+def active_conversations(days: list[date], models: Sequence[type[Model]]) -> list[Activity]:
+    """Return the activity of each framework, by one statement, and one more for estimates.
+
+    models: which of Session and Document are read.
+    """
+    sources = [source for source in _SOURCES if source.model in models]
+    starts = [_minute(day) for day in [*days, days[-1] + timedelta(days=1)]]
+    spans = [(source, first, last) for source in sources for first, last in pairwise(starts)]
+    counts = [f"({_COUNT.format(**source._asdict(), table=source.table)})" for source, *_ in spans]
+    params = [minute for _source, *span in spans for minute in span]
+    connection = connections[router.db_for_read(Session)]
+    (row,) = _fetch(connection, f"SELECT {', '.join(counts)}", params)
+    estimates = _estimates(
+        connection, [span for span, count in zip(spans, row, strict=True) if count > MAX_COUNT]
+    )
+    figures = [
+        Figure(max(count, estimates[span]), True) if span in estimates else Figure(count)
+        for span, count in zip(spans, row, strict=True)
+    ]
+    return [
+        Activity(source.framework, figures[number * DAYS : (number + 1) * DAYS])
+        for number, source in enumerate(sources)
+    ]
+
+
+def _estimates(connection: BaseDatabaseWrapper, spans: list[_Span]) -> dict[_Span, int]:
+    """Return the numbers of conversations in ``spans``, from a minute of each hour."""
+    if not spans:
+        return {}
+    sql = " UNION ALL ".join(
+        _ESTIMATE.format(**source._asdict(), table=source.table, number=number)
+        for number, (source, *_span) in enumerate(spans)
+    )
+    params = [number for _source, first, last in spans for number in (first, last - first)]
+    rows = _fetch(connection, f"{_MINUTES} {sql}", params)
+    return {spans[number]: int(total or 0) * SAMPLED for number, total in rows}
+
+
+def written_items(days: list[date]) -> WrittenItems:
+    starts = [_start(day) for day in [*days, days[-1] + timedelta(days=1)]]
+    items, tokens = [0] * DAYS, [0] * DAYS
+    rows, weight = _since(starts[0])
+    for at, reported in rows:
+        day = bisect_right(starts, at) - 1
+        if 0 <= day < DAYS:
+            items[day] += weight
+            tokens[day] += weight * (reported or 0)
+    return WrittenItems(
+        [Figure(number, weight > 1) for number in items],
+        [Figure(number, weight > 1) for number in tokens],
+    )
 
 
 def _start(day: date) -> datetime:
@@ -123,69 +194,47 @@ def _start(day: date) -> datetime:
     return timezone.make_aware(midnight).astimezone(UTC)
 
 
-def _dated(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[datetime, str]]:
-    for at, *rest in rows:
-        if not rest:
-            yield at, ""
-            continue
-        collection, creation_utc = rest
-        yield _moment(creation_utc, at), collection
+def _minute(day: date) -> int:
+    """Return the minute with which ``day`` begins, as the columns have it."""
+    start = _start(day)
+    return int(as_utc(start).timestamp()) // 60
 
 
-def _moment(text: str | None, otherwise: datetime) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text or "")
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return moment if otherwise.tzinfo else moment.astimezone().replace(tzinfo=None)
-    except (ValueError, OverflowError):
-        return otherwise
-
-
-def _since(source: Source, start: datetime) -> _Rows:
-    connection = connections[router.db_for_read(source.model)]
-    bounds = _bounds(connection, source, start)
+def _since(start: datetime) -> tuple[Iterable[tuple[Any, ...]], int]:
+    """Return the times and tokens of items, and how many items each row stands for."""
+    connection = connections[router.db_for_read(SessionItem)]
+    bounds = _bounds(connection, start)
     if bounds is None:
-        return _Rows([], 1)
-    low, high, most = bounds
-    rows = source.model._default_manager.filter(key__gte=low).order_by("key")
+        return [], 1
+    low, high = bounds
+    rows = SessionItem.objects.filter(key__gte=low).order_by("key")
     if high - low < COUNTED or not rows.values("key")[COUNTED : COUNTED + 1]:
-        return _Rows(rows.values_list(*source.columns)[:COUNTED], 1)
-    step = max(2, -(-(high - low + 1) // most))
-    return _Rows(_spread(connection, source, low, step, most), step)
+        return rows.values_list("created_at", "tokens")[:COUNTED], 1
+    step = max(2, -(-(high - low + 1) // COUNTED))
+    return _spread(connection, low, step), step
 
 
-def _bounds(
-    connection: BaseDatabaseWrapper, source: Source, start: datetime
-) -> tuple[int, int, int] | None:
-    """The first key of what was written since ``start``, the last key of all, and how many
-    keys may be looked up, each of which costs a step into every partition."""
-    table = source.model._meta.db_table
-    is_postgresql = connection.vendor == "postgresql"
-    sql = _STARTS.format(
-        table=table,
-        earliest=_EARLIEST.format(table=table, column=source.written),
-        partitions=_PARTITIONS.format(table=table) if is_postgresql else "1",
-    )
+def _bounds(connection: BaseDatabaseWrapper, start: datetime) -> tuple[int, int] | None:
+    """Return the first key of what was written since ``start``, and the last key of all."""
     since = connection.ops.adapt_datetimefield_value(start)
-    with connection.cursor() as cursor:
-        cursor.execute(sql, (since, since))
-        row = cursor.fetchone()
-    return row and (row[0], row[1], COUNTED // max(1, row[2]))
+    rows = _fetch(connection, _STARTS, (since, since))
+    return rows[0] if rows else None
 
 
-def _spread(
-    connection: BaseDatabaseWrapper, source: Source, low: int, step: int, most: int
-) -> Iterator[tuple[Any, ...]]:
-    """The rows that have one of ``most`` keys, from ``low`` on."""
-    terms = {"table": source.model._meta.db_table, "columns": ", ".join(source.columns)}
-    sql = _SPREAD.format(rows=_LOOKED_UP[connection.vendor].format(**terms), **terms)
-    field: Any = source.model._meta.get_field(source.columns[0])
-    column = field.get_col(terms["table"])
+def _spread(connection: BaseDatabaseWrapper, low: int, step: int) -> Iterator[tuple[Any, ...]]:
+    """Return the rows that have one of COUNTED keys, from ``low`` on."""
+    sql = _SPREAD.format(rows=_LOOKED_UP[connection.vendor])
+    field: Any = SessionItem._meta.get_field("created_at")
+    column = field.get_col(SessionItem._meta.db_table)
     converters = connection.ops.get_db_converters(column)
-    with connection.cursor() as cursor:
-        cursor.execute(sql, (low, low, step, step, most))
-        rows = cursor.fetchall()
-    for at, *rest in rows:
+    for at, tokens in _fetch(connection, sql, (low, low, step, step, COUNTED)):
         for convert in converters:
             at = convert(at, column, connection)
-        yield at, *rest
+        yield at, tokens
+
+
+def _fetch(connection: BaseDatabaseWrapper, sql: str, params: Sequence[Any]) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        rows: list[Any] = cursor.fetchall()
+    return rows

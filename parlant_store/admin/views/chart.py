@@ -1,6 +1,6 @@
-"""Numbers of days as bars: SVG without script, style or a colour of its own."""
+"""Charts of figures by day: SVG without scripts, styles or colours of its own."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from itertools import count
 from typing import NamedTuple
@@ -11,18 +11,21 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from parlant_store.admin.formatting import grouped, rounded
+from parlant_store.admin.views.activity import Figure
 
 WIDTH, GAP, HEIGHT = 16, 4, 60
-"""Of a bar, between two of them, and of the highest."""
+"""The width of a bar, the gap between two, and the height of the highest."""
 
 
 class Day(NamedTuple):
     name: str
     number: str
+    url: str = ""
+    """The list of what was counted."""
 
 
 class Chart(NamedTuple):
-    """What was written in a number of days: as a picture, and as rows of a table."""
+    """The figures of some days, as a picture and as the rows of a table."""
 
     title: str
     svg: SafeString
@@ -36,37 +39,47 @@ class Chart(NamedTuple):
 
 
 class Charts:
-    """Makes the charts of one page: their parts have ids of their own there."""
+    """The charts of one page, whose elements have unique ids."""
 
     def __init__(self) -> None:
         self._ids = count(1)
 
     def make(
-        self, title: str, days: Sequence[date], numbers: Sequence[int], *, is_estimate: bool
+        self,
+        title: str,
+        days: Sequence[date],
+        figures: Sequence[Figure],
+        url: Callable[[date], str] = lambda day: "",
     ) -> Chart:
-        """A chart of ``numbers``; ``is_estimate``: their first two digits are all they say."""
+        """Return the chart of ``figures``; ``url`` is the list of what was counted on a day."""
         named = [
-            Day(date_format(day, "MONTH_DAY_FORMAT"), _number(number, is_estimate))
-            for day, number in zip(days, numbers, strict=True)
+            Day(
+                date_format(day, "MONTH_DAY_FORMAT"),
+                shown(figure),
+                url(day) if figure.number else "",
+            )
+            for day, figure in zip(days, figures, strict=True)
         ]
+        numbers = [figure.number for figure in figures]
+        is_estimate = any(figure.is_estimate for figure in figures)
         svg = _svg(next(self._ids), title, named, numbers)
-        total, highest = _number(sum(numbers), is_estimate), _number(max(numbers), is_estimate)
-        return Chart(title, svg, named, total, highest)
+        total, highest = (Figure(number, is_estimate) for number in (sum(numbers), max(numbers)))
+        return Chart(title, svg, named, shown(total), shown(highest))
 
 
-def _number(number: int, is_estimate: bool) -> str:
-    if not (is_estimate and number):
-        return grouped(number)
-    return _("about %(number)s") % {"number": grouped(rounded(number))}
+def shown(figure: Figure) -> str:
+    if not (figure.is_estimate and figure.number):
+        return grouped(figure.number)
+    return _("about %(number)s") % {"number": grouped(rounded(figure.number))}
 
 
 def _svg(id_: int, title: str, days: Sequence[Day], numbers: Sequence[int]) -> SafeString:
-    """The title and the description are what screen readers say of it."""
+    """Return the picture; screen readers read its title and its description."""
     highest = max(1, *numbers)
-    said = [_("%(day)s: %(number)s") % {"day": day.name, "number": day.number} for day in days]
+    described = [_("%(day)s: %(number)s") % {"day": day.name, "number": day.number} for day in days]
     bars = (
         (place * (WIDTH + GAP), HEIGHT - _height(number, highest), _height(number, highest), text)
-        for place, (number, text) in enumerate(zip(numbers, said, strict=True))
+        for place, (number, text) in enumerate(zip(numbers, described, strict=True))
     )
     return format_html(
         '<svg class="parlant-chart" viewBox="0 0 {width} {whole}" preserveAspectRatio="none"'
@@ -75,7 +88,7 @@ def _svg(id_: int, title: str, days: Sequence[Day], numbers: Sequence[int]) -> S
         '<rect class="parlant-ground" x="0" y="{height}" width="{width}" height="1"/>{bars}</svg>',
         id=str(id_),
         title=title,
-        desc="; ".join(said),
+        desc="; ".join(described),
         width=str(len(days) * (WIDTH + GAP) - GAP),
         height=str(HEIGHT),
         whole=str(HEIGHT + 1),
@@ -89,5 +102,5 @@ def _svg(id_: int, title: str, days: Sequence[Day], numbers: Sequence[int]) -> S
 
 
 def _height(number: int, highest: int) -> int:
-    """None for nothing; at least a line for something."""
+    """Return the height of a bar: 0 for nothing, else a visible line at least."""
     return max(2, round(number / highest * HEIGHT)) if number else 0

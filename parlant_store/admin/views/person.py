@@ -190,11 +190,10 @@ def _export(request: HttpRequest, user: str, aliases: Sequence[str]) -> HttpResp
 def _erase(admin: Any, request: HttpRequest, user: str, aliases: Sequence[str]) -> HttpResponse:
     until = monotonic() + MAX_SECONDS
     reports = [_erase_store(alias, user, until) for alias in aliases]
+    name = codec.printable(user)
     for report in reports:
         done = f"Erased: {report.sessions:,} sessions, {report.documents:,} documents."
-        log_by_name(
-            request, Session, codec.printable(user), DELETION, f"Store {report.store}: {done}"
-        )
+        log_by_name(request, Session, name, DELETION, f"Store {report.store}: {done}")
     return show(
         admin,
         request,

@@ -1,5 +1,6 @@
-"""How much there is in the tables, told by bounded reads and by the catalog."""
+"""The number and the size of the rows of the tables, by bounded counts and the catalog."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -13,12 +14,6 @@ from django.utils.translation import gettext_lazy
 
 from parlant_store.admin.formatting import grouped, rounded
 from parlant_store.admin.lookups import COUNTED
-from parlant_store.models import Document, Session
-
-MEASURED = 20
-"""Of how many of a collection's newest documents the size is measured."""
-
-LARGEST = 10
 
 _COUNT = (
     "SELECT count(*) FROM (SELECT 1 FROM {table}{where} ORDER BY {order} LIMIT {limit}) counted"
@@ -42,16 +37,16 @@ SELECT ({count}),
 
 
 class Amount(NamedTuple):
-    """How many rows a table has, and how many bytes."""
+    """The number of rows of a table, and of bytes."""
 
     counted: int
-    """Exact up to COUNTED; one more than that where there are more."""
+    """Exact up to COUNTED; COUNTED + 1 if there are more."""
 
     size: int
-    """With its indexes; on SQLite that of the whole database file."""
+    """With indexes; on SQLite, of the whole database file."""
 
     estimate: float | None
-    """From the catalog; on SQLite the most that it can be, from the keys."""
+    """From the catalog; on SQLite the maximum, from the keys."""
 
     is_whole_file: bool
 
@@ -65,14 +60,14 @@ class Amount(NamedTuple):
 
 
 class Window(NamedTuple):
-    """How many rows expire within a time."""
+    """The number of rows in a state."""
 
     title: str | Promise
     counted: int
-    """Exact up to COUNTED; one more than that where there are more."""
+    """Exact up to COUNTED; COUNTED + 1 if there are more."""
 
     state: str
-    """What the lists' filter calls the time; "" where it has no such choice."""
+    """The value of the filter of the list."""
 
     def __str__(self) -> str:
         if self.counted <= COUNTED:
@@ -80,101 +75,49 @@ class Window(NamedTuple):
         return _("more than %(number)s") % {"number": grouped(COUNTED)}
 
 
-class Largest(NamedTuple):
-    sessions: list[Session]
-    is_partial: bool
-    """Whether there are sessions that were not looked at."""
-
-
-_ENDS = (
-    (gettext_lazy("Expired, not removed yet"), 0, "expired"),
-    (gettext_lazy("Within a day"), 1, "expiring"),
-    (gettext_lazy("In 1 to 2 days"), 2, ""),
-    (gettext_lazy("In 2 to 3 days"), 3, ""),
-    (gettext_lazy("In 3 to 7 days"), 7, ""),
-    (gettext_lazy("In 7 to 30 days"), 30, ""),
+_STATES: tuple[tuple[str | Promise, int, str], ...] = (
+    (gettext_lazy("Expired, not deleted yet"), 0, "expired"),
+    (gettext_lazy("Expires within a day"), 1, "expiring"),
 )
 
-# The sessions that began last, and those of the items that were written last. As a scalar
-# subquery, each is looked up by its key: a join may read the whole table.
-_LARGEST = """
-SELECT counted.key, (
-    SELECT key FROM parlant_store_session ORDER BY key DESC LIMIT 1 OFFSET {counted}
-) AS beyond FROM (
-    SELECT key, (SELECT item_count FROM parlant_store_session s WHERE s.key = looked_at.key)
-        AS items
-    FROM (
-        SELECT key FROM (
-            SELECT key FROM parlant_store_session ORDER BY key DESC LIMIT {counted}
-        ) newest
-        UNION
-        SELECT session_key FROM (
-            SELECT session_key FROM parlant_store_session_item ORDER BY key DESC LIMIT {counted}
-        ) written
-    ) looked_at
-) counted WHERE items > 0 ORDER BY items DESC, counted.key DESC LIMIT {largest}
-"""
 
-
-def amount(model: type[Model]) -> Amount:
-    connection = connections[router.db_for_read(model)]
-    table = model._meta.db_table
-    count = _COUNT.format(table=table, where="", order="key", limit=COUNTED + 1)
-    sql = _POSTGRESQL if connection.vendor == "postgresql" else _SQLITE
-    counted, size, estimate = _rows(connection, sql.format(count=count, table=table))[0]
-    return Amount(counted, size or 0, estimate, connection.vendor != "postgresql")
-
-
-def expiring(model: type[Model]) -> list[Window]:
-    """How many rows have expired and are there still, and how many will within so many days."""
-    connection = connections[router.db_for_read(model)]
-    now, counts, params = timezone.now(), [], list[Any]()
-    since: datetime | None = None
-    for _title, days, _state in _ENDS:
-        until = now + timedelta(days=days)
-        where = " WHERE expires_at <= %s" + (" AND expires_at > %s" if since else "")
-        count = _COUNT.format(
-            table=model._meta.db_table, where=where, order="expires_at", limit=COUNTED + 1
-        )
-        counts.append(f"({count})")
-        params += [until, since] if since else [until]
-        since = until
-    adapted = [connection.ops.adapt_datetimefield_value(time) for time in params]
-    (counted,) = _rows(connection, f"SELECT {', '.join(counts)}", adapted)
+def amounts(models: Sequence[type[Model]]) -> list[Amount]:
+    """Return the number and the size of the rows of each table, by one statement."""
+    connection = connections[router.db_for_read(models[0])]
+    is_postgresql = connection.vendor == "postgresql"
+    statements = []
+    for model in models:
+        table = model._meta.db_table
+        count = _COUNT.format(table=table, where="", order="key", limit=COUNTED + 1)
+        sql = _POSTGRESQL if is_postgresql else _SQLITE
+        statements.append(sql.format(count=count, table=table))
+    rows = _rows(connection, " UNION ALL ".join(statements))
     return [
-        Window(title, number, state)
-        for (title, _days, state), number in zip(_ENDS, counted, strict=True)
+        Amount(counted, size or 0, estimate, not is_postgresql) for counted, size, estimate in rows
     ]
 
 
-def largest() -> Largest:
-    """The sessions with the most items among those looked at."""
-    rows = _rows(
-        connections[router.db_for_read(Session)],
-        _LARGEST.format(counted=COUNTED, largest=LARGEST),
-    )
-    found = Session.objects.defer("metadata", "state", "full_names").in_bulk(
-        [key for key, _beyond in rows]
-    )
-    return Largest(
-        [found[key] for key, _beyond in rows if key in found],
-        any(beyond is not None for _key, beyond in rows),
-    )
-
-
-def document_sizes(names: list[str]) -> dict[str, float]:
-    """How many bytes a document of each collection has: the mean of the newest MEASURED."""
-    if not names:
-        return {}
-    connection = connections[router.db_for_read(Document)]
-    measure = "pg_column_size(data)" if connection.vendor == "postgresql" else "length(data)"
-    mean = (
-        f"SELECT avg(size) FROM (SELECT {measure} AS size FROM parlant_store_document"
-        " WHERE collection = %s ORDER BY COALESCE(creation_utc, '') DESC, COALESCE(id, '') DESC"
-        f" LIMIT {MEASURED}) newest"
-    )
-    sql = " UNION ALL ".join(f"SELECT {number}, ({mean})" for number in range(len(names)))
-    return {names[number]: float(size or 0) for number, size in _rows(connection, sql, names)}
+def expiring(models: Sequence[type[Model]]) -> list[list[Window]]:
+    """Return how many rows of each model have expired, and how many expire within a day."""
+    connection = connections[router.db_for_read(models[0])]
+    now, counts, params = timezone.now(), [], list[Any]()
+    for model in models:
+        since: datetime | None = None
+        for _title, days, _state in _STATES:
+            until = now + timedelta(days=days)
+            where = " WHERE expires_at <= %s" + (" AND expires_at > %s" if since else "")
+            table = model._meta.db_table
+            count = _COUNT.format(table=table, where=where, order="expires_at", limit=COUNTED + 1)
+            counts.append(f"({count})")
+            params += [until, since] if since else [until]
+            since = until
+    adapted = [connection.ops.adapt_datetimefield_value(time) for time in params]
+    (row,) = _rows(connection, f"SELECT {', '.join(counts)}", adapted)
+    windows = [
+        Window(title, number, state)
+        for (title, _days, state), number in zip(_STATES * len(models), row, strict=True)
+    ]
+    return [windows[start : start + len(_STATES)] for start in range(0, len(row), len(_STATES))]
 
 
 def _rows(connection: BaseDatabaseWrapper, sql: str, params: Any = ()) -> list[Any]:
