@@ -169,8 +169,9 @@ class Session(models.Model):
     length_class = _generated(LengthClass("item_count"))
 
     class Meta:
-        verbose_name = _("session")
-        verbose_name_plural = _("sessions")
+        # As the admin calls them, where Parlant's sessions are conversations too.
+        verbose_name = _("conversation")
+        verbose_name_plural = _("conversations")
         permissions: ClassVar = [
             ("expire_session", "Can expire sessions now"),
             ("extend_session", "Can extend sessions"),

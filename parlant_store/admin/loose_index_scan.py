@@ -1,6 +1,9 @@
 """The values of a column that leads an index, by one step into it for each of them."""
 
+from collections.abc import Sequence
+
 from django.db import connections, router
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
 from parlant_store.admin.formatting import model_field
@@ -24,3 +27,20 @@ def first_values(model: type[Model], name: str, most: int, using: str | None = N
     with connections[using or router.db_for_read(model)].cursor() as cursor:
         cursor.execute(f"{stepped(model, name, most)} SELECT name FROM names")
         return [value for (value,) in cursor.fetchall()]
+
+
+def select_first(
+    connection: BaseDatabaseWrapper, columns: Sequence[tuple[type[Model], str]], limit: int
+) -> list[list[str]]:
+    """Return the first values of each of the columns, by one statement."""
+    parts = [
+        f"SELECT {number} AS place, name"
+        f" FROM ({stepped(model, name, limit)} SELECT name FROM names) part{number}"
+        for number, (model, name) in enumerate(columns)
+    ]
+    values: list[list[str]] = [[] for _ in columns]
+    with connection.cursor() as cursor:
+        cursor.execute(" UNION ALL ".join(parts))
+        for place, value in cursor.fetchall():
+            values[place].append(value)
+    return values

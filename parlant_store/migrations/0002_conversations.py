@@ -99,6 +99,10 @@ class Migration(migrations.Migration):
             model_name='session',
             index=models.Index(fields=['length_class', 'key'], name='parlant_store_session_length'),
         ),
+        migrations.AlterModelOptions(
+            name='session',
+            options={'permissions': [('expire_session', 'Can expire sessions now'), ('extend_session', 'Can extend sessions'), ('branch_session', 'Can branch sessions'), ('export_session', 'Can export sessions with their items')], 'verbose_name': 'conversation', 'verbose_name_plural': 'conversations'},
+        ),
         migrations.RunSQL(
             "UPDATE parlant_store_session SET tokens = NULL WHERE tokens = 0",
             "UPDATE parlant_store_session SET tokens = 0 WHERE tokens IS NULL",

@@ -156,7 +156,7 @@ def test_the_page_of_the_app_leads_to_it(store):
 def test_an_empty_database_says_what_to_do_first(client):
     html = get(client, URL)
     assert [row[:2] for row in section(html, "kept")[1:]] == [
-        ["Sessions", "0"],
+        ["Conversations", "0"],
         ["Items", "0"],
         ["Documents", "0"],
     ]
@@ -205,7 +205,7 @@ def test_what_expires_is_told_and_leads_to_its_list(client, store):
     Document.objects.update(expires_at=timezone.now() + timedelta(hours=2))
     html = get(client, URL)
     assert section(html, "expiring") == [
-        ["State", "Sessions", "Documents"],
+        ["State", "Conversations", "Documents"],
         ["Expired, not deleted yet", "2", "0"],
         ["Expires within a day", "1", "1"],
     ]

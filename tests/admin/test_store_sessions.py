@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from parlant_store.admin.actions import sweep as store_sweep
-from parlant_store.admin.stores import pages as store_pages
+from parlant_store.admin.conversations import remote as conversations
 from parlant_store.admin.stores import session as store_session
 from parlant_store.backends.orm import OrmBackend
 from parlant_store.exceptions import StoreUnavailable
@@ -25,6 +25,7 @@ from tests.admin.remote_stores import (
     log,
     next_page,
     url,
+    without,
 )
 from tests.admin.remote_stores import client as client
 from tests.admin.remote_stores import filled as filled
@@ -33,23 +34,54 @@ from tests.admin.remote_stores import remote as remote
 pytestmark = MARKS
 
 
-def test_sessions_are_listed_in_pages(client, remote, monkeypatch):
-    monkeypatch.setattr(store_pages, "PAGE", 3)
-    for number in range(7):
-        remote.add_items(f"s{number}", [message("x")], namespace="team", user_id="ann")
+def fill(remote, count):
+    for number in range(count):
+        remote.add_items(
+            f"s{number}", [message("x")] * (number + 1), namespace="team", user_id="ann"
+        )
+
+
+def pages_of(client, **params):
+    html = get(client, url("stores_sessions", **params))
+    while html:
+        yield listed(html)
+        following = next_page(html)
+        html = (
+            get(client, reverse("admin:parlant_store_session_stores_sessions") + following)
+            if (following)
+            else None
+        )
+
+
+def test_few_conversations_are_sorted(client, remote, monkeypatch):
+    monkeypatch.setattr(conversations, "PAGE", 3)
+    fill(remote, 7)
+    newest = [["s6", "s5", "s4"], ["s3", "s2", "s1"], ["s0"]]
+    for order in ("activity", "creation", "length"):
+        assert list(pages_of(client, order=order)) == newest
+    remote.add_items("s2", [message("x")] * 20, namespace="team")
+    assert next(pages_of(client))[0] == "s2"
+    assert next(pages_of(client, order="creation"))[0] == "s6"
+    assert next(pages_of(client, order="length"))[0] == "s2"
+
+
+def test_many_conversations_are_listed_by_name(client, remote, monkeypatch):
+    monkeypatch.setattr(conversations, "PAGE", 3)
+    monkeypatch.setattr(conversations, "MAX_SORTED", 3)
+    fill(remote, 7)
+    assert list(pages_of(client)) == [["s0", "s1", "s2"], ["s3", "s4", "s5"], ["s6"]]
     html = get(client, url("stores_sessions"))
-    assert listed(html) == ["s0", "s1", "s2"]
     assert "First" not in html
-    html = get(client, next_page(html))
-    assert listed(html) == ["s3", "s4", "s5"]
-    assert "First" in html
-    html = get(client, next_page(html))
-    assert listed(html) == ["s6"]
-    assert next_page(html) is None
+    assert "they are sorted by name" in html
+    remote.add_items("s", [message("x")], namespace="other", user_id="bob")
+    assert list(pages_of(client, owner="bob")) == [["s"]]
+    assert list(pages_of(client, agent="other")) == [["s"]]
 
 
-def test_sessions_are_narrowed_page_after_page(client, remote, monkeypatch):
-    monkeypatch.setattr(store_pages, "PAGE", 1)
+@pytest.mark.parametrize("limit", [1, 1_000])
+def test_filters_apply_to_every_page(client, remote, monkeypatch, limit):
+    monkeypatch.setattr(conversations, "PAGE", 1)
+    monkeypatch.setattr(conversations, "MAX_SORTED", limit)
     for namespace, session_id, owner in (
         ("", "a1", "ann"),
         ("team", "a1", "ann"),
@@ -58,14 +90,34 @@ def test_sessions_are_narrowed_page_after_page(client, remote, monkeypatch):
         ("team", "a3", None),
     ):
         remote.add_items(session_id, [message("x")], namespace=namespace, user_id=owner)
-    html = get(client, url("stores_sessions", namespace="team", owner="ann", prefix="a"))
-    assert listed(html) == ["a1"]
-    html = get(client, next_page(html))
-    assert listed(html) == ["a2"]
-    assert next_page(html) is None
+    for name in ("agent", "namespace"):
+        found = pages_of(client, **{name: "team"}, owner="ann", prefix="a")
+        assert sorted(found) == [["a1"], ["a2"]]
+    html = get(client, url("stores_sessions", prefix="a"))
     assert 'name="prefix" value="a"' in html
-    assert "There are no such sessions." in get(client, url("stores_sessions", owner="bob"))
-    assert "refuses this" in get(client, url("stores_sessions", owner="a\0"))
+    assert "There are no such conversations." in get(client, url("stores_sessions", owner="bob"))
+
+
+def test_few_conversations_are_found_by_a_part_of_a_name_and_by_date(client, remote):
+    remote.add_items("s", [message("x")], namespace="team", user_id="Ann Lee")
+    remote.set_expiry("s", timezone.now() + DAY / 2, namespace="team")
+    for params in ({"owner": "lee"}, {"agent": "ea"}, {"date": "today"}, {"state": "expiring"}):
+        assert list(pages_of(client, **params)) == [["s"]], params
+    for params in ({"owner": "bob"}, {"date": "yesterday"}, {"to": "2026-01-01"}, {"agent": "x"}):
+        assert list(pages_of(client, **params)) == [[]], params
+
+
+def test_parlant_sessions_are_listed_with_their_customers(client, remote):
+    for name, customer in (("p1", "ada"), ("p2", "ben")):
+        document = {"id": name, "customer_id": customer, "agent_id": "shop", "title": "A title"}
+        remote.insert_one("x_sessions", document | {"creation_utc": "2026-01-01T00:00:00+00:00"})
+    remote.add_items("s", [message("x")])
+    html = get(client, url("stores_sessions", owner="ada"))
+    assert listed(html) == ["A title"]
+    assert url("stores_document", document='["x_sessions","p1"]').replace("&", "&amp;") in html
+    assert len(listed(get(client, url("stores_sessions")))) == 3
+    assert listed(get(client, url("stores_sessions", framework="openai"))) == ["s"]
+    assert listed(get(without("view_document"), url("stores_sessions"))) == ["s"]
 
 
 def test_sessions_are_found_by_what_was_said(client, remote):
@@ -73,7 +125,7 @@ def test_sessions_are_found_by_what_was_said(client, remote):
     remote.add_items("two", [message("nothing")])
     html = get(client, url("stores_sessions", q="REFUND"))
     assert listed(html) == ["one"]
-    assert "I want a refund" in html
+    assert "I want a <mark>refund</mark>" in html
     assert SCRIPT not in html
     assert listed(get(client, url("stores_sessions", q="refund", namespace="x"))) == []
 

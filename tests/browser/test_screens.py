@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from parlant_store.admin.sessions.items import SessionItemAdmin
+from parlant_store.admin.items import SessionItemAdmin
 from parlant_store.admin.stores import session as store_session
 from parlant_store.admin.transcript import items_page as reading
 from tests.browser.axe import COLOURS, barriers

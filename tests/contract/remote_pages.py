@@ -17,7 +17,7 @@ class RemotePagesContract:
         return get(client, url(name, **params))
 
     def test_sessions_are_browsed_and_searched(self, client, remote, monkeypatch):
-        monkeypatch.setattr("parlant_store.admin.stores.pages.PAGE", 2)
+        monkeypatch.setattr("parlant_store.admin.conversations.remote.PAGE", 2)
         for number in range(3):
             remote.add_items(f"s{number}", [message("a refund"), CALL, OUTPUT], user_id="ann")
         remote.add_items("t", [UNPRINTABLE], namespace="n")

@@ -13,10 +13,10 @@ from parlant_store.admin.documents.columns import annotated
 from parlant_store.admin.documents.filters import FIELD_FILTERS, CollectionFilter
 from parlant_store.admin.documents.links import session_links
 from parlant_store.admin.documents.lookups import Found, json_text, matching, newest_first
+from parlant_store.admin.filters import StateFilter, in_state, order_of
 from parlant_store.admin.formatting import grouped
 from parlant_store.admin.lookups import COUNTED
 from parlant_store.admin.options import Rows
-from parlant_store.admin.sessions.filters import StateFilter, in_state, order_of
 
 FOUND = "_parlant_store_found"
 """The attribute of a request with what its search found."""

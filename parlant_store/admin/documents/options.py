@@ -15,6 +15,8 @@ from django.utils.translation import gettext_lazy
 
 from parlant_store.admin.actions.actions import DOCUMENT_ACTIONS
 from parlant_store.admin.actions.options import ActionsAdmin
+from parlant_store.admin.conversations.header import document_header
+from parlant_store.admin.conversations.links import Links
 from parlant_store.admin.documents.changelist import FOUND, DocumentChangeList
 from parlant_store.admin.documents.collections import collection_of
 from parlant_store.admin.documents.columns import Field, columns_of, display
@@ -31,8 +33,8 @@ from parlant_store.admin.documents.links import links_of
 from parlant_store.admin.documents.lookups import find
 from parlant_store.admin.documents.retrying import ask_and_retry
 from parlant_store.admin.expiry import expiry, expiry_and_time
+from parlant_store.admin.filters import StateFilter
 from parlant_store.admin.formatting import column_name, full_name
-from parlant_store.admin.sessions.filters import StateFilter
 from parlant_store.admin.transcript.events_page import events_transcript
 from parlant_store.models import Document, Session
 
@@ -72,7 +74,7 @@ class DocumentAdmin(ActionsAdmin):
     )
 
     class Media:
-        css: ClassVar = {"all": ["parlant_store/documents.css"]}
+        css: ClassVar = {"all": ["parlant_store/documents.css", "parlant_store/conversations.css"]}
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("parlant_store.change_document")
@@ -118,6 +120,8 @@ class DocumentAdmin(ActionsAdmin):
         context["transcript"] = events_transcript(
             document, request.GET, partial(self.page_url, Document)
         )
+        if context["transcript"]:
+            context["header"] = document_header(document, Links(self, request))
         context["json"], context["json_shape"] = json_tree(document.data, shape), shape
         if is_failed(document):
             context["failed"] = original_of(document.data)

@@ -6,10 +6,10 @@ from django.urls import URLPattern, path
 
 from parlant_store.admin.actions import remote_rows
 from parlant_store.admin.actions.sweep import sweep
+from parlant_store.admin.conversations import remote as remote_conversations
 from parlant_store.admin.documents import remote as remote_documents
 from parlant_store.admin.options import StoreAdmin
 from parlant_store.admin.readiness import guarded
-from parlant_store.admin.stores import pages as remote_sessions
 from parlant_store.admin.stores import session as remote_session
 from parlant_store.admin.stores.asking import Page
 from parlant_store.admin.views.overview import overview
@@ -23,7 +23,7 @@ PAGES: dict[str, Page] = {
     "person": show_person,
     "person_receipt": download_receipt,
     "stores": list_stores,
-    "stores_sessions": remote_sessions.list_sessions,
+    "stores_sessions": remote_conversations.list_sessions,
     "stores_session": remote_session.show_session,
     "stores_sessions_change": remote_rows.change_sessions,
     "stores_sweep": sweep,

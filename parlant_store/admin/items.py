@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from parlant_store.admin.formatting import NAME, NOTHING, cut, pre, pretty_text, session_name
 from parlant_store.admin.lookups import keys, sessions_named
 from parlant_store.admin.options import StoreAdmin
-from parlant_store.admin.sessions.pages import SessionAdmin
+from parlant_store.admin.sessions import SessionAdmin
 from parlant_store.models import Session, SessionItem
 
 

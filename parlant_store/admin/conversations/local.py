@@ -1,0 +1,312 @@
+"""The conversations of the project's own databases: a page of those that match."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+from django.db import DatabaseError, InterfaceError, connections, transaction
+from django.utils.translation import gettext as _
+
+from parlant_store.admin.conversations import streams
+from parlant_store.admin.conversations.conversation import (
+    DOCUMENT as DOCUMENT_PREFIX,
+)
+from parlant_store.admin.conversations.conversation import PARLANT, Conversation
+from parlant_store.admin.conversations.criteria import ACTIVITY, CREATION, LENGTH, Criteria
+from parlant_store.admin.conversations.links import Links
+from parlant_store.admin.conversations.names import (
+    AGENTS,
+    CUSTOMERS,
+    MAX_PERSONS,
+    Names,
+    named,
+    persons_named,
+    read_names,
+)
+from parlant_store.admin.conversations.rows import (
+    DocumentRow,
+    SessionRow,
+    active_time,
+    read_documents,
+    read_persons,
+    read_sessions,
+)
+from parlant_store.admin.conversations.selection import DOCUMENT, KINDS, SESSION, Matches
+from parlant_store.admin.conversations.streams import (
+    Place,
+    Table,
+    count,
+    is_cut,
+    select,
+)
+from parlant_store.admin.conversations.words import EVENT, ITEM, Words, search, snippets
+from parlant_store.admin.formatting import column_name, cut, grouped
+from parlant_store.backends.columns import owner_of
+from parlant_store.content import codec
+from parlant_store.content.related_documents import SESSIONS
+
+
+class Access(NamedTuple):
+    """What the user may see."""
+
+    sessions: bool
+    items: bool
+    documents: bool
+
+
+class Database(NamedTuple):
+    """A database with conversations."""
+
+    using: str
+    alias: str
+    """The store of another database; "" for the database of this admin."""
+
+
+class Page(NamedTuple):
+    """A page of conversations."""
+
+    conversations: list[Conversation]
+    total: int
+    """How many there are, up to one more than streams.MAX_ROWS."""
+
+    notes: list[str]
+
+
+class _Matching(NamedTuple):
+    """The conversations of a database that match."""
+
+    database: Database
+    tables: list[Table]
+    words: Words
+    places: list[Place]
+    total: int
+    is_cut: bool
+
+
+def read_page(
+    databases: Sequence[Database],
+    criteria: Criteria,
+    access: Access,
+    links: Links,
+    *,
+    start: int,
+    size: int,
+) -> Page:
+    """Return the page that starts with the conversation number ``start``, from 0."""
+    found, notes = [], []
+    for database in databases:
+        try:
+            with savepoint(database.using):
+                found.append(_match(database, criteria, access, start + size))
+        except (DatabaseError, InterfaceError) as exc:
+            if not database.alias:
+                raise
+            notes.append(_unanswered(database, exc))
+    placed = [(matching, place) for matching in found for place in matching.places]
+    placed.sort(key=lambda one: (_comparable(one[1].value), -one[1].kind, one[1].key), reverse=True)
+    shown = placed[start : start + size]
+    rows: dict[tuple[str, int, int], Conversation] = {}
+    for matching in found:
+        places = [place for other, place in shown if other is matching]
+        with savepoint(matching.database.using):
+            rows |= _read(matching, places, access, links)
+    keys = [(matching.database.using, place.kind, place.key) for matching, place in shown]
+    total = min(sum(matching.total for matching in found), streams.MAX_ROWS + 1)
+    notes += _notes(found, criteria)
+    conversations = [rows[key] for key in keys if key in rows]
+    if criteria.order == ACTIVITY:
+        # The places of those of one minute are in the order of their keys.
+        conversations.sort(key=lambda one: _time(one.active_at), reverse=True)
+    return Page(conversations, total, notes)
+
+
+def select_keys(
+    database: Database, criteria: Criteria, access: Access, limit: int
+) -> tuple[list[int], list[int]]:
+    """Return the keys of all sessions and Parlant sessions that match, for an action on them."""
+    places = _match(database, criteria, access, limit).places[:limit]
+    sessions = [place.key for place in places if place.kind == SESSION]
+    return sessions, [place.key for place in places if place.kind == DOCUMENT]
+
+
+def savepoint(using: str) -> AbstractContextManager[Any]:
+    """Keep a failure from breaking the transaction of the request, if there is one."""
+    is_inside = connections[using].in_atomic_block
+    return transaction.atomic(using=using) if is_inside else nullcontext()
+
+
+def _match(database: Database, criteria: Criteria, access: Access, limit: int) -> _Matching:
+    connection = connections[database.using]
+    matches, words = _matches(database.using, criteria, access)
+    kinds = [KINDS[SESSION]] * access.sessions + [KINDS[DOCUMENT]] * access.documents
+    built = (kind(connection, criteria, matches).build() for kind in kinds)
+    tables = [table for table in built if table is not None]
+    if not tables:
+        return _Matching(database, [], words, [], 0, False)
+    if criteria.order == CREATION:
+        places = [place for table in tables for place in _by_creation(connection, table, limit)]
+    else:
+        places = select(connection, tables, limit)
+    has_filters = any(stream.filters or not stream.is_sorted for stream in _streams(tables))
+    return _Matching(
+        database,
+        tables,
+        words,
+        places,
+        count(connection, tables),
+        has_filters and is_cut(connection, tables),
+    )
+
+
+def _streams(tables: Sequence[Table]) -> Iterator[Any]:
+    return (stream for table in tables for stream in table.streams)
+
+
+def _by_creation(connection: Any, table: Table, limit: int) -> Iterator[Place]:
+    """Yield rows in the order of their keys or texts, with times that never grow."""
+    found = select(connection, [table], limit)
+    times = accumulate((_time(place.value) for place in found), min)
+    for place, time in zip(found, times, strict=True):
+        yield place._replace(value=time)
+
+
+def _time(value: Any) -> float:
+    """Return a time of a column, or the text of a document, as seconds since 1970."""
+    try:
+        time = datetime.fromisoformat(value) if isinstance(value, str) else value
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError, AttributeError):
+        return 0.0
+
+
+def _comparable(value: Any) -> float:
+    return -1.0 if value is None else float(value)
+
+
+def _matches(using: str, criteria: Criteria, access: Access) -> tuple[Matches, Words]:
+    """Search the names and words that are filters or the search."""
+    connection = connections[using]
+    needs_names = criteria.query or criteria.owner or criteria.agent or criteria.order == CREATION
+    names = read_names(connection) if needs_names else Names()
+    collections = names.ending(SESSIONS)
+    customers = agents = []
+    if access.documents:
+        customers = persons_named(connection, names, CUSTOMERS, criteria.owner or criteria.query)
+        agents = persons_named(connection, names, AGENTS, criteria.agent)
+    keys, words = None, Words()
+    if criteria.query:
+        items, events = access.sessions and access.items, access.documents
+        words = search(connection, criteria.query, items=items, events=events)
+        persons = [] if criteria.owner else [*customers, *words.customers][:MAX_PERSONS]
+        sessions, documents = named(connection, names, criteria.query, persons, list(words.events))
+        keys = (sorted(sessions.union(words.items)), sorted(documents))
+    matches = Matches(
+        keys,
+        collections,
+        customers if criteria.owner else (),
+        agents,
+        names.containing(criteria.agent) if criteria.agent else None,
+    )
+    return matches, words
+
+
+def _read(
+    matching: _Matching, places: Sequence[Place], access: Access, links: Links
+) -> dict[tuple[str, int, int], Conversation]:
+    """Read what the page shows of these conversations."""
+    using, words = matching.database.using, matching.words
+    sessions = read_sessions(
+        using, [place.key for place in places if place.kind == SESSION], may_read=access.items
+    )
+    documents = read_documents(using, [place.key for place in places if place.kind == DOCUMENT])
+    persons = read_persons(using, documents)
+    items = {row.key: words.items[row.key] for row in sessions if row.key in words.items}
+    events = {row.key: event for row in documents if (event := _event(row, words))}
+    texts = snippets(connections[using], [*items.values()], [*events.values()], words)
+    found = {}
+    for row in sessions:
+        one = _session(row, matching.database, links)
+        snippet = texts.get((ITEM, items.get(row.key, 0)), "")
+        found[using, SESSION, row.key] = replace(one, snippet=snippet)
+    for document in documents:
+        one = _document(document, persons, matching.database, links)
+        snippet = texts.get((EVENT, events.get(document.key, 0)), "")
+        found[using, DOCUMENT, document.key] = replace(one, snippet=snippet)
+    return found
+
+
+def _event(row: DocumentRow, words: Words) -> int | None:
+    return words.events.get((f"{row.prefix}events", row.document_id or ""))
+
+
+def _session(row: SessionRow, database: Database, links: Links) -> Conversation:
+    names = (cut(column_name(row.namespace)), cut(column_name(row.session_id)))
+    return Conversation(
+        pk="" if database.alias else str(row.key),
+        url=links.session(row, database.alias),
+        name="/".join(name for name in names if name),
+        title=_text(row.title) or _text(row.first_message) or "",
+        framework=row.framework,
+        person=cut(column_name(row.user_id)),
+        person_url=links.person(owner_of(row.user_id, row.full_names)),
+        agent=cut(column_name(row.namespace)),
+        item_count=row.item_count,
+        last_message=_text(row.last_message),
+        active_at=row.updated_at,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        failed_calls=row.failed_calls,
+        waiting=max(0, row.waiting or 0),
+    )
+
+
+def _document(
+    row: DocumentRow, persons: dict[tuple[str, str], str], database: Database, links: Links
+) -> Conversation:
+    agent = persons.get((row.prefix + AGENTS, row.agent_id or ""))
+    return Conversation(
+        pk="" if database.alias else f"{DOCUMENT_PREFIX}{row.key}",
+        url=links.document(row, database.alias),
+        name=cut(column_name(row.document_id)) or str(row.key),
+        title=_text(row.title) or _text(row.first_message) or "",
+        framework=PARLANT,
+        person=cut(column_name(row.customer_id)),
+        person_name=_text(persons.get((row.prefix + CUSTOMERS, row.customer_id or ""))),
+        person_url=links.person(row.customer_id and codec.unescape(row.customer_id)),
+        agent=_text(agent) or cut(column_name(row.agent_id)),
+        item_count=row.item_count,
+        last_message=_text(row.last_message),
+        active_at=active_time(row.active_minute),
+        expires_at=row.expires_at,
+        failed_calls=row.failed_calls or 0,
+    )
+
+
+def _text(text: str | None) -> str | None:
+    """Return the beginning of a text of a JSON column."""
+    return text and cut(" ".join(codec.printable(codec.unescape(text)).split()))
+
+
+def _unanswered(database: Database, exc: Exception) -> str:
+    text = _("The store %(alias)s could not answer: %(error)s")
+    return text % {"alias": database.alias, "error": codec.printable(str(exc).strip())}
+
+
+def _notes(found: Sequence[_Matching], criteria: Criteria) -> Iterator[str]:
+    number = {"number": grouped(streams.MAX_ROWS)}
+    if any(matching.words.is_partial for matching in found):
+        yield _("Many messages match: not every conversation that has one is listed.")
+    if any(matching.is_cut for matching in found):
+        if criteria.order == LENGTH and criteria._replace(order=ACTIVITY) == Criteria():
+            yield _("Only the longest %(number)s conversations are sorted by length.") % number
+        else:
+            yield (
+                _(
+                    "The filters were applied to the first %(number)s conversations only: choose a "
+                    "date, an owner or an agent to see others."
+                )
+                % number
+            )

@@ -1,0 +1,175 @@
+"""The rows of a page of the list: read for these conversations alone."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.db.models import (
+    BigIntegerField,
+    Case,
+    IntegerField,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Sum,
+    Value,
+    When,
+)
+from django.db.models.fields.json import KT
+from django.db.models.functions import Concat, Left, Length
+
+from parlant_store.admin.conversations.names import AGENTS, CUSTOMERS
+from parlant_store.admin.formatting import NAME
+from parlant_store.content.related_documents import SESSIONS
+from parlant_store.models import Document, Session, SessionItem
+from parlant_store.sql.index_expressions import IndexedField
+
+MAX_FIRST = 20
+"""Limit on the items or events at the start that are searched for the user's first words."""
+
+MAX_LAST = 50
+"""Limit on the items or events at the end that are searched for the last message."""
+
+REQUEST, RESPONSE = "mcp_approval_request", "mcp_approval_response"
+"""The types of items with a request for an approval, and with its answer."""
+
+
+class SessionRow(NamedTuple):
+    """A session as the list needs it; names are as columns have them."""
+
+    key: int
+    namespace: str
+    session_id: str
+    user_id: str | None
+    framework: str
+    item_count: int
+    failed_calls: int
+    created_at: datetime
+    updated_at: datetime
+    expires_at: datetime | None
+    full_names: str | None
+    title: str | None = None
+    first_message: str | None = None
+    last_message: str | None = None
+    waiting: int | None = None
+
+
+class DocumentRow(NamedTuple):
+    """A Parlant session as the list needs it."""
+
+    key: int
+    collection: str
+    document_id: str | None
+    customer_id: str | None
+    agent_id: str | None
+    item_count: int | None
+    failed_calls: int | None
+    active_minute: int | None
+    creation_utc: str | None
+    expires_at: datetime | None
+    title: str | None = None
+    first_message: str | None = None
+    last_message: str | None = None
+
+    @property
+    def prefix(self) -> str:
+        return self.collection.removesuffix(SESSIONS)
+
+
+_SESSION = SessionRow._fields[:11]
+_DOCUMENT = DocumentRow._fields[:10]
+
+
+class _Offset(IndexedField):
+    output_field = BigIntegerField()  # type: ignore[assignment]
+
+
+def read_sessions(using: str, keys: Sequence[int], *, may_read: bool) -> list[SessionRow]:
+    """Read sessions; what is in their items only for those who may read them."""
+    if not keys:
+        return []
+    rows = Session.objects.using(using).filter(key__in=keys)
+    texts = _item_texts() if may_read else ()
+    title = Left(KT("metadata__title"), NAME + 1)
+    return [SessionRow(*row) for row in rows.values_list(*_SESSION, title, *texts)]
+
+
+def read_documents(using: str, keys: Sequence[int]) -> list[DocumentRow]:
+    if not keys:
+        return []
+    prefix = Left("collection", Length("collection") - len(SESSIONS))
+    rows = Document.objects.using(using).filter(key__in=keys)
+    rows = rows.annotate(events_in=Concat(prefix, Value("events")))
+    title = Left(KT("data__title"), NAME + 1)
+    return [DocumentRow(*row) for row in rows.values_list(*_DOCUMENT, title, *_event_texts())]
+
+
+def read_persons(using: str, rows: Iterable[DocumentRow]) -> dict[tuple[str, str], str]:
+    """Return the names of the customers and agents of the rows, by collection and id."""
+    ids: dict[str, set[str]] = {}
+    for row in rows:
+        if row.customer_id:
+            ids.setdefault(row.prefix + CUSTOMERS, set()).add(row.customer_id)
+        if row.agent_id:
+            ids.setdefault(row.prefix + AGENTS, set()).add(row.agent_id)
+    if not ids:
+        return {}
+    condition = Q()
+    for collection, of_collection in ids.items():
+        condition |= Q(collection=collection, document_id__in=sorted(of_collection))
+    found = Document.objects.using(using).filter(condition)
+    names = found.values_list("collection", "document_id", Left(KT("data__name"), NAME + 1))
+    return {(collection, id_): name for collection, id_, name in names if name}
+
+
+def active_time(minute: int | None) -> datetime | None:
+    """Return the time of a minute since 1970, as Django represents times."""
+    if minute is None:
+        return None
+    time = datetime.fromtimestamp(minute * 60, UTC)
+    return time if settings.USE_TZ else time.astimezone().replace(tzinfo=None)
+
+
+def _item_texts() -> tuple[Any, ...]:
+    items = SessionItem.objects.filter(session=OuterRef("key"))
+    nested = SessionItem.objects.filter(session=OuterRef(OuterRef("key")))
+    start = Subquery(nested.order_by("position").values("position")[:1])
+    first = items.filter(role="user", text__gt="", position__lt=start + MAX_FIRST)
+    last = items.filter(position__gte=OuterRef("next_position") - MAX_LAST)
+    is_text = {"role__in": ("user", "assistant"), "text__gt": ""}
+    return (
+        _beginning(first.order_by("position"), "text"),
+        _beginning(last.filter(**is_text).order_by("-position"), "text"),
+        Subquery(_waiting(last)),
+    )
+
+
+def _waiting(items: QuerySet[SessionItem]) -> QuerySet[Any]:
+    """Return the number of approvals that are requested and not answered."""
+    number = Case(When(role=REQUEST, then=Value(1)), default=Value(-1), output_field=IntegerField())
+    found = items.filter(role__in=(REQUEST, RESPONSE)).order_by().values("session")
+    return found.annotate(waiting=Sum(number)).values("waiting")
+
+
+def _event_texts() -> tuple[Any, ...]:
+    events = _events(OuterRef("events_in"), OuterRef("document_id"))
+    nested = _events(OuterRef(OuterRef("events_in")), OuterRef(OuterRef("document_id")))
+    end = Subquery(nested.order_by("-at_offset").values("at_offset")[:1])
+    messages = events.filter(data__kind="message")
+    first = messages.filter(data__source__in=("customer", "customer_ui"), at_offset__lt=MAX_FIRST)
+    last = messages.filter(at_offset__gt=end - MAX_LAST)
+    return (
+        _beginning(first.order_by("at_offset"), KT("data__data__message")),
+        _beginning(last.order_by("-at_offset"), KT("data__data__message")),
+    )
+
+
+def _events(collection: Any, session_id: Any) -> QuerySet[Any]:
+    found = Document.objects.filter(collection=collection, session_id=session_id)
+    return found.annotate(at_offset=_Offset("data", "offset"))
+
+
+def _beginning(rows: QuerySet[Any], text: Any) -> Subquery:
+    return Subquery(rows.values(beginning=Left(text, NAME + 1))[:1])

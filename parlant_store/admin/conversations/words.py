@@ -1,0 +1,280 @@
+"""Conversations by the words of their items and events, through the indexes for search."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from django.db import transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from parlant_store.admin.conversations.names import CUSTOMERS
+from parlant_store.backends.orm.base.search import require_index
+from parlant_store.content import codec, text_search
+from parlant_store.content.events import event_text
+from parlant_store.content.items import searched_text
+
+MAX_HITS = 10_000
+"""Limit on the items, and on the events, that match and are read."""
+
+MAX_CONVERSATIONS = 1_000
+"""Limit on the conversations of one kind that a search finds by words."""
+
+MAX_TEXT = 10_000
+"""Limit on the characters of an item that are searched for a snippet."""
+
+ITEM, EVENT = 0, 1
+
+
+class _Texts(NamedTuple):
+    """A table with terms."""
+
+    kind: int
+    table: str
+    columns: str
+
+    @property
+    def index_table(self) -> str:
+        """The table of the index on SQLite."""
+        return f"{self.table}_fts"
+
+
+_TABLES = (
+    _Texts(
+        ITEM,
+        "parlant_store_session_item",
+        "i.key, CAST(i.session_key AS text) AS session, NULL AS collection, NULL AS id",
+    ),
+    _Texts(EVENT, "parlant_store_document", "i.key, i.session_id AS session, i.collection, i.id"),
+)
+_SQLITE = (
+    "SELECT {kind} AS kind, {columns} FROM {index} CROSS JOIN {table} i"
+    " WHERE {index} MATCH %s AND i.key = {index}.rowid"
+    " ORDER BY {index}.rowid DESC LIMIT {limit}"
+)
+_POSTGRESQL = (
+    "SELECT {kind} AS kind, {columns} FROM {table} i WHERE i.terms @@ %s::tsquery LIMIT {limit}"
+)
+_NEWEST = (
+    "SELECT {kind} AS kind, {columns} FROM (SELECT * FROM {table} ORDER BY key DESC"
+    " LIMIT {limit}) i WHERE i.terms @@ %s::tsquery"
+)
+# The index finds hits in no order; without this, a word that is thought to be frequent is
+# searched in the whole table. It lasts until the rollback.
+_BY_INDEX = (
+    "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_indexscan', 'off', true)"
+)
+
+
+_EVENT_TEXTS = {
+    "postgresql": ("data -> 'data' ->> 'message'", "(data -> 'data')::text"),
+    "sqlite": ("json_extract(data, '$.data.message')", "json_extract(data, '$.data')"),
+}
+"""The message of an event, and its data as JSON text."""
+
+_ALONE = re.compile(f"[{text_search.ALONE}]")
+
+
+class Hit(NamedTuple):
+    """An item, an event, or a customer, whose words match."""
+
+    kind: int
+    key: int
+    session: str | None
+    """The key of the session of an item; the id of the Parlant session of an event."""
+
+    collection: str | None
+    id: str | None
+
+
+class Words(NamedTuple):
+    """What a search by words found."""
+
+    items: Mapping[int, int] = {}
+    """The newest item that matches, by the key of its session."""
+
+    events: Mapping[tuple[str, str], int] = {}
+    """The newest event that matches, by its collection and the id of its session."""
+
+    customers: Sequence[str] = ()
+    """The ids of customers whose names match."""
+
+    terms: Sequence[list[str]] = ()
+    is_partial: bool = False
+    """Whether more matches than were read."""
+
+
+def search(
+    connection: BaseDatabaseWrapper, query: str, *, items: bool = True, events: bool = True
+) -> Words:
+    """Search conversations that have all terms of the query in one item or event.
+
+    If there are none, search those with any of the terms. ``items`` and ``events`` are what the
+    user may read.
+    """
+    terms = text_search.terms(query)
+    is_read = {ITEM: items, EVENT: events}
+    tables = [table for table in _TABLES if is_read[table.kind]]
+    if not terms or not tables:
+        return Words()
+    find = _find_sqlite if connection.vendor == "sqlite" else _find_postgresql
+    hits = find(connection, tables, terms)
+    return _words(hits, terms)
+
+
+def _words(hits: list[Hit], terms: list[list[str]]) -> Words:
+    found_items: dict[int, int] = {}
+    found_events: dict[tuple[str, str], int] = {}
+    customers: dict[str, None] = {}
+    for hit in sorted(hits, key=lambda hit: hit.key, reverse=True):
+        if hit.kind == ITEM:
+            if len(found_items) < MAX_CONVERSATIONS:
+                found_items.setdefault(int(hit.session or 0), hit.key)
+        elif hit.collection and hit.session:
+            if len(found_events) < MAX_CONVERSATIONS:
+                found_events.setdefault((hit.collection, hit.session), hit.key)
+        elif hit.collection and hit.id and hit.collection.endswith(CUSTOMERS):
+            customers.setdefault(hit.id)
+    numbers = [sum(hit.kind == kind for hit in hits) for kind in (ITEM, EVENT)]
+    is_all = (
+        max(numbers) <= MAX_HITS and max(len(found_items), len(found_events)) < MAX_CONVERSATIONS
+    )
+    return Words(found_items, found_events, list(customers), terms, is_partial=not is_all)
+
+
+def _find_sqlite(
+    connection: BaseDatabaseWrapper, tables: list[_Texts], terms: list[list[str]]
+) -> list[Hit]:
+    require_index(connection)
+    phrases = [f'"{" ".join(words)}" *' for words in terms]
+    hits = _fetch(connection, tables, _SQLITE, " AND ".join(phrases))
+    if not hits and len(terms) > 1:
+        hits = _fetch(connection, tables, _SQLITE, " OR ".join(phrases))
+    return hits
+
+
+def _find_postgresql(
+    connection: BaseDatabaseWrapper, tables: list[_Texts], terms: list[list[str]]
+) -> list[Hit]:
+    any_term = text_search.tsquery(terms, others=True)
+    query = any_term.replace(") | (", ") & (")
+    with transaction.atomic(connection.alias):
+        with connection.cursor() as cursor:
+            cursor.execute(_BY_INDEX)
+        hits = _fetch(connection, tables, _POSTGRESQL, query)
+        if not hits and len(terms) > 1:
+            query = any_term
+            hits = _fetch(connection, tables, _POSTGRESQL, query)
+        transaction.set_rollback(True, connection.alias)
+    cut = [table for table in tables if sum(hit.kind == table.kind for hit in hits) > MAX_HITS]
+    if cut:
+        hits += _fetch(connection, cut, _NEWEST, query)
+    return hits
+
+
+def _fetch(
+    connection: BaseDatabaseWrapper, tables: list[_Texts], template: str, query: str
+) -> list[Hit]:
+    selects = (
+        template.format(**table._asdict(), index=table.index_table, limit=MAX_HITS + 1)
+        for table in tables
+    )
+    parts = (f"SELECT * FROM ({select}) part{n}" for n, select in enumerate(selects))
+    with connection.cursor() as cursor:
+        cursor.execute(" UNION ALL ".join(parts), [query] * len(tables))
+        return [Hit(*row) for row in cursor.fetchall()]
+
+
+def snippets(
+    connection: BaseDatabaseWrapper, items: Sequence[int], events: Sequence[int], words: Words
+) -> dict[tuple[int, int], SafeString]:
+    """Return the texts of items and events around what matches, by their kinds and keys."""
+    texts = _read_texts(connection, items, events)
+    return {place: marked(text, words.terms) for place, text in texts.items()}
+
+
+def marked(text: str, terms: Sequence[list[str]]) -> SafeString:
+    """Return a snippet of the text, with what matches as <mark>."""
+    shown = text_search.snippet(codec.printable(text), list(terms))
+    patterns = "|".join(map(_pattern, terms))
+    pattern = re.compile(f"({patterns})", re.IGNORECASE)
+    pieces = pattern.split(shown) if patterns else [shown]
+    return format_html_join(
+        "",
+        "{}",
+        (
+            (format_html("<mark>{}</mark>", piece) if number % 2 else piece,)
+            for number, piece in enumerate(pieces)
+        ),
+    )
+
+
+def _pattern(term: list[str]) -> str:
+    """Return a pattern of the words of a term, of which the last may be longer."""
+    words = ["" if is_alone(word) else r"(?<!\w)" for word in term]
+    pairs = zip(words, term, strict=True)
+    pattern = r"\W*".join(f"{start}{re.escape(word)}" for start, word in pairs)
+    return pattern if is_alone(term[-1]) else rf"{pattern}\w*"
+
+
+def is_alone(word: str) -> bool:
+    """Whether the word is a character of a script without spaces between words."""
+    return bool(_ALONE.fullmatch(word))
+
+
+def _read_texts(
+    connection: BaseDatabaseWrapper, items: Sequence[int], events: Sequence[int]
+) -> dict[tuple[int, int], str]:
+    is_postgresql = connection.vendor == "postgresql"
+    message, data = _EVENT_TEXTS[connection.vendor]
+    left = "left" if is_postgresql else "substr"
+    selects: list[str] = []
+    parameters: list[int] = []
+    for kind, table, text, json_text, keys in (
+        (ITEM, "parlant_store_session_item", "NULLIF(text, '')", "data", items),
+        (EVENT, "parlant_store_document", message, data, events),
+    ):
+        if keys:
+            marks = ", ".join(["%s"] * len(keys))
+            # Of a long one the text, which may be far behind the start of its JSON.
+            shown = (
+                f"CASE WHEN length({json_text}) <= {MAX_TEXT} THEN {json_text}"
+                f" ELSE COALESCE({text}, {json_text}) END"
+            )
+            cut = (
+                f"{left}({shown}, {MAX_TEXT})"
+                if is_postgresql
+                else (f"{left}({shown}, 1, {MAX_TEXT})")
+            )
+            selects.append(f"SELECT {kind}, key, {cut} FROM {table} WHERE key IN ({marks})")
+            parameters += keys
+    if not selects:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(" UNION ALL ".join(selects), parameters)
+        return {(kind, key): _text(kind, text or "") for kind, key, text in cursor.fetchall()}
+
+
+def _text(kind: int, text: str) -> str:
+    """Return what is searched of the JSON of an item or of the data of an event."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    if not isinstance(value, dict):
+        return text
+    if kind == ITEM:
+        return searched_text(value)
+    message = event_text(value)
+    return message if message else "\n".join(_strings(value))
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Yield the texts in a value; JSON text is never nested deeply here."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _strings(part)
