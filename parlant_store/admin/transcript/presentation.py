@@ -51,9 +51,8 @@ def present(
     entries = list(_chosen(transcript.entries, options))
     presenter = _Presenter(options)
     shown = [presenter.entry(entry) for entry in entries]
-    here = [entry for entry in entries if entry.anchor and presenter.finds(entry)]
-    found = [Jump(entry.label or entry.heading, f"#{entry.anchor}") for entry in here]
-    found = [*found_before, *found, *found_after] if options.terms else []
+    here = [each for entry in entries for each in presenter.found(entry)]
+    found = [*found_before, *here, *found_after] if options.terms else []
     return transcript._replace(
         entries=_with_gaps(shown),
         problems=list(_problems(shown)),
@@ -130,8 +129,17 @@ class _Presenter:
         self._highlighter = Highlighter(options.terms)
         self._left = MAX_TEXT
 
-    def finds(self, entry: Entry) -> bool:
-        """Whether the entry has what is searched for."""
+    def found(self, entry: Entry) -> Iterator[Jump]:
+        """Links to the entry and to its outputs that have what is searched for."""
+        calls = tuple(call._replace(outputs=()) for call in entry.calls)
+        outputs = [output for call in entry.calls for output in call.outputs]
+        parts = [entry._replace(calls=calls), *outputs]
+        found = [part for part in parts if part.anchor and self._finds(part)]
+        for part in found or [entry]:
+            if found or self._finds(entry):
+                yield Jump(part.label or part.heading, f"#{part.anchor}")
+
+    def _finds(self, entry: Entry) -> bool:
         return self._highlighter.matches("\n".join(_texts(entry)))
 
     def entry(self, entry: Entry) -> Entry:

@@ -88,7 +88,8 @@ def test_what_is_searched_for_is_highlighted_and_linked(client, address):
     html = get(client, address(find="DEP"))
     assert found(html) == ("1 match:", ["#item-4"])
     assert "<strong><mark>dep</mark>ot</strong>" in html
-    assert found(get(client, address(find="rain day"))) == ("1 match:", ["#item-2"])
+    assert found(get(client, address(find="rain day"))) == ("1 match:", ["#item-3"])
+    assert found(get(client, address(find="köln rain"))) == ("1 match:", ["#item-2"])
     html = get(client, address(find="rain", calls=""))
     assert '<details class="parlant-call" open>' in html
     assert "<mark>rain</mark> &lt;b&gt;all&lt;/b&gt; day" in html
