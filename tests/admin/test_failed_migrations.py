@@ -10,7 +10,7 @@ from django.contrib.auth.models import Permission, User
 from django.utils import timezone
 
 from parlant_store.adapters.parlant import migration
-from parlant_store.admin.documents import collections, retrying
+from parlant_store.admin.documents import collections, retry
 from parlant_store.admin.documents import failed_migrations as failed
 from parlant_store.backends.orm import OrmBackend
 from parlant_store.exceptions import StoreUnavailable
@@ -77,7 +77,9 @@ def test_failed_migrations_are_retried_and_then_migrated(client, store):
     back = one(document_id="n1")
     assert (back.key, back.collection, back.session_id) == (first.key, "p_notes", "s")
     assert back.data == note(1, text="refuse", session_id="s")
-    assert [entry.object_id for entry in LogEntry.objects.order_by("object_id")] == sorted(
+    assert LogEntry.objects.get(object_id=None).object_repr == "2 documents"
+    entries = LogEntry.objects.exclude(object_id=None)
+    assert [entry.object_id for entry in entries.order_by("object_id")] == sorted(
         [str(first.key), str(third.key)]
     )
     assert [found["text"] for found in opened(mended)] == ["mended", "mended"]
@@ -184,8 +186,7 @@ def test_the_log_names_what_was_put_back_as_people_read_it(client, store):
 
 def test_all_that_a_list_shows_are_retried_in_batches(client, store, monkeypatch):
     monkeypatch.setattr(failed, "BATCH", 2)
-    monkeypatch.setattr(retrying, "MOST", 3)
-    monkeypatch.setattr(failed, "MOST", 3)
+    monkeypatch.setattr(retry, "MAX_ROWS", 3)
     documents = fail(store, *range(5))
     url = listing("document", collection=FAILED)
     data = {"action": "retry", "_selected_action": [documents[0].key], "select_across": "1"}

@@ -64,6 +64,9 @@ class Action:
     """The value in the forms of remote stores, if it is not the name."""
 
     is_deletion = False
+    is_tool = True
+    """Is it on the page of a row, if the row is eligible?"""
+
     flag = CHANGE
     do_not_call_in_templates = True
 
@@ -72,7 +75,7 @@ class Action:
         self.model = model
         self.texts = TEXTS[model, self.name]
         self.short_description = self.texts.description
-        self.allowed_permissions = ["remove" if self.is_deletion else self.permission]
+        self.allowed_permissions = [self.name]
         self.__name__ = self.name
         self.remote_name = self.remote_name or self.name
 

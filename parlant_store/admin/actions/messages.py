@@ -136,6 +136,22 @@ TEXTS: dict[tuple[type[Model], str], Texts] = {
         ),
         numbered("%(number)s document was deleted.", "%(number)s documents were deleted."),
     ),
+    (Document, "retry"): Texts(
+        _("Retry selected failed migrations"),
+        numbered(
+            "%(number)s document goes back into its collection as it was. The next time that "
+            "Parlant opens the collection, it is migrated; if that fails again, it is set aside "
+            "again.",
+            "%(number)s documents go back into their collections as they were. The next time "
+            "that Parlant opens the collections, they are migrated; those that fail again are set "
+            "aside again.",
+        ),
+        numbered(
+            "%(number)s document is back in its collection: it is migrated when that is opened.",
+            "%(number)s documents are back in their collections: they are migrated when these "
+            "are opened.",
+        ),
+    ),
 }
 
 _ITEMS = numbered("They have %(number)s item in all.", "They have %(number)s items in all.")
@@ -192,6 +208,7 @@ INELIGIBLE = {
         "%(number)s that was chosen never expires anyway.",
         "%(number)s that were chosen never expire anyway.",
     ),
+    "retry": _("There are more. Do this again for them afterwards."),
 }
 
 NONE_ELIGIBLE = {

@@ -49,6 +49,8 @@ class ActionsAdmin(StoreAdmin):
     def has_extend_permission(self, request: HttpRequest) -> bool:
         return self._is_permitted(request, "extend")
 
+    has_keep_permission = has_extend_permission
+
     def has_branch_permission(self, request: HttpRequest) -> bool:
         return self._is_permitted(request, "branch")
 
@@ -135,6 +137,7 @@ class ActionsAdmin(StoreAdmin):
             action
             for action in self.actions
             if isinstance(action, Action)
+            and action.is_tool
             and action.is_permitted(request)
             and action.is_eligible(row.expires_at, now)
         ]

@@ -25,9 +25,6 @@ from parlant_store.exceptions import DuplicateDocument, StoreError
 from parlant_store.models import Document
 from parlant_store.types import FAILED, JSONObject, Replacement, StoredDocument
 
-MOST = 10_000
-"""How many are put back at once."""
-
 BATCH = 200
 
 
@@ -69,13 +66,11 @@ def original_of(data: Any) -> Original | None:
     return None
 
 
-def failed_keys(documents: QuerySet[Any]) -> list[int]:
-    """The keys of the failed migrations among ``documents``; MOST + 1 at most."""
-    using = router.db_for_write(Document)
-    names = [name for name in collection_names(using) if name.endswith(FAILED)]
-    failed = documents.using(using).filter(collection__in=names)
-    failed = failed.order_by("collection", "document_id")
-    return list(failed.values_list("key", flat=True)[: MOST + 1])
+def failed(documents: QuerySet[Any]) -> QuerySet[Any]:
+    """Return the failed migrations among ``documents``."""
+    names = collection_names(router.db_for_write(Document))
+    failed = documents.filter(collection__in=[name for name in names if name.endswith(FAILED)])
+    return failed.order_by("collection", "document_id")
 
 
 def retry(keys: Sequence[int]) -> Retried:

@@ -31,7 +31,7 @@ from parlant_store.admin.documents.filters import (
 from parlant_store.admin.documents.json_tree import json_tree, shape_of
 from parlant_store.admin.documents.links import links_of
 from parlant_store.admin.documents.lookups import find
-from parlant_store.admin.documents.retrying import ask_and_retry
+from parlant_store.admin.documents.retry import Retry
 from parlant_store.admin.expiry import expiry, expiry_and_time
 from parlant_store.admin.filters import StateFilter
 from parlant_store.admin.formatting import column_name, full_name
@@ -59,7 +59,7 @@ class DocumentAdmin(ActionsAdmin):
         "A whole id: of a document, also as collection/id, or of a session, customer or agent. "
         "Or the text of a JSON field, such as name:Ada or data.message:refund."
     )
-    actions = (*DOCUMENT_ACTIONS, "retry")
+    actions = (*DOCUMENT_ACTIONS, Retry(Document))
     unread = ("data",)
     fields = readonly_fields = (
         "whole_collection",
@@ -128,12 +128,6 @@ class DocumentAdmin(ActionsAdmin):
             context["may_retry"] = self.has_retry_permission(request)
             context["checkbox_name"] = ACTION_CHECKBOX_NAME
         return super().render_change_form(request, context, *args, **kwargs)
-
-    @admin.action(
-        permissions=["retry"], description=gettext_lazy("Retry selected failed migrations")
-    )
-    def retry(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        return ask_and_retry(self, request, queryset)
 
     @admin.display(description=gettext_lazy("collection"))
     def whole_collection(self, document: Document) -> SafeString:
