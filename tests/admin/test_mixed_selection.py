@@ -181,3 +181,14 @@ def test_forged_values_are_refused(client, store, rows, value):
         data = {"action": "remove", "_selected_action": rows[0].pk, "document_keys": value}
         assert client.post(listing("session"), data).status_code == 400
     assert Session.objects.count() == 2
+
+
+@pytest.mark.parametrize("hidden_model", ["session", "document"])
+def test_what_may_not_be_viewed_is_not_changed(store, rows, hidden_model):
+    reader = viewer({"session": "document", "document": "session"}[hidden_model])
+    allow(User.objects.get(), "expire_session", "expire_document")
+    data = {"keys": rows[0].pk, "document_keys": rows[2].pk, "confirmed": "yes"}
+    ask(reader, "expire", *rows, **data)
+    ask(reader, "expire", *(rows[2:] if hidden_model == "document" else rows[:2]), **data)
+    assert [end_of(row) for row in rows] == [None] * 3
+    assert LogEntry.objects.count() == 0

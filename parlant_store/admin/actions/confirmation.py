@@ -98,8 +98,10 @@ class Action:
 
     def refusal(self, selection: Selection) -> Any:
         """Return the reason why the action is not for this selection."""
-        if not all(self.is_permitted(selection.request, part.model) for part in selection.parts):
-            return messages.NOT_ALLOWED
+        for part in selection.parts:
+            may_view = selection.admin.may_view(selection.request, part.model)
+            if not (may_view and self.is_permitted(selection.request, part.model)):
+                return messages.NOT_ALLOWED
         if sum(map(len, selection.parts)) > MAX_ROWS:
             return messages.TOO_MANY[self.model] % {"number": grouped(MAX_ROWS)}
         return None
