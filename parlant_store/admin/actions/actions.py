@@ -1,6 +1,6 @@
 """The actions on sessions and documents."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.contrib import messages as levels
@@ -14,13 +14,7 @@ from parlant_store.admin.actions import messages
 from parlant_store.admin.actions.confirmation import Action
 from parlant_store.admin.actions.export import download
 from parlant_store.admin.actions.forms import MAX_EXTENSION, BranchForm, ExtendForm
-from parlant_store.admin.actions.selection import (
-    NameTaken,
-    Result,
-    Row,
-    Rows,
-    Selection,
-)
+from parlant_store.admin.actions.selection import NameTaken, Result, Row, Rows, Selection
 from parlant_store.admin.formatting import cut
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.content.codec import printable
@@ -28,32 +22,19 @@ from parlant_store.exceptions import ProtectedRow, SessionNotFound
 from parlant_store.models import Document, Session
 
 
-class ExpiryAction(Action):
-    """An action that changes when rows expire."""
-
-    def new_expiry(self, now: datetime, form: Any) -> tuple[datetime | None, timedelta | None]:
-        """Return the arguments of Rows.set_expiry."""
-        return None, None
-
-    def apply(self, part: Rows, rows: list[Row], form: Any) -> Result:
-        return part.set_expiry(rows, *self.new_expiry(part.now(), form))
-
-
-class Expire(ExpiryAction):
+class Expire(Action):
     name = permission = "expire"
     title = gettext_lazy("Expire now")
+    log_entry = "Expired now."
 
     def is_eligible(self, expires_at: datetime | None, now: datetime, form: Any = None) -> bool:
         return expires_at is None or expires_at > now
 
-    def new_expiry(self, now: datetime, form: Any) -> tuple[datetime | None, timedelta | None]:
-        return now, None
-
-    def log_message(self, form: Any) -> str:
-        return "Expired now."
+    def apply(self, part: Rows, rows: list[Row], form: Any) -> Result:
+        return part.set_expiry(rows, part.now())
 
 
-class Extend(ExpiryAction):
+class Extend(Action):
     """Rows that expire in more than a hundred years are not extended, and none is shortened."""
 
     name = permission = "extend"
@@ -66,8 +47,8 @@ class Extend(ExpiryAction):
     def form(self, selection: Selection, data: Any) -> ExtendForm:
         return ExtendForm(data, selection.request.POST.get("days"))
 
-    def new_expiry(self, now: datetime, form: Any) -> tuple[datetime | None, timedelta | None]:
-        return form.end or now, form.extension
+    def apply(self, part: Rows, rows: list[Row], form: Any) -> Result:
+        return part.set_expiry(rows, form.end or part.now(), form.extension)
 
     def log_message(self, form: Any) -> str:
         if form.extension is None:
@@ -76,16 +57,17 @@ class Extend(ExpiryAction):
         return f"Extended by {days} day{'' if days == 1 else 's'}."
 
 
-class Keep(ExpiryAction):
+class Keep(Action):
     name = "keep"
     permission = "extend"
     title = gettext_lazy("Keep for ever")
+    log_entry = "Kept for ever."
 
     def is_eligible(self, expires_at: datetime | None, now: datetime, form: Any = None) -> bool:
         return expires_at is not None
 
-    def log_message(self, form: Any) -> str:
-        return "Kept for ever."
+    def apply(self, part: Rows, rows: list[Row], form: Any) -> Result:
+        return part.set_expiry(rows, None)
 
 
 class Delete(Action):
@@ -94,25 +76,23 @@ class Delete(Action):
 
     remote_name = permission = "delete"
     title = gettext_lazy("Delete")
-    is_deletion = True
+    log_entry = "Deleted."
     flag = DELETION
 
     def apply(self, part: Rows, rows: list[Row], form: Any) -> Result:
         return part.delete(rows)
-
-    def log_message(self, form: Any) -> str:
-        return "Deleted."
 
 
 class Export(Action):
     name = permission = "export"
     title = gettext_lazy("Export as JSON Lines")
     verb = gettext_lazy("Download")
+    log_entry = "Exported."
 
     def run(self, selection: Selection, form: Any) -> HttpResponseBase:
         found = [(part, part.read()) for part in selection.parts]
         for part, rows in found:
-            part.log(selection.request, rows, "Exported.", self.flag)
+            part.log(selection.request, rows, self.log_entry, self.flag)
         lines = [part.lines(rows) for part, rows in found]
         return download(selection.request, f"{self.model._meta.model_name}s", lines)
 

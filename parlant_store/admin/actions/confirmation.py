@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from django.contrib import messages as levels
-from django.contrib.admin.models import CHANGE
+from django.contrib.admin.models import CHANGE, DELETION
 from django.db.models import Model, QuerySet
 from django.forms import Form
 from django.http import HttpRequest
@@ -63,11 +63,13 @@ class Action:
     remote_name = ""
     """The value in the forms of remote stores, if it is not the name."""
 
-    is_deletion = False
+    log_entry = ""
+    """The message for the log, in English whatever the language of the page."""
+
+    flag = CHANGE
     is_tool = True
     """Is it on the page of a row, if the row is eligible?"""
 
-    flag = CHANGE
     do_not_call_in_templates = True
 
     def __init__(self, model: type[Model]) -> None:
@@ -114,8 +116,7 @@ class Action:
         raise NotImplementedError
 
     def log_message(self, form: Any) -> str:
-        """Return the message for the log, in English whatever the language of the page."""
-        raise NotImplementedError
+        return self.log_entry
 
     def respond(self, selection: Selection) -> HttpResponseBase:
         """Ask for confirmation, and then change the rows that the question was about."""
@@ -142,11 +143,11 @@ class Action:
                 deleted.append((part, result.rows))
                 left = len(rows) - len(eligible), len(part) - len(rows)
                 total |= result | Result(ineligible=left[0], missing=left[1])
-        if self.is_deletion:
+        if self.flag == DELETION:
             for part, changed in deleted:
                 part.send_deleted(changed)
         self._show(selection, total)
-        return selection.to_list() if self.is_deletion else selection.back()
+        return selection.to_list() if self.flag == DELETION else selection.back()
 
     def _question(self, selection: Selection, form: Form | None) -> HttpResponseBase:
         found = [(part, part.read()) for part in selection.parts]
@@ -171,7 +172,7 @@ class Action:
             more=max(0, number - MAX_NAMES),
             more_text=grouped(number - MAX_NAMES),
             form=form,
-            is_deletion=self.is_deletion,
+            is_deletion=self.flag == DELETION,
             **selection.context,
         )
 

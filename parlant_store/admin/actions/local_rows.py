@@ -31,12 +31,7 @@ from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.columns import columns, name_of
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.orm import OrmBackend
-from parlant_store.backends.orm.references.deletion import (
-    delete,
-    delete_groups,
-    lock_rows,
-    writing,
-)
+from parlant_store.backends.orm.references.deletion import delete, delete_groups, lock_rows, writing
 from parlant_store.backends.orm.references.registry import is_referenced
 from parlant_store.content import codec
 from parlant_store.content.related_documents import SESSIONS
@@ -107,7 +102,9 @@ class LocalRows(Rows):
             if number := number - related_documents.overlap(rows, self.rows, self.using):
                 yield counted(messages.RELATED, number)
 
-    def set_expiry(self, rows: Sequence[Row], at: datetime | None, by: timedelta | None) -> Result:
+    def set_expiry(
+        self, rows: Sequence[Row], at: datetime | None, by: timedelta | None = None
+    ) -> Result:
         new: Any = at
         if by is not None:
             start = Greatest("expires_at", Value(at, output_field=DateTimeField()))

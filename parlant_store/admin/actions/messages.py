@@ -235,7 +235,7 @@ TOO_MANY = {
 }
 NOT_ALLOWED = _("You may not do this to every conversation that you chose. Nothing was changed.")
 NO_ACTION = _("No action was chosen.")
-NONE_CHOSEN = {
+NONE_SELECTED = {
     Session: _("No conversation was chosen."),
     Document: _("No document was chosen."),
 }

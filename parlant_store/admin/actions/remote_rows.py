@@ -21,13 +21,7 @@ from parlant_store.admin.actions.actions import DOCUMENT_ACTIONS, SESSION_ACTION
 from parlant_store.admin.actions.confirmation import Action
 from parlant_store.admin.actions.export import document_line, session_line
 from parlant_store.admin.actions.log import log_by_name
-from parlant_store.admin.actions.selection import (
-    NameTaken,
-    Result,
-    Row,
-    Rows,
-    Selection,
-)
+from parlant_store.admin.actions.selection import NameTaken, Result, Row, Rows, Selection
 from parlant_store.admin.formatting import cut
 from parlant_store.admin.stores import asking
 from parlant_store.admin.stores.asking import answer, ask, heard, here, link, on_store, said
@@ -89,7 +83,9 @@ class RemoteRows(Rows):
         elif action != "export":
             yield str(messages.RELATED_LEFT if action == "remove" else messages.RELATED_UNCOUNTED)
 
-    def set_expiry(self, rows: Sequence[Row], at: datetime | None, by: timedelta | None) -> Result:
+    def set_expiry(
+        self, rows: Sequence[Row], at: datetime | None, by: timedelta | None = None
+    ) -> Result:
         def set_one(row: Row) -> Any:
             new = at if by is None or at is None else max(at, row.expires_at or at) + by
             if self.is_sessions:
@@ -204,7 +200,7 @@ def _change(
     )
     if action is not None and rows.names:
         return action.respond(selection)
-    selection.show(levels.WARNING, messages.NONE_CHOSEN[model] if action else messages.NO_ACTION)
+    selection.show(levels.WARNING, messages.NONE_SELECTED[model] if action else messages.NO_ACTION)
     return selection.to_list()
 
 

@@ -89,7 +89,9 @@ class Rows(Protocol):
     def notes(self, action: str, rows: Sequence[Row]) -> Iterator[str]:
         """Yield sentences about what else the action does to ``rows``, which were read."""
 
-    def set_expiry(self, rows: Sequence[Row], at: datetime | None, by: timedelta | None) -> Result:
+    def set_expiry(
+        self, rows: Sequence[Row], at: datetime | None, by: timedelta | None = None
+    ) -> Result:
         """Let ``rows`` expire ``at`` a time, or ``by`` so much later than at present or then."""
 
     def delete(self, rows: Sequence[Row]) -> Result: ...

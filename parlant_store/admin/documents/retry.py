@@ -22,6 +22,7 @@ class Retry(Action):
     permission = "change"
     title = gettext_lazy("Retry failed migrations")
     verb = gettext_lazy("Retry")
+    log_entry = "Put back to be migrated again."
     is_tool = False
 
     def __call__(
@@ -43,9 +44,6 @@ class Retry(Action):
         retried = retry([row.key for row in rows])
         moved = tuple(Row(each.key, each.collection, each.document_id) for each in retried.done)
         return Result(moved, protected=tuple(retried.refused))
-
-    def log_message(self, form: Any) -> str:
-        return "Put back to be migrated again."
 
     def _show(self, selection: Selection, result: Result) -> None:
         super()._show(selection, result._replace(protected=()))
