@@ -112,13 +112,17 @@ def test_it_is_for_those_who_may_see_sessions_or_documents(store):
     store.insert_one("my_things_failed_migrations", {"id": "d"})
     assert Client().get(URL).status_code == 302
     html = get(viewer("session"), URL)
-    assert set(charts(html)) == {"OpenAI Agents", "selectools", "Items written"}
+    assert set(charts(html)) == {
+        "Conversations: OpenAI Agents",
+        "Conversations: selectools",
+        "Items written",
+    }
     assert "my_things" not in html
     assert section(html, "expiring")[0] == ["State", "Sessions"]
     User.objects.all().delete()
     html = get(viewer("document"), URL)
     assert "my_things" in html
-    assert set(charts(html)) == {"Parlant"}
+    assert set(charts(html)) == {"Conversations: Parlant"}
     assert section(html, "expiring")[0] == ["State", "Documents"]
     assert f'href="{listing("session")}"' not in html
     User.objects.all().delete()
@@ -162,7 +166,7 @@ def test_an_empty_database_says_what_to_do_first(client):
     ]
     assert "Nothing is stored in the local database yet" in html
     assert "No tool has failed." in html
-    assert charts(html)["OpenAI Agents"] == ["0"] * activity.DAYS
+    assert charts(html)["Conversations: OpenAI Agents"] == ["0"] * activity.DAYS
     stores["default"].add_items("s", [message("x")])
     assert "Nothing is stored" not in get(client, URL)
 
@@ -357,14 +361,14 @@ def test_conversations_are_told_by_day_and_framework(client, store):
     html = get(client, URL)
     found = charts(html)
     assert set(found) == {
-        "OpenAI Agents",
-        "selectools",
-        "Parlant",
+        "Conversations: OpenAI Agents",
+        "Conversations: selectools",
+        "Conversations: Parlant",
         "Items written",
         "Tokens reported by items",
     }
     for title, per_day in (("OpenAI Agents", 2), ("selectools", 2), ("Parlant", 4)):
-        numbers = found[title]
+        numbers = found[f"Conversations: {title}"]
         assert sum(map(int, numbers)) == per_day * 10
         assert numbers[:3] == ["0", "0", "0"]
         assert numbers[5:-1] == [str(per_day)] * 8
@@ -391,15 +395,17 @@ def test_what_is_older_or_to_come_does_not_count(client, store):
     fill(100, per_day=4)
     Session.objects.filter(session_id="s98").update(updated_at=timezone.now() + DAY)
     found = charts(get(client, URL))
-    assert found["OpenAI Agents"][1:-1] == ["2"] * (activity.DAYS - 2)
-    assert sum(map(int, found["OpenAI Agents"])) + 1 == sum(map(int, found["selectools"]))
+    assert found["Conversations: OpenAI Agents"][1:-1] == ["2"] * (activity.DAYS - 2)
+    assert sum(map(int, found["Conversations: OpenAI Agents"])) + 1 == sum(
+        map(int, found["Conversations: selectools"])
+    )
 
 
 def test_days_begin_at_midnight_here(client):
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
     for number, at in enumerate((midnight - timedelta(seconds=1), midnight)):
         Session.objects.create(session_id=f"s{number}", updated_at=at)
-    assert charts(get(client, URL))["OpenAI Agents"][-2:] == ["1", "1"]
+    assert charts(get(client, URL))["Conversations: OpenAI Agents"][-2:] == ["1", "1"]
 
 
 def test_many_items_are_estimated_from_evenly_spread_rows(client, store, monkeypatch):
@@ -423,7 +429,7 @@ def test_many_conversations_of_a_day_are_estimated_from_some_minutes(client, sto
         batch_size=1_000,
     )
     html = get(client, URL)
-    assert charts(html)["OpenAI Agents"][-2:] == ["about 2,900", "0"]
+    assert charts(html)["Conversations: OpenAI Agents"][-2:] == ["about 2,900", "0"]
     assert "“About” is an estimate" in html
 
 
@@ -433,7 +439,7 @@ def test_an_estimate_is_above_what_was_counted(client, store):
         (Session(session_id=f"s{number}", updated_at=at) for number in range(1_100)),
         batch_size=1_000,
     )
-    assert charts(get(client, URL))["OpenAI Agents"][-2] == "about 1,000"
+    assert charts(get(client, URL))["Conversations: OpenAI Agents"][-2] == "about 1,000"
 
 
 def in_two_weeks(number, count, per_day):

@@ -53,12 +53,13 @@ def section(html, name):
 
 
 def fill(store, user="ada"):
+    """Two sessions, and four documents: a customer, a Parlant session, an event and a value."""
     store.add_items("s1", [message("Where is it?"), message("Shipped.", "assistant")], user_id=user)
     store.save_snapshot("s2", state={"selectools": {}}, items=[message("Hello")], user_id=user)
     store.insert_one("p_customers", {"id": user, "name": "Ada Lovelace"})
     session = {"id": "ps", "customer_id": user, "title": "A refund"}
     store.insert_one("p_sessions", session | {"creation_utc": "2026-01-01T00:00:00+00:00"})
-    store.insert_one("p_events", {"id": "e", "session_id": "ps", "data": {"message": "x" * 500}})
+    store.insert_one("p_events", {"id": "pe", "session_id": "ps", "data": {"message": "x" * 500}})
     store.insert_one("p_variables", {"id": "v", "name": "plan"})
     store.insert_one("p_values", {"id": "x", "variable_id": "v", "key": user, "data": "premium"})
     store.insert_one("p_values", {"id": "y", "variable_id": "v", "key": "other", "data": "basic"})

@@ -31,20 +31,20 @@ def test_it_says_how_much_there_is(page):
     kept = section(page, "In the local database").get_by_role("row")
     for name, number in (("Sessions", 2), ("Items", 3), ("Documents", 2)):
         expect(kept.filter(has_text=name)).to_contain_text(str(number))
-    activity = section(page, "Conversations by the day of their last activity")
+    activity = section(page, "Activity per day")
     figures = activity.get_by_role("figure")
     expect(figures.filter(has_text="OpenAI Agents")).to_contain_text("2 in all")
     expect(figures.filter(has_text="Items written")).to_contain_text("3 in all")
 
 
 def test_a_chart_has_its_numbers_as_a_table(page):
-    activity = section(page, "Conversations by the day of their last activity")
+    activity = section(page, "Activity per day")
     figure = activity.get_by_role("figure").first
     expect(figure.get_by_role("table")).to_be_hidden()
     figure.get_by_text("The numbers").click()
     expect(figure.get_by_role("row")).to_have_count(15)
     expect(figure.get_by_role("row").filter(has_text="2").last).to_be_visible()
-    expect(figure.get_by_role("img")).to_have_accessible_name("OpenAI Agents")
+    expect(figure.get_by_role("img")).to_have_accessible_name("Conversations: OpenAI Agents")
 
 
 def test_it_leads_to_what_has_expired(page):

@@ -14,7 +14,7 @@ from parlant_store.admin.documents.filters import FIELD_FILTERS, CollectionFilte
 from parlant_store.admin.documents.links import session_links
 from parlant_store.admin.documents.lookups import Found, json_text, matching, newest_first
 from parlant_store.admin.filters import StateFilter, in_state, order_of
-from parlant_store.admin.formatting import grouped
+from parlant_store.admin.formatting import column_name, grouped
 from parlant_store.admin.lookups import COUNTED
 from parlant_store.admin.options import Rows
 
@@ -63,6 +63,12 @@ class DocumentChangeList(Rows):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
+        if self.collections is not None:
+            # The search form shows the number of results if it is another one.
+            self.full_result_count = self.result_count
+            self.title = _("Collections")
+        elif collection := column_name(collection_of(request)):
+            self.title = collection
         self.result_list = rows = list(self.result_list)
         links = session_links(self.model_admin, rows) if rows else {}
         for row in rows:

@@ -60,7 +60,19 @@ def _field(name: str, title: Any, *paths: str) -> Field:
     return Field(name, tuple(tuple(path.split(".")) for path in paths or (name,)), title)
 
 
-_TEXT = _field("text", _("text"), "data.message", "title", "name", "text", "data.status")
+_TEXT = _field(
+    "text",
+    _("text"),
+    "data.message",
+    "title",
+    "name",
+    "text",
+    "data.status",
+    "data.tool_calls.0.tool_id",
+)
+_EVENT_TEXT = _field(
+    "text", _("text"), "data.message", "data.status", "data.tool_calls.0.tool_id", "data"
+)
 _REASON = _field("reason", _("reason"))
 _OFFSET = _field("offset", _("offset"))
 _NAME = _field("name", _("name"))
@@ -79,7 +91,7 @@ _PARLANT: dict[str, tuple[str | Field, ...]] = {
         _OFFSET,
         _field("kind", _("kind")),
         _field("source", _("source")),
-        _field("text", _("text"), "data.message", "data.status", "data.tool_calls", "data"),
+        _EVENT_TEXT,
         "session_id",
     ),
     "customers": ("document_id", _NAME),

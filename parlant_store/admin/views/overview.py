@@ -97,7 +97,8 @@ def _charts(admin: Any, models: list[type[Model]]) -> tuple[list[Chart], bool]:
     figures = []
     for activity in active_conversations(days, models):
         url = partial(_day_url, admin, framework=activity.framework) if Session in models else _none
-        figures.append((FRAMEWORKS[activity.framework], activity.figures, url))
+        title = _("Conversations: %(framework)s") % {"framework": FRAMEWORKS[activity.framework]}
+        figures.append((title, activity.figures, url))
     if Session in models:
         items, tokens = written_items(days)
         figures.append((_("Items written"), items, partial(_day_url, admin)))
