@@ -13,13 +13,13 @@ from parlant_store.admin.readiness import guarded
 from parlant_store.admin.stores import session as remote_session
 from parlant_store.admin.stores.asking import Page
 from parlant_store.admin.views.overview import overview
-from parlant_store.admin.views.people import list_people
 from parlant_store.admin.views.person import download_receipt, show_person
+from parlant_store.admin.views.persons import list_persons
 from parlant_store.admin.views.stores import list_stores
 
 PAGES: dict[str, Page] = {
     "overview": overview,
-    "people": list_people,
+    "people": list_persons,
     "person": show_person,
     "person_receipt": download_receipt,
     "stores": list_stores,

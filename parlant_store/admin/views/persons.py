@@ -17,7 +17,7 @@ from parlant_store.admin.views.stores import viewed_models
 from parlant_store.content import codec
 from parlant_store.models import Document, Session
 
-MAX_PEOPLE = 100
+MAX_PERSONS = 100
 """Limit on the people that are listed."""
 
 MAX_COLLECTIONS = 3
@@ -42,7 +42,7 @@ class Person(NamedTuple):
     name: str
 
 
-def list_people(admin: Any, request: HttpRequest) -> HttpResponse:
+def list_persons(admin: Any, request: HttpRequest) -> HttpResponse:
     models = viewed_models(admin, request)
     query = without_nul(request.GET.get("q", "")).strip()[: codec.MAX_NAME]
     names: dict[str, str] = {}
@@ -54,17 +54,17 @@ def list_people(admin: Any, request: HttpRequest) -> HttpResponse:
         owners, is_cut = _owners(query)
         names |= {owner: names.get(owner, "") for owner in owners}
         is_partial |= is_cut
-    people = [Person(id_, admin.person_url(id_), _shown(id_), names[id_]) for id_ in names]
+    persons = [Person(id_, admin.person_url(id_), _shown(id_), names[id_]) for id_ in names]
     exact = codec.to_column(query) if query else ""
-    people.sort(key=lambda one: one.id != exact)
+    persons.sort(key=lambda one: one.id != exact)
     return show(
         admin,
         request,
         "people.html",
         title=_("People"),
         query=query,
-        people=[one for one in people if one.url][:MAX_PEOPLE],
-        has_more=len(people) > MAX_PEOPLE,
+        people=[one for one in persons if one.url][:MAX_PERSONS],
+        has_more=len(persons) > MAX_PERSONS,
         exact_url=admin.person_url(exact) if exact and exact not in names else "",
         note=is_partial and grouped(COUNTED),
         people_url=link(admin, "people"),
@@ -86,7 +86,7 @@ def _owners(query: str) -> tuple[list[str], bool]:
 def _owners_beginning(start: str) -> Iterator[str]:
     with connections[router.db_for_read(Session)].cursor() as cursor:
         length = len(start)
-        params = (start, length, start, length, start, MAX_PEOPLE + 1)
+        params = (start, length, start, length, start, MAX_PERSONS + 1)
         cursor.execute(_BEGINNING, params)
         yield from (name for (name,) in cursor.fetchall())
 

@@ -12,8 +12,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from parlant_store import stores
-from parlant_store.admin.views import people as people_page
 from parlant_store.admin.views import person as person_page
+from parlant_store.admin.views import persons as people_page
 from parlant_store.content import codec
 from parlant_store.models import Document, Session
 from tests.admin.pages import SCRIPT, get, listing, message, messages_of, page
