@@ -409,7 +409,7 @@ def test_days_begin_at_midnight_here(client):
 
 
 def test_many_items_are_estimated_from_evenly_spread_rows(client, store, monkeypatch):
-    monkeypatch.setattr(activity, "COUNTED", 500)
+    monkeypatch.setattr(activity, "MAX_ROWS", 500)
     fill(4_000, per_day=125)
     html = get(client, URL)
     expected = sum(1 for number in range(4_000) if in_two_weeks(number, 4_000, 125))
@@ -464,7 +464,7 @@ def test_the_number_of_queries_is_the_same_for_few_and_many(client, store):
 
 
 def test_many_rows_cost_two_queries_more(client, store, monkeypatch):
-    monkeypatch.setattr(activity, "COUNTED", 100)
+    monkeypatch.setattr(activity, "MAX_ROWS", 100)
     monkeypatch.setattr(activity, "MAX_COUNT", 10)
     fill(1_000)
     with CaptureQueriesContext(connection) as context:
@@ -477,8 +477,8 @@ def test_it_reads_no_more_of_large_tables(client, store, monkeypatch):
         analyze()
         return work_of(lambda: get(client, URL))
 
-    for module in (statistics, activity):
-        monkeypatch.setattr(module, "COUNTED", 300)
+    monkeypatch.setattr(statistics, "COUNTED", 300)
+    monkeypatch.setattr(activity, "MAX_ROWS", 300)
     fill(1_500)
     small = work()
     fill(6_000, start=1_500)

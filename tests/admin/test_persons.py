@@ -16,7 +16,7 @@ from parlant_store.admin.views import person as person_page
 from parlant_store.admin.views import persons as people_page
 from parlant_store.content import codec
 from parlant_store.models import Document, Session
-from tests.admin.pages import SCRIPT, get, listing, message, messages_of, page
+from tests.admin.pages import SCRIPT, bulk, get, listing, message, messages_of, page
 from tests.admin.pages import patience as patience
 from tests.admin.remote_stores import MARKS, NASTY, allowed, log
 from tests.admin.remote_stores import client as client
@@ -200,9 +200,11 @@ def test_people_are_found_by_a_part_of_their_id_or_name(client, remote):
     store.insert_one("p_customers", {"id": "c1", "name": "Ada Lovelace"})
     store.insert_one("p_customers", {"id": "c2", "name": "Grace"})
     store.insert_one("p_customers", {"id": "lisa", "name": "Lisa"})
+    store.insert_one("p_customers", {"id": "c3", "name": "Özge"})
+    assert people(client, q="Özg") == {"c3": "Özge"}
     everybody = people(client)
     assert everybody["lisa"] == "Lisa"
-    assert len(everybody) == 6
+    assert len(everybody) == 7
     assert set(people(client, q="ADA")) == {"ada-1", "ada-2", "Kadal", "c1"}
     assert people(client, q="love") == {"c1": "Ada Lovelace"}
     assert people(client, q="lisa") == {"lisa": "Lisa"}
@@ -224,16 +226,15 @@ def test_without_anybody_the_list_says_who_will_be_in_it(client, remote):
     assert "There is nobody yet." in html
 
 
-def test_parts_are_searched_in_the_newest_and_beginnings_in_all(client, remote, monkeypatch):
-    monkeypatch.setattr(people_page, "COUNTED", 2)
-    for number in range(4):
-        stores["default"].add_items(f"s{number}", [message("x")], user_id=f"user-{number}")
+def test_parts_are_searched_in_the_newest_and_beginnings_in_all(client, remote):
+    bulk(people_page.COUNTED + 1)
     address = reverse("admin:parlant_store_session_people", query={"q": "0"})
     html = get(client, address)
-    assert "in the newest 2 sessions and customers" in html
-    assert people(client, q="0") == {}
-    assert set(people(client, q="user-")) == {f"user-{number}" for number in range(4)}
-    assert people(client, q="-3") == {"user-3": "-"}
+    assert "in the newest 10,000 sessions and customers" in html
+    assert "u0" not in people(client, q="0")
+    assert "u10000" in people(client, q="0")
+    assert people(client, q="u0") == {"u0": "-"}
+    assert len(people(client)) == people_page.MAX_PERSONS
 
 
 # Export and erasure

@@ -47,7 +47,7 @@ class DocumentChangeList(Rows):
         self, request: HttpRequest, found: QuerySet[Any], filters: set[str]
     ) -> QuerySet[Any]:
         if (search := getattr(request, FOUND, None)) and search.is_partial:
-            self._note(_("The field was searched in the newest %(number)s of these documents."))
+            self._note_bound()
         state = request.GET.get(StateFilter.parameter_name)
         is_in_state, fields = in_state(state, timezone.now()), dict(self._field_values(request))
         others = filters - {StateFilter.parameter_name}
@@ -90,13 +90,17 @@ class DocumentChangeList(Rows):
 
     def _matching(self, documents: QuerySet[Any], found: Found) -> QuerySet[Any]:
         if found.is_partial:
-            self._note(_("The filters read the newest %(number)s of these documents."))
+            self._note_bound()
         rest = self.root_queryset.filter(key__in=found.keys)
         rows: QuerySet[Any] = self.model_admin.rows(rest).order_by(*documents.query.order_by)
         return rows
 
-    def _note(self, text: str) -> None:
-        self.notes = (*self.notes, text % {"number": grouped(COUNTED)})
+    def _note_bound(self) -> None:
+        text = _(
+            "There may be more: only the first matches among the newest %(number)s of these "
+            "documents are listed."
+        )
+        self.notes = (text % {"number": grouped(COUNTED)},)
 
     @property
     def failed(self) -> list[Collection]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connections, router
 from django.db.models import Case, F, Func, OrderBy, Q, QuerySet, TextField, Value, When
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
@@ -20,6 +21,9 @@ OWNERS = ("session_id", "customer_id", "agent_id")
 
 COLUMNS = {name: name for name in (*OWNERS, "version", "creation_utc")} | {"id": "document_id"}
 """The columns that are copies of JSON fields."""
+
+MAX_MATCHES = 1_000
+"""Limit on the documents that a search without an index finds."""
 
 MAX_COLLECTIONS = 100
 """Limit on the collections in which the documents of one owner are found."""
@@ -146,11 +150,22 @@ def _find_by_field(documents: QuerySet[Any], search: FieldSearch, collection: st
 def matching(documents: QuerySet[Any], condition: Q) -> Found:
     """Return which of the first COUNTED of ``documents`` meet a condition that no index has.
 
-    It is a column of the statement: as a filter, it might be evaluated on the whole table.
+    It is a column of an inner statement: as a filter, it might be evaluated on the whole table.
+    The first MAX_MATCHES are returned.
     """
-    is_match = Case(When(condition, then=Value(True)), default=Value(False))
-    rows = list(documents.annotate(is_match=is_match).values_list("key", "is_match")[: COUNTED + 1])
-    return Found({key for key, matches in rows[:COUNTED] if matches}, len(rows) > COUNTED)
+    is_match = Case(When(condition, then=Value(1)), default=Value(0))
+    read = documents.annotate(is_match=is_match).values_list("key", "is_match")[:COUNTED]
+    try:
+        inner, params = read.query.sql_with_params()
+    except EmptyResultSet:
+        return Found(set(), False)
+    connection = connections[read.db]
+    with connection.cursor() as cursor:
+        sql = f"SELECT key FROM ({inner}) documents WHERE is_match = 1 LIMIT {MAX_MATCHES + 1}"
+        cursor.execute(sql, params)
+        found = [key for (key,) in cursor.fetchall()]
+    is_partial = len(found) > MAX_MATCHES or bool(documents.values("key")[COUNTED : COUNTED + 1])
+    return Found(set(found[:MAX_MATCHES]), is_partial)
 
 
 def _find_by_column(documents: QuerySet[Any], column: str, value: str) -> Found:

@@ -2,7 +2,7 @@
 
 Conversations are counted by the indexes on their last activity. Items have no index on the time:
 their keys ascend with it. A bisection finds the first key of these days; if there are more items
-since than COUNTED, those of evenly spread keys are read, each of which stands for several.
+since than MAX_ROWS, those of evenly spread keys are read, each of which stands for several.
 """
 
 from bisect import bisect_right
@@ -16,7 +16,6 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 from django.utils import timezone
 
-from parlant_store.admin.lookups import COUNTED
 from parlant_store.content.times import as_utc
 from parlant_store.models import Document, Session, SessionItem
 
@@ -24,6 +23,9 @@ DAYS = 14
 
 MAX_COUNT = 1_000
 """Limit on the conversations that are counted of a day and a framework."""
+
+MAX_ROWS = 2_000
+"""Limit on the items that are read."""
 
 SAMPLED = 60
 """An estimate counts one of so many minutes."""
@@ -79,9 +81,11 @@ WITH RECURSIVE hours (hour) AS (
     SELECT 0 UNION ALL SELECT hour + 1 FROM hours WHERE hour < 25
 ), minutes (place) AS (SELECT hour * {SAMPLED} + hour * 37 %% {SAMPLED} FROM hours)
 """
+# Without the order, SQLite may scan the table.
 _ESTIMATE = (
     "SELECT {number}, sum((SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {condition}"
-    f" AND active_minute = %s + minutes.place LIMIT {MAX_MINUTE}) counted))"
+    " AND active_minute = %s + minutes.place ORDER BY active_minute, key"
+    f" LIMIT {MAX_MINUTE}) counted))"
     " FROM minutes WHERE minutes.place < %s"
 )
 
@@ -208,9 +212,9 @@ def _since(start: datetime) -> tuple[Iterable[tuple[Any, ...]], int]:
         return [], 1
     low, high = bounds
     rows = SessionItem.objects.filter(key__gte=low).order_by("key")
-    if high - low < COUNTED or not rows.values("key")[COUNTED : COUNTED + 1]:
-        return rows.values_list("created_at", "tokens")[:COUNTED], 1
-    step = max(2, -(-(high - low + 1) // COUNTED))
+    if high - low < MAX_ROWS or not rows.values("key")[MAX_ROWS : MAX_ROWS + 1]:
+        return rows.values_list("created_at", "tokens")[:MAX_ROWS], 1
+    step = max(2, -(-(high - low + 1) // MAX_ROWS))
     return _spread(connection, low, step), step
 
 
@@ -222,12 +226,12 @@ def _bounds(connection: BaseDatabaseWrapper, start: datetime) -> tuple[int, int]
 
 
 def _spread(connection: BaseDatabaseWrapper, low: int, step: int) -> Iterator[tuple[Any, ...]]:
-    """Return the rows that have one of COUNTED keys, from ``low`` on."""
+    """Return the rows that have one of MAX_ROWS keys, from ``low`` on."""
     sql = _SPREAD.format(rows=_LOOKED_UP[connection.vendor])
     field: Any = SessionItem._meta.get_field("created_at")
     column = field.get_col(SessionItem._meta.db_table)
     converters = connection.ops.get_db_converters(column)
-    for at, tokens in _fetch(connection, sql, (low, low, step, step, COUNTED)):
+    for at, tokens in _fetch(connection, sql, (low, low, step, step, MAX_ROWS)):
         for convert in converters:
             at = convert(at, column, connection)
         yield at, tokens

@@ -1,15 +1,14 @@
 """The page that finds people: the owners of sessions and Parlant's customers."""
 
-from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from django.db import connections, router
-from django.db.models.functions import Left
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
 from parlant_store.admin.documents.collections import collection_names, without_nul
-from parlant_store.admin.documents.lookups import json_text, newest_first
+from parlant_store.admin.documents.lookups import newest_first
 from parlant_store.admin.formatting import NAME, cut, grouped
 from parlant_store.admin.lookups import COUNTED
 from parlant_store.admin.stores.asking import link, show
@@ -19,6 +18,9 @@ from parlant_store.models import Document, Session
 
 MAX_PERSONS = 100
 """Limit on the people that are listed."""
+
+NEWEST = 1_000
+"""The number of the newest sessions, and customers, whose persons are listed at first."""
 
 MAX_COLLECTIONS = 3
 """Limit on the collections of customers that are read."""
@@ -31,6 +33,22 @@ WITH RECURSIVE steps (name) AS (
     FROM steps WHERE substr(name, 1, %s) = %s
 ) SELECT name FROM steps WHERE substr(name, 1, %s) = %s LIMIT %s
 """
+
+
+_NEWEST_OWNERS = (
+    "SELECT DISTINCT user_id FROM (SELECT user_id FROM parlant_store_session ORDER BY key DESC"
+    f" LIMIT {COUNTED}) newest WHERE {{part}} LIMIT {MAX_PERSONS + 1}"
+)
+_NEWEST_CUSTOMERS = (
+    "SELECT id, name FROM (SELECT id, name FROM ("
+    "SELECT id, {name} AS name FROM parlant_store_document WHERE collection = %s AND id IS NOT NULL"
+    " ORDER BY COALESCE(creation_utc, '') DESC, COALESCE(id, '') DESC LIMIT {limit}) newest"
+    f" WHERE {{condition}} LIMIT {MAX_PERSONS + 1}) found"
+)
+_NAME = {
+    "postgresql": f"left(data ->> 'name', {NAME + 1})",
+    "sqlite": f"substr(json_extract(data, '$.name'), 1, {NAME + 1})",
+}
 
 
 class Person(NamedTuple):
@@ -76,47 +94,55 @@ def _owners(query: str) -> tuple[list[str], bool]:
 
     Ids that begin with it are found by the index, others among the newest sessions.
     """
-    found = dict.fromkeys(_owners_beginning(codec.escape(query)) if query else ())
-    newest = Session.objects.order_by("-key").values_list("user_id", flat=True)
-    owners = list(newest[: COUNTED + 1])
-    found |= dict.fromkeys(owner for owner in owners[:COUNTED] if owner and _matches(query, owner))
-    return list(found), bool(query) and len(owners) > COUNTED
-
-
-def _owners_beginning(start: str) -> Iterator[str]:
-    with connections[router.db_for_read(Session)].cursor() as cursor:
-        length = len(start)
-        params = (start, length, start, length, start, MAX_PERSONS + 1)
-        cursor.execute(_BEGINNING, params)
-        yield from (name for (name,) in cursor.fetchall())
+    newest = Session.objects.order_by("-key")
+    if not query:
+        owners = newest.values_list("user_id", flat=True)[:NEWEST]
+        return list(dict.fromkeys(owner for owner in owners if owner)), False
+    start = codec.escape(query)
+    length = len(start)
+    connection = connections[router.db_for_read(Session)]
+    part = _part(connection, "user_id")
+    with connection.cursor() as cursor:
+        cursor.execute(_BEGINNING, (start, length, start, length, start, MAX_PERSONS + 1))
+        found = [name for (name,) in cursor.fetchall()]
+        sql = _NEWEST_OWNERS.format(part=part)
+        cursor.execute(sql, (start,))
+        found += [name for (name,) in cursor.fetchall()]
+    return list(dict.fromkeys(found)), bool(newest.values("key")[COUNTED : COUNTED + 1])
 
 
 def _customers(query: str) -> tuple[dict[str, str], bool]:
     """Return the names of customers by id; of those whose id or name contains ``query``."""
-    collections = [name for name in collection_names() if name.endswith("customers")]
-    found: dict[str, str] = {}
-    is_partial = len(collections) > MAX_COLLECTIONS
-    for collection in collections[:MAX_COLLECTIONS]:
-        newest = Document.objects.filter(collection=collection).order_by(*newest_first())
-        name = Left(json_text(("name",)), NAME + 1)
-        rows = list(newest.values_list("document_id", name)[: COUNTED + 1])
-        found |= _matching(query, rows[:COUNTED])
-        is_partial |= bool(query) and len(rows) > COUNTED
-    if query and collections:
-        exact = Document.objects.filter(
-            collection__in=collections[:MAX_COLLECTIONS], document_id=codec.to_column(query)
-        )
-        found |= _matching(query, exact.values_list("document_id", name))
-    return found, is_partial
+    names = [name for name in collection_names() if name.endswith("customers")]
+    collections = names[:MAX_COLLECTIONS]
+    if not collections:
+        return {}, False
+    text = codec.escape(query)
+    connection = connections[router.db_for_read(Document)]
+    part = " OR ".join(_part(connection, column) for column in ("id", "name"))
+    condition = f"{part} OR id = %s" if query else "0 = 0"
+    values = (text, text, codec.to_column(query)) if query else ()
+    limit = COUNTED if query else NEWEST
+    sql = " UNION ALL ".join(
+        [_NEWEST_CUSTOMERS.format(name=_NAME[connection.vendor], condition=condition, limit=limit)]
+        * len(collections)
+    )
+    params = [part for name in collections for part in (name, *values)]
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        rows = cursor.fetchall()
+    found = {id_: cut(codec.unescape(name or "")) or "" for id_, name in rows}
+    is_partial = any(
+        Document.objects.filter(collection=name).order_by(*newest_first()).values("key")[limit:][:1]
+        for name in collections
+    )
+    return found, bool(query) and (is_partial or len(names) > MAX_COLLECTIONS)
 
 
-def _matching(query: str, rows: Iterable[tuple[Any, Any]]) -> dict[str, str]:
-    names = ((id_, cut(codec.unescape(name or "")) or "") for id_, name in rows if id_)
-    return {id_: name for id_, name in names if _matches(query, id_, name)}
-
-
-def _matches(query: str, *texts: str) -> bool:
-    return any(query.casefold() in codec.unescape(text).casefold() for text in texts)
+def _part(connection: BaseDatabaseWrapper, column: str) -> str:
+    """Return the condition that ``column`` contains a text, in any case of ASCII at least."""
+    find = "strpos" if connection.vendor == "postgresql" else "instr"
+    return f"{find}(lower({column}), lower(%s)) > 0"
 
 
 def _shown(id_: str) -> str:
