@@ -140,10 +140,23 @@ class Target:
     def reset(self) -> None:
         statements = [f"delete from parlant_store_{table};" for table in TABLES]
         statements += [
-            f"insert into parlant_store_{table} select * from kept.{table};" for table in TABLES
+            f"insert into parlant_store_{table} ({names}) select {names} from kept.{table};"
+            for table, names in self._columns().items()
         ]
         # In this order no item is without its session at the end.
         self.server.execute("begin;" + "".join(statements) + "commit;")
+
+    def _columns(self) -> dict[str, str]:
+        """The columns of each table, without generated ones."""
+        rows = self.server.execute(
+            "select relname, string_agg(quote_ident(attname), ', ' order by attnum)"
+            " from pg_attribute join pg_class c on c.oid = attrelid"
+            " where attnum > 0 and not attisdropped and attgenerated = ''"
+            " and c.oid = any (%s::regclass[]) group by relname",
+            [[f"parlant_store_{table}" for table in TABLES]],
+        )
+        columns = {name.removeprefix("parlant_store_"): names for name, names in rows}
+        return {table: columns[table] for table in TABLES}
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ ITEMS: Arguments = {
     "p_texts": [None],
     "p_terms": [None],
     "p_tokens": [1],
+    "p_failed": [1],
     "p_total": 1,
 }
 ADD: Arguments = AT | ENDS | ITEMS | {"p_names": None, "p_user_id": A, "p_replace": False}
@@ -59,6 +60,7 @@ ALL: Arguments = {
     "p_texts": ["{x}"] * 2,
     "p_terms": ["{x}"] * 2,
     "p_tokens": ["{1}"] * 2,
+    "p_failed": ["{1}"] * 2,
     "p_totals": [1, 1],
     **NOW,
     **ENDS,
@@ -100,6 +102,7 @@ PLANT: Arguments = INSERT | {
     "p_document": '{"id": "n", "session_id": "b-talk"}',
     "p_columns": {"id": "n", "session_id": "b-talk"},
 }
+FAILED_EVENT = {"id": "n", "session_id": "b-talk", "terms": "'x'", "failed_calls": 9}
 NUMBER: Arguments = {"p_number": "offset", "p_group": EVERYTHING, "p_taken": EVERYTHING}
 NUMBER |= {"p_turn": "t"}
 LIST: Arguments = {
@@ -175,6 +178,7 @@ CALLS: dict[str, list[tuple[Arguments, Any]]] = {
             {"v_key": None, "v_next": None, "v_items": None},
         ),
     ],
+    "add_usage": [(where | {"p_tokens": 5}, False) for where in (AT, GONE, LEFT)],
     "set_expiry": [(where | ENDS, False) for where in (AT, GONE, LEFT)],
     "set_metadata": [
         (METADATA, DENIED),
@@ -185,9 +189,11 @@ CALLS: dict[str, list[tuple[Arguments, Any]]] = {
     ],
     "search": [
         (
-            {"p_query": query, "p_namespace": space, "p_limit": 9, "p_texts": 9} | NOW,
+            {"p_query": query, "p_namespace": space, "p_limit": 9, "p_texts": 9, "p_tools": tools}
+            | NOW,
             [],
         )
+        for tools in (False, True)
         for query in ("'hush'", "!'plain' | 'hush':*", "'item' <-> 'hush'")
         for space in (None, "", "b-space")
     ],
@@ -218,6 +224,7 @@ CALLS: dict[str, list[tuple[Arguments, Any]]] = {
         (INSERT | {"p_collection": AGENTS}, DENIED),
         (INSERT | {"p_collection": SESSIONS, "p_columns": OWN | {"id": "b-talk"}}, DENIED),
         (PLANT, DENIED),
+        (PLANT | {"p_columns": FAILED_EVENT}, DENIED),
         (PLANT | {"p_columns": {"id": "n", "session_id": "a-talk"}}, DENIED),
     ],
     "insert_numbered": [(INSERT | NUMBER, None), (OLD | NUMBER, DENIED), (PLANT | NUMBER, DENIED)],
@@ -288,6 +295,7 @@ CALLS: dict[str, list[tuple[Arguments, Any]]] = {
             "describe",
             "end_request",
             "forget_requests",
+            "is_message",
             "items",
             "limit",
             "limit_answer",
@@ -299,6 +307,7 @@ CALLS: dict[str, list[tuple[Arguments, Any]]] = {
             "part_where",
             "related_documents",
             "sessions_where",
+            "sum",
             "value_in",
             "where",
         )
@@ -326,6 +335,7 @@ BY_ONCE = {"add_items", "save"}
 REPEATABLE = {
     # What parlant_store_once calls.
     "add_items",
+    "add_usage",
     "branch",
     "clear",
     "delete_hidden",

@@ -115,6 +115,12 @@ MISSES: dict[str, Request] = {
     "B's items, moved to nowhere": write("PATCH", f"{ITEM}?terms=fts.hush", {"session_key": 0}),
     "B's documents": write("PATCH", f"{DOCUMENT}?customer_id=eq.{B}", {"customer_id": A}),
     "B's event": write("PATCH", f"{DOCUMENT}?id=eq.b-event", document(EVENTS, OWN_EVENT)),
+    "the figures of B's talk": write(
+        "PATCH",
+        f"{DOCUMENT}?id=eq.b-talk",
+        {"item_count": 9, "failed_calls": 9, "active_minute": 9, "terms": "'x'"},
+    ),
+    "B's failed calls": write("PATCH", f"{DOCUMENT}?id=eq.b-event", {"failed_calls": 9}),
     "B's value": write("PATCH", f"{DOCUMENT}?id=eq.b-value", {"customer_id": A}),
     "an agent": write("PATCH", f"{DOCUMENT}?collection=eq.{AGENTS}", {"data": {}}),
     "B's sessions, removed": write("DELETE", f"{SESSION}?user_id=eq.{B}"),
@@ -268,6 +274,22 @@ REFUSED: dict[str, tuple[str, Request]] = {
     "an own event in B's session": (
         DENIED,
         write("POST", DOCUMENT, document(EVENTS, EVENT | {"id": "n", "customer_id": A})),
+    ),
+    "a message in B's session": (
+        DENIED,
+        write(
+            "POST",
+            DOCUMENT,
+            document(EVENTS, EVENT | {"id": "n", "kind": "message"}, failed_calls=9),
+        ),
+    ),
+    "a message in B's session that denies it": (
+        DENIED,
+        write(
+            "POST",
+            DOCUMENT,
+            document(EVENTS, OWN_EVENT | {"id": "n", "kind": "message"}, session_id="b-talk"),
+        ),
     ),
     "an event in B's session that denies it": (
         DENIED,

@@ -112,7 +112,7 @@ def conditions(size: int) -> Any:
 
 def items(count: int, text: str = "{}") -> Any:
     arrays = {"p_data": [text] * count, "p_roles": [None] * count, "p_texts": [None] * count}
-    arrays |= {"p_terms": [None] * count, "p_tokens": [1] * count}
+    arrays |= {"p_terms": [None] * count, "p_tokens": [1] * count, "p_failed": [1] * count}
     return ADD | {"p_session_id": "a-session"} | arrays
 
 

@@ -21,6 +21,7 @@ from tests.sql.supabase.attacks.function_attacks import (
     Text,
 )
 
+TRIGGERS = {"count_event", "count_session"}
 SERVICES = {name.removeprefix("parlant_store_") for name in SERVICE_ONLY}
 
 
@@ -41,7 +42,13 @@ def test_every_function_is_attacked(project):
     assert set(CALLS) | SERVICES == there
 
 
-@pytest.mark.parametrize("function", sorted(SERVICES))
+@pytest.mark.parametrize("function", sorted(TRIGGERS))
+def test_functions_of_triggers_are_not_there(target, function):
+    assert code_of(target.a.call(function, {})) == "PGRST202"
+    assert code_of(once(target, function, {})) == "22023"
+
+
+@pytest.mark.parametrize("function", sorted(SERVICES - TRIGGERS))
 def test_functions_of_the_service_are_refused(target, function):
     usual = dict.fromkeys(target.functions()[function])
     for arguments in (usual, usual | {"p_limit": 9} if "p_limit" in usual else usual):
