@@ -24,6 +24,7 @@ except ImportError as exc:
 
 if TYPE_CHECKING:
     from agents import RunContextWrapper, TResponseInputItem
+    from agents.result import RunResultBase
 
 
 class Session:
@@ -118,6 +119,22 @@ class Session:
     async def clear_session(self, *, wrapper: "RunContextWrapper[Any] | None" = None) -> None:
         """Delete all items; the session keeps its owner and metadata."""
         await run(self._store, self._store.clear, self.session_id, namespace=self.namespace)
+
+    async def store_run_usage(self, result: "RunResultBase") -> None:
+        """Add the tokens of a run to those of the session, as AdvancedSQLiteSession does.
+
+        ``result`` is what ``Runner.run`` returned, or a streamed result after its last event.
+        """
+        usage = result.context_wrapper.usage
+        if usage is None or not usage.total_tokens:
+            return
+        await run(
+            self._store,
+            self._store.add_usage,
+            self.session_id,
+            usage.total_tokens,
+            namespace=self.namespace,
+        )
 
     async def metadata(self, changes: JSONObject | None = None) -> JSONObject:
         """Return the session's metadata, after merging ``changes`` into it key by key."""

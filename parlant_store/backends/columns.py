@@ -11,6 +11,7 @@ from parlant_store.content import codec
 from parlant_store.content.events import searched
 from parlant_store.content.items import searched_text
 from parlant_store.content.query import Filter
+from parlant_store.content.related_documents import SESSIONS
 from parlant_store.content.text_search import snippet
 from parlant_store.types import (
     PROMOTED,
@@ -33,6 +34,14 @@ StoredWords = Callable[[list[str] | None, list[str] | None], str | None]
 
 NOT_SEARCHED: dict[str, str | int | None] = {"terms": None, "failed_calls": None}
 """The columns for search of most documents."""
+
+REPLACED = (
+    *(f"{name} = excluded.{name}" for name in (*PROMOTED, "data", "updated_at", "expires_at")),
+    "terms = excluded.terms",
+    "failed_calls ="
+    " CASE WHEN d.active_minute IS NULL THEN excluded.failed_calls ELSE d.failed_calls END",
+)
+"""The columns of the document d that an insert replaces, as SQL; Parlant sessions keep figures."""
 
 
 class Columns(NamedTuple):
@@ -91,10 +100,11 @@ def searched_columns(
     found = searched(collection, document)
     if found is None:
         return {}
-    return {
-        "terms": stored(found.words, found.tool_words),
-        "failed_calls": found.failed_calls,
-    }
+    terms = stored(found.words, found.tool_words)
+    if collection.endswith(SESSIONS):
+        # Triggers keep the failed calls of a Parlant session.
+        return {"terms": terms}
+    return {"terms": terms, "failed_calls": found.failed_calls}
 
 
 def replaced(replacement: Replacement, stored: StoredWords) -> dict[str, str | int | None]:

@@ -10,6 +10,7 @@ from parlant_store.content.tool_texts import tool_text, tool_words
 from parlant_store.exceptions import InvalidItem
 
 MAX_TOKENS = 2**53
+"""Limit on the tokens of an item or of a run."""
 
 
 SEARCHED_ROLES = ("user", "assistant")

@@ -18,6 +18,10 @@ _FIELDS = "({0}.collection, {0}.session_id, {0}.failed_calls, {0}.data -> 'kind'
     "{0}.data -> 'deleted', " + _MINUTE + ")"
 )
 _IS_CHANGED = f"{_FIELDS.format('new')} is distinct from {_FIELDS.format('old')}"
+_IS_MOVED = (
+    "old.collection <> new.collection"
+    " and (old.collection like '%sessions' or new.collection like '%sessions')"
+)
 _IS_LATER = f"new.active_minute is null or {_MINUTE.format('new')} > new.active_minute"
 
 _POSTGRESQL = {
@@ -39,7 +43,8 @@ _POSTGRESQL = {
         " execute function {schema}parlant_store_count_session()"
     ),
     "parlant_store_session_update": (
-        f"before update on {{table}} for each row when ({_IS_SESSION} and ({_IS_LATER}))"
+        "before update on {table} for each row when ("
+        f"{_IS_SESSION} and ({_IS_LATER}) or {_IS_MOVED})"
         " execute function {schema}parlant_store_count_session()"
     ),
 }
@@ -132,6 +137,13 @@ _SQLITE = {
         f" AND {_NEW_MINUTE} > COALESCE(new.active_minute, 0) BEGIN UPDATE {_TABLE} SET"
         f" active_minute = {_NEW_MINUTE} WHERE key = new.key AND active_minute IS NOT NULL;"
         f" {_COUNT} WHERE key = new.key AND active_minute IS NULL; END"
+    ),
+    "parlant_store_session_move": (
+        f"AFTER UPDATE OF collection ON {_TABLE} WHEN old.collection <> new.collection"
+        f" AND ({_IS_SQLITE_SESSION.format('old')} OR {_IS_SQLITE_SESSION.format('new')}) BEGIN"
+        f" UPDATE {_TABLE} SET active_minute = NULL, item_count = NULL, failed_calls = NULL"
+        f" WHERE key = new.key; {_COUNT} WHERE key = new.key"
+        f" AND {_IS_SQLITE_SESSION.format('new')}; END"
     ),
 }
 SQLITE_TRIGGERS = tuple(_SQLITE)

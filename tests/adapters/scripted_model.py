@@ -26,6 +26,7 @@ class ScriptedModel(Model):
     def __init__(self, *script: Answer | Callable[[Any], Answer]) -> None:
         self.script = list(script)
         self.asked: list[Any] = []
+        self.usage = Usage()
 
     async def get_response(self, system_instructions, input, *args, **kwargs) -> ModelResponse:
         self.asked.append(input)
@@ -35,7 +36,7 @@ class ScriptedModel(Model):
         if isinstance(answer, Exception):
             raise answer
         output = message(answer) if isinstance(answer, str) else answer
-        return ModelResponse(output=[output], usage=Usage(), response_id=None)
+        return ModelResponse(output=[output], usage=self.usage, response_id=None)
 
     async def stream_response(self, *args, **kwargs) -> AsyncIterator[Any]:
         response = await self.get_response(*args, **kwargs)

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from agents import RunConfig, Runner, SessionSettings, function_tool
+from agents import RunConfig, Runner, SessionSettings, Usage, function_tool
 from agents.exceptions import AgentsException
 from agents.extensions.memory import EncryptedSession
 from agents.memory import OpenAIResponsesCompactionSession
@@ -58,6 +58,18 @@ async def test_two_turns():
     assert texts(model.asked[1]) == ["I am Ada.", "Hello Ada.", "Who am I?"]
     assert texts(await Session("s").get_items())[-1] == "You are Ada."
     assert await Session("t").get_items() == []
+
+
+async def test_the_usage_of_runs_is_stored():
+    model = ScriptedModel("one", "two", "three")
+    session = Session("s", namespace="n")
+    result = await Runner.run(agent(model), "a", session=session)
+    await session.store_run_usage(result)
+    assert stores["default"].get_session("s", namespace="n").tokens is None
+    model.usage = Usage(requests=1, input_tokens=5, output_tokens=7, total_tokens=12)
+    for asked in ("b", "c"):
+        await session.store_run_usage(await Runner.run(agent(model), asked, session=session))
+    assert stores["default"].get_session("s", namespace="n").tokens == 24
 
 
 async def test_a_streamed_run():

@@ -29,6 +29,8 @@ SESSION_WRITES: dict[str, Callable[..., Any]] = {
     "set_metadata": lambda store, **id_: store.set_metadata("s", {"a": 1.0, "b": "\0"}, **id_),
     "merge metadata": lambda store, **id_: store.set_metadata("s", {"z": []}, merge=True, **id_),
     "set_expiry": lambda store, **id_: store.set_expiry("s", LATER, **id_),
+    "add_usage": lambda store, **id_: store.add_usage("s", 5, **id_),
+    "add_usage of none": lambda store, **id_: store.add_usage("none", 5, **id_),
     "set_expiry of none": lambda store, **id_: store.set_expiry("none", LATER, **id_),
     "save_snapshot": lambda store, **id_: store.save_snapshot(
         "s", numbered(7), state={"a": 1}, **id_

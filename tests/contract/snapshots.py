@@ -1,5 +1,6 @@
 """Whole sessions, their expiry and branches: the same from every backend."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -245,6 +246,31 @@ class SnapshotContract(ListingContract, SearchContract):
         assert store.get_session("s").tokens == 4
         store.clear("s")
         assert store.get_session("s").tokens is None
+
+    def test_the_usage_of_runs_is_added(self, store):
+        assert store.add_usage("s", 5) is False
+        store.add_items("s", [{"n": 1}, *used(7)])
+        before = store.get_session("s")
+        assert store.add_usage("s", 5, request_id="00000000-0000-4000-8000-000000000001")
+        assert store.add_usage("s", 5, request_id="00000000-0000-4000-8000-000000000001")
+        assert store.get_session("s") == replace(before, tokens=12)
+        assert store.add_usage("s", {"input_tokens": 2, "output_tokens": 3})
+        assert store.add_usage("s", {})
+        assert store.add_usage("s", 0)
+        store.pop_item("s")
+        assert store.get_session("s").tokens == 10
+        store.clear("s")
+        assert store.get_session("s").tokens is None
+        store.add_usage("s", 3)
+        assert store.get_session("s").tokens == 3
+        assert store.add_usage("other", 0) is False
+
+    @pytest.mark.values
+    @pytest.mark.parametrize("usage", [-1, True, 1.0, "5", None, [5], 2**60])
+    def test_usage_of_a_run_that_is_no_number_is_refused(self, store, usage):
+        store.add_items("s", [{"n": 1}])
+        with pytest.raises(InvalidInput, match="usage"):
+            store.add_usage("s", usage)
 
     @pytest.mark.values
     @pytest.mark.parametrize(

@@ -66,6 +66,12 @@ class SetMetadata(NamedTuple):
     request: UUID | None
 
 
+class AddUsage(NamedTuple):
+    session: SessionName
+    tokens: int
+    request: UUID | None
+
+
 class SetExpiry(NamedTuple):
     session: SessionName
     expires_at: datetime | None

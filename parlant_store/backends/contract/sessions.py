@@ -10,6 +10,7 @@ from django.dispatch import Signal
 
 from parlant_store.backends.contract.operations import (
     AddItems,
+    AddUsage,
     Branch,
     ClearSession,
     DeleteSession,
@@ -33,6 +34,7 @@ from parlant_store.backends.contract.validation import (
     check_request,
     check_time,
     check_ttl,
+    check_usage,
     session_name,
 )
 from parlant_store.content import codec, query
@@ -182,6 +184,26 @@ class SessionMethods(ABC):
         session = session_name(session_id, namespace)
         encoded = codec.encode_document(metadata, "metadata")
         return self._set_metadata(SetMetadata(session, encoded, merge, request))
+
+    def add_usage(
+        self,
+        session_id: str,
+        usage: int | Mapping[str, Any],
+        *,
+        namespace: str = "",
+        request_id: str | UUID | None = None,
+    ) -> bool:
+        """Add the tokens of a run to those of the session; return False if there is no session.
+
+        ``usage`` is their number, or has it as ``total_tokens``, or as ``input_tokens`` and
+        ``output_tokens``, like the ``usage`` of an item. If it has none, nothing is added.
+        """
+        request = check_request(request_id, "add_usage")
+        session = session_name(session_id, namespace)
+        tokens = check_usage(usage)
+        if not tokens:
+            return self._get_session(session) is not None
+        return self._add_usage(AddUsage(session, tokens, request))
 
     def set_expiry(
         self,
@@ -372,6 +394,9 @@ class SessionMethods(ABC):
 
     @abstractmethod
     def _set_metadata(self, change: SetMetadata) -> JSONObject: ...
+
+    @abstractmethod
+    def _add_usage(self, addition: AddUsage) -> bool: ...
 
     @abstractmethod
     def _set_expiry(self, change: SetExpiry) -> bool: ...

@@ -1,13 +1,15 @@
 """Checks of the arguments of a store's methods, before a backend gets them."""
 
 import re
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
 from django.conf import settings
 
 from parlant_store.content import codec
+from parlant_store.content.items import MAX_TOKENS, tokens_of
 from parlant_store.content.query import kind_of
 from parlant_store.content.times import as_utc
 from parlant_store.exceptions import InvalidInput, InvalidLimit, InvalidName
@@ -112,3 +114,14 @@ def check_document(document: JSONObject) -> JSONObject:
     if document.get("id") is not None:
         check_id(document["id"])
     return document
+
+
+def check_usage(usage: Any) -> int | None:
+    """Return the number of tokens in ``usage``; None if it has none."""
+    if isinstance(usage, Mapping):
+        return tokens_of({"usage": usage})
+    if type(usage) is not int or not 0 <= usage <= MAX_TOKENS:
+        raise InvalidInput(
+            f"usage must be a number of tokens up to {MAX_TOKENS}, or a mapping, not {usage!r}"
+        )
+    return usage

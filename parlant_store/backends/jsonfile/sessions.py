@@ -12,6 +12,7 @@ from django.conf import settings
 from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.contract.operations import (
     AddItems,
+    AddUsage,
     ClearSession,
     DeleteSession,
     GetItems,
@@ -112,6 +113,17 @@ class JsonFileSessions(BaseBackend):
             return metadata
 
         return self._write(change.session, change.request, set_metadata)
+
+    def _add_usage(self, addition: AddUsage) -> bool:
+        def add_usage(session: LockedSession) -> bool:
+            if session.state is None:
+                session.answer(False)
+                return False
+            after = session.state._replace(tokens=session.state.tokens + addition.tokens)
+            session.save(Change("add_usage", after), True)
+            return True
+
+        return self._write(addition.session, addition.request, add_usage)
 
     def _set_expiry(self, change: SetExpiry) -> bool:
         def set_expiry(session: LockedSession) -> bool:

@@ -8,6 +8,7 @@ from django.db import connections
 from parlant_store.backends.contract.expiry import Expired
 from parlant_store.backends.contract.operations import (
     AddItems,
+    AddUsage,
     Branch,
     ClearSession,
     DeleteOne,
@@ -48,6 +49,7 @@ from parlant_store.backends.orm.checks import (
 )
 from parlant_store.backends.orm.grouped_calls import OrmGroupedCalls
 from parlant_store.backends.orm.references.registry import is_referenced
+from parlant_store.backends.orm.reindex import Step, reindex_documents, reindex_items
 from parlant_store.backends.orm.tables import Target
 from parlant_store.backends.reads import primary_reads
 from parlant_store.types import (
@@ -108,6 +110,12 @@ class OrmBackend(OrmGroupedCalls):
         return self._write(
             lambda on: on.tables.sessions.set_metadata(on.connection, change, on.time),
             request=change.request,
+        )
+
+    def _add_usage(self, addition: AddUsage) -> bool:
+        return self._write(
+            lambda on: on.tables.sessions.add_usage(on.connection, addition, on.time),
+            request=addition.request,
         )
 
     def _set_expiry(self, change: SetExpiry) -> bool:
@@ -259,6 +267,14 @@ class OrmBackend(OrmGroupedCalls):
 
     def forget_requests(self, user_id: str) -> int:
         return self._write(lambda on: on.tables.requests.forget(on.connection, user_id))
+
+    def reindex_items(self, after: int, limit: int) -> Step:
+        """Compute the columns of ``limit`` stored items again, after the key ``after``."""
+        return self._write(lambda on: reindex_items(on.connection, after, limit))
+
+    def reindex_documents(self, after: int, limit: int) -> Step:
+        """Compute the columns of ``limit`` stored documents again, after the key ``after``."""
+        return self._write(lambda on: reindex_documents(on.connection, after, limit))
 
     def check(self) -> list[CheckMessage]:
         connection = self._usual_connection()

@@ -19,6 +19,7 @@ from parlant_store.backends.columns import (
 )
 from parlant_store.backends.contract.operations import (
     AddItems,
+    AddUsage,
     ClearSession,
     DeleteSession,
     GetItems,
@@ -160,6 +161,17 @@ class SupabaseSessions(BaseBackend):
             merge=change.merge,
         )
         return codec.decode_document(text)  # type: ignore[no-any-return]
+
+    def _add_usage(self, addition: AddUsage) -> bool:
+        exists: bool = self.connection.write(
+            "add_usage",
+            shapes.boolean,
+            addition.request,
+            **name_arguments(addition.session),
+            tokens=addition.tokens,
+            now=self.clock(),
+        )
+        return exists
 
     def _set_expiry(self, change: SetExpiry) -> bool:
         exists: bool = self.connection.write(

@@ -41,10 +41,17 @@ begin
 end $$;
 
 -- Trigger before a write of a Parlant session: sets its figures, or the time of its last activity.
+-- A document that moves to another collection, such as that of failed migrations, loses them.
 create or replace function {in_schema}parlant_store_count_session() returns trigger
 language plpgsql{search_path} as $$
 begin
-    if tg_op = 'INSERT' or new.active_minute is null then
+    if new.collection not like '%sessions' then
+        new.active_minute := null;
+        new.item_count := null;
+        new.failed_calls := null;
+        return new;
+    end if;
+    if tg_op = 'INSERT' or new.active_minute is null or new.collection <> old.collection then
         select count(*) filter (where parlant_store_is_message(data)),
                 sum(least(greatest(failed_calls, 0), {max_figure})),
                 max((floor(extract(epoch from updated_at) / 60))::bigint)

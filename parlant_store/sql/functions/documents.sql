@@ -20,7 +20,9 @@ begin
         session_id = excluded.session_id, customer_id = excluded.customer_id,
         agent_id = excluded.agent_id, data = excluded.data,
         updated_at = excluded.updated_at, expires_at = excluded.expires_at,
-        terms = excluded.terms, failed_calls = excluded.failed_calls
+        terms = excluded.terms, failed_calls = case
+            when d.active_minute is null then excluded.failed_calls else d.failed_calls
+        end
     where d.expires_at <= p_now;
     return found;
 end $$;
@@ -344,7 +346,9 @@ begin
             collection = new.collection, id = new.id, version = new.version,
             creation_utc = new.creation_utc, session_id = new.session_id,
             customer_id = new.customer_id, agent_id = new.agent_id,
-            terms = new.terms::tsvector, failed_calls = new.failed_calls,
+            terms = new.terms::tsvector, failed_calls = case
+                when d.active_minute is null then new.failed_calls else d.failed_calls
+            end,
             data = parlant_store_as_jsonb(new.data, {max_row}, 'a document'), updated_at = p_now
         from locked join new using (key)
         where d.key = locked.key and d.data::text = new.old

@@ -220,7 +220,9 @@ begin
             version = excluded.version, creation_utc = excluded.creation_utc,
             session_id = excluded.session_id, customer_id = excluded.customer_id,
             agent_id = excluded.agent_id, data = excluded.data,
-            terms = excluded.terms, failed_calls = excluded.failed_calls,
+            terms = excluded.terms, failed_calls = case
+                when d.active_minute is null then excluded.failed_calls else d.failed_calls
+            end,
             updated_at = excluded.updated_at, expires_at = excluded.expires_at
         where p_replace or d.expires_at <= p_now;
         v_written := v_written || found;

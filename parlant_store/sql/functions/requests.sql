@@ -38,7 +38,7 @@ begin
         and proname = 'parlant_store_' || p_function and type is not null
         and p_function in (
             'add_items', 'pop_item', 'clear', 'delete_session', 'delete_hidden', 'set_metadata',
-            'set_expiry',
+            'set_expiry', 'add_usage',
             'save', 'branch', 'expire', 'retire', 'insert_one', 'insert_numbered', 'update_one',
             'delete_one', 'drop_collection', 'replace', 'ensure_index', 'set_document_expiry',
             'write_sessions', 'write_documents', 'stage_items', 'publish_session'

@@ -344,6 +344,17 @@ begin
     return v_key is not null;
 end $$;
 
+-- Adds to the tokens of a session; returns false if there is no session.
+create or replace function {in_schema}parlant_store_add_usage(
+    p_namespace text, p_session_id text, p_tokens bigint, p_now timestamptz
+) returns boolean language plpgsql{search_path} as $$
+begin
+    update parlant_store_session set tokens = coalesce(tokens, 0) + p_tokens
+        where namespace = p_namespace and session_id = p_session_id
+            and (expires_at is null or expires_at > p_now);
+    return found;
+end $$;
+
 -- Sets expires_at of a session, null for never; returns false if there is no session.
 create or replace function {in_schema}parlant_store_set_expiry(
     p_namespace text, p_session_id text, p_expires_at timestamptz, p_now timestamptz

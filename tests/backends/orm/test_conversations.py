@@ -1,15 +1,17 @@
 """The columns by which conversations are listed and searched, on both databases."""
 
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 from django.db.models import F
 
 from parlant_store.content.text_search import MAX_MATCHES
 from parlant_store.models import Document, Session, SessionItem
-from parlant_store.types import DocumentRecord
+from parlant_store.types import DocumentRecord, Replacement
 from tests.backends.orm.test_sessions import make_store as make_store
 from tests.contract.clock import Clock
 
@@ -229,3 +231,77 @@ def test_a_search_of_tools_finds_what_they_said(orm_store):
     orm_store.add_items("many", [{"type": "x_output", "output": "kiln " * 5_000}])
     (hit,) = orm_store.search("kiln", tools=True)
     assert (hit.score, len(hit.snippets)) == (MAX_MATCHES, 1)
+
+
+@pytest.mark.django_db
+class TestReplacedSessions:
+    def test_a_change_of_the_title_keeps_the_figures(self, orm_store):
+        session(orm_store)
+        orm_store.insert_one(EVENTS, event("e1", "tool", {"tool_calls": [FAILURE]}))
+        orm_store.update_one(SESSIONS, {"id": {"$eq": "s"}}, {"title": "Late"})
+        assert figures() == (0, 1, 0, -1)
+        record = DocumentRecord(document={"id": "s", "title": "Later"}, updated_at=NOW)
+        orm_store.write_documents(SESSIONS, [record], replace=True)
+        assert figures() == (0, 1, 0, -1)
+
+    def test_a_document_that_is_no_longer_a_session_has_no_figures(self, orm_store):
+        session(orm_store)
+        (stored,) = orm_store.list_versions(SESSIONS)
+        moved = Replacement(
+            stored=stored, document={"id": "s"}, collection=f"{SESSIONS}_failed_migrations"
+        )
+        assert orm_store.replace([moved]) == [True]
+        row = Document.objects.get(document_id="s")
+        assert (row.active_minute, row.item_count, row.failed_calls) == (None, None, None)
+        (stored,) = orm_store.list_versions(f"{SESSIONS}_failed_migrations")
+        back = Replacement(stored=stored, document={"id": "s"}, collection=SESSIONS)
+        orm_store.replace([back])
+        assert figures() == (0, 0, 0, -1)
+
+
+@pytest.mark.django_db
+def test_rows_of_an_older_version_are_indexed_again(orm_store, capsys):
+    failed = {"type": "mcp_call", "name": "n", "error": "kiln is down"}
+    orm_store.add_items("s", [failed, {"role": "user", "content": "Hi", "usage": USAGE}])
+    orm_store.add_items("t", [failed])
+    session(orm_store)
+    orm_store.insert_one(EVENTS, event("e1", "tool", {"tool_calls": [FAILURE, FAILURE]}))
+    orm_store.insert_one(EVENTS, message("e2", "The dog"))
+    orm_store.insert_one("p_customers", {"id": "c1", "name": "Zoë"})
+    wanted = everything()
+    SessionItem.objects.update(terms=None, failed_calls=None, tokens=None)
+    Session.objects.update(failed_calls=0, tokens=None)
+    SessionItem.objects.filter(session__session_id="t").update(data="{")
+    Document.objects.update(terms=None, failed_calls=None)
+    Document.objects.update(active_minute=None, item_count=None)
+    assert everything() != wanted
+    out = StringIO()
+    call_command("store_reindex", store=["default"], batch_size=2, stdout=out)
+    assert out.getvalue().splitlines() == [
+        "default: changed 2 of 3 items",
+        "default: changed 3 of 4 documents",
+    ]
+    found = everything()
+    assert (found[0]["s"], found[2]) == (wanted[0]["s"], wanted[2])
+    assert found[0]["t"] == (0, None)
+    assert orm_store.search("kiln", tools=True)
+    out = StringIO()
+    call_command("store_reindex", place=("documents", 1), stdout=out)
+    assert out.getvalue().startswith("default: changed 0 of")
+
+
+USAGE = {"total_tokens": 3}
+
+
+def everything() -> Any:
+    sessions = Session.objects.values_list("session_id", "failed_calls", "tokens")
+    items = SessionItem.objects.order_by("key").values_list("terms", "failed_calls", "tokens")
+    documents = Document.objects.order_by("key").values_list(
+        "document_id", "terms", "active_minute", "item_count"
+    )
+    failed = Document.objects.order_by("key").values_list("failed_calls", flat=True)
+    return (
+        {id_: (calls, tokens) for id_, calls, tokens in sessions},
+        list(items),
+        [*documents, *(calls or 0 for calls in failed)],
+    )

@@ -8,6 +8,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store.backends.columns import (
     NOT_SEARCHED,
+    REPLACED,
     StoredWords,
     promoted,
     searched_columns,
@@ -39,8 +40,7 @@ NAMES = (
 """The names of all collections, and null, by a loose index scan."""
 
 _COLUMNS = ", ".join(PROMOTED)
-_REPLACED = (*PROMOTED, "data", "updated_at", "expires_at", *NOT_SEARCHED)
-_REPLACE = ", ".join(f"{column} = excluded.{column}" for column in _REPLACED)
+_REPLACE = ", ".join(REPLACED)
 
 
 class Documents(ABC):

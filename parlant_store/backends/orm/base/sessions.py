@@ -22,6 +22,7 @@ from parlant_store.backends.columns import (
 from parlant_store.backends.contract.expiry import Expired
 from parlant_store.backends.contract.operations import (
     AddItems,
+    AddUsage,
     GetItems,
     ListSessions,
     ListSummaries,
@@ -204,6 +205,10 @@ class Sessions(ABC):
         self, connection: BaseDatabaseWrapper, name: SessionName, time: Time
     ) -> int | None:
         """Return the number of its items; None if there was no session, or an expired one."""
+
+    @abstractmethod
+    def add_usage(self, connection: BaseDatabaseWrapper, addition: AddUsage, time: Time) -> bool:
+        """Return whether the session exists."""
 
     @abstractmethod
     def set_expiry(

@@ -25,7 +25,10 @@ locked AS (
     UPDATE parlant_store_document d SET
         {", ".join(f"{column} = new.{column}" for column in _COLUMNS)},
         data = new.data::jsonb, terms = new.terms::tsvector,
-        failed_calls = new.failed_calls::bigint, updated_at = %s
+        failed_calls = CASE
+            WHEN d.active_minute IS NULL THEN new.failed_calls::bigint ELSE d.failed_calls
+        END,
+        updated_at = %s
     FROM locked JOIN unnest(
         %s::bigint[], %s::text[], {", ".join(["%s::text[]"] * len(_NEW))}
     ) AS new (key, old, {", ".join(_NEW)}) ON new.key = locked.key

@@ -8,7 +8,13 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store.backends.columns import Columns, columns, decode, full_names, name_of
 from parlant_store.backends.contract.expiry import Expired
-from parlant_store.backends.contract.operations import AddItems, GetItems, SetExpiry, SetMetadata
+from parlant_store.backends.contract.operations import (
+    AddItems,
+    AddUsage,
+    GetItems,
+    SetExpiry,
+    SetMetadata,
+)
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.orm.base.sessions import LIVE, Sessions, Time, adapted
 from parlant_store.backends.orm.database.errors import was_undone
@@ -103,6 +109,12 @@ class PostgreSQLSessions(Sessions):
         )
         ((count,),) = fetch_once(connection, sql, (*columns(name), time.now))
         return count  # type: ignore[no-any-return]
+
+    def add_usage(self, connection: BaseDatabaseWrapper, addition: AddUsage, time: Time) -> bool:
+        sql = "SELECT parlant_store_add_usage(%s::text, %s::text, %s::bigint, %s::timestamptz)"
+        params = (*columns(addition.session), addition.tokens, time.now)
+        ((exists,),) = fetch_once(connection, sql, params)
+        return exists  # type: ignore[no-any-return]
 
     def set_expiry(self, connection: BaseDatabaseWrapper, change: SetExpiry, time: Time) -> bool:
         sql = (

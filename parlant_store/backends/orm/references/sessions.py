@@ -6,7 +6,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store.backends.columns import Columns, columns
 from parlant_store.backends.contract.expiry import Expired
-from parlant_store.backends.contract.operations import AddItems, SetExpiry, SetMetadata
+from parlant_store.backends.contract.operations import (
+    AddItems,
+    AddUsage,
+    SetExpiry,
+    SetMetadata,
+)
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.orm.base.sessions import KEY, LIVE, Sessions, Time
 from parlant_store.backends.orm.database.statements import Row, fetch
@@ -85,6 +90,9 @@ class ReferencedSessions(Sessions):
     ) -> int | None:
         with writing(connection):
             return remove(connection, name, time)
+
+    def add_usage(self, connection: BaseDatabaseWrapper, addition: AddUsage, time: Time) -> bool:
+        return self.tables.add_usage(connection, addition, time)
 
     def set_expiry(self, connection: BaseDatabaseWrapper, change: SetExpiry, time: Time) -> bool:
         return self.tables.set_expiry(connection, change, time)

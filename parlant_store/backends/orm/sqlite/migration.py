@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from django.db import IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store.backends.columns import NOT_SEARCHED, replaced
+from parlant_store.backends.columns import replaced
 from parlant_store.backends.orm.base.migration import Versions
 from parlant_store.backends.orm.base.sessions import Time
 from parlant_store.backends.orm.database.statements import fetch, write
@@ -13,9 +13,11 @@ from parlant_store.content.text_search import stored_words
 from parlant_store.exceptions import DuplicateDocument
 from parlant_store.types import PROMOTED, Replacement
 
-_COLUMNS = ("collection", *PROMOTED, "data", *NOT_SEARCHED, "updated_at")
+_COLUMNS = ("collection", *PROMOTED, "data", "terms")
 _REPLACE = (
-    f"UPDATE parlant_store_document SET {', '.join(f'{column} = %s' for column in _COLUMNS)}"
+    f"UPDATE parlant_store_document SET {', '.join(f'{column} = %s' for column in _COLUMNS)},"
+    " failed_calls = CASE WHEN active_minute IS NULL THEN %s ELSE failed_calls END,"
+    " updated_at = %s"
     " WHERE key = %s AND data = %s RETURNING key"
 )
 

@@ -8,6 +8,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store.backends.columns import (
     NOT_SEARCHED,
+    REPLACED,
     columns,
     full_names,
     promoted,
@@ -52,13 +53,10 @@ _EXPIRED = (
     " AND s.session_id = json_extract(name.value, '$[1]') WHERE s.expires_at <= %s"
 )
 _DOCUMENT = (
-    f"INSERT INTO parlant_store_document (collection, {', '.join(PROMOTED)}, data, updated_at,"
+    f"INSERT INTO parlant_store_document AS d (collection, {', '.join(PROMOTED)}, data, updated_at,"
     f" terms, failed_calls, expires_at) VALUES ({', '.join(['%s'] * (len(PROMOTED) + 6))})"
-    " ON CONFLICT (collection, id) DO UPDATE SET "
-    + ", ".join(
-        f"{name} = excluded.{name}" for name in (*PROMOTED, "data", "updated_at", *NOT_SEARCHED)
-    )
-    + ", expires_at = excluded.expires_at WHERE %s OR expires_at <= %s RETURNING key"
+    f" ON CONFLICT (collection, id) DO UPDATE SET {', '.join(REPLACED)}"
+    " WHERE %s OR d.expires_at <= %s RETURNING key"
 )
 
 

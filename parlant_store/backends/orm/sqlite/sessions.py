@@ -13,7 +13,13 @@ from django.utils import timezone
 
 from parlant_store.backends.columns import Columns, columns, name_of
 from parlant_store.backends.contract.expiry import Expired
-from parlant_store.backends.contract.operations import AddItems, GetItems, SetExpiry, SetMetadata
+from parlant_store.backends.contract.operations import (
+    AddItems,
+    AddUsage,
+    GetItems,
+    SetExpiry,
+    SetMetadata,
+)
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.orm.base.sessions import KEY, LIVE, Sessions, Time, adapted
 from parlant_store.backends.orm.database.errors import is_locked
@@ -208,6 +214,14 @@ class SQLiteSessions(Sessions):
     ) -> int | None:
         with write(connection):
             return delete_session(connection, name, time)
+
+    def add_usage(self, connection: BaseDatabaseWrapper, addition: AddUsage, time: Time) -> bool:
+        sql = (
+            "UPDATE parlant_store_session SET tokens = COALESCE(tokens, 0) + %s"
+            f" WHERE key = {KEY} RETURNING key"
+        )
+        params = (addition.tokens, *columns(addition.session), time.now)
+        return bool(fetch(connection, sql, params))
 
     def set_expiry(self, connection: BaseDatabaseWrapper, change: SetExpiry, time: Time) -> bool:
         expires_at = adapted(connection, change.expires_at)
