@@ -14,7 +14,6 @@ import time
 import traceback
 import unittest
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 from typing import Any
 
 import django
@@ -39,18 +38,6 @@ def main(kind: str, *names: str) -> None:
 
     load()
     RUNS[project.process](project, names)
-
-
-def run_forked_from_server(
-    kind: str, names: list[str], environment: dict[str, str], lines: Connection, errors: str
-) -> None:
-    """In a process that test_matrix.py has forked: print to ``lines``, and errors to a file."""
-    os.environ.clear()
-    os.environ.update(environment)
-    with lines, open(errors, "a") as file:
-        os.dup2(lines.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    main(kind, *names)
 
 
 def run_plainly(project: Project, names: tuple[str, ...]) -> None:

@@ -2,18 +2,17 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import psycopg
 import pytest
 
 from tests.matrix.load import KEPT
 from tests.matrix.projects import FOLDER, PGBOUNCER, POSTGRESQL
+from tests.processes import Process, run
 from tests.servers.pgbouncer import pgbouncer
 
-ROOT = Path(__file__).resolve().parents[2]
 PROCESSES = 3
 CALLS = 5_000
 SECONDS = 1_800
@@ -34,14 +33,12 @@ def test_readers_writers_and_agents_of_three_processes(tmp_path: Path, kind: str
         own = {POSTGRESQL: url, PGBOUNCER: through, FOLDER: str(tmp_path)}
         environment = os.environ | own | {"PARLANT_HOME": str(tmp_path)}
         environment.pop("DJANGO_SETTINGS_MODULE", None)
-        start = [sys.executable, "-m", "tests.matrix.runner", kind, "prepare_load"]
-        subprocess.run(start, env=environment, cwd=ROOT, check=True, timeout=SECONDS)
-        command = [sys.executable, "-m", "tests.matrix.load", kind]
+        start = ["-m", "tests.matrix.runner", kind, "prepare_load"]
+        run(*start, env=environment, timeout=SECONDS).check_returncode()
+        command = ["-m", "tests.matrix.load", kind]
         share = str(CALLS // PROCESSES + 1)
         processes = [
-            subprocess.Popen(
-                [*command, str(number), share], env=environment, cwd=ROOT, stdout=subprocess.PIPE
-            )
+            Process(*command, str(number), share, env=environment, stdout=PIPE)
             for number in range(PROCESSES)
         ]
         said = [json.loads(process.communicate(timeout=SECONDS)[0]) for process in processes]

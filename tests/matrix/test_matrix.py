@@ -4,11 +4,11 @@ A kind runs once, in a process of its own; each of its scenarios is a test. Two 
 """
 
 import json
-import multiprocessing
 import os
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from subprocess import PIPE
 from threading import Timer
 from typing import Any
 
@@ -16,16 +16,13 @@ import pytest
 
 from tests.matrix.kinds import KINDS, project
 from tests.matrix.projects import FOLDER, PGBOUNCER, POSTGRESQL
-from tests.matrix.runner import run_forked_from_server
 from tests.matrix.scenarios import names_for
+from tests.processes import Process
 from tests.servers.pgbouncer import pgbouncer
 
 AT_A_TIME = 2
 SECONDS = 600
 """For one scenario, or to start: far more than it takes."""
-
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["tests.matrix.preload"])
 
 CELLS = [(kind, name) for kind in KINDS for name in names_for(project(kind))]
 
@@ -76,38 +73,29 @@ def run_process(
 ) -> tuple[str, str]:
     """Add what a process says to ``results``; return which scenario began last, and stderr."""
     begun = ""
-    with tempfile.NamedTemporaryFile("r", dir=environment[FOLDER]) as errors:
-        process, said_lines = start_process(kind, names, environment, errors.name)
+    command = ["-m", "tests.matrix.runner", kind, *names]
+    with (
+        tempfile.TemporaryFile("a+") as errors,
+        Process(*command, env=environment, stdout=PIPE, stderr=errors) as process,
+    ):
         timer = Timer(SECONDS, process.kill)
         timer.start()
-        with said_lines:
-            for line in said_lines:
-                timer.cancel()
-                timer = Timer(SECONDS, process.kill)
-                timer.start()
-                try:
-                    said = json.loads(line)
-                except ValueError:
-                    continue
-                if "begin" in said:
-                    begun = said["begin"]
-                else:
-                    results[said["name"]] = said
-        process.join()
+        for line in process.stdout:
+            timer.cancel()
+            timer = Timer(SECONDS, process.kill)
+            timer.start()
+            try:
+                said = json.loads(line)
+            except ValueError:
+                continue
+            if "begin" in said:
+                begun = said["begin"]
+            else:
+                results[said["name"]] = said
+        process.wait()
         timer.cancel()
-        process.close()
+        errors.seek(0)
         return begun, errors.read()[-8_000:]
-
-
-def start_process(kind: str, names: list[str], environment: dict[str, str], errors: str) -> Any:
-    """Fork a process of the runner from one that has the frameworks; return it and its lines."""
-    reader, writer = FORKS.Pipe(duplex=False)
-    with reader, writer:
-        process = FORKS.Process(
-            target=run_forked_from_server, args=(kind, names, environment, writer, errors)
-        )
-        process.start()
-        return process, os.fdopen(os.dup(reader.fileno()))
 
 
 @pytest.mark.parametrize(("kind", "scenario"), CELLS)

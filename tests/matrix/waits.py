@@ -3,11 +3,11 @@
 import asyncio
 import gc
 import signal
-import subprocess
 import sys
 import threading
 import time
 from contextlib import suppress
+from subprocess import PIPE, TimeoutExpired
 from typing import Any
 from unittest.mock import patch
 
@@ -17,6 +17,7 @@ from django.db import connections
 from tests.matrix.projects import Project
 from tests.matrix.scenarios import equal, eventually, scenario
 from tests.matrix.stores import QUESTION
+from tests.processes import Process
 
 SECONDS = 120
 """Within which a process ends that is told to.
@@ -93,9 +94,10 @@ def wait_and_end(project: Project) -> None:
     store.call_timeout = PATIENCE
 
     async def add() -> None:
-        # As an adapter does it: importing a framework takes longer than all else here.
         await run(store, store.add_items, "exit", [QUESTION])
 
+    # A shell's job in the background ignores it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
     def call() -> None:
@@ -116,10 +118,9 @@ def exit(project: Project) -> None:
     from parlant_store import store
 
     store.add_items("exit", [QUESTION])
-    command = [sys.executable, "-m", "tests.matrix.runner", project.name, "--wait"]
+    command = ["-m", "tests.matrix.runner", project.name, "--wait"]
     with project.locked("exit"):
-        pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        children = {way: subprocess.Popen(command, **pipes) for way in WAYS}
+        children = {way: Process(*command, stdin=PIPE, stdout=PIPE) for way in WAYS}
         try:
             late = end_all(project, children)
         finally:
@@ -142,12 +143,11 @@ def end_all(project: Project, children: dict[str, Any]) -> list[str]:
         before = time.monotonic()
         if (number := WAYS[way]) is None:
             child.stdin.close()
-            child.stdin = None
         else:
             child.send_signal(number)
         try:
             child.wait(SECONDS + 30)
-        except subprocess.TimeoutExpired:
+        except TimeoutExpired:
             late.append(f"{way}: not at all")
         else:
             if (took := time.monotonic() - before) > SECONDS:

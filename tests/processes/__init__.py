@@ -1,0 +1,4 @@
+"""Python processes that tests start, without the time that imports take."""
+
+from tests.processes.client import Process as Process
+from tests.processes.client import run as run

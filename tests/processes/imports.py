@@ -1,0 +1,33 @@
+"""What a process has before it is forked: no settings, threads or connections.
+
+Frameworks take longer to import than most processes run; those not installed are left out.
+"""
+
+import gc
+from contextlib import suppress
+from importlib import import_module
+
+MODULES = (
+    "agents",
+    "parlant.core.sessions",
+    "selectools",
+    "psycopg_pool",
+    "django.contrib.admin.templatetags.admin_list",
+    "django.core.management.commands.migrate",
+    "django.db.backends.postgresql.base",
+    "django.db.backends.sqlite3.base",
+    "django.test",
+    "parlant_store.adapters.async_calls",
+    "parlant_store.backends.orm",
+    "parlant_store.standalone",
+    "psutil",
+)
+
+
+def import_all() -> None:
+    for module in MODULES:
+        with suppress(ImportError):
+            import_module(module)
+    # Garbage is collected of what a process makes itself, not of all this over and over.
+    gc.collect()
+    gc.freeze()
