@@ -1,8 +1,6 @@
 """Small Django projects in processes of their own, each with a database of its own."""
 
 import os
-import subprocess
-import sys
 import textwrap
 import uuid
 from collections.abc import Iterator
@@ -15,6 +13,7 @@ from django.db import connection, connections
 from parlant_store.standalone import database
 from tests.conftest import VENDOR
 from tests.management.processes import ROOT
+from tests.processes import run
 
 _SETTINGS = """
 from project.settings import *
@@ -84,17 +83,11 @@ def run_project(folder: Path, code: str, databases: dict[str, Any], **settings: 
     """Run ``code`` in a project of these settings; return what it printed."""
     text = _SETTINGS.format(databases=databases, more=settings)
     Path(folder, "own_settings.py").write_text(text)
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", _BEGIN + textwrap.dedent(code)],
-        cwd=folder,
-        env=os.environ
-        | {
-            "DJANGO_SETTINGS_MODULE": "own_settings",
-            "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]),
-        },
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    own = {
+        "DJANGO_SETTINGS_MODULE": "own_settings",
+        "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]),
+    }
+    command = ["-W", "error", "-c", _BEGIN + textwrap.dedent(code)]
+    done = run(*command, timeout=600, cwd=folder, env=os.environ | own)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any
 
 from parlant_store.adapters.async_calls import run
+from tests.processes import Process
 
 TASKS = 20
 
@@ -35,7 +36,7 @@ async def pop(store: Any) -> list[int]:
     return [number for popped in found for number in popped]
 
 
-def finish(*processes: "subprocess.Popen[str]") -> list[str]:
+def finish(*processes: "Process | subprocess.Popen[str]") -> list[str]:
     """What they print; all of them must succeed."""
     printed = [process.communicate(timeout=600)[0] for process in processes]
     assert [process.returncode for process in processes] == [0] * len(processes)

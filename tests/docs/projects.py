@@ -5,13 +5,16 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+from tests import processes
 from tests.docs.pages import ROOT, blocks, blocks_of, kind
 
 MODULES = ("routers.py", "tenants.py", "views.py")
 """Files that the settings of the project name, or a test."""
 BASE = """
 from pathlib import Path
+from typing import Any
 
 from project.settings import *
 BASE_DIR = Path(__file__).parent
@@ -29,9 +32,11 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
 
 
 def run(folder: Path, *command: str, **more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command, cwd=folder, env=environment(folder, **more), capture_output=True, text=True
-    )
+    options: Any = {"cwd": folder, "env": environment(folder, **more)}
+    # pytest rewrites the package when it is imported.
+    if command[0] == sys.executable and command[1:3] != ("-m", "pytest"):
+        return processes.run(*command[1:], **options)
+    return subprocess.run(command, **options, capture_output=True, text=True)
 
 
 def succeed(folder: Path, *command: str, **more: str) -> str:

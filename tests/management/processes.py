@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,6 +9,7 @@ from urllib.parse import urlsplit
 from django.db import connection
 
 from tests.conftest import VENDOR
+from tests.processes import Process
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,16 +22,10 @@ def database_url() -> str:
     return urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}").geturl()
 
 
-def start(*command: str, **options: Any) -> subprocess.Popen[str]:
+def start(*command: str, **options: Any) -> Process:
     own = {"DATABASE_URL": database_url(), "DJANGO_SETTINGS_MODULE": "project.settings"}
     given = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(
-        [sys.executable, "manage.py", *command],
-        cwd=ROOT,
-        env=os.environ | own,
-        text=True,
-        **given | options,
-    )
+    return Process("manage.py", *command, cwd=ROOT, env=os.environ | own, **given | options)
 
 
 def run(*command: str, **options: Any) -> subprocess.CompletedProcess[str]:

@@ -179,7 +179,7 @@ def opened(given: Any, standard: int) -> tuple[int, IO[str] | None]:
 
 
 def run(
-    *arguments: str, timeout: float = 600, **options: Any
+    *arguments: str, timeout: float | None = None, **options: Any
 ) -> "subprocess.CompletedProcess[str]":
     """What a process printed that has ended."""
     given = {"stdin": DEVNULL, "stdout": PIPE, "stderr": PIPE}

@@ -96,6 +96,7 @@ def begin(arguments: list[str], folder: str, environment: dict[str, str]) -> Non
     os.environ.update(environment)
     time.tzset()
     tempfile.tempdir = None
+    sys.stdout.reconfigure(line_buffering=sys.stdout.isatty())  # type: ignore[union-attr]
     while arguments[0] == "-W":
         warnings.simplefilter(arguments[1])  # type: ignore[arg-type]
         arguments = arguments[2:]
@@ -103,6 +104,9 @@ def begin(arguments: list[str], folder: str, environment: dict[str, str]) -> Non
     first = {"-c": "", "-m": folder}.get(arguments[0], os.path.dirname(arguments[0]))
     sys.path[:] = [first, *paths, *(path for path in sys.path if path not in GIVEN)]
     invalidate_caches()
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tests"]:
+        # A project may have modules of this name.
+        del sys.modules[name]
     if arguments[0] == "-c":
         sys.argv[:] = ["-c", *arguments[2:]]
         module = sys.modules["__main__"] = ModuleType("__main__")

@@ -4,11 +4,10 @@ import asyncio
 import logging
 import os
 import random
-import subprocess
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Awaitable
 from datetime import UTC, datetime
+from subprocess import PIPE
 from typing import Any
 
 import pytest
@@ -28,6 +27,7 @@ from tests.backends.orm.test_processes import database_url as database_url
 from tests.conftest import OVER_HTTP
 from tests.contract.parlant_stores import LIVES, Tale, open_store
 from tests.contract.processes import finish
+from tests.processes import Process
 
 pytestmark = pytest.mark.usefixtures("own_indexes")
 
@@ -54,18 +54,13 @@ asyncio.run(main())
 """
 
 
-def start_writer(url: str, session_id: str, name: str, count: int) -> subprocess.Popen[str]:
+def start_writer(url: str, session_id: str, name: str, count: int) -> Process:
     environment = {k: v for k, v in os.environ.items() if k != "DJANGO_SETTINGS_MODULE"}
-    return subprocess.Popen(
-        [sys.executable, "-c", WRITER, url, session_id, name, str(count)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=environment,
-        text=True,
-    )
+    command = ["-c", WRITER, url, session_id, name, str(count)]
+    return Process(*command, stdin=PIPE, stdout=PIPE, env=environment)
 
 
-def let_write(*processes: subprocess.Popen[str]) -> None:
+def let_write(*processes: Process) -> None:
     for process in processes:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"

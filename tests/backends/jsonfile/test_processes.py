@@ -16,14 +16,18 @@ from parlant_store.exceptions import StoreUnavailable
 from tests.backends.jsonfile.worker import WRITES
 from tests.contract.processes import check_popped_once, check_whole_batches, finish
 from tests.contract.values import numbered
+from tests.processes import Process
 
 pytestmark = pytest.mark.any_database
 
 
-def start(directory, *command: str, prefix: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+def start(directory, *command: str, prefix: tuple[str, ...] = ()):
     environment = {k: v for k, v in os.environ.items() if k != "DJANGO_SETTINGS_MODULE"}
-    worker = [sys.executable, "-m", "tests.backends.jsonfile.worker", str(directory), *command]
-    return subprocess.Popen([*prefix, *worker], stdout=subprocess.PIPE, env=environment, text=True)
+    worker = ["-m", "tests.backends.jsonfile.worker", str(directory), *command]
+    if not prefix:
+        return Process(*worker, stdout=subprocess.PIPE, env=environment)
+    worker = [*prefix, sys.executable, *worker]
+    return subprocess.Popen(worker, stdout=subprocess.PIPE, env=environment, text=True)
 
 
 def test_two_processes_add_whole_batches(store, directory):

@@ -1,9 +1,8 @@
 """Several processes on one database, and one that is killed in the middle."""
 
 import os
-import subprocess
-import sys
 import time
+from subprocess import PIPE
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from tests.conftest import VENDOR
 from tests.contract.processes import check_popped_once, check_whole_batches, finish
 from tests.contract.values import numbered
 from tests.management.processes import database_url as url_of_the_database
+from tests.processes import Process
 
 
 @pytest.fixture
@@ -20,14 +20,10 @@ def database_url(store) -> str:
     return url_of_the_database()
 
 
-def start(url: str, *command: str) -> subprocess.Popen[str]:
+def start(url: str, *command: str) -> Process:
     environment = {k: v for k, v in os.environ.items() if k != "DJANGO_SETTINGS_MODULE"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.backends.orm.worker", url, *command],
-        stdout=subprocess.PIPE,
-        env=environment,
-        text=True,
-    )
+    worker = ["-m", "tests.backends.orm.worker", url, *command]
+    return Process(*worker, stdout=PIPE, env=environment)
 
 
 def test_two_processes_add_whole_batches(store, database_url):

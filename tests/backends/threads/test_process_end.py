@@ -2,11 +2,10 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from subprocess import PIPE
 
 import pytest
 
@@ -15,6 +14,7 @@ from tests.backends.locks import TIMEOUT_SECONDS, eventually, locked, waiting
 from tests.conftest import VENDOR
 from tests.contract.values import numbered
 from tests.management.processes import database_url
+from tests.processes import Process
 
 pytestmark = pytest.mark.orm
 
@@ -114,11 +114,10 @@ def children(ways):
     with ExitStack() as stack, locked():
         found = {}
         for way, (options, script) in ways.items():
-            command = [sys.executable, "-c", BEGIN.replace("GIVEN", options) + script]
-            pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-            command.append(database_url())
+            command = ["-c", BEGIN.replace("GIVEN", options) + script, database_url()]
+            pipes = dict.fromkeys(("stdin", "stdout", "stderr"), PIPE)
             own = environment | {"PGAPPNAME": names[way]}
-            found[way] = subprocess.Popen(command, env=own, text=True, **pipes)
+            found[way] = Process(*command, env=own, **pipes)
             stack.callback(found[way].communicate)
             stack.callback(found[way].kill)
         for way, process in found.items():
