@@ -16,12 +16,12 @@ from parlant_store.backends.base import IDLE_SECONDS, BaseBackend, check_seconds
 from parlant_store.backends.orm.base.sessions import time_for
 from parlant_store.backends.orm.database.connection import (
     begins_by_locking,
+    configure_sqlite,
     interrupt,
     is_in_memory,
     is_watched,
     pool_size,
     refresh,
-    set_short_busy_timeout,
     short_busy_timeout,
 )
 from parlant_store.backends.orm.database.errors import Errors, is_deadlock, is_locked
@@ -252,7 +252,7 @@ class OrmCalls(BaseBackend):
             if call.is_on_callers_connection:
                 with short_busy_timeout(connection):
                     return self._run_call(call, connection, operation, ttl)
-            set_short_busy_timeout(connection)
+            configure_sqlite(connection)
             return self._run_call(call, connection, operation, ttl)
 
     def _run_call(

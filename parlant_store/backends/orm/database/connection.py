@@ -136,22 +136,41 @@ def interrupt(connection: BaseDatabaseWrapper, *, force: bool) -> None:
 
 
 class _ThreadConnections(threading.local):
-    """The driver's connections of this thread that have a short busy timeout, by alias."""
+    """The driver's connections of this thread that ``configure_sqlite`` has set up, by alias."""
 
     def __init__(self) -> None:
-        self.short: dict[str, Any] = {}
+        self.configured: dict[str, Any] = {}
 
 
 _connections = _ThreadConnections()
 
 
-def set_short_busy_timeout(connection: BaseDatabaseWrapper) -> None:
-    """Set a short busy timeout of SQLite, on a connection of a thread of the store."""
+def configure_sqlite(connection: BaseDatabaseWrapper) -> None:
+    """Configure SQLite for the calls of adapters, on a connection of a thread of the store."""
     if connection.vendor == "sqlite":
         connection.ensure_connection()
-        if _connections.short.get(connection.alias) is not connection.connection:
+        if _connections.configured.get(connection.alias) is not connection.connection:
             _set_busy_timeout(connection, BUSY_MILLISECONDS)
-            _connections.short[connection.alias] = connection.connection
+            _keep_journals_in_memory(connection)
+            _connections.configured[connection.alias] = connection.connection
+
+
+def _keep_journals_in_memory(connection: BaseDatabaseWrapper) -> None:
+    """Have SQLite write no temporary files, unless the project relies on temporary data.
+
+    It would create a file for each statement that changes many pages, such as an insert of items
+    of a dozen sessions.
+    """
+    raw = connection.connection
+    # Changing the setting deletes temporary tables.
+    if raw.execute(_HAS_NO_TEMPORARY_DATA).fetchall():
+        raw.execute("PRAGMA temp_store = MEMORY").close()
+
+
+_HAS_NO_TEMPORARY_DATA = (
+    "SELECT 1 FROM pragma_temp_store"
+    " WHERE temp_store = 0 AND NOT EXISTS (SELECT 1 FROM temp.sqlite_master)"
+)
 
 
 @contextmanager
