@@ -157,6 +157,10 @@ class OrmCalls(BaseBackend):
         )
 
     def after_call(self) -> None:
+        # Most projects have nothing to release, and looking for connections takes longer than this.
+        has_pool = any(entry["OPTIONS"].get("pool") for entry in connections.settings.values())
+        if not (has_pool or settings.DEBUG):
+            return
         for connection in connections.all(initialized_only=True):
             if connection.settings_dict["OPTIONS"].get("pool"):
                 connection.close()

@@ -125,8 +125,7 @@ class Call(Future[T]):
         """Run the call, which has begun, on this thread; ``after`` runs before it is done."""
         try:
             self.check()
-            with self.as_running():
-                result = self.run_in_context(self._invoke)
+            result = self.as_running(self.run_in_context, self._invoke)
         except BaseException as exc:
             run_after(after)
             self.fail(exc)
@@ -141,12 +140,11 @@ class Call(Future[T]):
         """
         return self.context.run(_run_moved, self.context, function, *args)
 
-    @contextmanager
-    def as_running(self) -> Iterator[None]:
-        """Let ``running_call`` return this call on this thread."""
+    def as_running(self, function: Callable[..., R], *args: Any) -> R:
+        """Run ``function(*args)``; meanwhile ``running_call`` returns this call on this thread."""
         outer, _running.call = _running.call, self
         try:
-            yield
+            return function(*args)
         finally:
             _running.call = outer
 

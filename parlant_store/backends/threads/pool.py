@@ -243,8 +243,7 @@ class Worker(threading.Thread):
         for call in calls[1:]:
             call.leader = first
         try:
-            with first.as_running():
-                results = first.group.run(calls)
+            results = first.as_running(first.group.run, calls)
         except BaseException as exc:
             run_after(self._pool.after_call)
             for call in calls:
