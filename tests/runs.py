@@ -17,7 +17,7 @@ import tempfile
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,16 +77,17 @@ class Run:
         return given | {name: value for name, value in own.items() if value}
 
     @property
-    def is_parallel(self) -> bool:
-        """Whether it has processes enough for the machine; otherwise another runs beside it."""
-        return "-n" in self.arguments.split()
+    def processes(self) -> int:
+        """How many share its tests."""
+        arguments = self.arguments.split()
+        return int(arguments[arguments.index("-n") + 1]) if "-n" in arguments else 1
 
 
 # Two processes share a run, each with a database of its own; whichever is done first takes over
 # half of what the other has left.
 PARALLEL = "-n 2 --dist worksteal"
 AT_A_TIME = 3
-"""Of the runs of one process, on two processors: each waits for its servers now and then."""
+"""Processes of runs, on two processors: each waits for its servers now and then."""
 
 ORM = "tests/backends/orm"
 SDK = "tests/adapters/test_openai_agents.py"
@@ -109,7 +110,7 @@ REST = "tests/backends/supabase tests/servers"
 SCRIPTS = "tests/sql/supabase"
 OTHERS = " ".join(f"--ignore={name}" for name in [*REST.split(), SCRIPTS])
 
-# Of those of one process the longest first: what begins last ends last.
+# The longest first: what begins last ends last.
 RUNS = [
     Run("sqlite", "sqlite", f"{PARALLEL} --ignore={REDIS}"),
     Run("postgresql", "postgresql", f"{PARALLEL} {OTHERS}"),
@@ -207,16 +208,23 @@ def _name(case: ET.Element) -> str:
 
 
 def make_all(runs: Sequence[Run], more: Sequence[str]) -> list[Result]:
-    """Those that are parallel themselves one after another, then the others AT_A_TIME."""
-    parallel = [run for run in runs if run.is_parallel]
-    single = [run for run in runs if not run.is_parallel]
-    results = [make(run, more, is_alone=True) for run in parallel]
+    """Whenever there is room, the first of those left that it is enough for begins."""
     # On one server, tests would share a database.
     is_given = os.environ.get("DATABASE_URL", "").startswith("postgres")
-    is_alone = is_given or len(single) == 1
-    with ThreadPoolExecutor(1 if is_alone else AT_A_TIME) as pool:
-        results += pool.map(lambda run: make(run, more, is_alone=is_alone), single)
-    return results
+    if is_given or len(runs) == 1:
+        return [make(run, more, is_alone=True) for run in runs]
+    left, begun = list(runs), dict[Run, Future[Result]]()
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        while left:
+            busy = {run: future for run, future in begun.items() if not future.done()}
+            room = AT_A_TIME - sum(run.processes for run in busy)
+            fitting = [run for run in left if run.processes <= room]
+            if fitting:
+                left.remove(fitting[0])
+                begun[fitting[0]] = pool.submit(make, fitting[0], more, is_alone=False)
+            else:
+                wait(busy.values(), return_when=FIRST_COMPLETED)
+        return [begun[run].result() for run in runs]
 
 
 def main() -> int:

@@ -54,6 +54,38 @@ def test_all_take_place_and_are_summed_up(listed, capfd, monkeypatch):
     )
 
 
+def test_a_run_of_one_process_goes_on_beside_one_of_two(tmp_path, capfd, monkeypatch):
+    """Each waits for the other; a second one of two processes begins after the first."""
+    source = """
+import time
+from pathlib import Path
+
+def test_it():
+    folder, end = Path({folder!r}), time.monotonic() + 300
+    if {name!r} == "later":
+        assert (folder / "ended").exists()
+    (folder / {name!r}).touch()
+    while not (folder / {other!r}).exists():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    if {name!r} == "wide":
+        (folder / "ended").touch()
+"""
+    listed = []
+    for name, other, arguments in (
+        ("wide", "narrow", "-n 2"),
+        ("later", "later", "-n 2"),
+        ("narrow", "wide", ""),
+    ):
+        file = tmp_path / f"test_{name}.py"
+        file.write_text(source.format(folder=str(tmp_path), name=name, other=other))
+        options = f"-c {Path(runs.ROOT, 'pyproject.toml')} -p no:cacheprovider"
+        listed.append(Run(name, "sqlite", f"{arguments} {options} {file}"))
+    monkeypatch.setattr(runs, "RUNS", listed)
+    status, lines = make(capfd, monkeypatch)
+    assert (status, lines[-1].partition(",")[0]) == (0, "3 tests passed and 0 failed in 3 runs")
+
+
 def test_one_is_made_by_name(listed, capfd, monkeypatch):
     status, lines = make(capfd, monkeypatch, "good")
     assert status == 0
