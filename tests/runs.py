@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from project.supervisor import Supervised
+from tests.processes.client import ADDRESS, server
 
 ROOT = Path(__file__).resolve().parents[1]
 SELECTOOLS = f"{sys.prefix}-selectools/bin/python"
@@ -170,7 +171,10 @@ def make(run: Run, more: Sequence[str], *, is_alone: bool) -> Result:
         with printed.open("wb") as file:
             output = {} if is_alone else {"stdout": file, "stderr": subprocess.STDOUT}
             command = run.command(*more, f"--junit-xml={report}")
-            status = execute(command, run.environment() | {"TMPDIR": str(folder)}, output)
+            given = {"TMPDIR": str(folder)}
+            if run.python == sys.executable:
+                given[ADDRESS] = server()  # one for all runs
+            status = execute(command, run.environment() | given, output)
         if not is_alone:
             print(f"=== {run.name} ===\n{printed.read_text(errors='replace')}", flush=True)
         passed, failures = counts(report)

@@ -34,13 +34,16 @@ def server() -> str:
 
 @cache
 def _start_server() -> str:
-    address = str(Path(tempfile.mkdtemp(prefix="parlant-store-"), "socket"))
+    folder = Path(tempfile.mkdtemp(prefix="parlant-store-"))
+    address = str(folder / "socket")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen(64)
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.processes.server", str(listener.fileno())],
             cwd=ROOT,
+            # Parlant makes this folder when it is imported.
+            env=os.environ | {"PARLANT_HOME": str(folder / "parlant")},
             pass_fds=(listener.fileno(),),
             stdin=PIPE,
             stdout=DEVNULL,

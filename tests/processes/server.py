@@ -11,6 +11,7 @@ import json
 import os
 import runpy
 import selectors
+import shutil
 import signal
 import socket
 import sys
@@ -61,9 +62,7 @@ def serve(listener: socket.socket) -> Any:
             running[process] = connection
             send(connection, process)
         elif sys.stdin in ready:
-            path = listener.getsockname()
-            os.unlink(path)
-            os.rmdir(os.path.dirname(path))
+            shutil.rmtree(os.path.dirname(listener.getsockname()), ignore_errors=True)
             os._exit(0)
 
 

@@ -3,8 +3,6 @@
 import os
 import re
 import shlex
-import subprocess
-import sys
 
 import pytest
 
@@ -12,7 +10,7 @@ from parlant_store.backends.redis import RedisBackend
 from tests.backends.redis.conftest import stores_on
 from tests.contract.snapshot_values import said
 from tests.docs.pages import ROOT, blocks_of, check_options, installable
-from tests.docs.projects import environment, manage, project_of
+from tests.docs.projects import manage, project_of
 from tests.servers import redis_servers
 
 PAGE = ROOT / "docs" / "redis.md"
@@ -46,14 +44,7 @@ def test_code(folder):
     code = re.sub(r"^(.*\S)  # (.*)$", r"assert \1 == \2", block.text, flags=re.M)
     assert "assert" in code
     with redis_servers.server(redis_servers.valkey()) as own:
-        process = subprocess.run(
-            [sys.executable, "manage.py", "shell", "-c", code],
-            cwd=folder,
-            env=environment(folder, REDIS_URL=own.url, DJANGO_SETTINGS_MODULE="settings"),
-            capture_output=True,
-            text=True,
-        )
-        assert process.returncode == 0, process.stderr
+        manage(folder, "shell", "-c", code, REDIS_URL=own.url)
         with own.client() as client:
             assert client.get("parlant:shards") == b"64"
 

@@ -4,7 +4,6 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -12,7 +11,6 @@ import psycopg
 from parlant_store import stores
 from tests.sql.supabase.catalogs import catalog, everything
 
-ROOT = Path(__file__).resolve().parents[4]
 BACKEND = "parlant_store.backends.supabase.SupabaseBackend"
 ODD = "Ten'ant {x} -"
 NAME = f"parlant_store_check_{os.getpid()}"

@@ -3,8 +3,6 @@
 import json
 import os
 import re
-import subprocess
-import sys
 from datetime import timedelta
 from io import StringIO
 from typing import Any
@@ -22,11 +20,11 @@ from parlant_store.sql.functions import version
 from tests.backends.supabase.project_check.reports import (
     BACKEND,
     ODD,
-    ROOT,
     Check,
     configured,
     the_failure,
 )
+from tests.processes import run
 from tests.servers.supabase import Stack
 
 
@@ -173,13 +171,7 @@ def test_exit_codes_and_the_environment(fresh: Stack) -> None:
         "SUPABASE_SCHEMA": "agents",
     }
     for own, code in ((good, 0), (good | {"SUPABASE_KEY": "wrong"}, 1), ({}, 1)):
-        done = subprocess.run(
-            [sys.executable, "manage.py", "supabase_check"],
-            cwd=ROOT,
-            env=environment | own,
-            capture_output=True,
-            text=True,
-        )
+        done = run("manage.py", "supabase_check", env=environment | own)
         assert done.returncode == code, done.stdout + done.stderr
         assert "Traceback" not in done.stderr
         assert f"Store 'supabase' at {fresh.url}, schema agents" in done.stdout or not own
