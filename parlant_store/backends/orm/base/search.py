@@ -10,6 +10,7 @@ from parlant_store.backends.columns import MAX_SNIPPETS, hits
 from parlant_store.backends.contract.operations import Search
 from parlant_store.backends.orm.base.sessions import LIVE, Time
 from parlant_store.backends.orm.database.errors import migrate_command
+from parlant_store.backends.orm.database.sqlite_functions import create_function
 from parlant_store.backends.orm.database.statements import fetch
 from parlant_store.content import codec
 from parlant_store.content.text_search import MAX_MATCHES, MAX_SEARCHED, count_matches, tsquery
@@ -65,10 +66,8 @@ def search_items(connection: BaseDatabaseWrapper, search: Search, time: Time) ->
     sql = _SEARCH.format(hits=selected, session=dialect.session, condition=condition)
     params = [*dialect.params(terms, tools), *params, limit, MAX_SNIPPETS]
     if connection.vendor == "sqlite":
-        connection.ensure_connection()
-        connection.connection.create_function(
-            "parlant_store_matches_in", 3, _count_matches, deterministic=True
-        )
+        name = "parlant_store_matches_in"
+        create_function(connection, name, 3, _count_matches, deterministic=True)
     rows = fetch(connection, sql, params, prepare=None)
     return hits(rows, terms, tools=tools)
 

@@ -17,6 +17,7 @@ from parlant_store.backends.orm.base.filters import (
     Sql,
     joined,
 )
+from parlant_store.backends.orm.database.sqlite_functions import create_function
 from parlant_store.content import codec
 from parlant_store.content.query import AllOf, AnyOf, Compare, Filter, In, kind_of, matches
 from parlant_store.sql.index_expressions import NUMBER_FIELDS, TEXT_FIELDS, indexed_number
@@ -175,8 +176,7 @@ def prepare(connection: BaseDatabaseWrapper, sql: str) -> None:
     """Create the Python functions that ``sql`` calls on the connection."""
     for name, function in (("parlant_store_matches", _matches), ("parlant_store_digits", _digits)):
         if name in sql:
-            connection.ensure_connection()
-            connection.connection.create_function(name, 2, function, deterministic=True)
+            create_function(connection, name, 2, function, deterministic=True)
 
 
 def _matches(data: str, leaf: str) -> bool:

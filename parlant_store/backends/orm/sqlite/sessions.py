@@ -23,6 +23,7 @@ from parlant_store.backends.contract.operations import (
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.orm.base.sessions import KEY, LIVE, Sessions, Time, adapted
 from parlant_store.backends.orm.database.errors import is_locked
+from parlant_store.backends.orm.database.sqlite_functions import create_function
 from parlant_store.backends.orm.database.statements import Row, fetch, write
 from parlant_store.backends.orm.sqlite.filters import SQLiteRenderer, prepare
 from parlant_store.backends.orm.sqlite.items import (
@@ -98,10 +99,7 @@ class SQLiteSessions(Sessions):
 
     def seconds(self, connection: BaseDatabaseWrapper, column: str) -> str:
         if connection.timezone is not UTC:
-            connection.ensure_connection()
-            connection.connection.create_function(
-                "parlant_store_seconds", 1, partial(_seconds, connection)
-            )
+            create_function(connection, "parlant_store_seconds", 1, partial(_seconds, connection))
             return f"parlant_store_seconds(CAST({column} AS text))"
         # julianday has milliseconds only: it gives the whole seconds, and the text the fraction.
         fraction = f"substr({column}, 20)"
