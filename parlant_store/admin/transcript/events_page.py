@@ -13,18 +13,18 @@ from django.utils.translation import gettext_lazy as _
 
 from parlant_store.admin.documents.links import EVENTS
 from parlant_store.admin.transcript.entries import Entry, Jump, Reading, Transcript
-from parlant_store.admin.transcript.find import CONTEXT, nearest_failed, places_found
-from parlant_store.admin.transcript.options import Options, options_of
-from parlant_store.admin.transcript.paging import read_page
-from parlant_store.admin.transcript.pairing import pair
-from parlant_store.admin.transcript.parlant_events import (
+from parlant_store.admin.transcript.formats.parlant_events import (
     MESSAGE,
     READ,
     Event,
     session_entry,
     traced,
 )
+from parlant_store.admin.transcript.options import Options, options_of
+from parlant_store.admin.transcript.pairing import pair
 from parlant_store.admin.transcript.presentation import present
+from parlant_store.admin.transcript.reading.find import CONTEXT, nearest_failed, places_found
+from parlant_store.admin.transcript.reading.paging import read_page
 from parlant_store.content.related_documents import sessions_prefix
 from parlant_store.models import Document
 from parlant_store.sql.index_expressions import IndexedField

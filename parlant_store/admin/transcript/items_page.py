@@ -13,7 +13,6 @@ from django.utils.formats import localize
 from django.utils.translation import gettext as _
 
 from parlant_store.admin.formatting import NAME, cut
-from parlant_store.admin.transcript import partial_json
 from parlant_store.admin.transcript.entries import (
     Entry,
     Jump,
@@ -21,12 +20,18 @@ from parlant_store.admin.transcript.entries import (
     Transcript,
     code_part,
 )
-from parlant_store.admin.transcript.find import CONTEXT, Failed, nearest_failed, places_found
-from parlant_store.admin.transcript.formats import read, summary_entry
+from parlant_store.admin.transcript.formats.items import read, summary_entry
 from parlant_store.admin.transcript.options import Options, options_of
-from parlant_store.admin.transcript.paging import read_page
 from parlant_store.admin.transcript.pairing import Edges, pair
 from parlant_store.admin.transcript.presentation import present
+from parlant_store.admin.transcript.reading import partial_json
+from parlant_store.admin.transcript.reading.find import (
+    CONTEXT,
+    Failed,
+    nearest_failed,
+    places_found,
+)
+from parlant_store.admin.transcript.reading.paging import read_page
 from parlant_store.models import Session, SessionItem
 
 PAGE = 100
@@ -46,6 +51,7 @@ class Row(NamedTuple):
     position: int
     created_at: datetime
     tokens: int | None
+    failed_calls: int | None
     role: str | None
     data: str
 
@@ -63,7 +69,15 @@ class Rest(NamedTuple):
     end: str
 
 
-_ROW = ("key", "position", "created_at", "tokens", Left("role", NAME + 1), Left("data", READ + 1))
+_ROW = (
+    "key",
+    "position",
+    "created_at",
+    "tokens",
+    "failed_calls",
+    Left("role", NAME + 1),
+    Left("data", READ + 1),
+)
 _MESSAGES = Q(role__in=["user", "assistant", "system", "developer"])
 _GAP = StrIndex(Substr("data", READ + 1), Value('"'))
 _REST = (Length("data"), _GAP, Substr("data", F("gap") + (READ - 1), READ), Right("data", END))
@@ -145,7 +159,18 @@ def _readings(rows: list[Row], url_of: Callable[[int], str]) -> Iterable[Reading
             "url": url_of(row.key),
             "tokens": row.tokens,
         }
+        if row.failed_calls and not is_whole:
+            reading = _failed(reading)
         yield _placed(reading, fields, is_whole=is_whole)
+
+
+def _failed(reading: Reading) -> Reading:
+    """``reading`` of an item whose failed call is said behind what is read of it."""
+    if not reading.answers:
+        return reading
+    last = reading.answers[-1]
+    last = last._replace(entry=last.entry._replace(status=last.entry.status or "failed"))
+    return reading._replace(answers=(*reading.answers[:-1], last))
 
 
 def _placed(reading: Reading, fields: dict[str, Any], *, is_whole: bool = True) -> Reading:

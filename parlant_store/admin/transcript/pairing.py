@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from django.utils.translation import gettext as _
 
-from parlant_store.admin.transcript.content import parsed
 from parlant_store.admin.transcript.entries import Answer, Call, Entry, Reading, note
+from parlant_store.admin.transcript.formats.content import parsed
 
 Place = tuple[int, int]
 """An entry, and a call of it."""

@@ -11,7 +11,8 @@ from parlant.core.customers import CustomerDocumentStore
 from parlant.core.sessions import EventKind, EventSource, SessionDocumentStore
 
 from parlant_store.adapters.parlant import DocumentDatabase
-from parlant_store.admin.transcript import events_page, parlant_events
+from parlant_store.admin.transcript import events_page
+from parlant_store.admin.transcript.formats import parlant_events
 from tests.admin.document_lists import event, links, one, shown
 from tests.admin.pages import SCRIPT, get, page
 from tests.admin.pages import client as client
@@ -147,6 +148,7 @@ def test_long_events_are_cut_in_the_database(client, store):
     assert len(html) < 100_000
     assert "search" in entries(html)[1]
     assert "Not all of it is shown here." in entries(html)[1]
+    assert statuses(html) == ["1 unanswered"]  # the message of a customer
     (sql,) = (query["sql"] for query in context if "display_name" in query["sql"])
     with connection.cursor() as cursor:
         cursor.execute(sql)

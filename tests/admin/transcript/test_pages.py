@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from parlant_store.admin.transcript import entries as transcript
 from parlant_store.admin.transcript import items_page as reading
-from parlant_store.admin.transcript.partial_json import beginning, last_fields
+from parlant_store.admin.transcript.reading.partial_json import beginning, last_fields
 from parlant_store.models import Session, SessionItem
 from tests.admin.pages import (
     CALL,
@@ -25,6 +25,7 @@ from tests.admin.pages import (
     text_of,
 )
 from tests.admin.pages import client as client
+from tests.admin.transcript.pages import statuses
 
 MEGABYTE = 1_000_000
 
@@ -98,6 +99,12 @@ def test_a_long_call_keeps_its_name_and_its_output(client, store):
     (entry,) = entries(get(client, page(Session.objects.get())))
     assert text_of(entry).startswith("Tool call write")
     assert "rain <b>all</b> day" in text_of(entry)
+
+
+def test_a_long_output_that_failed_is_noticed(client, store):
+    error = json.dumps({"text": "x" * 50_000, "error": "full"})
+    store.add_items("s", [CALL, OUTPUT | {"output": error}, message("Sorry", "assistant")])
+    assert statuses(get(client, page(Session.objects.get()))) == ["1 failed"]
 
 
 def test_a_session_costs_the_same_for_many_items(client, store, django_assert_num_queries):

@@ -5,8 +5,9 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from parlant_store.admin.transcript import items_page, paging
+from parlant_store.admin.transcript import items_page
 from parlant_store.admin.transcript.markdown import MAX_HTML, render
+from parlant_store.admin.transcript.reading import paging
 from parlant_store.models import Session
 from tests.admin.pages import (
     CALL,

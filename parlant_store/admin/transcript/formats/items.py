@@ -11,9 +11,19 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from parlant_store.admin.formatting import cut
-from parlant_store.admin.transcript import calls
-from parlant_store.admin.transcript.attachments import audio_part, image_part
-from parlant_store.admin.transcript.content import (
+from parlant_store.admin.transcript.entries import (
+    Entry,
+    Kind,
+    Part,
+    Reading,
+    Status,
+    folded,
+    markdown_part,
+    note,
+)
+from parlant_store.admin.transcript.formats import calls
+from parlant_store.admin.transcript.formats.attachments import audio_part, image_part
+from parlant_store.admin.transcript.formats.content import (
     MAX_PARTS,
     fields,
     json_part,
@@ -24,16 +34,6 @@ from parlant_store.admin.transcript.content import (
     prose,
     reasoning_part,
     text_of,
-)
-from parlant_store.admin.transcript.entries import (
-    Entry,
-    Kind,
-    Part,
-    Reading,
-    Status,
-    folded,
-    markdown_part,
-    note,
 )
 from parlant_store.content.failures import is_provider_error
 

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from parlant_store.admin.formatting import cut
 from parlant_store.admin.transcript.entries import Part
-from parlant_store.admin.transcript.partial_json import length_of
+from parlant_store.admin.transcript.reading.partial_json import length_of
 
 _DATA_URL = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)?[^,]{0,200}?(?P<base64>;base64)?,")
 

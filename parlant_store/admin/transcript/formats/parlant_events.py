@@ -8,20 +8,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from parlant_store.admin.formatting import cut
-from parlant_store.admin.transcript import partial_json
-from parlant_store.admin.transcript.content import (
-    MAX_PARTS,
-    json_part,
-    lines,
-    list_of,
-    more,
-    outcome,
-    prose,
-    text_of,
-)
 from parlant_store.admin.transcript.entries import (
     FOLDED,
-    Call,
     Entry,
     Kind,
     Part,
@@ -33,8 +21,19 @@ from parlant_store.admin.transcript.entries import (
     note,
     text_part,
 )
+from parlant_store.admin.transcript.formats.content import (
+    MAX_PARTS,
+    anything,
+    json_part,
+    lines,
+    list_of,
+    more,
+    prose,
+    text_of,
+)
+from parlant_store.admin.transcript.formats.parlant_calls import handoffs, parlant_call
+from parlant_store.admin.transcript.reading import partial_json
 from parlant_store.content import codec
-from parlant_store.content.failures import parlant_call_status
 
 MESSAGE = FOLDED
 """How many characters of a message are read, and one more."""
@@ -159,8 +158,9 @@ def _entry(event: Event) -> Entry:
     match event.kind, value:
         case "tool", {"tool_calls": [*calls]} if all(isinstance(call, dict) for call in calls):
             if is_cut and calls:
-                calls = [{"tool_id": _text(event.tool_id), "arguments": ...} | calls[0], *calls[1:]]
-            made = [_call(call) for call in calls[:MAX_PARTS]]
+                calls[-1] = {"arguments": ..., "result": ...} | calls[-1]
+                calls[0] = {"tool_id": _text(event.tool_id)} | calls[0]
+            made = [parlant_call(call) for call in calls[:MAX_PARTS]]
             name = made[0].name if len(made) == 1 else None
             if name:
                 made[0] = made[0]._replace(name=None)
@@ -168,7 +168,7 @@ def _entry(event: Event) -> Entry:
                 heading,
                 "tool",
                 name=name,
-                parts=(*_handoffs(calls), *more(len(calls) - MAX_PARTS)),
+                parts=(*handoffs(calls), *more(len(calls) - MAX_PARTS)),
                 calls=tuple(made),
                 is_cut=is_cut,
             )
@@ -176,7 +176,7 @@ def _entry(event: Event) -> Entry:
             return _status(heading, codec.printable(status), rest.get("data"))
     kind = _text(event.kind)
     name = "" if kind in ("message", "tool", "status") else kind
-    parts = _any(value)
+    parts = anything(value)
     if isinstance(value, (dict, list)) and value:
         parts = (folded(parts[0], _("What it holds")), *parts[1:])
     looks: Kind = "tool" if kind == "tool" else "event" if name else "other"
@@ -232,53 +232,6 @@ def _behind(fields: Mapping[str, Any]) -> Iterator[Part]:
         yield folded(text_part(texts), _("Canned responses"))
 
 
-def _call(call: Mapping[str, Any]) -> Call:
-    result, arguments = call.get("result"), call.get("arguments")
-    outputs: tuple[Entry, ...] = ()
-    if isinstance(result, dict):
-        outputs = (Entry(_("Tool output"), "tool", parts=tuple(_result(result))),)
-    name = call.get("tool_id")
-    return Call(
-        cut(name) if isinstance(name, str) else None,
-        # They may stand behind what is read.
-        () if arguments is ... else _any(arguments, _("No arguments.")),
-        outputs,
-        note="" if outputs else _("No output."),
-        status=parlant_call_status(call) or ("" if outputs else "unanswered"),
-    )
-
-
-def _handoffs(calls: Sequence[Mapping[str, Any]]) -> Iterator[Part]:
-    """Who answers from here on, if a tool changed it."""
-    for call in calls:
-        match call:
-            case {"result": {"control": {"mode": str(mode)}}} if mode:
-                yield note(_handoff_words(mode))
-
-
-def _result(result: Mapping[str, Any]) -> Iterator[Part]:
-    data = result.get("data")
-    yield from outcome(data) or (note(_("It is empty.")),)
-    labels = {
-        "metadata": _("Metadata"),
-        "control": _("Control"),
-        "canned_responses": _("Canned responses"),
-        "canned_response_fields": _("Fields of canned responses"),
-        "guidelines": _("Guidelines"),
-    }
-    for name, value in result.items():
-        if name != "data" and value:
-            yield json_part(value, labels.get(name) or cut(name) or "")
-
-
-def _handoff_words(mode: str) -> str:
-    words = {
-        "manual": _("Handed to a person: the agent does not answer from here on (mode manual)."),
-        "auto": _("Given back to the agent: it answers from here on (mode auto)."),
-    }
-    return words.get(mode) or _("Mode %(mode)s") % {"mode": cut(mode)}
-
-
 def _status(heading: str, status: str, data: Any) -> Entry:
     """A line, as there are many of them; what is said beside the stage is folded."""
     name, rest = status, data
@@ -318,12 +271,6 @@ def _matched(data: dict[str, Any]) -> Iterator[Part]:
             ),
         }
         yield folded(json_part(matches), labels[name] % {"count": count})
-
-
-def _any(value: Any, nothing: str = "") -> tuple[Part, ...]:
-    if value is None or value in ("", {}, []):
-        return (note(nothing or _("It is empty.")),)
-    return (text_part(value) if isinstance(value, str) else json_part(value),)
 
 
 def _value(data: str) -> Any:

@@ -8,7 +8,6 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from parlant_store.admin.formatting import pretty
-from parlant_store.admin.transcript.attachments import audio_part, file_part, image_part
 from parlant_store.admin.transcript.entries import (
     FOLDED,
     Part,
@@ -18,6 +17,7 @@ from parlant_store.admin.transcript.entries import (
     note,
     text_part,
 )
+from parlant_store.admin.transcript.formats.attachments import audio_part, file_part, image_part
 
 MAX_PARTS = 50
 """Limit on the parts of a message that are shown, and on its calls."""
@@ -120,6 +120,13 @@ def error_text(error: object) -> tuple[Part, ...]:
             return parts_of(error["content"])
         return (json_part(error, _("Error")),)
     return (text_part(error, _("Error")),) if isinstance(error, str) else ()
+
+
+def anything(value: Any, nothing: str = "") -> tuple[Part, ...]:
+    """A value of any kind; ``nothing`` is said in the place of one that is empty."""
+    if value is None or value in ("", {}, []):
+        return (note(nothing or _("It is empty.")),)
+    return (text_part(value) if isinstance(value, str) else json_part(value),)
 
 
 def parsed(text: str) -> Any:

@@ -1,0 +1,1 @@
+"""Items and events of every framework as entries."""

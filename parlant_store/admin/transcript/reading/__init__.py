@@ -1,0 +1,1 @@
+"""Which rows of a conversation a page reads, and how much of them."""
