@@ -1,6 +1,7 @@
 """Actions on sessions and Parlant sessions that are selected in one list."""
 
 import json
+import re
 
 import pytest
 from django.contrib.admin.models import CHANGE, DELETION, LogEntry
@@ -22,7 +23,7 @@ from tests.admin.action_forms import (
     sessions,
 )
 from tests.admin.pages import client as client
-from tests.admin.pages import listing, messages_of, viewer
+from tests.admin.pages import get, listing, messages_of, viewer
 
 
 def values(*rows):
@@ -192,3 +193,40 @@ def test_what_may_not_be_viewed_is_not_changed(store, rows, hidden_model):
     ask(reader, "expire", *(rows[2:] if hidden_model == "document" else rows[:2]), **data)
     assert [end_of(row) for row in rows] == [None] * 3
     assert LogEntry.objects.count() == 0
+
+
+def test_the_checkboxes_of_the_list_select_both(client, store, rows):
+    html = get(client, listing("session"))
+    boxes = re.findall(r'name="_selected_action" value="([^"]*)"', html)
+    assert sorted(boxes) == sorted(map(str, values(*rows)))
+    data = {"action": "expire", "_selected_action": boxes}
+    response = client.post(listing("session"), data)
+    assert sentences(response)[0].startswith("3 conversations expire now")
+
+
+def test_all_that_a_filter_finds(client, store, rows):
+    parlant(store, session_id="t")
+    for row in (rows[0], rows[2]):
+        ends(row, DAY / 2)
+    url = listing("session", state="expiring")
+    data = {"action": "keep", "_selected_action": rows[0].pk, "select_across": "1"}
+    response = client.post(url, data)
+    assert sentences(response)[0].startswith("2 conversations are kept for ever")
+    assert names(response) == ["a", "p_sessions/s"]
+    response = client.post(url, hidden(response))
+    assert response.url == url
+    assert [end_of(row) for row in rows] == [None] * 3
+
+
+def test_who_sees_only_parlants_sessions_may_act_on_them(store, rows):
+    reader = viewer("document")
+    assert 'value="expire"' not in get(reader, listing("session"))
+    allow(User.objects.get(), "expire_document", "export_document")
+    html = get(reader, listing("session"))
+    assert 'value="expire"' in html
+    assert 'value="remove"' not in html
+    assert messages_after(reader, do(reader, "expire", rows[2])) == [
+        "1 conversation has expired.",
+        "3 documents of Parlant sessions went along.",
+    ]
+    assert live(store, "p_sessions") == []
