@@ -18,13 +18,16 @@ SLASHES = 50
 """How many slashes of a search may part the place from the name."""
 
 
-def named(model: type[Model], place: str, name: str, term: str) -> list[Q]:
+def named(
+    model: type[Model], place: str, name: str, term: str, places: list[str] | None = None
+) -> list[Q]:
     """Conditions that find ``term`` as a ``name`` in any ``place``, or as place/name.
 
-    The unique index on both columns serves them.
+    The unique index on both columns serves them. places: the first places, if they are known.
     """
     anywhere, within = Q((name, codec.to_column(term))), Q()
-    places = first_values(model, place, PLACES + 1)
+    if places is None:
+        places = first_values(model, place, PLACES + 1)
     if len(places) <= PLACES:
         anywhere &= Q((f"{place}__in", places))
     for slash in list(re.finditer("/", term))[:SLASHES]:

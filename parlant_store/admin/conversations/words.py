@@ -115,13 +115,19 @@ def search(
     user may read.
     """
     terms = text_search.terms(query)
+    return _words(find_hits(connection, terms, items=items, events=events), terms)
+
+
+def find_hits(
+    connection: BaseDatabaseWrapper, terms: list[list[str]], *, items: bool, events: bool
+) -> list[Hit]:
+    """Return the items, events and customers that have all terms; with any, if none has all."""
     is_read = {ITEM: items, EVENT: events}
     tables = [table for table in _TABLES if is_read[table.kind]]
     if not terms or not tables:
-        return Words()
+        return []
     find = _find_sqlite if connection.vendor == "sqlite" else _find_postgresql
-    hits = find(connection, tables, terms)
-    return _words(hits, terms)
+    return find(connection, tables, terms)
 
 
 def _words(hits: list[Hit], terms: list[list[str]]) -> Words:

@@ -12,7 +12,13 @@ from parlant_store.admin.documents.collections import Collection, collection_of,
 from parlant_store.admin.documents.columns import annotated
 from parlant_store.admin.documents.filters import FIELD_FILTERS, CollectionFilter
 from parlant_store.admin.documents.links import session_links
-from parlant_store.admin.documents.lookups import Found, json_text, matching, newest_first
+from parlant_store.admin.documents.lookups import (
+    Found,
+    json_text,
+    matching,
+    newest_first,
+    snippets,
+)
 from parlant_store.admin.filters import StateFilter, in_state, order_of
 from parlant_store.admin.formatting import column_name, grouped
 from parlant_store.admin.lookups import COUNTED
@@ -70,8 +76,11 @@ class DocumentChangeList(Rows):
         elif collection := column_name(collection_of(request)):
             self.title = collection
         self.result_list = rows = list(self.result_list)
-        links = session_links(self.model_admin, rows) if rows else {}
+        links = session_links(self.model_admin, request, rows)
+        search = getattr(request, FOUND, None)
+        found = snippets([row.key for row in rows], search.terms) if search else {}
         for row in rows:
+            row.snippet = found.get(row.key)
             row.session_url = links.get(row.key, "")
             row.person_url = self.model_admin.person_url(row.customer_id)
 

@@ -1,6 +1,6 @@
 """The collections of the local database, counted by a loose index scan."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.db import connections, router
 from django.http import HttpRequest
@@ -19,6 +19,9 @@ SHOWN = 50
 
 MAX_COLLECTIONS = 1_000
 """Limit on the collections that are read, in the order of their names."""
+
+_NAMES = "_parlant_store_collections"
+"""The attribute of a request with the names of the collections."""
 
 MAX_COUNT = 1_000
 """Limit on the documents of a collection that are counted."""
@@ -120,6 +123,14 @@ def collection_names(using: str | None = None) -> list[str]:
     return first_values(Document, "collection", MAX_COLLECTIONS, using)
 
 
+def requested_names(request: HttpRequest) -> list[str]:
+    """Return ``collection_names``, which are read once for a request."""
+    if not hasattr(request, _NAMES):
+        setattr(request, _NAMES, collection_names())
+    names: list[str] = getattr(request, _NAMES)
+    return names
+
+
 def collection_of(request: HttpRequest) -> str:
     """Return the collection that the list is filtered by; "" without one."""
     return without_nul(request.GET.get("collection", ""))
@@ -128,7 +139,3 @@ def collection_of(request: HttpRequest) -> str:
 def without_nul(text: str) -> str:
     """Return ``text`` as a parameter of a statement, which PostgreSQL refuses with NUL."""
     return text.replace("\0", "\ufffd")
-
-
-def collection_link(admin: Any, name: str) -> str:
-    return str(admin.list_url(Document, collection=name))

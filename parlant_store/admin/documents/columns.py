@@ -169,6 +169,9 @@ def _json_column(field: Field) -> Any:
     @admin.display(description=field.title)
     def shown(document: Any) -> SafeString | str | None:
         text = getattr(document, SHOWN + field.name)
+        snippet: SafeString | None = document.snippet if field.name == "text" else None
+        if snippet:
+            return snippet
         return None if text is None else short_time(cut(codec.unescape(str(text))) or "")
 
     shown.__name__ = field.name

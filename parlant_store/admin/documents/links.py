@@ -6,10 +6,11 @@ from itertools import takewhile
 from typing import Any, NamedTuple
 
 from django.db.models import Q
+from django.http import HttpRequest
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from parlant_store.admin.documents.collections import collection_names
+from parlant_store.admin.documents.collections import collection_names, requested_names
 from parlant_store.admin.documents.lookups import OWNERS, owned
 from parlant_store.admin.formatting import column_name, cut
 from parlant_store.admin.options import StoreAdmin
@@ -106,7 +107,9 @@ def _keys_of(names: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
     return {(collection, id_ or ""): key for collection, id_, key in rows[0].union(*rows[1:])}
 
 
-def session_links(admin: StoreAdmin, documents: Sequence[Any]) -> dict[int, str]:
+def session_links(
+    admin: StoreAdmin, request: HttpRequest, documents: Sequence[Any]
+) -> dict[int, str]:
     """Return the address of the page of the Parlant session of each document, by its key.
 
     documents: rows of a list, with the attribute ``shown_offset`` of events.
@@ -114,7 +117,7 @@ def session_links(admin: StoreAdmin, documents: Sequence[Any]) -> dict[int, str]
     owned_by_session = [document for document in documents if document.session_id]
     if not owned_by_session:
         return {}
-    prefixes = session_prefixes(collection_names())
+    prefixes = session_prefixes(requested_names(request))
     places = {}
     for document in owned_by_session:
         prefix = prefix_of(document.collection, prefixes)

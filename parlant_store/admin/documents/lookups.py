@@ -1,7 +1,7 @@
 """Documents found by their owner, by the value of a JSON field, and by words."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from django.core.exceptions import EmptyResultSet
@@ -9,10 +9,12 @@ from django.db import connections, router
 from django.db.models import Case, F, Func, OrderBy, Q, QuerySet, TextField, Value, When
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.functions import Cast
+from django.utils.safestring import SafeString
 
+from parlant_store.admin.conversations import words
 from parlant_store.admin.documents.collections import NAMES, without_nul
 from parlant_store.admin.lookups import COUNTED, keys, named
-from parlant_store.content import codec
+from parlant_store.content import codec, text_search
 from parlant_store.models import Document
 from parlant_store.sql.index_expressions import PREFIX, TEXT_FIELDS, IndexedField
 
@@ -67,6 +69,9 @@ class Found(NamedTuple):
     is_partial: bool
     """Whether a bound left documents unread."""
 
+    terms: Sequence[list[str]] = ()
+    """The terms of a search by words."""
+
 
 class _Or(Func):
     """A column, with "" for null, word for word as the indexes have it."""
@@ -118,19 +123,35 @@ def field_search(term: str) -> FieldSearch | None:
     return FieldSearch(tuple(match[1].split(".")), value)
 
 
-def find(documents: QuerySet[Any], term: str, collection: str) -> Found:
-    """Return the documents of this id, owner or field value; those of ``documents`` at least.
+def find(documents: QuerySet[Any], term: str, collection: str, names: list[str]) -> Found:
+    """Return the documents of this id or owner, and those with this field value or these words.
 
-    documents: the documents of the list, in its order.
+    documents: the documents of the list, in its order. names: those of the collections.
     """
     column_value = codec.to_column(without_nul(term))
-    found = set(keys(Document, named(Document, "collection", "document_id", term)))
+    found = set(keys(Document, named(Document, "collection", "document_id", term, names)))
     found.update(owned_keys(dict.fromkeys(OWNERS, column_value)))
     search = field_search(term)
-    if search is None:
-        return Found(found, False)
-    by_field = _find_by_field(documents, search, collection)
-    return Found(found | by_field.keys, by_field.is_partial)
+    more = _find_by_words(term) if search is None else _find_by_field(documents, search, collection)
+    return more._replace(keys=found | more.keys)
+
+
+def _find_by_words(query: str) -> Found:
+    """Return the newest events and customers with these words."""
+    terms = text_search.terms(without_nul(query))
+    connection = connections[router.db_for_read(Document)]
+    hits = words.find_hits(connection, terms, items=False, events=True)
+    newest = sorted((hit.key for hit in hits), reverse=True)
+    return Found(set(newest[:MAX_MATCHES]), len(newest) > MAX_MATCHES, terms)
+
+
+def snippets(keys: Sequence[int], terms: Sequence[list[str]]) -> dict[int, SafeString]:
+    """Return the texts of documents around the terms, with <mark>, if they have any."""
+    if not (keys and terms):
+        return {}
+    connection = connections[router.db_for_read(Document)]
+    found = words.snippets(connection, [], keys, words.Words(terms=terms))
+    return {key: text for (_kind, key), text in found.items() if "<mark>" in text}
 
 
 def _find_by_field(documents: QuerySet[Any], search: FieldSearch, collection: str) -> Found:

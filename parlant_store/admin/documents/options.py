@@ -18,7 +18,7 @@ from parlant_store.admin.actions.options import ActionsAdmin
 from parlant_store.admin.conversations.header import document_header
 from parlant_store.admin.conversations.links import Links
 from parlant_store.admin.documents.changelist import FOUND, DocumentChangeList
-from parlant_store.admin.documents.collections import collection_of
+from parlant_store.admin.documents.collections import collection_of, requested_names
 from parlant_store.admin.documents.columns import Field, columns_of, display
 from parlant_store.admin.documents.failed_migrations import is_failed, original_of
 from parlant_store.admin.documents.filters import (
@@ -57,6 +57,7 @@ class DocumentAdmin(ActionsAdmin):
     search_fields = ("document_id", "session_id", "customer_id", "agent_id")
     search_help_text = gettext_lazy(
         "A whole id: of a document, also as collection/id, or of a session, customer or agent. "
+        "Or words of Parlant's messages and tools, or of a customer's name. "
         "Or the text of a JSON field, such as name:Ada or data.message:refund."
     )
     actions = (*DOCUMENT_ACTIONS, Retry(Document))
@@ -106,7 +107,8 @@ class DocumentAdmin(ActionsAdmin):
     ) -> tuple[QuerySet[Any], bool]:
         if not search_term:
             return queryset, False
-        found = find(queryset, search_term, collection_of(request))
+        collection, names = collection_of(request), requested_names(request)
+        found = find(queryset, search_term, collection, names)
         setattr(request, FOUND, found)
         return queryset.filter(key__in=found.keys), False
 

@@ -36,8 +36,9 @@ WITH RECURSIVE steps (name) AS (
 
 
 _NEWEST_OWNERS = (
-    "SELECT DISTINCT user_id FROM (SELECT user_id FROM parlant_store_session ORDER BY key DESC"
-    f" LIMIT {COUNTED}) newest WHERE {{part}} LIMIT {MAX_PERSONS + 1}"
+    "SELECT user_id FROM (SELECT user_id, key FROM parlant_store_session ORDER BY key DESC"
+    f" LIMIT {COUNTED}) newest WHERE {{part}} GROUP BY user_id"
+    f" ORDER BY max(key) DESC LIMIT {MAX_PERSONS + 1}"
 )
 _NEWEST_CUSTOMERS = (
     "SELECT id, name FROM (SELECT id, name FROM ("
