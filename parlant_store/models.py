@@ -55,14 +55,14 @@ class Document(models.Model):
     """
 
     key = models.BigAutoField(primary_key=True)
-    collection = CodePointField()
+    collection = CodePointField(_("collection"))
     document_id = CodePointField(_("id"), db_column="id", null=True)
-    version = CodePointField(null=True)
+    version = CodePointField(_("version"), null=True)
     creation_utc = CodePointField(_("created"), null=True)
     session_id = CodePointField(_("session"), null=True)
     customer_id = CodePointField(_("customer"), null=True)
     agent_id = CodePointField(_("agent"), null=True)
-    data = DocumentField()
+    data = DocumentField(_("data"))
     updated_at = models.DateTimeField(_("updated"), db_default=Now())
     expires_at = models.DateTimeField(_("expires"), null=True)
     terms = TermsField(null=True, editable=False)
@@ -138,15 +138,16 @@ class Session(models.Model):
     """An ordered list of items under a session_id, inside a namespace."""
 
     key = models.BigAutoField(primary_key=True)
-    namespace = CodePointField(blank=True, default="")
+    namespace = CodePointField(_("namespace"), blank=True, default="")
     session_id = CodePointField(_("session id"))
     user_id = CodePointField(_("owner"), null=True, blank=True)
     full_names = models.TextField(
         null=True,
         help_text=_("JSON of the names above that were too long for an index; mostly null."),
     )
-    metadata = DocumentField(default=dict, blank=True)
+    metadata = DocumentField(_("metadata"), default=dict, blank=True)
     state = DocumentField(
+        _("state"),
         default=dict,
         blank=True,
         help_text=_("The state of the framework, in addition to the items."),
@@ -154,6 +155,7 @@ class Session(models.Model):
     next_position = models.BigIntegerField(default=0)
     item_count = models.BigIntegerField(_("items"), default=0)
     tokens = models.BigIntegerField(
+        _("tokens"),
         null=True,
         blank=True,
         help_text=_("The tokens that items and runs report; null if none is known."),
@@ -220,12 +222,16 @@ class SessionItem(models.Model):
     session = models.ForeignKey(
         Session, models.CASCADE, db_column="session_key", db_index=False, related_name="items"
     )
-    position = models.BigIntegerField()
-    role = models.TextField(null=True)
-    text = models.TextField(null=True, help_text=_("What a person would read; for searching."))
-    data = models.TextField(help_text=_("The item as JSON text, exactly as it was written."))
+    position = models.BigIntegerField(_("position"))
+    role = models.TextField(_("role"), null=True)
+    text = models.TextField(
+        _("text"), null=True, help_text=_("What a person would read; for searching.")
+    )
+    data = models.TextField(
+        _("data"), help_text=_("The item as JSON text, exactly as it was written.")
+    )
     terms = TermsField(null=True, editable=False)
-    tokens = models.BigIntegerField(null=True)
+    tokens = models.BigIntegerField(_("tokens"), null=True)
     failed_calls = models.SmallIntegerField(
         _("failed calls"), null=True, help_text=_("The failed tool calls in the item.")
     )

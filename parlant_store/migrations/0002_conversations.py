@@ -44,7 +44,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='session',
             name='tokens',
-            field=models.BigIntegerField(blank=True, help_text='The tokens that items and runs report; null if none is known.', null=True),
+            field=models.BigIntegerField(blank=True, help_text='The tokens that items and runs report; null if none is known.', null=True, verbose_name='tokens'),
         ),
         migrations.AddField(
             model_name='session',
@@ -102,6 +102,61 @@ class Migration(migrations.Migration):
         migrations.AlterModelOptions(
             name='session',
             options={'permissions': [('expire_session', 'Can expire sessions now'), ('extend_session', 'Can extend sessions'), ('branch_session', 'Can branch sessions'), ('export_session', 'Can export sessions with their items')], 'verbose_name': 'conversation', 'verbose_name_plural': 'conversations'},
+        ),
+        migrations.AlterField(
+            model_name='document',
+            name='collection',
+            field=parlant_store.fields.CodePointField(verbose_name='collection'),
+        ),
+        migrations.AlterField(
+            model_name='document',
+            name='data',
+            field=parlant_store.fields.DocumentField(verbose_name='data'),
+        ),
+        migrations.AlterField(
+            model_name='document',
+            name='version',
+            field=parlant_store.fields.CodePointField(null=True, verbose_name='version'),
+        ),
+        migrations.AlterField(
+            model_name='session',
+            name='metadata',
+            field=parlant_store.fields.DocumentField(blank=True, default=dict, verbose_name='metadata'),
+        ),
+        migrations.AlterField(
+            model_name='session',
+            name='namespace',
+            field=parlant_store.fields.CodePointField(blank=True, default='', verbose_name='namespace'),
+        ),
+        migrations.AlterField(
+            model_name='session',
+            name='state',
+            field=parlant_store.fields.DocumentField(blank=True, default=dict, help_text='The state of the framework, in addition to the items.', verbose_name='state'),
+        ),
+        migrations.AlterField(
+            model_name='sessionitem',
+            name='data',
+            field=models.TextField(help_text='The item as JSON text, exactly as it was written.', verbose_name='data'),
+        ),
+        migrations.AlterField(
+            model_name='sessionitem',
+            name='position',
+            field=models.BigIntegerField(verbose_name='position'),
+        ),
+        migrations.AlterField(
+            model_name='sessionitem',
+            name='role',
+            field=models.TextField(null=True, verbose_name='role'),
+        ),
+        migrations.AlterField(
+            model_name='sessionitem',
+            name='text',
+            field=models.TextField(help_text='What a person would read; for searching.', null=True, verbose_name='text'),
+        ),
+        migrations.AlterField(
+            model_name='sessionitem',
+            name='tokens',
+            field=models.BigIntegerField(null=True, verbose_name='tokens'),
         ),
         migrations.RunSQL(
             "UPDATE parlant_store_session SET tokens = NULL WHERE tokens = 0",
