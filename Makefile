@@ -6,6 +6,7 @@
 # make test-cron   what pg_cron does with the job for Supabase
 # make check   everything that needs no database
 # make screenshots   the pictures in docs/, of what the demo's agents leave in the admin
+# make messages   new texts into the translations of the admin, and these compiled, by gettext
 # make bench   the frameworks' own stores and ours, side by side
 
 # The oldest versions are those of pyproject.toml.
@@ -34,7 +35,7 @@ unexport DJANGO_SETTINGS_MODULE
 INSTALL = -m pip install --quiet --disable-pip-version-check
 SERVE ?= yes
 
-.PHONY: demo test test-newest test-postgresql test-cron check screenshots bench environments chromium \
+.PHONY: demo test test-newest test-postgresql test-cron check screenshots messages bench environments chromium \
 	pgbouncer pg_cron redis clean
 
 # One environment for users of the demo and one for developers: a demo needs no test tools.
@@ -148,6 +149,11 @@ check: $(BIN)/test-ready
 
 screenshots: $(BIN)/test-ready chromium
 	$(BIN)/python -m project.screenshots
+
+DJANGO_HERE = cd parlant_store && $(abspath $(BIN))/python -m django
+messages: $(BIN)/test-ready
+	$(DJANGO_HERE) makemessages --all --no-obsolete --add-location file
+	$(DJANGO_HERE) compilemessages
 
 bench: $(BIN)/bench-ready $(SELECTOOLS_BIN)/test-ready
 	$(BIN)/python -m benchmarks.sessions
