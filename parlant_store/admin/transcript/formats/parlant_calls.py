@@ -45,9 +45,10 @@ def _result(result: Mapping[str, Any]) -> Iterator[Part]:
         "canned_response_fields": _("Fields of canned responses"),
         "guidelines": _("Guidelines"),
     }
-    for name, value in result.items():
-        if name != "data" and value:
-            yield json_part(value, labels.get(name) or cut(name) or "")
+    # PostgreSQL keeps the fields of JSON in no order.
+    for name in (*labels, *sorted(result.keys() - labels.keys() - {"data"})):
+        if result.get(name):
+            yield json_part(result[name], labels.get(name) or cut(name) or "")
 
 
 def _handoff_words(mode: str) -> str:
