@@ -23,7 +23,12 @@ from parlant_store.admin.transcript.formats.parlant_events import (
 from parlant_store.admin.transcript.options import Options, options_of
 from parlant_store.admin.transcript.pairing import pair
 from parlant_store.admin.transcript.presentation import present
-from parlant_store.admin.transcript.reading.find import CONTEXT, nearest_failed, places_found
+from parlant_store.admin.transcript.reading.find import (
+    CONTEXT,
+    bound_note,
+    nearest_failed,
+    places_found,
+)
 from parlant_store.admin.transcript.reading.paging import read_page
 from parlant_store.content.related_documents import sessions_prefix
 from parlant_store.models import Document
@@ -95,6 +100,8 @@ def events_transcript(
         )
         transcript = transcript._replace(elsewhere=failed.jumps(_label, url))
     found = places_found(events, "at_offset", last[0] or 0, options.terms)
+    note = bound_note(last[0] or 0, is_searched=bool(options.terms))
+    transcript = transcript._replace(note=note)
     return present(
         transcript,
         options,

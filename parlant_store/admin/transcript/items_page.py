@@ -28,6 +28,7 @@ from parlant_store.admin.transcript.reading import partial_json
 from parlant_store.admin.transcript.reading.find import (
     CONTEXT,
     Failed,
+    bound_note,
     nearest_failed,
     places_found,
 )
@@ -102,6 +103,7 @@ def session_transcript(
         after=None if edges.is_last else last,
         latest=session.next_position,
         heading=_("Items"),
+        note=bound_note(session.next_position, is_searched=bool(options.terms)),
         elsewhere=failed.jumps(_label, url),
     )
     return present(
@@ -129,8 +131,10 @@ def items_transcript(
     is_whole: whether there are none before them.
     """
     readings = (_numbered(read(item), number) for number, item in enumerate(items, first))
-    entries = pair(readings, Edges(is_first=is_whole))
-    return present(Transcript(entries, heading=_("Items")), options_of(params))
+    entries, options = pair(readings, Edges(is_first=is_whole)), options_of(params)
+    is_partial = options.terms and not is_whole
+    note = _("Only the items on this page are searched.") if is_partial else ""
+    return present(Transcript(entries, heading=_("Items"), note=note), options)
 
 
 def _numbered(reading: Reading, number: int) -> Reading:

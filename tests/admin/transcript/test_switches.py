@@ -7,7 +7,7 @@ import pytest
 
 from parlant_store.admin.transcript import items_page
 from parlant_store.admin.transcript.markdown import MAX_HTML, render
-from parlant_store.admin.transcript.reading import paging
+from parlant_store.admin.transcript.reading import find, paging
 from parlant_store.models import Session
 from tests.admin.pages import (
     CALL,
@@ -109,6 +109,13 @@ def test_a_search_finds_items_on_other_pages(client, store, monkeypatch):
         "#item-4",
         "?find=number+1&amp;after=5#item-7",
     ]
+    monkeypatch.setattr(find, "MAX_SEARCHED", 4)
+    html = get(client, page(session, find="number 1", after=6))
+    assert found(html) == ("1 match:", ["#item-7"])
+    assert "Only the last 4 of this conversation are searched." in html
+    assert "are searched" not in get(client, page(session))
+    monkeypatch.undo()
+    monkeypatch.setattr(items_page, "PAGE", 2)
     html = get(client, page(session, find="盞燈", after=8))
     assert found(html)[0] == "9 matches:"
     assert 'name="after" value="8"' in html

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from django.db import connections, router
 from django.db.models import BooleanField, F, Func, QuerySet, TextField, Value
 from django.db.models.functions import Cast, Concat, StrIndex
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 from parlant_store.admin.transcript.entries import Jump
@@ -60,6 +61,14 @@ def nearest_failed(rows: QuerySet[Any], place: str, first: int, last: int) -> Fa
         failed.filter(**before).order_by(f"-{place}").values_list(place, flat=True).first(),
         failed.filter(**after).order_by(place).values_list(place, flat=True).first(),
     )
+
+
+def bound_note(number: int, *, is_searched: bool) -> str:
+    """What a search leaves out of a conversation of so many items or events."""
+    if not is_searched or number <= MAX_SEARCHED:
+        return ""
+    limit = number_format(MAX_SEARCHED, force_grouping=True)
+    return _("Only the last %(limit)s of this conversation are searched.") % {"limit": limit}
 
 
 def places_found(
