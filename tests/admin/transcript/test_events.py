@@ -332,8 +332,21 @@ def test_events_are_found_on_other_pages(client, store, monkeypatch):
     document = session(store)
     for offset in range(6):
         event(store, offset, {"message": f"number {offset % 3}"})
+    event(store, 6, {"tool_calls": [tool(result="number 1 again")]}, "tool")
     html = get(client, page(document, find="NUMBER 1", show="messages"))
     assert "<mark>number</mark> <mark>1</mark>" in html
     (links_,) = re.findall('<p class="parlant-matches">(.*?)</p>', html, re.DOTALL)
     hrefs = re.findall('href="(.*?)"', links_)
-    assert hrefs[0] == "#event-1"
+    params = "find=NUMBER+1&amp;show=messages"
+    assert hrefs == ["#event-1", f"?{params}&amp;after=2#event-4", f"?{params}&amp;after=4#event-6"]
+
+
+def test_failed_calls_on_other_pages_are_linked(client, store, monkeypatch):
+    monkeypatch.setattr(events_page, "PAGE", 2)
+    document = session(store)
+    failed = {"tool_calls": [tool(result="Tool call error")]}
+    for offset, kind in enumerate(["tool", *["message"] * 6, "tool"]):
+        event(store, offset, failed if kind == "tool" else {"message": "x"}, kind)
+    html = get(client, page(document, after=2))
+    assert '<a href="?after=-1#event-0">Failed before this page: event 0</a>' in html
+    assert '<a href="?after=5#event-7">Failed after this page: event 7</a>' in html
