@@ -8,6 +8,7 @@ from django.contrib.admin.models import CHANGE, DELETION, LogEntry
 from django.contrib.auth.models import User
 from django.db.models import Q
 
+from parlant_store import stores
 from parlant_store.models import Document, Session
 from tests.admin.action_forms import (
     DAY,
@@ -20,10 +21,11 @@ from tests.admin.action_forms import (
     names,
     parlant,
     sentences,
+    session,
     sessions,
 )
 from tests.admin.pages import client as client
-from tests.admin.pages import get, listing, messages_of, viewer
+from tests.admin.pages import get, listing, message, messages_of, superuser, viewer
 
 
 def values(*rows):
@@ -230,3 +232,14 @@ def test_who_sees_only_parlants_sessions_may_act_on_them(store, rows):
         "3 documents of Parlant sessions went along.",
     ]
     assert live(store, "p_sessions") == []
+
+
+@pytest.mark.any_database
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+def test_rows_of_another_database_cannot_be_selected(store, settings):
+    settings.PARLANT_STORES = {"default": {}, "other": {"OPTIONS": {"using": "other"}}}
+    sessions(store, "a")
+    stores["other"].add_items("b", [message("x")])
+    html = get(superuser(), listing("session"))
+    assert "Select b" not in html
+    assert re.findall('name="_selected_action" value="([^"]*)"', html) == [str(session("a").pk)]

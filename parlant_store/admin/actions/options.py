@@ -65,7 +65,9 @@ class ActionsAdmin(StoreAdmin):
         return any(request.user.has_perm(f"parlant_store.{permission}_{name}") for name in models)
 
     def action_checkbox(self, obj: Any) -> SafeString:
-        """Return Django's checkbox, with the name of the row as its label."""
+        """Return Django's checkbox, labelled with the name of the row, if it has a key here."""
+        if not obj.pk:
+            return SafeString("")
         label = _("Select %(name)s for an action") % {"name": self.subtitle(obj)}
         checkbox = CheckboxInput({"class": "action-select", "aria-label": label}, lambda _: False)
         return checkbox.render(ACTION_CHECKBOX_NAME, str(obj.pk))
