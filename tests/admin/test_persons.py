@@ -59,7 +59,8 @@ def fill(store, user="ada"):
     store.insert_one("p_customers", {"id": user, "name": "Ada Lovelace"})
     session = {"id": "ps", "customer_id": user, "title": "A refund"}
     store.insert_one("p_sessions", session | {"creation_utc": "2026-01-01T00:00:00+00:00"})
-    store.insert_one("p_events", {"id": "pe", "session_id": "ps", "data": {"message": "x" * 500}})
+    event = {"id": "pe", "session_id": "ps", "kind": "message", "data": {"message": "x" * 500}}
+    store.insert_one("p_events", event)
     store.insert_one("p_variables", {"id": "v", "name": "plan"})
     store.insert_one("p_values", {"id": "x", "variable_id": "v", "key": user, "data": "premium"})
     store.insert_one("p_values", {"id": "y", "variable_id": "v", "key": "other", "data": "basic"})
@@ -74,10 +75,10 @@ def test_a_person_has_all_that_the_local_stores_have(client, remote):
     html = get(client, person())
     assert "<h1>Ada Lovelace</h1>" in html
     rows = section(html, "conversations")
-    assert [row[:4] for row in rows] == [
+    assert sorted(row[:4] for row in rows) == [
+        ["A refund ps", "Parlant", "default", "1"],
         ["Hello s2", "selectools", "default", "1"],
         ["Where is it? s1", "OpenAI Agents", "default", "2"],
-        ["A refund ps", "Parlant", "default", "-"],
     ]
     assert f'href="{page(Session.objects.get(session_id="s1"))}"' in html
     assert f'href="{page(Document.objects.get(document_id="ps"))}"' in html
@@ -140,6 +141,16 @@ def test_a_store_that_fails_does_not_hide_the_others(client, remote, settings):
     assert SCRIPT not in html
 
 
+def test_conversations_are_listed_newest_first(client, remote):
+    for number in range(3):
+        for store in (stores["default"], remote):
+            store.add_items(f"{store.alias}-{number}", [message("x")], user_id="ada")
+        at = timezone.now() - timedelta(days=number)
+        Session.objects.filter(session_id=f"default-{number}").update(updated_at=at)
+    rows = [row for row in section(get(client, person()), "conversations") if row[2] == "default"]
+    assert [row[0] for row in rows] == [f"x default-{number}" for number in range(3)]
+
+
 def test_expired_conversations_are_shown_as_such(client, remote):
     stores["default"].add_items("s", [message("x")], user_id="ada")
     Session.objects.update(expires_at=timezone.now() - timedelta(hours=2))
@@ -182,6 +193,9 @@ def test_people_are_for_those_who_may_view_sessions_or_documents(remote):
     assert [row[1] for row in section(html, "conversations")] == ["selectools", "OpenAI Agents"]
     assert "premium" not in html
     assert "Ada Lovelace" not in html
+    assert "Where is it?" not in html
+    html = get(allowed("view_session", "view_sessionitem"), person())
+    assert "Where is it?" in html
     other = allowed("view_document")
     html = get(other, person())
     assert [row[1] for row in section(html, "conversations")] == ["Parlant"]

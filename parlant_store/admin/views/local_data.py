@@ -4,13 +4,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.db import connections, router
-from django.db.models import Model, OuterRef, Subquery
-from django.db.models.fields.json import KT
+from django.db.models import Model
 from django.db.models.functions import Left
 
+from parlant_store.admin.conversations.conversation import FRAMEWORKS, PARLANT
+from parlant_store.admin.conversations.rows import active_time, read_documents, read_sessions
 from parlant_store.admin.documents.collections import MAX_COUNT, collection_names
 from parlant_store.admin.documents.lookups import json_text, owned
-from parlant_store.admin.formatting import NAME, breakable, column_name, cut, session_name
+from parlant_store.admin.formatting import NAME, breakable, column_name, cut
 from parlant_store.admin.lookups import COUNTED
 from parlant_store.admin.views.stored_data import (
     MAX_CONVERSATIONS,
@@ -21,7 +22,6 @@ from parlant_store.admin.views.stored_data import (
     Variable,
     amount,
     parsed_time,
-    shown_text,
 )
 from parlant_store.content import codec
 from parlant_store.content.related_documents import (
@@ -32,9 +32,6 @@ from parlant_store.content.related_documents import (
 )
 from parlant_store.models import Document, Session, SessionItem
 from parlant_store.sql.index_expressions import PREFIX, IndexedField
-
-FIRST_ITEMS = 20
-"""The number of the first items of a session in which its title is found."""
 
 _COUNT = """
 SELECT %s AS collection, count(*), sum(size) FROM (
@@ -47,53 +44,41 @@ SELECT count(*), sum(size) FROM (SELECT {size} AS size FROM {table} WHERE {where
 """
 
 
-def local_data(admin: Any, alias: str, user: str, models: list[type[Model]]) -> StoredData:
+def local_data(
+    admin: Any, alias: str, user: str, models: list[type[Model]], *, may_read: bool
+) -> StoredData:
+    """Return what the local database has; texts of items if the user of the admin may read them."""
     data = StoredData(alias)
     if Session in models:
-        _add_sessions(data, admin, codec.to_column(user))
+        _add_sessions(data, admin, codec.to_column(user), may_read)
     if Document in models:
         _add_documents(data, admin, codec.to_column(user), user)
     return data
 
 
-def _add_sessions(data: StoredData, admin: Any, owner: str) -> None:
+def _add_sessions(data: StoredData, admin: Any, owner: str, may_read: bool) -> None:
     rows = Session.objects.filter(user_id=owner).order_by("namespace", "session_id")
     listed = list(rows.values_list("updated_at", "key", "item_count")[: COUNTED + 1])
     listed.sort(reverse=True)
-    shown = listed[:MAX_CONVERSATIONS]
+    shown = [key for _time, key, _count in listed[:MAX_CONVERSATIONS]]
     data.more_conversations |= len(listed) > len(shown)
     if not shown:
         return
-    keys = [key for _time, key, _count in shown]
-    first = SessionItem.objects.filter(
-        session=OuterRef("key"),
-        position__lt=OuterRef("next_position") - OuterRef("item_count") + FIRST_ITEMS,
-        role="user",
-        text__gt="",
-    ).order_by("position")
-    sessions = (
-        Session.objects.defer("metadata", "state", "full_names")
-        .annotate(
-            title=Left(KT("metadata__title"), NAME + 1),
-            first_text=Subquery(first.values(start=Left("text", NAME + 1))[:1]),
-            selectools=KT("state__selectools"),
-        )
-        .filter(key__in=keys)
-    )
-    for session in sessions:
+    for row in read_sessions(router.db_for_read(Session), shown, may_read=may_read):
+        names = (cut(column_name(name)) for name in (row.namespace, row.session_id))
         data.conversations.append(
             StoredConversation(
                 data.store,
-                session_name(session),
-                admin.page_url(Session, session.key),
-                shown_text(session.title) or shown_text(session.first_text),
-                "OpenAI Agents" if session.selectools is None else "selectools",
-                session.item_count,
-                session.updated_at,
-                session.expires_at,
+                "/".join(name for name in names if name),
+                admin.page_url(Session, row.key),
+                _stored(row.title) or cut(row.first_message) or "",
+                FRAMEWORKS[row.framework],
+                row.item_count,
+                row.updated_at,
+                row.expires_at,
             )
         )
-    count, size = _size(SessionItem, "session_key IN ({})", keys)
+    count, size = _size(SessionItem, "session_key IN ({})", shown)
     data.size = (data.size or 0) + round(size / max(count, 1) * sum(row[2] for row in listed))
 
 
@@ -103,7 +88,7 @@ def _add_documents(data: StoredData, admin: Any, customer: str, user: str) -> No
         collection__in=[name for name in names if name.endswith("customers")], document_id=customer
     )
     for (text,) in customers.values_list(Left(json_text(("name",)), NAME + 1)):
-        data.name = data.name or shown_text(text) or None
+        data.name = data.name or _stored(text) or None
     data.variables = list(_variables(data.store, admin, names, user))
     collections = [one.collection for one in owned({"customer_id": customer})]
     if not collections:
@@ -121,39 +106,32 @@ def _add_parlant_sessions(
 ) -> None:
     places = [name for name in collections if name.endswith(SESSIONS)]
     rows = Document.objects.filter(collection__in=places, customer_id=customer)
-    listed = list(rows.values_list("creation_utc", "key")[: COUNTED + 1])
-    listed.sort(key=lambda row: (row[0] or "", row[1]), reverse=True)
-    shown = listed[:MAX_CONVERSATIONS]
+    listed = list(rows.values_list("active_minute", "key")[: COUNTED + 1])
+    listed.sort(key=lambda row: (row[0] or 0, row[1]), reverse=True)
+    shown = [key for _minute, key in listed[:MAX_CONVERSATIONS]]
     data.more_conversations |= len(listed) > len(shown)
-    if not shown:
-        return
-    sessions = list(
-        Document.objects.defer("data")
-        .annotate(title=Left(json_text(("title",)), NAME + 1))
-        .filter(key__in=[key for _created, key in shown])
-    )
-    for document in sessions:
+    sessions = read_documents(router.db_for_read(Document), shown)
+    for row in sessions:
         data.conversations.append(
             StoredConversation(
                 data.store,
-                cut(column_name(document.document_id)) or str(document.key),
-                admin.page_url(Document, document.key),
-                shown_text(document.title),
-                "Parlant",
-                None,
-                parsed_time(document.creation_utc),
-                document.expires_at,
+                cut(column_name(row.document_id)) or str(row.key),
+                admin.page_url(Document, row.key),
+                _stored(row.title) or _stored(row.first_message),
+                FRAMEWORKS[PARLANT],
+                row.item_count,
+                active_time(row.active_minute) or parsed_time(row.creation_utc),
+                row.expires_at,
             )
         )
-    prefixes = session_prefixes(names)
     own = {sessions_prefix(name) for name in places}
     related = [
         name
-        for prefix, group in collections_by_prefix(names, prefixes).items()
+        for prefix, group in collections_by_prefix(names, session_prefixes(names)).items()
         if prefix in own
         for name in group
     ]
-    ids = [document.document_id for document in sessions if document.document_id]
+    ids = [row.document_id for row in sessions if row.document_id]
     if related and ids:
         where = f"collection IN ({', '.join(['%s'] * len(related))}) AND session_id IN ({{}})"
         data.size = (data.size or 0) + _size(Document, where, ids, related)[1]
@@ -188,9 +166,7 @@ def _variables(store: str, admin: Any, names: list[str], user: str) -> Iterator[
     )
     for row in values.values_list("key", "variable_id", "value")[:MAX_VARIABLES]:
         url = admin.page_url(Document, row[0])
-        yield Variable(
-            store, shown_text(titles.get(row[1])) or shown_text(row[1]), shown_text(row[2]), url
-        )
+        yield Variable(store, _stored(titles.get(row[1])) or _stored(row[1]), _stored(row[2]), url)
 
 
 def _counts(collections: list[str], customer: str) -> list[tuple[str, int, Any]]:
@@ -222,3 +198,8 @@ def _size(
 
 def _data_size(vendor: str) -> str:
     return "pg_column_size(data)" if vendor == "postgresql" else "length(data)"
+
+
+def _stored(text: Any) -> str:
+    """Return the beginning of a text as a document stores it."""
+    return cut(codec.unescape(str(text or ""))) or ""

@@ -10,6 +10,7 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
+from parlant_store.admin.conversations.conversation import FRAMEWORKS
 from parlant_store.admin.documents.collections import collections
 from parlant_store.admin.formatting import grouped
 from parlant_store.admin.lookups import COUNTED
@@ -24,8 +25,6 @@ from parlant_store.admin.views.chart import Chart, Charts
 from parlant_store.admin.views.statistics import Amount, Window, amounts, expiring
 from parlant_store.admin.views.stores import store_states, viewed_models
 from parlant_store.models import Document, Session, SessionItem
-
-FRAMEWORKS = {"openai": "OpenAI Agents", "selectools": "selectools", "parlant": "Parlant"}
 
 
 class Table(NamedTuple):

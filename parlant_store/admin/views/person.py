@@ -38,7 +38,7 @@ from parlant_store.admin.views.stores import viewed_models
 from parlant_store.content import codec
 from parlant_store.exceptions import InvalidName, StoreError
 from parlant_store.handler import stores
-from parlant_store.models import Session
+from parlant_store.models import Session, SessionItem
 from parlant_store.personal_data import PersonalData
 from parlant_store.receipts import ExportedLines, Report, receipt
 
@@ -72,7 +72,8 @@ def show_person(admin: Any, request: HttpRequest) -> HttpResponse:
     user = _user(request)
     if request.method == "POST":
         return _act(admin, request, user)
-    found = stored_data(admin, user, models)
+    may_read = admin.may_view(request, SessionItem)
+    found = stored_data(admin, user, models, may_read=may_read)
     conversations = [one for data in found for one in data.conversations]
     conversations.sort(key=lambda one: one.active_at.timestamp() if one.active_at else 0.0)
     sizes = [data.size for data in found if data.size]
@@ -95,11 +96,13 @@ def show_person(admin: Any, request: HttpRequest) -> HttpResponse:
     )
 
 
-def stored_data(admin: Any, user: str, models: list[type[Model]]) -> list[StoredData]:
+def stored_data(
+    admin: Any, user: str, models: list[type[Model]], *, may_read: bool
+) -> list[StoredData]:
     """Return the data of ``user`` in the local database and in each remote store.
 
     Remote stores are asked in parallel. models: which of Session and Document the user of the
-    admin may view.
+    admin may view; may_read: whether that includes the items.
     """
     until = monotonic() + PATIENCE
     local, remote, found = "", [], list[StoredData]()
@@ -113,7 +116,7 @@ def stored_data(admin: Any, user: str, models: list[type[Model]]) -> list[Stored
             local = local or alias
         else:
             remote.append((store, store.submit(partial(read_data, store, user, models))))
-    found.insert(0, local_data(admin, local, user, models))
+    found.insert(0, local_data(admin, local, user, models, may_read=may_read))
     return found + [remote_data(admin, *one, until) for one in remote]
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.utils.dateparse import parse_datetime
 from django.utils.safestring import SafeString
@@ -10,9 +10,8 @@ from django.utils.translation import gettext as _
 
 from parlant_store.admin.documents.collections import MAX_COUNT
 from parlant_store.admin.expiry import expiry
-from parlant_store.admin.formatting import cut, grouped
+from parlant_store.admin.formatting import grouped
 from parlant_store.admin.stores.asking import here
-from parlant_store.content import codec
 from parlant_store.content.times import as_utc
 
 MAX_CONVERSATIONS = 50
@@ -81,10 +80,6 @@ def amount(count: int) -> str:
     if count <= MAX_COUNT:
         return grouped(count)
     return _("more than %(number)s") % {"number": grouped(MAX_COUNT)}
-
-
-def shown_text(stored: Any) -> str:
-    return cut(codec.unescape(str(stored or ""))) or ""
 
 
 def string(value: object) -> str:
