@@ -158,3 +158,22 @@ def test_a_store_without_documents_says_so(client, remote):
     assert "stores/documents/" not in html
     html = get(client, url("stores_documents", "sessions"))
     assert "stores sessions only" in html
+
+
+def test_collections_have_columns_that_fit(client, remote):
+    call = {"tool_calls": [{"tool_id": "local:order"}]}
+    remote.insert_one("p_events", {"id": "e", "offset": 1, "kind": "tool", "data": call})
+    remote.insert_one("p_sessions", {"id": "s", "title": "A refund", "customer_id": "c"})
+    remote.insert_one(
+        "notes", {"id": "n", "text": SCRIPT, "deep": {"a": 1}, "n": 7, "x" * 90: True}
+    )
+    html = get(client, url("stores_documents", collection=["p_events"]))
+    assert '<td data-label="Text"><bdi>local:order</bdi></td>' in html
+    assert '<td data-label="Offset"><bdi>1</bdi></td>' in html
+    html = get(client, url("stores_documents", collection=["p_sessions"]))
+    assert '<td data-label="Title"><bdi>A refund</bdi></td>' in html
+    assert 'href="/admin/parlant_store/session/person/?user=c"' in html
+    html = get(client, url("stores_documents", collection=["notes"]))
+    assert '<td data-label="N"><bdi>7</bdi></td>' in html
+    assert "Deep" not in html
+    assert SCRIPT not in html

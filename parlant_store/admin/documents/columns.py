@@ -1,7 +1,9 @@
 """Columns of the list of documents, by collection."""
 
+import json
 import re
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from django.contrib import admin
@@ -13,11 +15,11 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from parlant_store.admin.documents.lookups import COLUMNS, json_text
-from parlant_store.admin.formatting import NAME, breakable, cut, list_column
+from parlant_store.admin.formatting import NAME, breakable, cut, list_column, model_field
 from parlant_store.content import codec
 from parlant_store.content.related_documents import SESSIONS
 from parlant_store.models import Document
-from parlant_store.types import FAILED
+from parlant_store.types import FAILED, JSONObject
 
 MAX_FIELDS = 4
 """Limit on the columns for JSON fields of other collections than Parlant's."""
@@ -117,6 +119,9 @@ _PARLANT: dict[str, tuple[str | Field, ...]] = {
 }
 """The columns of Parlant's collections, by the suffix of their names."""
 
+_NAMES = {"document_id": "id"}
+"""The JSON fields of columns with another name."""
+
 _MIXED = ("collection", "document_id", _TEXT, "customer_id", "agent_id", "session_id")
 
 
@@ -126,10 +131,57 @@ def columns_of(collection: str) -> tuple[str | Field, ...]:
         return (*_MIXED, "creation_utc")
     if collection.endswith(FAILED):
         return ("document_id", _REASON, "customer_id", "agent_id", "session_id", "creation_utc")
-    for suffix, columns in _PARLANT.items():
-        if collection.endswith(suffix):
-            return (*columns, "creation_utc")
-    return ("document_id", *_occurring(collection), "creation_utc")
+    return _parlant_columns(collection) or (
+        "document_id",
+        *_occurring(collection),
+        "creation_utc",
+    )
+
+
+def _parlant_columns(collection: str) -> tuple[str | Field, ...]:
+    found = (columns for suffix, columns in _PARLANT.items() if collection.endswith(suffix))
+    columns = next(found, ())
+    return (*columns, "creation_utc") if columns else ()
+
+
+def columns_of_documents(
+    collection: str, documents: Sequence[JSONObject]
+) -> tuple[str | Field, ...]:
+    """Return ``columns_of`` a collection of a remote store, by some of its documents."""
+    columns = _parlant_columns(collection)
+    if columns:
+        return columns
+    counts = Counter(
+        name
+        for document in documents[:SAMPLE]
+        for name, value in document.items()
+        if isinstance(value, (str, int, float))
+    )
+    names = sorted(counts, key=lambda name: (-counts[name], name))
+    return ("document_id", *_shown_fields(names), "creation_utc")
+
+
+def cell(document: JSONObject, column: str | Field) -> str | None:
+    """Return the text of a column of a document."""
+    paths = column.paths if isinstance(column, Field) else ((_NAMES.get(column, column),),)
+    values = (_at(document, path) for path in paths)
+    value = next((value for value in values if value is not None), None)
+    if value is None or isinstance(value, str):
+        return cut(value)
+    return cut(json.dumps(value, ensure_ascii=False))
+
+
+def title(column: str | Field) -> Any:
+    return column.title if isinstance(column, Field) else model_field(Document, column).verbose_name
+
+
+def _at(value: Any, path: Sequence[str]) -> Any:
+    for name in path:
+        if isinstance(value, list) and name.isdecimal():
+            value = value[int(name)] if int(name) < len(value) else None
+        else:
+            value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def _occurring(collection: str) -> Iterator[str | Field]:
@@ -139,12 +191,16 @@ def _occurring(collection: str) -> Iterator[str | Field]:
     sql = _FIELDS.format(limit=SAMPLE, fields=MAX_FIELDS + len(COLUMNS), **terms)
     with connection.cursor() as cursor:
         cursor.execute(sql, [collection])
-        names = [name for (name,) in cursor.fetchall()]
+        names = [codec.unescape(name) for (name,) in cursor.fetchall()]
+    return _shown_fields(names)
+
+
+def _shown_fields(names: Sequence[str]) -> Iterator[str | Field]:
+    """Return the owners and the first MAX_FIELDS others of the names of fields."""
     yield from (name for name in ("session_id", "customer_id", "agent_id") if name in names)
     others = [name for name in names if name not in COLUMNS and not _INDEX.fullmatch(name)]
     for number, name in enumerate(others[:MAX_FIELDS]):
-        field = codec.unescape(name)
-        yield Field(f"field_{number}", ((field,),), codec.printable(field))
+        yield Field(f"field_{number}", ((name,),), codec.printable(name))
 
 
 def annotated(documents: QuerySet[Any], columns: tuple[str | Field, ...]) -> QuerySet[Any]:

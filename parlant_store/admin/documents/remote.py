@@ -1,5 +1,6 @@
 """The pages of the documents of remote stores."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -8,6 +9,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from parlant_store.admin.actions.remote_rows import permitted_actions
+from parlant_store.admin.documents.columns import Field, cell, columns_of_documents, title
 from parlant_store.admin.documents.json_tree import json_tree, shape_of
 from parlant_store.admin.expiry import expiry
 from parlant_store.admin.formatting import cut, grouped
@@ -24,25 +26,28 @@ COLLECTIONS = 500
 """How many collections a page names."""
 
 
+class Cell(NamedTuple):
+    title: Any
+    text: str | None
+    url: str = ""
+
+
 class Row(NamedTuple):
     """A document in a list."""
 
     name: str
-    """As forms and addresses say it; "" for one without an id, which nobody can name."""
+    """The value in forms and addresses; "" for a document without an id."""
 
     url: str
     id: str | None
-    created: str | None
-    owners: tuple[str | None, ...]
-    """Its session, customer and agent."""
-
+    cells: list[Cell]
     json: SafeString | str
-    """What there is of one that has no page."""
+    """The content of a document without a page."""
 
 
 @on_store(Document)
 def list_documents(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpResponse:
-    """Of one collection; the collections, when none is named."""
+    """List the documents of a collection, or the collections."""
     text = request.GET.get("collection")
     if text is None:
         return _collections(admin, request, store)
@@ -55,6 +60,8 @@ def list_documents(admin: Any, request: HttpRequest, store: BaseBackend) -> Http
     find = partial(store.find, collection, direction="desc", limit=PAGE, cursor=cursor)
     page = ask(store, partial(find, {"id": {"$eq": wanted}}) if wanted else find)
     last = page.next_cursor
+    columns = columns_of_documents(collection, page.documents)
+    columns = tuple(column for column in columns if column != "document_id")
     place = {"store": store.alias, "collection": text}
     return show(
         admin,
@@ -65,7 +72,8 @@ def list_documents(admin: Any, request: HttpRequest, store: BaseBackend) -> Http
         store_alias=store.alias,
         collection=codec.printable(collection),
         name=text,
-        rows=[_row(admin, place, document) for document in page.documents],
+        columns=[title(column) for column in columns],
+        rows=[_row(admin, place, document, columns) for document in page.documents],
         wanted=wanted,
         is_first=not after,
         next_url=link(admin, "stores_documents", **place, after=said([last.creation_utc, last.id]))
@@ -124,19 +132,22 @@ def _collections(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpRe
     )
 
 
-def _row(admin: Any, place: dict[str, str], document: JSONObject) -> Row:
+def _row(
+    admin: Any, place: dict[str, str], document: JSONObject, columns: Sequence[str | Field]
+) -> Row:
     id_ = document.get("id")
     has_page = isinstance(id_, str)
     name = said([*heard(place["collection"], 1), id_]) if has_page else ""
     return Row(
         name,
         link(admin, "stores_document", store=place["store"], document=name) if has_page else "",
-        _text(id_),
-        _text(document.get("creation_utc")),
-        tuple(_text(document.get(field)) for field in ("session_id", "customer_id", "agent_id")),
+        cut(id_) if has_page else None,
+        [_cell(admin, document, column) for column in columns],
         "" if has_page else json_tree(document),
     )
 
 
-def _text(value: object) -> str | None:
-    return cut(value) if isinstance(value, str) else None
+def _cell(admin: Any, document: JSONObject, column: str | Field) -> Cell:
+    customer = document.get("customer_id") if column == "customer_id" else None
+    url = admin.person_url(codec.to_column(customer)) if isinstance(customer, str) else ""
+    return Cell(title(column), cell(document, column), url)
