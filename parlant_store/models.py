@@ -77,7 +77,9 @@ class Document(models.Model):
     item_count = models.BigIntegerField(
         _("messages"), null=True, help_text=_("The messages of a Parlant session.")
     )
-    length_class = _generated(LengthClass("item_count"))
+    length_class = models.BigIntegerField(
+        null=True, help_text=_("The binary logarithm of the messages, rounded down.")
+    )
 
     class Meta:
         verbose_name = _("document")

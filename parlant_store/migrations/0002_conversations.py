@@ -39,7 +39,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='document',
             name='length_class',
-            field=models.GeneratedField(db_persist=True, expression=LengthClass('item_count'), output_field=models.BigIntegerField()),
+            field=models.BigIntegerField(help_text='The binary logarithm of the messages, rounded down.', null=True),
         ),
         migrations.AlterField(
             model_name='session',

@@ -14,8 +14,16 @@ MAX_CLASS = 30
 """The length class of all numbers from 2 ** 30 on."""
 
 _CLASSES = " ".join(f"WHEN {{0}} < {2**n} THEN {n - 1}" for n in range(MAX_CLASS + 1))
+SQLITE_LENGTH_CLASS = f"CASE {_CLASSES} WHEN {{0}} IS NOT NULL THEN {MAX_CLASS} END"
+# PostgreSQL parses the expressions for each statement: they must be short.
+POSTGRESQL_LENGTH_CLASS = (
+    f"length(ltrim(least(greatest({{0}}, 0), {2**MAX_CLASS})::int::bit(32)::text, '0')) - 1"
+)
 
-POSTGRESQL_MINUTE = "(floor(extract(epoch from {0} at time zone 'UTC') / 60))::bigint"
+# An infinite time has a minute too, so that a policy can refuse it.
+POSTGRESQL_MINUTE = (
+    "floor(least(greatest(date_part('epoch', {0} at time zone 'UTC'), -1e12), 1e12) / 60)::bigint"
+)
 # At the half of the minute, so that rounding does not matter.
 SQLITE_MINUTE = "CAST((julianday(substr({0}, 1, 16) || ':30') - 2440587.5) * 1440 AS integer)"
 
@@ -57,7 +65,8 @@ class Framework(_Template):
 
 
 class LengthClass(_Template):
-    """The binary logarithm of a number, rounded down; -1 for 0, and null for null."""
+    """The binary logarithm of a number, rounded down; -1 for 0."""
 
-    postgresql = sqlite = f"CASE {_CLASSES} WHEN {{0}} IS NOT NULL THEN {MAX_CLASS} END"
+    postgresql = POSTGRESQL_LENGTH_CLASS
+    sqlite = SQLITE_LENGTH_CLASS
     field = BigIntegerField

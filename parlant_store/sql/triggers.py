@@ -7,13 +7,17 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.state import ProjectState
 
-from parlant_store.sql.generated_columns import SQLITE_MINUTE
+from parlant_store.sql.generated_columns import (
+    POSTGRESQL_MINUTE,
+    SQLITE_LENGTH_CLASS,
+    SQLITE_MINUTE,
+)
 from parlant_store.sql.migration_operations import OutsideModels
 
 _TABLE = "parlant_store_document"
 _IS_EVENT = "{0}.collection like '%events' and {0}.session_id is not null"
 _IS_SESSION = "new.collection like '%sessions'"
-_MINUTE = "(floor(extract(epoch from {0}.updated_at) / 60))"
+_MINUTE = POSTGRESQL_MINUTE.replace("{0}", "{0}.updated_at")
 _FIELDS = "({0}.collection, {0}.session_id, {0}.failed_calls, {0}.data -> 'kind', " + (
     "{0}.data -> 'deleted', " + _MINUTE + ")"
 )
@@ -80,13 +84,15 @@ _NEW_MINUTE = SQLITE_MINUTE.format("new.updated_at")
 _OLD_MINUTE = SQLITE_MINUTE.format("old.updated_at")
 _ADD = (
     f"UPDATE {_TABLE} SET active_minute = max(active_minute, {_NEW_MINUTE}),"
-    f" item_count = item_count + {_MESSAGE.format('new')},"
+    f" item_count = item_count + {_MESSAGE.format('new')}, length_class ="
+    f" {SQLITE_LENGTH_CLASS.format('item_count + ' + _MESSAGE.format('new'))},"
     " failed_calls = COALESCE(failed_calls, 0) + COALESCE(new.failed_calls, 0)"
     f" WHERE {_OF_EVENT.format('new')} AND ({_MESSAGE.format('new')}"
     f" OR new.failed_calls > 0 OR active_minute < {_NEW_MINUTE});"
 )
 _REMOVE = (
     f"UPDATE {_TABLE} SET item_count = max(item_count - {_MESSAGE.format('old')}, 0),"
+    f" length_class = {SQLITE_LENGTH_CLASS.format('item_count - ' + _MESSAGE.format('old'))},"
     " failed_calls = max(COALESCE(failed_calls, 0) - COALESCE(old.failed_calls, 0), 0)"
     f" WHERE {_OF_EVENT.format('old')} AND ({_MESSAGE.format('old')} OR old.failed_calls > 0);"
 )
@@ -96,10 +102,12 @@ _CHANGED = (
     f" OR {_MESSAGE.format('new')} <> {_MESSAGE.format('old')} OR {_NEW_MINUTE} <> {_OLD_MINUTE}"
 )
 _FIGURES = (
-    "SELECT max(COALESCE(max({minute}), 0), {session_minute}), COALESCE(sum({message}), 0),"
-    " sum(e.failed_calls) FROM {table} e WHERE e.collection ="
+    "SELECT minute, messages, {length_class}, failed FROM ("
+    "SELECT max(COALESCE(max({minute}), 0), {session_minute}) AS minute,"
+    " COALESCE(sum({message}), 0) AS messages, sum(e.failed_calls) AS failed"
+    " FROM {table} e WHERE e.collection ="
     " substr({session}.collection, 1, length({session}.collection) - 8) || 'events'"
-    " AND e.session_id = {session}.id"
+    " AND e.session_id = {session}.id)"
 )
 
 
@@ -110,11 +118,13 @@ def _figures(session: str) -> str:
         minute=SQLITE_MINUTE.format("e.updated_at"),
         session_minute=SQLITE_MINUTE.format(f"{session}.updated_at"),
         message=_MESSAGE.format("e"),
+        length_class=SQLITE_LENGTH_CLASS.format("messages"),
     )
 
 
 _IS_SQLITE_SESSION = "substr({0}.collection, -8) = 'sessions'"
-_COUNT = f"UPDATE {_TABLE} SET (active_minute, item_count, failed_calls) = ({_figures('new')})"
+_COLUMNS = "(active_minute, item_count, length_class, failed_calls)"
+_COUNT = f"UPDATE {_TABLE} SET {_COLUMNS} = ({_figures('new')})"
 
 _SQLITE = {
     "parlant_store_event_insert": (
@@ -141,7 +151,7 @@ _SQLITE = {
     "parlant_store_session_move": (
         f"AFTER UPDATE OF collection ON {_TABLE} WHEN old.collection <> new.collection"
         f" AND ({_IS_SQLITE_SESSION.format('old')} OR {_IS_SQLITE_SESSION.format('new')}) BEGIN"
-        f" UPDATE {_TABLE} SET active_minute = NULL, item_count = NULL, failed_calls = NULL"
+        f" UPDATE {_TABLE} SET {_COLUMNS} = (NULL, NULL, NULL, NULL)"
         f" WHERE key = new.key; {_COUNT} WHERE key = new.key"
         f" AND {_IS_SQLITE_SESSION.format('new')}; END"
     ),
@@ -151,7 +161,7 @@ SQLITE_TRIGGERS = tuple(_SQLITE)
 
 COUNT_SESSIONS = {
     "sqlite": (
-        f"UPDATE {_TABLE} AS s SET (active_minute, item_count, failed_calls) = ({_figures('s')})"
+        f"UPDATE {_TABLE} AS s SET {_COLUMNS} = ({_figures('s')})"
         " WHERE s.active_minute IS NULL AND s.collection IN ("
         "WITH RECURSIVE names (name) AS (SELECT min(collection) FROM parlant_store_document"
         " UNION ALL SELECT (SELECT min(collection) FROM parlant_store_document"

@@ -2,12 +2,6 @@
 -- is the minute of the last activity since 1970, item_count the number of messages, failed_calls the
 -- number of failed tool calls. Events are in the collection of the same prefix.
 
--- Whether the document of an event is a message that was not deleted.
-create or replace function {in_schema}parlant_store_is_message(jsonb)
-returns boolean language sql immutable{search_path} as $$
-    select $1 ->> 'kind' = 'message' and $1 ->> 'deleted' is distinct from 'true'
-$$;
-
 -- Trigger after a write of an event: updates the figures of its Parlant session.
 create or replace function {in_schema}parlant_store_count_event() returns trigger
 language plpgsql{search_path} as $$
@@ -17,21 +11,23 @@ declare
     v_minute bigint;
 begin
     if tg_op <> 'INSERT' then
-        v_messages := case when parlant_store_is_message(old.data) then 1 else 0 end;
+        v_messages := case when {is_old_message} then 1 else 0 end;
         v_failed := {limited_old};
         update parlant_store_document set
             item_count = greatest(item_count - v_messages, 0),
+            length_class = {length_after_removal},
             failed_calls = greatest(failed_calls - v_failed, 0)
         where collection = left(old.collection, -6) || 'sessions' and id = old.session_id
             and active_minute is not null and (v_messages > 0 or v_failed > 0);
     end if;
     if tg_op <> 'DELETE' then
-        v_messages := case when parlant_store_is_message(new.data) then 1 else 0 end;
+        v_messages := case when {is_new_message} then 1 else 0 end;
         v_failed := {limited_new};
         v_minute := {minute_new};
         update parlant_store_document set
             active_minute = greatest(active_minute, v_minute),
             item_count = least(item_count, {max_figure}) + v_messages,
+            length_class = {length_after_addition},
             failed_calls = least(coalesce(failed_calls, 0), {max_figure}) + v_failed
         where collection = left(new.collection, -6) || 'sessions' and id = new.session_id
             and active_minute is not null
@@ -48,16 +44,18 @@ begin
     if new.collection not like '%sessions' then
         new.active_minute := null;
         new.item_count := null;
+        new.length_class := null;
         new.failed_calls := null;
         return new;
     end if;
     if tg_op = 'INSERT' or new.active_minute is null or new.collection <> old.collection then
-        select count(*) filter (where parlant_store_is_message(data)),
+        select count(*) filter (where {is_message}),
                 sum(least(greatest(failed_calls, 0), {max_figure})),
-                max((floor(extract(epoch from updated_at) / 60))::bigint)
+                max({minute})
             into new.item_count, new.failed_calls, new.active_minute
             from parlant_store_document
             where collection = left(new.collection, -8) || 'events' and session_id = new.id;
+        new.length_class := {length_of_new};
     end if;
     new.active_minute := greatest(new.active_minute, {minute_new});
     return new;
@@ -75,9 +73,9 @@ begin
         from unnest(parlant_store_names()) as name where name like '%sessions'
     ), figures as (
         select d.collection, d.session_id,
-            count(*) filter (where parlant_store_is_message(d.data)) as messages,
+            count(*) filter (where {is_d_message}) as messages,
             sum(least(greatest(d.failed_calls, 0), {max_figure})) as failed,
-            max((floor(extract(epoch from d.updated_at) / 60))::bigint) as minute
+            max({minute_d}) as minute
         from parlant_store_document d
         where d.collection in (select events from sessions) and exists (
             select from parlant_store_document s
@@ -88,9 +86,10 @@ begin
     )
     update parlant_store_document s set
         active_minute = greatest(
-            f.minute, (floor(extract(epoch from s.updated_at) / 60))::bigint
+            f.minute, {minute_s}
         ),
-        item_count = coalesce(f.messages, 0), failed_calls = f.failed
+        item_count = coalesce(f.messages, 0), failed_calls = f.failed,
+        length_class = {length_of_figures}
     from sessions
     join parlant_store_document d on d.collection = sessions.name and d.active_minute is null
     left join figures f on f.collection = sessions.events and f.session_id = d.id

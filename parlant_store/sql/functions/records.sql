@@ -27,7 +27,7 @@ create or replace function {in_schema}parlant_store_write_sessions(
     p_metadata text[], p_states text[],
     p_created timestamptz[], p_updated timestamptz[], p_expires timestamptz[], p_totals bigint[],
     p_places bigint[], p_data text[], p_roles text[], p_texts text[], p_terms text[],
-    p_tokens bigint[], p_failed smallint[], p_times timestamptz[],
+    p_tokens bigint[], p_failed bigint[], p_times timestamptz[],
     p_replace boolean, p_now timestamptz
 ) returns boolean[] language plpgsql{search_path} as $$
 declare
@@ -99,7 +99,7 @@ end $$;
 -- its key. A session that is too large for one statement is written in this way.
 create or replace function {in_schema}parlant_store_stage_items(
     p_key bigint, p_data text[], p_roles text[], p_texts text[], p_terms text[],
-    p_tokens bigint[], p_failed smallint[], p_times timestamptz[], p_total bigint,
+    p_tokens bigint[], p_failed bigint[], p_times timestamptz[], p_total bigint,
     p_now timestamptz
 ) returns bigint language plpgsql{search_path} as $$
 declare

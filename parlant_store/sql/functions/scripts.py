@@ -11,6 +11,7 @@ from django.db.migrations.state import ProjectState
 
 from parlant_store.content.text_search import MAX_MATCHES, MAX_SEARCHED
 from parlant_store.sql.closing import CLOSE
+from parlant_store.sql.generated_columns import POSTGRESQL_LENGTH_CLASS, POSTGRESQL_MINUTE
 from parlant_store.sql.index_expressions import (
     NUMBER_FIELDS,
     PREFIX,
@@ -135,6 +136,8 @@ MAX_FIGURE = 1_000_000_000
 
 _FAILED_CALLS = f"least(greatest(coalesce({{}}.failed_calls, 0), 0), {MAX_FIGURE})"
 
+_IS_MESSAGE = "{0} ->> 'kind' = 'message' and {0} ->> 'deleted' is distinct from 'true'"
+
 _EXPRESSIONS = {
     "indexed_number": _template(indexed_number("postgresql", "%1$I", "{field}")),
     "indexed_text": _template(indexed_text("postgresql", "%1$I", "{field}")),
@@ -148,7 +151,18 @@ _EXPRESSIONS = {
     "max_figure": str(MAX_FIGURE),
     "limited_old": _FAILED_CALLS.format("old"),
     "limited_new": _FAILED_CALLS.format("new"),
-    "minute_new": "(floor(extract(epoch from new.updated_at) / 60))::bigint",
+    "minute_new": POSTGRESQL_MINUTE.format("new.updated_at"),
+    "minute_d": POSTGRESQL_MINUTE.format("d.updated_at"),
+    "minute_s": POSTGRESQL_MINUTE.format("s.updated_at"),
+    "minute": POSTGRESQL_MINUTE.format("updated_at"),
+    "is_message": _IS_MESSAGE.format("data"),
+    "is_d_message": _IS_MESSAGE.format("d.data"),
+    "is_old_message": _IS_MESSAGE.format("old.data"),
+    "is_new_message": _IS_MESSAGE.format("new.data"),
+    "length_after_removal": POSTGRESQL_LENGTH_CLASS.format("item_count - v_messages"),
+    "length_after_addition": POSTGRESQL_LENGTH_CLASS.format("item_count + v_messages"),
+    "length_of_new": POSTGRESQL_LENGTH_CLASS.format("new.item_count"),
+    "length_of_figures": POSTGRESQL_LENGTH_CLASS.format("coalesce(f.messages, 0)"),
     "is_hidden": "starts_with(session_id, chr(1) || chr(4))",
     "max_deleted": str(MAX_DELETED),
     **{name: str(number) for name, number in LIMITS.items()},

@@ -20,7 +20,7 @@ begin
 end $$;
 
 -- Returns the sum of the array, which may be null.
-create or replace function {in_schema}parlant_store_sum(smallint[])
+create or replace function {in_schema}parlant_store_sum(bigint[])
 returns bigint language plpgsql immutable{search_path} as $$
 begin
     if $1 is null then
@@ -37,12 +37,12 @@ end $$;
 create or replace function {in_schema}parlant_store_add_items(
     p_namespace text, p_session_id text, p_names text, p_user_id text,
     p_data text[], p_roles text[], p_texts text[], p_terms text[], p_tokens bigint[],
-    p_failed smallint[], bigint, p_now timestamptz, p_expires_at timestamptz, p_replace boolean
+    p_failed bigint[], bigint, p_now timestamptz, p_expires_at timestamptz, p_replace boolean
 ) returns bigint language plpgsql{search_path} as $$
 declare
     p_total alias for $11;
     v_count bigint := cardinality(p_data);
-    v_failed bigint := parlant_store_sum(p_failed);
+    v_failed bigint := case when p_failed is null then 0 else parlant_store_sum(p_failed) end;
     v_key bigint;
     v_first bigint;
     v_items bigint;
@@ -107,7 +107,7 @@ begin
         with addition as materialized (
             select namespace, session_id, names, user_id,
                 data::text[], roles::text[], texts::text[], terms::text[], tokens::bigint[],
-                failed::smallint[], cardinality(data::text[]) as count, total, ord
+                failed::bigint[], cardinality(data::text[]) as count, total, ord
             from unnest(
                 p_namespaces, p_session_ids, p_names, p_user_ids,
                 p_data, p_roles, p_texts, p_terms, p_tokens, p_failed, p_totals
@@ -155,7 +155,7 @@ begin
     select array_agg(coalesce(v_items[ord], parlant_store_add_items(
         namespace, session_id, names, user_id,
         data::text[], roles::text[], texts::text[], terms::text[], tokens::bigint[],
-        failed::smallint[], total, p_now, p_expires_at, false
+        failed::bigint[], total, p_now, p_expires_at, false
     )) order by ord) into v_items from unnest(
         p_namespaces, p_session_ids, p_names, p_user_ids,
         p_data, p_roles, p_texts, p_terms, p_tokens, p_failed, p_totals
@@ -174,7 +174,7 @@ create or replace function {in_schema}parlant_store_save(
     p_namespace text, p_session_id text, p_names text, p_user_id text, p_state text,
     p_key bigint, p_next bigint, p_count bigint, p_drop bigint, p_keep bigint,
     p_data text[], p_roles text[], p_texts text[], p_terms text[], p_tokens bigint[],
-    p_failed smallint[], bigint, p_now timestamptz, p_expires_at timestamptz,
+    p_failed bigint[], bigint, p_now timestamptz, p_expires_at timestamptz,
     out v_key bigint, out v_next bigint, out v_items bigint
 ) language plpgsql{search_path} as $$
 declare

@@ -135,8 +135,8 @@ begin
             union all
             select 5, number, format('alter column %s set default %s', name,
                 case when own_value is null then value else format(template, own_value) end)
-            from columns where not is_missing and (own_value is null or is_other)
-                and coalesce(own_value, value) is not null
+            from columns where not is_missing and not is_generated
+                and (own_value is null or is_other) and coalesce(own_value, value) is not null
             union all
             select 6, number, concat_ws(' ', 'add column', name, type, case when is_generated
                 then format('generated always as (%s) stored', value) else 'default ' || value end,

@@ -24,7 +24,7 @@ _WRITE_SESSIONS = (
     " %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],"
     " %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::bigint[],"
     " %s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[],"
-    " %s::smallint[], %s::timestamptz[],"
+    " %s::bigint[], %s::timestamptz[],"
     " %s::boolean, %s::timestamptz)"
 )
 _WRITE_DOCUMENTS = (

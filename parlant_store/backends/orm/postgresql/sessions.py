@@ -53,7 +53,7 @@ class PostgreSQLSessions(Sessions):
     def add_items(self, connection: BaseDatabaseWrapper, addition: AddItems, time: Time) -> int:
         sql = (
             "SELECT parlant_store_add_items(%s::text, %s::text, %s::text, %s::text, %s::text[],"
-            " %s::text[], %s::text[], %s::text[], %s::bigint[], %s::smallint[], %s::bigint,"
+            " %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint,"
             " %s::timestamptz, %s::timestamptz, %s::boolean)"
         )
         owned = named(addition.session, addition.user_id)

@@ -13,7 +13,7 @@ from parlant_store.types import Revision
 _SAVE = (
     "SELECT * FROM parlant_store_save(%s::text, %s::text, %s::text, %s::text, %s::text,"
     " %s::bigint, %s::bigint, %s::bigint, %s::bigint, %s::bigint,"
-    " %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::smallint[], %s::bigint,"
+    " %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint,"
     " %s::timestamptz, %s::timestamptz)"
 )
 _BRANCH = (

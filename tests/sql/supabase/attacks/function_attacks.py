@@ -295,7 +295,6 @@ CALLS: dict[str, list[tuple[Arguments, Any]]] = {
             "describe",
             "end_request",
             "forget_requests",
-            "is_message",
             "items",
             "limit",
             "limit_answer",

@@ -156,7 +156,7 @@ CALLS: dict[str, tuple[str, Make]] = {
         lambda n: (
             NOW
             | {"p_query": " | ".join(["'a'"] * (n // 6)), "p_namespace": None}
-            | {"p_limit": 9, "p_texts": 9}
+            | {"p_limit": 9, "p_texts": 9, "p_tools": False}
         ),
     ),
     "a document": (f"{RPC}insert_one", lambda n: document("y" * n)),

@@ -51,7 +51,7 @@ WIDE = {
     "a column often": f"{DOCUMENT}?id=eq.n1&select={repeated('a{n}:data', 300)}",
     "a column without another name": f"{DOCUMENT}?id=eq.n1&select={repeated('data', 300)}",
     "a field often": f"{DOCUMENT}?id=eq.n1&select={repeated('a{n}:data->x', 300)}",
-    "everything often": f"{DOCUMENT}?id=eq.n1&select={repeated('*', 120)}",
+    "everything often": f"{DOCUMENT}?id=eq.n1&select={repeated('*', 100)}",
     "a cast often": f"{DOCUMENT}?id=eq.n1&select={repeated('a{n}:data::text', 300)}",
     "an item often": f"{ITEM}?position=eq.101&select={repeated('a{n}:data', 300)}",
     "conditions": f"{DOCUMENT}?id=eq.n1&or=({repeated('data->>x.eq.{n}', 300)})",

@@ -88,6 +88,7 @@ class Project:
             "texts": [*items],
             "terms": [f"'{item}'" for item in items],
             "tokens": [None] * size,
+            "failed": None,
             "total": 0,
             "now": NOW,
             "expires_at": None,
