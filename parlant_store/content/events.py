@@ -25,7 +25,7 @@ class Searched(NamedTuple):
     """The words of a message, a name or a title."""
 
     tool_words: list[str] | None
-    """The words of tools, drafts, errors and custom events."""
+    """The words of tools, errors and custom events."""
 
     failed_calls: int | None
     """The number of failed calls; None for none."""
@@ -54,7 +54,7 @@ def _of_event(data: Any) -> Searched:
     if not isinstance(data, Mapping):
         return Searched(None, words_in(data), None)
     if "message" in data:
-        return Searched(_words(data["message"]), words_in(data.get("draft")), None)
+        return Searched(_words(data["message"]), None, None)
     calls = data.get("tool_calls")
     if isinstance(calls, (list, tuple)):
         return Searched(None, words_in(*map(_of_call, calls)), failed_data_calls(data) or None)

@@ -7,48 +7,33 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.state import ProjectState
 
-from parlant_store.sql.generated_columns import (
-    POSTGRESQL_MINUTE,
-    SQLITE_LENGTH_CLASS,
-    SQLITE_MINUTE,
-)
+from parlant_store.sql.generated_columns import SQLITE_LENGTH_CLASS, SQLITE_MINUTE
 from parlant_store.sql.migration_operations import OutsideModels
 
 _TABLE = "parlant_store_document"
-_IS_EVENT = "{0}.collection like '%events' and {0}.session_id is not null"
-_IS_SESSION = "new.collection like '%sessions'"
-_MINUTE = POSTGRESQL_MINUTE.replace("{0}", "{0}.updated_at")
-_FIELDS = "({0}.collection, {0}.session_id, {0}.failed_calls, {0}.data -> 'kind', " + (
-    "{0}.data -> 'deleted', " + _MINUTE + ")"
-)
-_IS_CHANGED = f"{_FIELDS.format('new')} is distinct from {_FIELDS.format('old')}"
-_IS_MOVED = (
-    "old.collection <> new.collection"
-    " and (old.collection like '%sessions' or new.collection like '%sessions')"
-)
-_IS_LATER = f"new.active_minute is null or {_MINUTE.format('new')} > new.active_minute"
 
+# PostgreSQL parses the conditions for each statement: they are short, and functions check the rest.
 _POSTGRESQL = {
     "parlant_store_event_insert": (
-        f"after insert on {{table}} for each row when ({_IS_EVENT.format('new')})"
+        "after insert on {table} for each row when (new.collection like '%events')"
         " execute function {schema}parlant_store_count_event()"
     ),
     "parlant_store_event_update": (
-        "after update on {table} for each row when ("
-        f"({_IS_EVENT.format('new')} or {_IS_EVENT.format('old')}) and {_IS_CHANGED})"
+        "after update of collection, session_id, data, failed_calls, updated_at on {table}"
+        " for each row when (old.collection like '%events' or new.collection like '%events')"
         " execute function {schema}parlant_store_count_event()"
     ),
     "parlant_store_event_delete": (
-        f"after delete on {{table}} for each row when ({_IS_EVENT.format('old')})"
+        "after delete on {table} for each row when (old.collection like '%events')"
         " execute function {schema}parlant_store_count_event()"
     ),
     "parlant_store_session_insert": (
-        f"before insert on {{table}} for each row when ({_IS_SESSION})"
+        "before insert on {table} for each row when (new.collection like '%sessions')"
         " execute function {schema}parlant_store_count_session()"
     ),
     "parlant_store_session_update": (
-        "before update on {table} for each row when ("
-        f"{_IS_SESSION} and ({_IS_LATER}) or {_IS_MOVED})"
+        "before update of collection, updated_at on {table} for each row"
+        " when (old.collection like '%sessions' or new.collection like '%sessions')"
         " execute function {schema}parlant_store_count_session()"
     ),
 }

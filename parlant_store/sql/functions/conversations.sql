@@ -2,36 +2,53 @@
 -- is the minute of the last activity since 1970, item_count the number of messages, failed_calls the
 -- number of failed tool calls. Events are in the collection of the same prefix.
 
--- Trigger after a write of an event: updates the figures of its Parlant session.
+-- Trigger after a write of an event: updates the figures of its Parlant session. It sets
+-- failed_calls only if the number changes, because that is a column of which triggers depend.
 create or replace function {in_schema}parlant_store_count_event() returns trigger
 language plpgsql{search_path} as $$
 declare
     v_messages int;
-    v_failed bigint;
     v_minute bigint;
 begin
-    if tg_op <> 'INSERT' then
-        v_messages := case when {is_old_message} then 1 else 0 end;
-        v_failed := {limited_old};
-        update parlant_store_document set
-            item_count = greatest(item_count - v_messages, 0),
-            length_class = {length_after_removal},
-            failed_calls = greatest(failed_calls - v_failed, 0)
-        where collection = left(old.collection, -6) || 'sessions' and id = old.session_id
-            and active_minute is not null and (v_messages > 0 or v_failed > 0);
+    if tg_op = 'UPDATE' and old.collection = new.collection
+        and old.session_id is not distinct from new.session_id
+        and old.failed_calls is not distinct from new.failed_calls
+        and {minute_old} = {minute_new}
+        and ({is_old_message}) = ({is_new_message})
+    then
+        return null;
     end if;
-    if tg_op <> 'DELETE' then
+    if tg_op <> 'INSERT' and old.collection like '%events' and old.session_id is not null then
+        v_messages := case when {is_old_message} then 1 else 0 end;
+        if v_messages > 0 then
+            update parlant_store_document set
+                item_count = greatest(item_count - v_messages, 0),
+                length_class = {length_after_removal}
+            where collection = left(old.collection, -6) || 'sessions' and id = old.session_id
+                and active_minute is not null;
+        end if;
+        if old.failed_calls > 0 then
+            update parlant_store_document set
+                failed_calls = greatest(failed_calls - {limited_old}, 0)
+            where collection = left(old.collection, -6) || 'sessions' and id = old.session_id
+                and active_minute is not null;
+        end if;
+    end if;
+    if tg_op <> 'DELETE' and new.collection like '%events' and new.session_id is not null then
         v_messages := case when {is_new_message} then 1 else 0 end;
-        v_failed := {limited_new};
         v_minute := {minute_new};
         update parlant_store_document set
             active_minute = greatest(active_minute, v_minute),
             item_count = least(item_count, {max_figure}) + v_messages,
-            length_class = {length_after_addition},
-            failed_calls = least(coalesce(failed_calls, 0), {max_figure}) + v_failed
+            length_class = {length_after_addition}
         where collection = left(new.collection, -6) || 'sessions' and id = new.session_id
-            and active_minute is not null
-            and (v_messages > 0 or v_failed > 0 or v_minute > active_minute);
+            and active_minute is not null and (v_messages > 0 or v_minute > active_minute);
+        if new.failed_calls > 0 then
+            update parlant_store_document set
+                failed_calls = least(coalesce(failed_calls, 0), {max_figure}) + {limited_new}
+            where collection = left(new.collection, -6) || 'sessions' and id = new.session_id
+                and active_minute is not null;
+        end if;
     end if;
     return null;
 end $$;

@@ -152,6 +152,7 @@ _EXPRESSIONS = {
     "limited_old": _FAILED_CALLS.format("old"),
     "limited_new": _FAILED_CALLS.format("new"),
     "minute_new": POSTGRESQL_MINUTE.format("new.updated_at"),
+    "minute_old": POSTGRESQL_MINUTE.format("old.updated_at"),
     "minute_d": POSTGRESQL_MINUTE.format("d.updated_at"),
     "minute_s": POSTGRESQL_MINUTE.format("s.updated_at"),
     "minute": POSTGRESQL_MINUTE.format("updated_at"),
