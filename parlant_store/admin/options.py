@@ -18,6 +18,8 @@ from parlant_store.admin.lookups import COUNTED
 from parlant_store.admin.readiness import guarded
 from parlant_store.content import codec
 
+MAX_KEY = 2**63 - 1
+
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]
     """Counts no further than ``limit``, because a full count reads the whole table.
@@ -96,6 +98,18 @@ class StoreAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Any:
+        """Return the row; None for numbers that no key can be, which SQLite refuses."""
+        is_number = object_id.isascii() and object_id.isdigit() and len(object_id) < 20
+        is_key = is_number and int(object_id) <= MAX_KEY
+        return super().get_object(request, object_id, from_field) if is_key else None
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Allow the parameters of the filters: other fields have no index."""
+        return lookup in {getattr(each, "parameter_name", None) for each in self.list_filter}
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return Rows

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from parlant_store.admin.actions import sweep as store_sweep
 from parlant_store.admin.conversations import remote as conversations
-from parlant_store.admin.stores import session as store_session
+from parlant_store.admin.conversations import remote_session as store_session
 from parlant_store.backends.orm import OrmBackend
 from parlant_store.exceptions import StoreUnavailable
 from tests.admin.pages import CALL, OUTPUT, SCRIPT, UNPRINTABLE, entries, get, message, messages_of

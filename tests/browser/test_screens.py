@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from parlant_store.admin.conversations import remote_session as store_session
 from parlant_store.admin.items import SessionItemAdmin
-from parlant_store.admin.stores import session as store_session
 from parlant_store.admin.transcript import items_page as reading
 from tests.browser.axe import COLOURS, barriers
 from tests.browser.policy import ENFORCED, WANTED

@@ -44,6 +44,7 @@ class ConversationList(ChangeList):
 
     def get_filters_params(self, params: Any = None) -> Any:
         found = super().get_filters_params(params)
+        # The first one is that of the filter with the form.
         return {name: value for name, value in found.items() if name not in FORM_PARAMETERS[1:]}
 
     def get_filters(self, request: HttpRequest) -> Any:

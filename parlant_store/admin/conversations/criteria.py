@@ -14,7 +14,7 @@ ORDERS = (ACTIVITY, CREATION, LENGTH)
 STATES = ("live", "expiring", "expired")
 DATES = ("today", "yesterday", "7days")
 
-FORM_PARAMETERS = ("from", "to", "owner", "agent", "order")
+FORM_PARAMETERS = ("owner", "agent", "from", "to", "order")
 """The parameters that belong to no filter of Django's."""
 
 MAX_TEXT = 10_000

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import router
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
@@ -15,6 +16,7 @@ from parlant_store.admin.conversations.links import Links
 from parlant_store.admin.conversations.rows import DocumentRow, active_time, read_persons
 from parlant_store.admin.expiry import ago, expiry
 from parlant_store.admin.formatting import column_name, grouped
+from parlant_store.admin.stores.asking import here
 from parlant_store.backends.columns import owner_of
 from parlant_store.content import codec
 from parlant_store.models import Document, Session
@@ -69,7 +71,7 @@ def session_header(session: Session, links: Links) -> Header:
         ),
         links.person(owner),
         links.others(owner),
-    )
+    )._replace(is_expired=bool(session.expires_at and session.expires_at <= timezone.now()))
 
 
 def document_header(document: Document, links: Links) -> Header:
@@ -97,18 +99,18 @@ def document_header(document: Document, links: Links) -> Header:
     )
 
 
-def info_header(info: SessionInfo, links: Links, expires_at: datetime | None) -> Header:
+def info_header(info: SessionInfo, links: Links) -> Header:
     """Return the head of a session of a remote store."""
     return _header(
         _Values(
             OPENAI,
             info.user_id and codec.printable(info.user_id),
             codec.printable(info.namespace),
-            info.created_at,
-            info.updated_at,
+            here(info.created_at),
+            here(info.updated_at),
             info.item_count,
             info.tokens,
-            expires_at,
+            here(info.expires_at),
             None,
         ),
         links.person(info.user_id),

@@ -7,10 +7,10 @@ from django.urls import URLPattern, path
 from parlant_store.admin.actions import remote_rows
 from parlant_store.admin.actions.sweep import sweep
 from parlant_store.admin.conversations import remote as remote_conversations
+from parlant_store.admin.conversations.remote_session import show_session
 from parlant_store.admin.documents import remote as remote_documents
 from parlant_store.admin.options import StoreAdmin
 from parlant_store.admin.readiness import guarded
-from parlant_store.admin.stores import session as remote_session
 from parlant_store.admin.stores.asking import Page
 from parlant_store.admin.views.overview import overview
 from parlant_store.admin.views.person import download_receipt, show_person
@@ -24,7 +24,7 @@ PAGES: dict[str, Page] = {
     "person_receipt": download_receipt,
     "stores": list_stores,
     "stores_sessions": remote_conversations.list_sessions,
-    "stores_session": remote_session.show_session,
+    "stores_session": show_session,
     "stores_sessions_change": remote_rows.change_sessions,
     "stores_sweep": sweep,
     "stores_documents": remote_documents.list_documents,

@@ -1,4 +1,4 @@
-"""The page of one session of any store."""
+"""The page of a session of a remote store."""
 
 from functools import partial
 from typing import Any
@@ -7,6 +7,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
 from parlant_store.admin.actions.remote_rows import permitted_actions
+from parlant_store.admin.conversations.header import info_header
+from parlant_store.admin.conversations.links import Links
 from parlant_store.admin.expiry import expiry
 from parlant_store.admin.formatting import NOTHING, cut, grouped, pre, pretty
 from parlant_store.admin.stores.asking import ask, heard, here, link, on_store, show
@@ -16,7 +18,7 @@ from parlant_store.content import codec
 from parlant_store.models import Session, SessionItem
 
 FEW, MANY = 100, 1_000
-"""How many of the latest items the page shows, and how many when it is asked for more."""
+"""The number of the latest items on the page, and on the page with more of them."""
 
 
 @on_store(Session)
@@ -41,11 +43,12 @@ def show_session(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpRe
         admin,
         request,
         "store/session.html",
-        title=_("Session of the store %(alias)s") % {"alias": store.alias},
+        title=_("Conversation of the store %(alias)s") % {"alias": store.alias},
         subtitle="/".join(filter(None, (cut(namespace), cut(session_id)))),
         store_alias=store.alias,
         name=name,
         info=info,
+        header=info_header(info, Links(admin, request)),
         session_id=codec.printable(session_id),
         namespace=codec.printable(namespace) or NOTHING,
         owner=codec.printable(info.user_id or "") or NOTHING,
