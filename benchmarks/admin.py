@@ -1,13 +1,12 @@
-"""The admin over a thousand rows and over a million: what each page costs, and how it grows.
+"""The admin over a thousand conversations and over a quarter of a million: what each page costs.
 
-    python -m benchmarks.admin [--documents 1000000] [--sessions 200000] [--rounds 5]
+    python -m benchmarks.admin [--sessions 200000] [--events 1000000] [--rounds 5]
         [--only sqlite|postgresql]
 
-Each database is filled twice, with a thousand sessions and documents and with so many; every
-session has five items, one document in ten is a Parlant session, the others are events of
-these. A page is asked for by Django's test client; a cell is the median over the rounds, in
-milliseconds, and the statements that it took. Rounds go through all pages of one size and
-then of the other.
+Each database is filled twice, with a thousand sessions and as many events, and with so many of
+both. Every session has five items, every Parlant session 20 events, and the last activity of all
+is within the last 30 days. A page is requested by Django's test client; a cell is the median over
+the rounds, in milliseconds, and the number of its statements.
 """
 
 import argparse
@@ -41,14 +40,38 @@ TEXT = {
 TERMS = {"sqlite": "{text}", "postgresql": "to_tsvector('simple', {text})"}
 JSON = {"sqlite": "json_object", "postgresql": "jsonb_build_object"}
 
+EVENTS = 20
+"""The events of a Parlant session."""
+
+AGO = {
+    "sqlite": "strftime('%Y-%m-%d %H:%M:%S', 'now', '-' || (n % 43200) || ' minutes')",
+    "postgresql": "now() - (n % 43200) * interval '1 minute'",
+}
+"""A time within the last 30 days."""
+
 PAGES = {
-    "sessions": "session/",
-    "sessions, page 9": "session/?p=9",
-    "sessions that have expired": "session/?state=expired",
-    "sessions of an owner": "session/?q=user-3",
-    "sessions by a rare word": "session/?q=platypus",
-    "sessions by a word of every item": "session/?q=question",
+    "the app": "",
+    "conversations": "session/",
+    "conversations, page 9": "session/?p=9",
+    "conversations by creation": "session/?order=creation",
+    "conversations by length": "session/?order=length",
+    "conversations of yesterday": "session/?date=yesterday",
+    "conversations of a week of last year": "session/?from=2025-03-01&to=2025-03-07",
+    "conversations with a failed tool": "session/?failed=yes",
+    "conversations that have expired": "session/?state=expired",
+    "conversations that have not expired": "session/?state=live",
+    "conversations of an owner": "session/?owner=user-3",
+    "conversations of a customer by name": "session/?owner=grace+77",
+    "conversations of an agent": "session/?agent=agent-1",
+    "conversations of a namespace": "session/?agent=shop-1",
+    "conversations of Parlant": "session/?framework=parlant",
+    "conversations by four filters": "session/?framework=openai&state=live&agent=shop&date=7days",
+    "conversations by a rare word": "session/?q=platypus",
+    "conversations by a word of every item": "session/?q=question",
+    "conversations by a name": "session/?q=grace+77&date=7days",
+    "conversations by an id": "session/?q=s-77",
     "a session": "session/{session}/change/",
+    "a Parlant session": "document/{parlant}/change/",
     "documents": "document/",
     "documents of a collection": "document/?collection=parlant_sessions_events",
     "documents of a session": "document/?q=p-3",
@@ -62,30 +85,41 @@ PAGES = {
 }
 
 
-def fill(vendor: str, sessions: int, documents: int) -> None:
-    numbers, build, text = NUMBERS[vendor], JSON[vendor], TEXT[vendor]
+def fill(vendor: str, sessions: int, events: int) -> None:
+    numbers, build, text, ago = NUMBERS[vendor], JSON[vendor], TEXT[vendor], AGO[vendor]
     terms = TERMS[vendor].format(text=text)
+    name = "'Grace ' || n"
+    names = TERMS[vendor].format(text="'grace ' || n")
+    talks = max(1, events // EVENTS)
     statements = [
         numbers.format(count=sessions)
         + "INSERT INTO parlant_store_session (namespace, session_id, user_id, metadata, state,"
-        " next_position, item_count, tokens, created_at, updated_at, expires_at)"
-        f" SELECT '', 's-' || n, 'user-' || (n / 200), '{{}}', '{{}}', {ITEMS}, {ITEMS}, 0,"
-        " CURRENT_TIMESTAMP, CURRENT_TIMESTAMP,"
+        " next_position, item_count, failed_calls, created_at, updated_at, expires_at)"
+        " SELECT 'shop-' || (n % 10), 's-' || n, 'user-' || (n / 200), '{}', '{}',"
+        f" {ITEMS}, {ITEMS}, CASE n % 100 WHEN 0 THEN 1 ELSE 0 END, {ago}, {ago},"
         " CASE n % 5 WHEN 0 THEN CURRENT_TIMESTAMP END FROM t",
         numbers.format(count=sessions * ITEMS)
         + "INSERT INTO parlant_store_session_item (session_key, position, role, text, data,"
         f" terms, created_at) SELECT (n - 1) / {ITEMS} + 1, (n - 1) % {ITEMS}, 'user', {text},"
         f" CAST({build}('role', 'user', 'content', {text}) AS text), {terms},"
         " CURRENT_TIMESTAMP FROM t",
-        numbers.format(count=documents)
+        # The triggers of sessions count events that exist already.
+        numbers.format(count=talks * EVENTS)
         + "INSERT INTO parlant_store_document (collection, id, version, creation_utc,"
-        " session_id, customer_id, data, updated_at) SELECT"
-        " CASE n % 10 WHEN 0 THEN 'parlant_sessions_sessions' ELSE 'parlant_sessions_events' END,"
-        " CASE n % 10 WHEN 0 THEN 'p-' || (n / 10) ELSE 'e-' || n END, '0.9.0',"
-        " '2026-01-01T00:00:' || n, CASE n % 10 WHEN 0 THEN NULL ELSE 'p-' || (n / 10) END,"
-        " CASE n % 10 WHEN 0 THEN 'c-' || (n % 1000) END,"
-        f" {build}('id', CASE n % 10 WHEN 0 THEN 'p-' || (n / 10) ELSE 'e-' || n END,"
-        " 'offset', n % 10, 'source', 'customer', 'kind', 'message'), CURRENT_TIMESTAMP FROM t",
+        " session_id, data, terms, failed_calls, updated_at)"
+        f" SELECT 'parlant_sessions_events', 'e-' || n, '0.9.0', '2026-01-01T00:00:' || n,"
+        f" 'p-' || ((n - 1) / {EVENTS} + 1), {build}('id', 'e-' || n, 'offset',"
+        f" (n - 1) % {EVENTS}, 'source', 'customer', 'kind', 'message', 'data',"
+        f" {build}('message', {text})), {terms}, CASE n % 2000 WHEN 0 THEN 1 END, {ago} FROM t",
+        numbers.format(count=talks)
+        + "INSERT INTO parlant_store_document (collection, id, version, creation_utc,"
+        " customer_id, agent_id, data, updated_at)"
+        " SELECT 'parlant_sessions_sessions', 'p-' || n, '0.9.0', '2026-01-01T00:00:' || n,"
+        f" 'c-' || (n / 50), 'agent-' || (n % 5), {build}('id', 'p-' || n), {ago} FROM t",
+        numbers.format(count=talks // 50 + 1)
+        + "INSERT INTO parlant_store_document (collection, id, creation_utc, data, terms,"
+        " updated_at) SELECT 'parlant_sessions_customers', 'c-' || n, '2026-01-01T00:00:' || n,"
+        f" {build}('id', 'c-' || n, 'name', {name}), {names}, CURRENT_TIMESTAMP FROM t",
     ]
     with transaction.atomic(), connection.cursor() as cursor:
         for statement in statements:
@@ -98,14 +132,15 @@ def measure(rounds: int) -> dict[str, tuple[float, int]]:
     """Of each page: milliseconds, and statements."""
     from django.contrib.auth.models import User
 
-    from parlant_store.models import Session
+    from parlant_store.models import Document, Session
 
     client = Client(headers={"host": "localhost"})
     client.force_login(User.objects.create_superuser("admin"))
     key = Session.objects.values_list("key", flat=True)[0]
+    talk = Document.objects.filter(collection="parlant_sessions_sessions").values_list("key")[0][0]
     found = {}
     for name, path in PAGES.items():
-        url = f"/admin/parlant_store/{path.format(session=key)}"
+        url = f"/admin/parlant_store/{path.format(session=key, parlant=talk)}"
         times = []
         for _ in range(rounds + 1):
             with CaptureQueriesContext(connection) as queries:
@@ -118,25 +153,25 @@ def measure(rounds: int) -> dict[str, tuple[float, int]]:
     return found
 
 
-def work(sessions: int, documents: int, rounds: int) -> None:
+def work(sessions: int, events: int, rounds: int) -> None:
     """One size on the database of DATABASE_URL, which is empty; prints what was measured."""
     django.setup()
     call_command("migrate", verbosity=0)
-    fill(connection.vendor, sessions, documents)
+    fill(connection.vendor, sessions, events)
     json.dump(measure(rounds), sys.stdout)
 
 
 def run(uris: list[str], sizes: list[tuple[int, int]], rounds: int) -> None:
     found = []
-    for uri, (sessions, documents) in zip(uris, sizes, strict=True):
+    for uri, (sessions, events) in zip(uris, sizes, strict=True):
         own = {"DATABASE_URL": uri, "DJANGO_SETTINGS_MODULE": "project.settings"}
-        given = [str(number) for number in (sessions, documents, rounds)]
+        given = [str(number) for number in (sessions, events, rounds)]
         command = [sys.executable, "-m", "benchmarks.admin", "--work", *given]
         output = subprocess.run(command, env=os.environ | own, check=True, stdout=subprocess.PIPE)
         found.append(json.loads(output.stdout))
     small, large = found
-    (fewer, _), (sessions, documents) = sizes
-    print(f"| page | {fewer:,} of each | {sessions:,} sessions, {documents:,} documents | times |")
+    (fewer, _), (sessions, events) = sizes
+    print(f"| page | {fewer:,} of each | {sessions:,} sessions, {events:,} events | times |")
     print("|---|---|---|---|")
     for name, (before, few) in small.items():
         after, many = large[name]
@@ -148,7 +183,7 @@ def run(uris: list[str], sizes: list[tuple[int, int]], rounds: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--documents", type=int, default=1_000_000)
+    parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--sessions", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", choices=("sqlite", "postgresql"))
@@ -157,7 +192,7 @@ def main() -> None:
     if options.work:
         work(*options.work)
         return
-    sizes = [(SMALL, SMALL), (options.sessions, options.documents)]
+    sizes = [(SMALL, SMALL), (options.sessions, options.events)]
     if options.only != "postgresql":
         print("\n## SQLite\n")
         with tempfile.TemporaryDirectory() as folder:

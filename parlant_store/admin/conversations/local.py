@@ -146,6 +146,9 @@ def _match(database: Database, criteria: Criteria, access: Access, limit: int) -
     tables = [table for table in built if table is not None]
     if not tables:
         return _Matching(database, [], words, [], 0, False)
+    # All that a search found is read at once: it need not be counted.
+    is_search = matches.keys is not None
+    limit = streams.MAX_ROWS + 1 if is_search else limit
     if criteria.order == CREATION:
         places = [place for table in tables for place in _by_creation(connection, table, limit)]
     else:
@@ -156,7 +159,7 @@ def _match(database: Database, criteria: Criteria, access: Access, limit: int) -
         tables,
         words,
         places,
-        count(connection, tables),
+        len(places) if is_search else count(connection, tables),
         has_filters and is_cut(connection, tables),
     )
 
