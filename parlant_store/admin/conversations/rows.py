@@ -18,7 +18,7 @@ from django.db.models import (
     When,
 )
 from django.db.models.fields.json import KT
-from django.db.models.functions import Concat, Left, Length
+from django.db.models.functions import Concat, Greatest, Left, Length
 
 from parlant_store.admin.conversations.names import AGENTS, CUSTOMERS
 from parlant_store.admin.formatting import NAME
@@ -156,7 +156,9 @@ def _waiting(items: QuerySet[SessionItem]) -> QuerySet[Any]:
 def _event_texts() -> tuple[Any, ...]:
     events = _events(OuterRef("events_in"), OuterRef("document_id"))
     nested = _events(OuterRef(OuterRef("events_in")), OuterRef(OuterRef("document_id")))
-    end = Subquery(nested.order_by("-at_offset").values("at_offset")[:1])
+    latest = Subquery(nested.order_by("-at_offset").values("at_offset")[:1])
+    # An event without an offset has the least number, from which PostgreSQL cannot subtract.
+    end = Greatest(latest, Value(0), output_field=BigIntegerField())
     messages = events.filter(data__kind="message")
     first = messages.filter(data__source__in=("customer", "customer_ui"), at_offset__lt=MAX_FIRST)
     last = messages.filter(at_offset__gt=end - MAX_LAST)
