@@ -442,6 +442,8 @@ def test_a_state_beside_a_collection_is_looked_for_among_the_newest(client, stor
 def test_lists_and_pages_cost_the_same_queries_for_many_rows(client, store):
     owned(store)
     event(store, 9, {"message": "x"})
+    # A transaction, in which PostgreSQL has to use the index, and its rollback.
+    words = 2 if connection.vendor == "postgresql" else 0
     expected = {
         listing("document"): 3,  # login, user, collections
         listing("document", collection="p_customers"): 5,  # ... count, rows
@@ -449,7 +451,7 @@ def test_lists_and_pages_cost_the_same_queries_for_many_rows(client, store):
         listing("document", collection="p_events"): 7,  # ... names of collections, sessions
         listing("document", collection="p_events", session_id="s"): 7,
         listing("document", session_id="s"): 9,  # where there are any, and their keys
-        listing("document", q="s"): 13,  # and by id, by words, and what they found
+        listing("document", q="s"): 13 + words,  # and by id, by words, and what they found
         listing("document", q="name:Ada"): 10,
         listing("document", state="expired"): 5,
         listing("document", collection="p_events", kind="message"): 9,  # the matches, is there more

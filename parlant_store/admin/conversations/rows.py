@@ -161,7 +161,8 @@ def _event_texts() -> tuple[Any, ...]:
     end = Greatest(latest, Value(0), output_field=BigIntegerField())
     messages = events.filter(data__kind="message")
     first = messages.filter(data__source__in=("customer", "customer_ui"), at_offset__lt=MAX_FIRST)
-    last = messages.filter(at_offset__gt=end - MAX_LAST)
+    # Events without an offset have the lowest number of PostgreSQL, of which nothing is left.
+    last = messages.filter(at_offset__gt=Greatest(end, Value(0)) - MAX_LAST)
     return (
         _beginning(first.order_by("at_offset"), KT("data__data__message")),
         _beginning(last.order_by("-at_offset"), KT("data__data__message")),
