@@ -53,6 +53,8 @@ def test_the_list_of_documents_opens_on_the_collections(client, store):
     assert "<bdi>a_<wbr>x_<wbr>failed_<wbr>migrations</bdi>" in sent(client, listing("document"))
     assert "By collection" not in html
     assert "By state" in html
+    assert "<h1>Collections</h1>" in html
+    assert "<h1>a_x</h1>" in get(client, listing("document", collection="a_x"))
     for address in ("?e=1", "?p=2", "?o=1", "?collection="):
         assert listed(get(client, listing("document") + address)) == found
 
@@ -129,7 +131,7 @@ def test_columns_are_short_and_hide_nothing(client, store):
     html = get(client, listing("document", q=id_))
     assert column(html, "collection") == ["p_s__events_"]
     html = sent(client, listing("document", q=id_))
-    assert ">p_<wbr>s__<wbr>events_</td>" in html
+    assert ">p_<wbr>s__<wbr>events_</span></td>" in html
     assert ">p_<wbr>s__<wbr>events_ (1)</a>" in html
     assert html.count(f'<bdi class="parlant-id" title="{id_}">{id_}</bdi>') == 2
     assert column(html, "customer_id") == ["-"]

@@ -36,6 +36,13 @@ class DocumentChangeList(Rows):
 
     more_collections = False
 
+    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().__init__(request, *args, **kwargs)
+        if self.collections is not None:
+            self.title = _("Collections")
+        elif collection := column_name(collection_of(request)):
+            self.title = collection
+
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
         """The order of an index, whatever the address asks for."""
         return newest_first() if collection_of(request) else ("-key",)
@@ -72,9 +79,6 @@ class DocumentChangeList(Rows):
         if self.collections is not None:
             # The search form shows the number of results if it is another one.
             self.full_result_count = self.result_count
-            self.title = _("Collections")
-        elif collection := column_name(collection_of(request)):
-            self.title = collection
         self.result_list = rows = list(self.result_list)
         links = session_links(self.model_admin, request, rows)
         search = getattr(request, FOUND, None)

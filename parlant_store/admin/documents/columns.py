@@ -12,10 +12,11 @@ from django.db.models import QuerySet
 from django.db.models.functions import Coalesce, Left
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from parlant_store.admin.documents.lookups import COLUMNS, json_text
-from parlant_store.admin.formatting import NAME, breakable, cut, list_column, model_field
+from parlant_store.admin.formatting import NAME, NOTHING, breakable, cut, list_column, model_field
 from parlant_store.content import codec
 from parlant_store.content.related_documents import SESSIONS
 from parlant_store.models import Document
@@ -217,8 +218,23 @@ def annotated(documents: QuerySet[Any], columns: tuple[str | Field, ...]) -> Que
 
 
 def display(column: str | Field) -> Any:
-    """Return the column as Django's list_display has it."""
-    return _json_column(column) if isinstance(column, Field) else _DISPLAYED[column]
+    """Return the column as Django's list_display has it; cells have a label on phones."""
+    shown = _json_column(column) if isinstance(column, Field) else _DISPLAYED[column]
+
+    @admin.display(description=shown.short_description)
+    def labelled(document: Any) -> SafeString:
+        return labelled_cell(shown.short_description, shown(document))
+
+    labelled.__name__ = shown.__name__
+    return labelled
+
+
+def labelled_cell(label: Any, text: SafeString | str | None) -> SafeString:
+    if not text:
+        return format_html('<span class="parlant-none">{}</span>', NOTHING)
+    return format_html(
+        '<span class="parlant-cell" data-label="{}">{}</span>', capfirst(label), text
+    )
 
 
 def _json_column(field: Field) -> Any:

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from parlant_store.admin.actions.actions import DOCUMENT_ACTIONS
@@ -19,7 +20,7 @@ from parlant_store.admin.conversations.header import document_header
 from parlant_store.admin.conversations.links import Links
 from parlant_store.admin.documents.changelist import FOUND, DocumentChangeList
 from parlant_store.admin.documents.collections import collection_of, requested_names
-from parlant_store.admin.documents.columns import Field, columns_of, display
+from parlant_store.admin.documents.columns import Field, columns_of, display, labelled_cell
 from parlant_store.admin.documents.failed_migrations import is_failed, original_of
 from parlant_store.admin.documents.filters import (
     FIELD_FILTERS,
@@ -138,7 +139,7 @@ class DocumentAdmin(ActionsAdmin):
 
     @admin.display(description=gettext_lazy("expires"))
     def expiry(self, document: Document) -> SafeString | str:
-        return expiry(document.expires_at)
+        return labelled_cell(_("expires"), expiry(document.expires_at))
 
     @admin.display(description=gettext_lazy("expires"))
     def expires_at_time(self, document: Document) -> SafeString | str:
