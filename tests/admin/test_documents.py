@@ -100,7 +100,7 @@ def test_more_collections_than_the_list_names(client, store):
     assert next(iter(list(sidebar(html))[1:])) == "z_failed_migrations (1)"
     assert "c48 (1)" in html
     assert "c49 (1)" not in html
-    assert '<input type="hidden" name="q" value="d">' in html
+    assert '<input form="parlant-filter" type="hidden" name="q" value="d">' in html
     assert '<label for="parlant-collection">' in html
     html = get(client, listing("document", collection="c59"))
     assert column(html, "document_id") == ["d"]

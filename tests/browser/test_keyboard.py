@@ -86,12 +86,12 @@ def test_a_session_is_found_and_read(page):
 
 def test_a_filter_is_chosen(page):
     page.goto(listing("session"))
-    press(page, page.get_by_role("navigation").get_by_role("link", name="Has an owner"))
-    expect(page).to_have_url(listing("session", owner="yes"))
-    fold = page.get_by_text("By owner")
+    press(page, page.get_by_role("navigation").get_by_role("link", name="A tool failed"))
+    expect(page).to_have_url(listing("session", failed="yes"))
+    fold = page.get_by_text("By tools")
     reach(page, fold)
     page.keyboard.press("Enter")
-    expect(page.get_by_role("link", name="Has an owner")).to_be_hidden()
+    expect(page.get_by_role("link", name="A tool failed")).to_be_hidden()
 
 
 def test_a_session_is_expired(page, store):
