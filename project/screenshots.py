@@ -50,17 +50,18 @@ class Served(NamedTuple):
     session_id: str
 
 
-def sessions(page: Page) -> None:
+def conversations(page: Page) -> None:
     page.goto("parlant_store/session/")
 
 
-def session(page: Page) -> None:
-    sessions(page)
-    page.get_by_role("link", name=re.compile("^demo-")).click()
+def conversation(page: Page) -> None:
+    page.goto("parlant_store/session/?framework=openai")
+    row = page.get_by_role("row").filter(has_text=re.compile("demo-"))
+    row.get_by_role("rowheader").get_by_role("link").click()
 
 
 def transcript(page: Page) -> None:
-    session(page)
+    conversation(page)
     _show(page, "Items")
 
 
@@ -73,7 +74,7 @@ def documents(page: Page) -> None:
 
 
 def parlant_session(page: Page) -> None:
-    page.goto("parlant_store/document/?collection=parlant_sessions_sessions")
+    page.goto("parlant_store/session/?framework=parlant")
     page.get_by_role("main").get_by_role("rowheader").get_by_role("link").click()
     _show(page, "Events")
 
@@ -84,10 +85,10 @@ def overview(page: Page) -> None:
 
 
 PICTURES = [
-    Picture("sessions", sessions),
-    Picture("session", session, is_whole=True),
-    Picture("session-dark", transcript, theme="dark"),
-    Picture("session-phone", transcript, size=PHONE),
+    Picture("conversations", conversations),
+    Picture("conversation", conversation, is_whole=True),
+    Picture("conversation-dark", transcript, theme="dark"),
+    Picture("conversation-phone", transcript, size=PHONE),
     Picture("documents", documents),
     Picture("parlant-session", parlant_session),
     Picture("overview", overview),

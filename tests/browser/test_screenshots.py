@@ -64,7 +64,7 @@ screenshots.main()
 
 def test_the_demo_and_the_browser_end_when_it_is_killed(tmp_path):
     with started("-c", WITHOUT_PARLANT, str(tmp_path)) as process:
-        assert "sessions.png" in process.stdout.readline()
+        assert "conversations.png" in process.stdout.readline()
         wait_for(lambda: "project.demo" in commands(programs(process)))
         wait_for(lambda: Path(chromium.chromium()).name in commands(programs(process)))
         running = programs(process)
