@@ -178,7 +178,7 @@ class SessionAdmin(StorePages, ActionsAdmin):
         if one.item_count is None:
             return NONE
         return format_html(
-            '<span class="parlant-label">{}</span> {}', _("Messages:"), grouped(one.item_count)
+            '<span class="parlant-cell-label">{}</span> {}', _("Messages:"), grouped(one.item_count)
         )
 
     @admin.display(description=_("last message"))
@@ -194,7 +194,7 @@ class SessionAdmin(StorePages, ActionsAdmin):
     @admin.display(description=_("expires"))
     def expiry(self, one: Conversation) -> Any:
         return format_html(
-            '<span class="parlant-label">{}</span> {}', _("Expires:"), expiry(one.expires_at)
+            '<span class="parlant-cell-label">{}</span> {}', _("Expires:"), expiry(one.expires_at)
         )
 
     @admin.display(description=_("state"))

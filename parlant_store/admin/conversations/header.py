@@ -13,7 +13,7 @@ from django.utils.translation import ngettext
 
 from parlant_store.admin.conversations.conversation import FRAMEWORKS, OPENAI, PARLANT
 from parlant_store.admin.conversations.links import Links
-from parlant_store.admin.conversations.rows import DocumentRow, active_time, read_persons
+from parlant_store.admin.conversations.rows import active_time, read_documents, read_persons
 from parlant_store.admin.expiry import ago, expiry
 from parlant_store.admin.formatting import column_name, grouped
 from parlant_store.admin.stores.asking import here
@@ -76,23 +76,23 @@ def session_header(session: Session, links: Links) -> Header:
 
 def document_header(document: Document, links: Links) -> Header:
     """Return the head of a Parlant session, with the names of its customer and agent."""
-    row = DocumentRow(*(getattr(document, name) for name in DocumentRow._fields[:10]))
-    found = read_persons(router.db_for_read(Document), [row])
-    names = {id_: name for (_collection, id_), name in found.items()}
-    agent, customer = document.agent_id or "", document.data.get("customer_id")
+    using = router.db_for_read(Document)
+    (row,) = read_documents(using, [document.pk])
+    persons = read_persons(using, [row])
+    customer = document.data.get("customer_id")
     person = customer if isinstance(customer, str) else None
     return _header(
         _Values(
             PARLANT,
             column_name(document.customer_id),
-            names.get(agent) or column_name(agent),
+            persons.agent(row) or column_name(document.agent_id),
             _time(document.creation_utc),
             active_time(document.active_minute),
             document.item_count,
             None,
             document.expires_at,
             document.failed_calls or 0,
-            names.get(document.customer_id or ""),
+            persons.customer(row),
         ),
         links.person(person),
         links.others(person),

@@ -28,6 +28,7 @@ from parlant_store.admin.conversations.names import (
 )
 from parlant_store.admin.conversations.rows import (
     DocumentRow,
+    Persons,
     SessionRow,
     active_time,
     read_documents,
@@ -266,10 +267,7 @@ def _session(row: SessionRow, database: Database, links: Links) -> Conversation:
     )
 
 
-def _document(
-    row: DocumentRow, persons: dict[tuple[str, str], str], database: Database, links: Links
-) -> Conversation:
-    agent = persons.get((row.prefix + AGENTS, row.agent_id or ""))
+def _document(row: DocumentRow, persons: Persons, database: Database, links: Links) -> Conversation:
     return Conversation(
         pk="" if database.alias else f"{DOCUMENT_PREFIX}{row.key}",
         url=links.document(row, database.alias),
@@ -277,9 +275,9 @@ def _document(
         title=_text(row.title) or _text(row.first_message) or "",
         framework=PARLANT,
         person=cut(column_name(row.customer_id)),
-        person_name=_text(persons.get((row.prefix + CUSTOMERS, row.customer_id or ""))),
+        person_name=_text(persons.customer(row)),
         person_url=links.person(row.customer_id and codec.unescape(row.customer_id)),
-        agent=_text(agent) or cut(column_name(row.agent_id)),
+        agent=_text(persons.agent(row)) or cut(column_name(row.agent_id)),
         item_count=row.item_count,
         last_message=_text(row.last_message),
         active_at=active_time(row.active_minute),

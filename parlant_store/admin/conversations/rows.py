@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from django.conf import settings
+from django.db import connections
 from django.db.models import (
     BigIntegerField,
     Case,
@@ -17,14 +19,14 @@ from django.db.models import (
     Value,
     When,
 )
-from django.db.models.fields.json import KT
 from django.db.models.functions import Concat, Greatest, Left, Length
 
-from parlant_store.admin.conversations.names import AGENTS, CUSTOMERS
+from parlant_store.admin.conversations.names import AGENTS, CUSTOMERS, read_names
 from parlant_store.admin.formatting import NAME
 from parlant_store.content.related_documents import SESSIONS
 from parlant_store.models import Document, Session, SessionItem
 from parlant_store.sql.index_expressions import IndexedField
+from parlant_store.sql.json_text import JSONText
 
 MAX_FIRST = 20
 """Limit on the items or events at the start that are searched for the user's first words."""
@@ -72,6 +74,8 @@ class DocumentRow(NamedTuple):
     title: str | None = None
     first_message: str | None = None
     last_message: str | None = None
+    agent_name: str | None = None
+    """As the agent's last message has it; servers do not always store their agents."""
 
     @property
     def prefix(self) -> str:
@@ -92,7 +96,7 @@ def read_sessions(using: str, keys: Sequence[int], *, may_read: bool) -> list[Se
         return []
     rows = Session.objects.using(using).filter(key__in=keys)
     texts = _item_texts() if may_read else ()
-    title = Left(KT("metadata__title"), NAME + 1)
+    title = Left(JSONText("metadata", "title"), NAME + 1)
     return [SessionRow(*row) for row in rows.values_list(*_SESSION, title, *texts)]
 
 
@@ -102,26 +106,51 @@ def read_documents(using: str, keys: Sequence[int]) -> list[DocumentRow]:
     prefix = Left("collection", Length("collection") - len(SESSIONS))
     rows = Document.objects.using(using).filter(key__in=keys)
     rows = rows.annotate(events_in=Concat(prefix, Value("events")))
-    title = Left(KT("data__title"), NAME + 1)
+    title = Left(JSONText("data", "title"), NAME + 1)
     return [DocumentRow(*row) for row in rows.values_list(*_DOCUMENT, title, *_event_texts())]
 
 
-def read_persons(using: str, rows: Iterable[DocumentRow]) -> dict[tuple[str, str], str]:
-    """Return the names of the customers and agents of the rows, by collection and id."""
-    ids: dict[str, set[str]] = {}
-    for row in rows:
-        if row.customer_id:
-            ids.setdefault(row.prefix + CUSTOMERS, set()).add(row.customer_id)
-        if row.agent_id:
-            ids.setdefault(row.prefix + AGENTS, set()).add(row.agent_id)
-    if not ids:
-        return {}
-    condition = Q()
-    for collection, of_collection in ids.items():
-        condition |= Q(collection=collection, document_id__in=sorted(of_collection))
+class Persons:
+    """The names of customers and agents, by collection and id."""
+
+    def __init__(self, rows: Iterable[tuple[str, str, str | None]] = ()) -> None:
+        self._names: dict[str, list[tuple[str, str]]] = {}
+        for collection, id_, name in rows:
+            if name:
+                self._names.setdefault(id_, []).append((collection, name))
+
+    def customer(self, row: DocumentRow) -> str | None:
+        return self._name(row, CUSTOMERS, row.customer_id)
+
+    def agent(self, row: DocumentRow) -> str | None:
+        return self._name(row, AGENTS, row.agent_id) or row.agent_name
+
+    def _name(self, row: DocumentRow, suffix: str, id_: str | None) -> str | None:
+        """Return the name in the collection whose name begins most like that of the session."""
+        found = [one for one in self._names.get(id_ or "", ()) if one[0].endswith(suffix)]
+        if not found:
+            return None
+        _, name = max(found, key=lambda one: _equal_beginning(one[0], row.collection))
+        return name
+
+
+def _equal_beginning(text: str, other: str) -> int:
+    pairs = zip(text, other, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def read_persons(using: str, rows: Sequence[DocumentRow]) -> Persons:
+    """Read the names of the customers and agents of the rows, in the collections of any prefix."""
+    customers = {row.customer_id for row in rows if row.customer_id}
+    agents = {row.agent_id for row in rows if row.agent_id}
+    if not customers and not agents:
+        return Persons()
+    names = read_names(connections[using])
+    condition = Q(collection__in=names.ending(CUSTOMERS), document_id__in=sorted(customers))
+    condition |= Q(collection__in=names.ending(AGENTS), document_id__in=sorted(agents))
     found = Document.objects.using(using).filter(condition)
-    names = found.values_list("collection", "document_id", Left(KT("data__name"), NAME + 1))
-    return {(collection, id_): name for collection, id_, name in names if name}
+    name = Left(JSONText("data", "name"), NAME + 1)
+    return Persons(found.values_list("collection", "document_id", name))
 
 
 def active_time(minute: int | None) -> datetime | None:
@@ -164,8 +193,12 @@ def _event_texts() -> tuple[Any, ...]:
     # Events without an offset have the lowest number of PostgreSQL, of which nothing is left.
     last = messages.filter(at_offset__gt=Greatest(end, Value(0)) - MAX_LAST)
     return (
-        _beginning(first.order_by("at_offset"), KT("data__data__message")),
-        _beginning(last.order_by("-at_offset"), KT("data__data__message")),
+        _beginning(first.order_by("at_offset"), JSONText("data", "data", "message")),
+        _beginning(last.order_by("-at_offset"), JSONText("data", "data", "message")),
+        _beginning(
+            last.filter(data__source="ai_agent").order_by("-at_offset"),
+            JSONText("data", "data", "participant", "display_name"),
+        ),
     )
 
 

@@ -32,6 +32,7 @@ from parlant_store.content.related_documents import (
 )
 from parlant_store.models import Document, Session, SessionItem
 from parlant_store.sql.index_expressions import PREFIX, IndexedField
+from parlant_store.sql.json_text import JSONText
 
 _COUNT = """
 SELECT %s AS collection, count(*), sum(size) FROM (
@@ -87,7 +88,7 @@ def _add_documents(data: StoredData, admin: Any, customer: str, user: str) -> No
     customers = Document.objects.filter(
         collection__in=[name for name in names if name.endswith("customers")], document_id=customer
     )
-    for (text,) in customers.values_list(Left(json_text(("name",)), NAME + 1)):
+    for (text,) in customers.values_list(Left(JSONText("data", "name"), NAME + 1)):
         data.name = data.name or _stored(text) or None
     data.variables = list(_variables(data.store, admin, names, user))
     collections = [one.collection for one in owned({"customer_id": customer})]
@@ -142,7 +143,7 @@ def _variables(store: str, admin: Any, names: list[str], user: str) -> Iterator[
     titles = dict(
         Document.objects.filter(
             collection__in=[name for name in names if name.endswith("variables")]
-        ).values_list("document_id", Left(json_text(("name",)), NAME + 1))[:MAX_VARIABLES]
+        ).values_list("document_id", Left(JSONText("data", "name"), NAME + 1))[:MAX_VARIABLES]
     )
     if not titles:
         return
