@@ -108,6 +108,8 @@ def state_of(connection: BaseDatabaseWrapper) -> State:
 def complete(connection: BaseDatabaseWrapper) -> bool:
     """Create missing functions and the index, and close them; return whether this was needed."""
     state = state_of(connection)
+    if not state.tables and not _has_columns(connection):
+        return False
     is_complete = state.is_complete or bool(state.tables) or state.is_secured
     is_closed = not any(each.is_own for each in state.open)
     if is_complete and is_closed:
@@ -122,6 +124,13 @@ def complete(connection: BaseDatabaseWrapper) -> bool:
         if connection.vendor == "postgresql":
             cursor.execute(CLOSE)
     return True
+
+
+def _has_columns(connection: BaseDatabaseWrapper) -> bool:
+    """Whether the tables have the columns of this version: not if migrations are still to be run."""
+    with connection.cursor() as cursor:
+        columns = connection.introspection.get_table_description(cursor, "parlant_store_document")
+    return "active_minute" in {column.name for column in columns}
 
 
 def _make_functions(connection: BaseDatabaseWrapper) -> None:

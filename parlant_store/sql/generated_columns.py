@@ -11,14 +11,12 @@ from django.db.models import BigIntegerField, F, Field, Func, TextField
 from django.db.models.sql.compiler import SQLCompiler
 
 MAX_CLASS = 30
-"""The length class of all numbers from 2 ** 30 on."""
+"""The length class on SQLite of all numbers from 2 ** 30 on."""
 
 _CLASSES = " ".join(f"WHEN {{0}} < {2**n} THEN {n - 1}" for n in range(MAX_CLASS + 1))
 SQLITE_LENGTH_CLASS = f"CASE {_CLASSES} WHEN {{0}} IS NOT NULL THEN {MAX_CLASS} END"
 # PostgreSQL parses the expressions for each statement: they must be short.
-POSTGRESQL_LENGTH_CLASS = (
-    f"length(ltrim(least(greatest({{0}}, 0), {2**MAX_CLASS})::int::bit(32)::text, '0')) - 1"
-)
+POSTGRESQL_LENGTH_CLASS = "length(ltrim(({0})::bit(64)::text, '0')) - 1"
 
 # An infinite time has a minute too, so that a policy can refuse it.
 POSTGRESQL_MINUTE = (
