@@ -127,7 +127,7 @@ def complete(connection: BaseDatabaseWrapper) -> bool:
 
 
 def _has_columns(connection: BaseDatabaseWrapper) -> bool:
-    """Whether the tables have the columns of this version: not if migrations are still to be run."""
+    """Whether the tables have the columns of this version, and not only of an older one."""
     with connection.cursor() as cursor:
         columns = connection.introspection.get_table_description(cursor, "parlant_store_document")
     return "active_minute" in {column.name for column in columns}

@@ -21,7 +21,7 @@ CODE = """
         run(
             "INSERT INTO parlant_store_document (collection, id, session_id, data, updated_at)"
             " VALUES (%s, %s, %s, %s, %s)",
-            collection, id_, session_id, json.dumps({"id": id_} | data), "2030-01-01 00:01:00+00:00",
+            collection, id_, session_id, json.dumps({"id": id_} | data), "2030-01-01 00:01:00Z",
         )
 
     def versions():

@@ -264,7 +264,9 @@ def test_the_functions_reach_nobody_elses_session(owned, session_id, expired):
 
 
 def test_the_functions_find_nothing_of_others(owned):
-    found = owned.call(A, "search", query="'two'", namespace=None, limit=9, texts=9, now=NOW)
+    found = owned.call(
+        A, "search", query="'two'", namespace=None, limit=9, texts=9, tools=False, now=NOW
+    )
     assert [row[1] for row in found] == ["of-a"]
     none: dict[str, Any] = {"filter": None, "now": NOW}
     listed = owned.call(
