@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from parlant_store.admin.transcript.items_page import PAGE
 from parlant_store.models import Session, SessionItem
 from tests.admin.pages import CALL, OUTPUT, message
 from tests.admin.pages import page as address
+from tests.admin.transcript.test_kinds import KINDS
 from tests.browser.conftest import Visit
 from tests.browser.policy import ENFORCED, WANTED
+from tests.browser.test_screens import in_both_themes, overflows
 
 HEBREW = "שלום, איפה ההזמנה 5512?"
 ERROR = "An error occurred while running the tool. Please try again."
@@ -94,3 +97,31 @@ def test_times_are_in_the_zone_of_the_reader(visit: Visit, session: Session) -> 
     page = visit(timezone_id="UTC")
     page.goto(address(session))
     expect(item(page, 0).locator("time")).to_have_text("May 6, 2031, 10:30 p.m.")
+
+
+MARKDOWN = """# Prices
+
+> As of *today*
+
+| Lamp | Price |
+|------|------:|
+| Brass lantern with a very long name that goes on | 84 |
+
+1. `one` [shop](https://shop.example/a/long/path/that/does/not/end)
+2. ~~two~~ ![a lamp](https://shop.example/lamp.png)
+
+```python
+print("x" * 400, "a line of code that is far too long for the screen of any phone there is")
+```
+"""
+
+
+def test_nobody_is_kept_out_by_any_kind_of_item(visit: Visit, store: Any) -> None:
+    items = [item for listed, *_ in KINDS.values() for item in listed]
+    items.append(message(MARKDOWN, "assistant"))
+    store.add_items("s", items)
+    page = visit(extra_http_headers={WANTED: ENFORCED})
+    for after in range(-1, len(items), PAGE):
+        page.goto(address(Session.objects.get(), calls="open", find="the", after=after))
+        page.evaluate("document.querySelectorAll('main details').forEach(each => each.open = true)")
+        assert overflows(page) + in_both_themes(page) == []
