@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.admin.conversations.cases import parlant, person
 from tests.admin.pages import message
 
 CALL = {"type": "function_call", "call_id": "1", "name": "order_status", "arguments": '{"order":7}'}
@@ -26,10 +27,9 @@ def sessions(store: Any) -> None:
 
 
 def find(page: Page, words: str) -> None:
-    """From the first page of the admin to the session that holds these words."""
-    page.goto("./")
-    page.get_by_role("main").get_by_role("link", name="Sessions", exact=True).click()
-    page.get_by_role("textbox", name="Search", exact=True).fill(words)
+    """From the first page of the app to the conversations that have these words."""
+    page.goto("parlant_store/")
+    page.get_by_role("searchbox", name="Find a conversation").fill(words)
     page.get_by_role("button", name="Search").click()
 
 
@@ -67,13 +67,30 @@ def test_a_session_is_expired_and_gone_from_the_agents_view(page, store, session
     expect(page.get_by_role("main")).to_contain_text("shop/session-1")
     assert store.get_items("session-1", namespace="shop") == SAID
     page.get_by_role("button", name="Expire now").click()
-    expect(page.get_by_role("main").get_by_text("expired just now")).to_be_visible()
+    head = page.get_by_role("region", name="About this conversation")
+    expect(head.get_by_text("expired just now")).to_be_visible()
     assert store.get_items("session-1", namespace="shop") == []
     assert store.get_session("session-1", namespace="shop") is None
     assert len(store.get_items("session-2")) == 1
-    page.get_by_label("Breadcrumbs").get_by_role("link", name="Sessions").click()
+    page.get_by_label("Breadcrumbs").get_by_role("link", name="Conversations").click()
     row = page.get_by_role("row").filter(has_text="session-1")
     expect(row).to_contain_text("expired")
     page.get_by_role("link", name="Live").click()
     expect(page.get_by_role("row").filter(has_text="session-2")).to_be_visible()
     expect(row).to_be_hidden()
+
+
+def test_what_an_agent_said_to_a_customer_is_two_steps_away(page, store):
+    for number in (1, 2):
+        parlant(store, f"talk-{number}", ("customer", "Hello"), customer_id=f"c{number}")
+        person(store, f"c{number}", f"Grace Hopper {number}")
+    said = ("ai_agent", "Your flight is at noon.")
+    parlant(store, "talk-3", ("customer", "Hello"), said, customer_id="c1")
+    page.goto("parlant_store/")
+    page.get_by_role("searchbox", name="Find a conversation").fill("grace hopper 1")
+    page.get_by_role("combobox", name="Date").select_option("Today")
+    page.get_by_role("button", name="Search").click()
+    rows = page.locator("#result_list tbody").get_by_role("row")
+    expect(rows).to_have_count(2)
+    rows.filter(has_text="talk-3").get_by_role("link", name="talk-3").click()
+    expect(page.get_by_role("region", name="Events")).to_contain_text("Your flight is at noon.")
