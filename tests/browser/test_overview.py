@@ -29,7 +29,7 @@ def section(page: Page, name: str) -> Any:
 
 def test_it_says_how_much_there_is(page):
     kept = section(page, "In the local database").get_by_role("row")
-    for name, number in (("Sessions", 2), ("Items", 3), ("Documents", 2)):
+    for name, number in (("Conversations", 2), ("Items", 3), ("Documents", 2)):
         expect(kept.filter(has_text=name)).to_contain_text(str(number))
     activity = section(page, "Activity per day")
     figures = activity.get_by_role("figure")
