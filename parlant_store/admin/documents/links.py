@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from django.db.models import Q
 from django.http import HttpRequest
 from django.utils.functional import Promise
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from parlant_store.admin.documents.collections import collection_names, requested_names
@@ -29,20 +31,33 @@ MAX_CANDIDATES = 10
 MAX_DIGITS = 19
 """Limit on the digits of an offset."""
 
-_TITLES = {"session_id": _("Session"), "customer_id": _("Customer"), "agent_id": _("Agent")}
-_OF_THIS = {
-    "session_id": _("All documents of session"),
-    "customer_id": _("All documents of customer"),
-    "agent_id": _("All documents of agent"),
+_OWNER = {
+    "session_id": _("Session %(name)s"),
+    "customer_id": _("Customer %(name)s"),
+    "agent_id": _("Agent %(name)s"),
 }
+_OF_THIS = {
+    "session_id": _("All documents of session %(name)s"),
+    "customer_id": _("All documents of customer %(name)s"),
+    "agent_id": _("All documents of agent %(name)s"),
+}
+_ITEMS = _("Items of session %(name)s")
 
 
 class Link(NamedTuple):
-    title: str | Promise
+    text: str | Promise
+    """With a place for the name, which is the link."""
+
     name: str
     """An id, or the name of a collection."""
 
     url: str
+
+    @property
+    def html(self) -> SafeString:
+        before, _name, after = str(self.text).partition("%(name)s")
+        link = '{}<a href="{}"><bdi>{}</bdi></a>{}'
+        return format_html(link, before, self.url, self.name, after)
 
 
 class Owner(NamedTuple):
@@ -156,7 +171,7 @@ def _common_length(name: str, other: str) -> int:
 def _person(admin: StoreAdmin, owner: Owner) -> Iterator[Link]:
     """Return a link to the customer's page, unless the column has a part of the id only."""
     if owner.column == "customer_id" and (url := admin.person_url(owner.id)):
-        yield Link(_("Everything of customer"), cut(column_name(owner.id)) or "", url)
+        yield Link(_("Everything of customer %(name)s"), cut(column_name(owner.id)) or "", url)
 
 
 def _links(
@@ -170,7 +185,7 @@ def _links(
         return
     if key is not None:
         url = admin.page_url(Document, key)
-        yield Link(_TITLES[owner.column], name, url + _place(_offset(document, owner)))
+        yield Link(_OWNER[owner.column], name, url + _place(_offset(document, owner)))
     url = admin.list_url(Document, **{owner.column: owner.id})
     yield Link(_OF_THIS[owner.column], name, url)
 
@@ -181,7 +196,7 @@ def _own_links(admin: StoreAdmin, owner: Owner) -> Iterator[Link]:
         collection = column_name(place.collection) or ""
         filters = {"collection": place.collection, owner.column: owner.id}
         url = admin.list_url(Document, **filters)
-        yield Link(_("Its documents in"), collection, url)
+        yield Link(_("Its documents in %(name)s"), collection, url)
 
 
 def _offset(document: Document, owner: Owner) -> int | None:
@@ -198,6 +213,6 @@ def _sessions(admin: StoreAdmin, ids: list[str]) -> list[Link]:
     """Return links to the sessions of the same ids in the empty namespace."""
     found = Session.objects.filter(namespace="", session_id__in=ids)
     return [
-        Link(_("Items of session"), cut(column_name(id_)) or "", admin.page_url(Session, key))
+        Link(_ITEMS, cut(column_name(id_)) or "", admin.page_url(Session, key))
         for key, id_ in found.values_list("key", "session_id")
     ]
