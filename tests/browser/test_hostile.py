@@ -117,8 +117,14 @@ def test_a_search_by_content_shows_what_it_found_as_text(page, store):
 
 
 def test_what_asks_and_sums_up_shows_names_as_text(page, session, document):
+    for url in (
+        listing("document"),
+        reverse("admin:parlant_store_session_people"),
+        reverse("admin:parlant_store_session_person", query={"user": hostile.NAME}),
+    ):
+        look(page, url)
+        expect(page.get_by_role("main")).to_contain_text("<script>window.hacked=1</script>")
     look(page, reverse("admin:parlant_store_session_overview"))
-    expect(page.get_by_role("main")).to_contain_text("<script>window.hacked=1</script>")
     for row, button in ((session, "Branch"), (session, "Delete"), (document, "Expire now")):
         page.goto(address(row))
         press(button, page)
