@@ -63,13 +63,18 @@ async def test_two_turns():
 async def test_the_usage_of_runs_is_stored():
     model = ScriptedModel("one", "two", "three")
     session = Session("s", namespace="n")
+
+    async def tokens() -> int | None:
+        default = stores["default"]
+        return (await run(default, default.get_session, "s", namespace="n")).tokens
+
     result = await Runner.run(agent(model), "a", session=session)
     await session.store_run_usage(result)
-    assert stores["default"].get_session("s", namespace="n").tokens is None
+    assert (await tokens()) is None
     model.usage = Usage(requests=1, input_tokens=5, output_tokens=7, total_tokens=12)
     for asked in ("b", "c"):
         await session.store_run_usage(await Runner.run(agent(model), asked, session=session))
-    assert stores["default"].get_session("s", namespace="n").tokens == 24
+    assert (await tokens()) == 24
 
 
 async def test_a_streamed_run():

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import F
 
 from parlant_store.content.text_search import MAX_MATCHES
@@ -305,3 +305,36 @@ def everything() -> Any:
         list(items),
         [*documents, *(calls or 0 for calls in failed)],
     )
+
+
+@pytest.mark.django_db
+def test_writes_within_a_minute_change_no_index_of_sessions(orm_store, clock):
+    if connection.vendor != "postgresql":
+        pytest.skip("only PostgreSQL updates rows in place")
+
+    def updates(table: str) -> Any:
+        names = ("updated", "hot_updated")
+        calls = ", ".join(f"pg_stat_get_xact_tuples_{name}('{table}'::regclass)" for name in names)
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT {calls}")
+            return cursor.fetchone()
+
+    orm_store.add_items("s", [{"n": 1}] * 70)
+    session(orm_store)
+    for number in range(5):
+        orm_store.insert_one(EVENTS, message(f"e{number}"))
+    tables = ("parlant_store_session", "parlant_store_document")
+    with transaction.atomic():
+        before = [updates(table) for table in tables]
+        for number in range(10):
+            clock.pass_(1)
+            orm_store.add_items("s", [{"n": number}])
+        orm_store.pop_item("s")
+        orm_store.insert_one(EVENTS, message("e5"))
+        orm_store.insert_one(EVENTS, message("e6"))
+        after = [updates(table) for table in tables]
+    changes = [
+        tuple(new - old for new, old in zip(*pair, strict=True))
+        for pair in zip(after, before, strict=True)
+    ]
+    assert changes == [(11, 11), (2, 2)]

@@ -204,6 +204,7 @@ def test_rows_that_no_store_writes_are_read(served, odd):
     assert len(store.list_sessions().sessions) == 6
     assert len(list(store.list_summaries())) == 6
     assert {hit.session_id for hit in store.search("plain")} > {"a-session"}
+    assert {hit.session_id for hit in store.search("plain", tools=True)} > {"a-session"}
     assert len(store.find("notes", count=True, limit=9).documents) == 3
     assert store.find_one("notes", {"offset": {"$ne": 0}}, sort=[("offset", "desc")])
     assert len(store.list_versions("notes")) == 3
