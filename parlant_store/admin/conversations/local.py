@@ -147,20 +147,19 @@ def _match(database: Database, criteria: Criteria, access: Access, limit: int) -
     tables = [table for table in built if table is not None]
     if not tables:
         return _Matching(database, [], words, [], 0, False)
-    # All that a search found is read at once: it need not be counted.
-    is_search = matches.keys is not None
-    limit = streams.MAX_ROWS + 1 if is_search else limit
+    # What was found or filtered is read at once, and need not be counted.
+    has_filters = any(stream.filters or not stream.is_sorted for stream in _streams(tables))
+    limit = streams.MAX_ROWS + 1 if has_filters else limit
     if criteria.order == CREATION:
         places = [place for table in tables for place in _by_creation(connection, table, limit)]
     else:
         places = select(connection, tables, limit)
-    has_filters = any(stream.filters or not stream.is_sorted for stream in _streams(tables))
     return _Matching(
         database,
         tables,
         words,
         places,
-        len(places) if is_search else count(connection, tables),
+        len(places) if has_filters else count(connection, tables),
         has_filters and is_cut(connection, tables),
     )
 
@@ -297,7 +296,9 @@ def _unanswered(database: Database, exc: Exception) -> str:
 
 
 def _notes(found: Sequence[_Matching], criteria: Criteria) -> Iterator[str]:
-    number = {"number": grouped(streams.MAX_ROWS)}
+    has_filters = any(stream.filters for matching in found for stream in _streams(matching.tables))
+    bound = streams.MAX_FILTERED if has_filters else streams.MAX_ROWS
+    number = {"number": grouped(bound)}
     if any(matching.words.is_partial for matching in found):
         yield _("Many messages match: not every conversation that has one is listed.")
     if any(matching.is_cut for matching in found):

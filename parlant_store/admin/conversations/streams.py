@@ -1,7 +1,7 @@
 """Statements that select conversations in an order that an index has.
 
 A stream reads an index in its order. Conditions that the index does not serve are applied to its
-first MAX_ROWS rows, so that no statement reads a whole table.
+first MAX_FILTERED rows, so that no statement reads a whole table.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,10 @@ from typing import Any, NamedTuple
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 MAX_ROWS = 10_000
-"""Limit on the rows that a list has, and that filters without an index see."""
+"""Limit on the rows that a list has."""
+
+MAX_FILTERED = 3_000
+"""Limit on the rows of an index that are read for filters which it does not serve."""
 
 
 class Condition(NamedTuple):
@@ -30,10 +33,15 @@ class Stream(NamedTuple):
     """The order of the index; "" if there are few rows and their order does not matter."""
 
     filters: tuple[Condition, ...] = ()
-    """The conditions on the first MAX_ROWS rows."""
+    """The conditions on the first MAX_FILTERED rows."""
 
     is_sorted: bool = False
     """Whether the order of the index is that of the list."""
+
+    @property
+    def bound(self) -> int:
+        """The limit on the rows of the index that are read."""
+        return MAX_FILTERED if self.filters and self.order else MAX_ROWS
 
 
 class Table(NamedTuple):
@@ -96,7 +104,7 @@ def is_cut(connection: BaseDatabaseWrapper, tables: Sequence[Table]) -> bool:
     parts = [
         Condition(
             f"SELECT 1 FROM (SELECT key FROM {table.name}{_where(stream.conditions)}"
-            f" ORDER BY {stream.order} LIMIT 1 OFFSET {MAX_ROWS}) beyond",
+            f" ORDER BY {stream.order} LIMIT 1 OFFSET {stream.bound}) beyond",
             _parameters(stream.conditions),
         )
         for table in tables
@@ -113,7 +121,7 @@ def _part(
     is_direct = not stream.filters and (stream.is_sorted or not is_sorted)
     inner = (
         f"SELECT {table.columns} FROM {table.name}{_where(stream.conditions)}"
-        f"{_order(stream.order)} LIMIT {limit if is_direct else MAX_ROWS}"
+        f"{_order(stream.order)} LIMIT {limit if is_direct else stream.bound}"
     )
     order = "" if is_direct or not is_sorted else _order(table.order)
     sql = f"SELECT {columns} FROM ({inner}) first_rows{_where(stream.filters)}{order} LIMIT {limit}"

@@ -175,6 +175,7 @@ def test_filters_combine(client, params, store):
 )
 def test_filters_without_an_index_see_the_first_rows_alone(client, params, monkeypatch):
     monkeypatch.setattr(streams, "MAX_ROWS", 5)
+    monkeypatch.setattr(streams, "MAX_FILTERED", 5)
     for name in ("one", "extra"):
         bulk(10, namespace=name)
     html = get(client, listing("session", **params))
@@ -187,5 +188,6 @@ def test_filters_without_an_index_see_the_first_rows_alone(client, params, monke
 )
 def test_filters_with_an_index_see_all_rows(client, params, monkeypatch):
     monkeypatch.setattr(streams, "MAX_ROWS", 5)
+    monkeypatch.setattr(streams, "MAX_FILTERED", 5)
     bulk(10, namespace="one")
     assert notes(get(client, listing("session", **params))) == []
