@@ -81,9 +81,6 @@ PHRASES = {
 }
 """Phrases that are not used in docstrings, nor in comments of SQL."""
 
-NOT_YET = ("admin",)
-"""Packages with such words still. Remove a package from this list when it has none."""
-
 
 def modules() -> list[Path]:
     paths = [*sorted(PACKAGE.rglob("*.py")), *sorted(PACKAGE.rglob("*.sql"))]
@@ -153,19 +150,9 @@ def findings(path: Path) -> list[str]:
     return found
 
 
-def is_left_out(path: Path) -> bool:
-    return path.relative_to(PACKAGE).parts[0] in NOT_YET
-
-
 def test_only_usual_terms_are_used():
-    found = [text for path in modules() if not is_left_out(path) for text in findings(path)]
+    found = [text for path in modules() for text in findings(path)]
     assert not found, "\n".join(found)
-
-
-@pytest.mark.parametrize("package", NOT_YET)
-def test_packages_are_left_out_only_if_needed(package):
-    paths = [path for path in modules() if path.relative_to(PACKAGE).parts[0] == package]
-    assert any(map(findings, paths)), f"remove {package!r} from NOT_YET"
 
 
 @pytest.mark.parametrize(

@@ -93,13 +93,13 @@ class FormFilter(ChoiceFilter):
         self.others = [
             (name, value)
             for name, values in changelist.filter_params.items()
-            if name not in self.fields and not ({"from", "to"} & self.given and name == "date")
+            if name not in self.fields and not ({"from", "to"} & self.parameters and name == "date")
             for value in values
         ]
         return iter(())
 
     @property
-    def given(self) -> set[str]:
+    def parameters(self) -> set[str]:
         return {name for name, value in self.values.items() if value}
 
     @property

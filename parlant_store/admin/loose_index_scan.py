@@ -9,7 +9,7 @@ from django.db.models import Model
 from parlant_store.admin.formatting import model_field
 
 
-def stepped(model: type[Model], name: str, most: int) -> str:
+def with_first_values(model: type[Model], name: str, most: int) -> str:
     """How a statement begins that finds the first values as the column name of ``names``."""
     table, column = model._meta.db_table, model_field(model, name).column
     return f"""
@@ -25,7 +25,7 @@ WITH RECURSIVE steps (name) AS (
 def first_values(model: type[Model], name: str, most: int, using: str | None = None) -> list[str]:
     """The first values, ``most`` of them at most, as the column keeps them."""
     with connections[using or router.db_for_read(model)].cursor() as cursor:
-        cursor.execute(f"{stepped(model, name, most)} SELECT name FROM names")
+        cursor.execute(f"{with_first_values(model, name, most)} SELECT name FROM names")
         return [value for (value,) in cursor.fetchall()]
 
 
@@ -35,7 +35,7 @@ def select_first(
     """Return the first values of each of the columns, by one statement."""
     parts = [
         f"SELECT {number} AS place, name"
-        f" FROM ({stepped(model, name, limit)} SELECT name FROM names) part{number}"
+        f" FROM ({with_first_values(model, name, limit)} SELECT name FROM names) part{number}"
         for number, (model, name) in enumerate(columns)
     ]
     values: list[list[str]] = [[] for _ in columns]

@@ -150,7 +150,7 @@ class StoreAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return reverse(name, args=[key], current_app=self.admin_site.name)
 
     def list_url(self, model: type[Model], **query: str) -> str:
-        """The list of ``model``, in this admin, narrowed by ``query``."""
+        """The list of ``model`` in this admin, with the filters of ``query``."""
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"
         return reverse(name, query=query or None, current_app=self.admin_site.name)
 

@@ -26,7 +26,7 @@ from parlant_store.admin.actions.selection import (
 )
 from parlant_store.admin.batches import batches
 from parlant_store.admin.formatting import column_name, cut
-from parlant_store.admin.stores.asking import is_here
+from parlant_store.admin.remote_stores import is_local
 from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.columns import columns, name_of
 from parlant_store.backends.contract.validation import SessionName
@@ -211,6 +211,6 @@ def local_store() -> BaseBackend | None:
     with suppress(ImproperlyConfigured):
         for alias in stores:
             with suppress(ImproperlyConfigured):
-                if is_here(store := stores[alias]):
+                if is_local(store := stores[alias]):
                     return store
     return None

@@ -16,6 +16,7 @@ from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from parlant_store.admin import remote_stores
 from parlant_store.admin.actions import messages
 from parlant_store.admin.actions.actions import DOCUMENT_ACTIONS, SESSION_ACTIONS
 from parlant_store.admin.actions.confirmation import Action
@@ -23,8 +24,15 @@ from parlant_store.admin.actions.export import document_line, session_line
 from parlant_store.admin.actions.log import log_by_name
 from parlant_store.admin.actions.selection import NameTaken, Result, Row, Rows, Selection
 from parlant_store.admin.formatting import cut
-from parlant_store.admin.stores import asking
-from parlant_store.admin.stores.asking import answer, ask, heard, here, link, on_store, said
+from parlant_store.admin.remote_stores import (
+    call_store,
+    decode_names,
+    django_time,
+    encode_names,
+    link,
+    on_store,
+    result_of,
+)
 from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.reads import primary_reads
@@ -46,13 +54,13 @@ class RemoteRows(Rows):
         self.model = model
         self.is_sessions = model is Session
         self.names = list(dict.fromkeys(names))
-        self.places = [heard(name, 2) for name in self.names]
+        self.places = [decode_names(name, 2) for name in self.names]
 
     def __len__(self) -> int:
         return len(self.names)
 
     def now(self) -> datetime:
-        return here(self.store.clock()) or timezone.now()
+        return django_time(self.store.clock()) or timezone.now()
 
     def transaction(self) -> AbstractContextManager[Any]:
         return nullcontext()
@@ -61,10 +69,10 @@ class RemoteRows(Rows):
         get = self._get_session if self.is_sessions else self.store.get_document
         with primary_reads():
             calls = [self.store.submit(partial(get, *place)) for place in self.places]
-        until = monotonic() + asking.PATIENCE
-        found = [answer(call, until - monotonic()) for call in calls]
+        until = monotonic() + remote_stores.TIMEOUT_SECONDS
+        found = [result_of(call, until - monotonic()) for call in calls]
         return [
-            Row(key, place, id_, None, getattr(info, "item_count", 0), here(info.expires_at))
+            Row(key, place, id_, None, getattr(info, "item_count", 0), django_time(info.expires_at))
             for key, ((place, id_), info) in enumerate(zip(self.places, found, strict=True))
             if info is not None
         ]
@@ -106,7 +114,7 @@ class RemoteRows(Rows):
         """The store has sent the signals."""
 
     def lines(self, rows: Sequence[Row]) -> Iterator[str]:
-        lines = (line for row in rows for line in ask(self.store, partial(self._lines, row)))
+        lines = (line for row in rows for line in call_store(self.store, partial(self._lines, row)))
         # The first line is read now, so that an error becomes a page.
         return chain([next(lines, "")], lines)
 
@@ -115,14 +123,14 @@ class RemoteRows(Rows):
 
     def is_taken(self, name: SessionName) -> bool:
         with primary_reads():
-            return ask(self.store, partial(self._get_session, *name)) is not None
+            return call_store(self.store, partial(self._get_session, *name)) is not None
 
     def branch(self, source: SessionName, new_id: str) -> Row:
         """Also raise StoreError. Another caller may create the session meanwhile."""
         if self.is_taken(source._replace(session_id=new_id)):
             raise NameTaken
         branch = partial(self.store.branch, source.session_id, new_id, namespace=source.namespace)
-        ask(self.store, branch)
+        call_store(self.store, branch)
         return Row(0, source.namespace, new_id)
 
     def log(self, request: HttpRequest, rows: Sequence[Row], message: str, flag: int) -> None:
@@ -136,7 +144,7 @@ class RemoteRows(Rows):
         for number, row in enumerate(rows):
             try:
                 with primary_reads():
-                    is_changed = ask(self.store, partial(call, row))
+                    is_changed = call_store(self.store, partial(call, row))
             except ProtectedRow as exc:
                 result |= Result(protected=((self.label(row), printable(exc.protected_by)),))
             except StoreError as exc:
@@ -215,6 +223,6 @@ def _list(admin: Any, rows: RemoteRows) -> tuple[str, str]:
     if rows.is_sessions:
         url = link(admin, "stores_sessions", store=rows.store.alias)
         return url, _("Conversations of the store %(alias)s") % names
-    place = {"collection": said(rows.places[0][:1])} if rows.places else {}
+    place = {"collection": encode_names(rows.places[0][:1])} if rows.places else {}
     url = link(admin, "stores_documents", store=rows.store.alias, **place)
     return url, _("Documents of the store %(alias)s") % names

@@ -12,11 +12,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from parlant_store.admin import remote_stores
 from parlant_store.admin.actions.confirmation import MAX_NAMES, confirmation
 from parlant_store.admin.actions.log import log_by_name
 from parlant_store.admin.formatting import grouped
-from parlant_store.admin.stores import asking
-from parlant_store.admin.stores.asking import ask, link, on_store
+from parlant_store.admin.remote_stores import call_store, link, on_store
 from parlant_store.backends.base import BaseBackend
 from parlant_store.content.codec import printable
 from parlant_store.models import Session
@@ -44,7 +44,9 @@ def sweep(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpResponse:
     list_url = link(admin, "stores_sessions", store=store.alias)
     names = {"alias": store.alias}
     if request.method != "POST":
-        expired = ask(store, lambda: sum(1 for _found in islice(store.list_expired(), BATCH + 1)))
+        expired = call_store(
+            store, lambda: sum(1 for _found in islice(store.list_expired(), BATCH + 1))
+        )
         return confirmation(
             admin,
             request,
@@ -95,9 +97,12 @@ def _question(number: int) -> str:
 def _delete_expired(store: BaseBackend) -> tuple[list[ExpireResult], bool]:
     """Return the results of the batches, and whether there is more."""
     deleted: list[ExpireResult] = []
-    batches, until = store.expire_batches(batch_size=BATCH), monotonic() + asking.PATIENCE
+    batches, until = (
+        store.expire_batches(batch_size=BATCH),
+        monotonic() + remote_stores.TIMEOUT_SECONDS,
+    )
     while len(deleted) < BATCHES and monotonic() < until:
-        batch = ask(store, partial(next, batches, None))
+        batch = call_store(store, partial(next, batches, None))
         if batch is None:
             return deleted, False
         deleted.append(batch)

@@ -16,7 +16,7 @@ from parlant_store.admin.conversations.links import Links
 from parlant_store.admin.conversations.rows import active_time, read_documents, read_persons
 from parlant_store.admin.expiry import ago, expiry
 from parlant_store.admin.formatting import column_name, grouped
-from parlant_store.admin.stores.asking import here
+from parlant_store.admin.remote_stores import django_time
 from parlant_store.backends.columns import owner_of
 from parlant_store.content import codec
 from parlant_store.models import Document, Session
@@ -106,11 +106,11 @@ def info_header(info: SessionInfo, links: Links) -> Header:
             OPENAI,
             info.user_id and codec.printable(info.user_id),
             codec.printable(info.namespace),
-            here(info.created_at),
-            here(info.updated_at),
+            django_time(info.created_at),
+            django_time(info.updated_at),
             info.item_count,
             info.tokens,
-            here(info.expires_at),
+            django_time(info.expires_at),
             None,
         ),
         links.person(info.user_id),

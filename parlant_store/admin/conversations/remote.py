@@ -22,7 +22,15 @@ from parlant_store.admin.conversations.orders import ORDERS
 from parlant_store.admin.conversations.selection import SOON
 from parlant_store.admin.conversations.words import marked
 from parlant_store.admin.formatting import cut, grouped
-from parlant_store.admin.stores.asking import ask, heard, here, link, on_store, said, show
+from parlant_store.admin.remote_stores import (
+    call_store,
+    decode_names,
+    django_time,
+    encode_names,
+    link,
+    on_store,
+    show,
+)
 from parlant_store.backends.base import BaseBackend
 from parlant_store.content import text_search
 from parlant_store.content.related_documents import SESSIONS
@@ -84,7 +92,7 @@ class _Reader:
         if self.criteria.query and self.access.items:
             return self._search()
         if after := self.params.get("after", ""):
-            namespace, session_id = heard(after, 2)
+            namespace, session_id = decode_names(after, 2)
             return self._by_name(SessionCursor(namespace=namespace, session_id=session_id))
         sessions, is_whole = self._sessions()
         if not is_whole:
@@ -99,7 +107,7 @@ class _Reader:
     def _search(self) -> _Page:
         namespace = self.agent or None
         search = partial(self.store.search, self.criteria.query, namespace=namespace, limit=PAGE)
-        hits = ask(self.store, search)
+        hits = call_store(self.store, search)
         notes = [_("A search by words has no other filter than the namespace.")]
         if len(hits) == PAGE:
             notes.append(_("Only the best matches are listed."))
@@ -107,17 +115,17 @@ class _Reader:
 
     def _sessions(self) -> tuple[list[SessionInfo], bool]:
         """Return the sessions of the store, if there are few; else those of the exact names."""
-        page = ask(self.store, partial(self._listing, limit=MAX_SORTED))
+        page = call_store(self.store, partial(self._listing, limit=MAX_SORTED))
         names = self._names()
         if page.next_cursor and names:
-            page = ask(self.store, partial(self._listing, limit=MAX_SORTED, **names))
+            page = call_store(self.store, partial(self._listing, limit=MAX_SORTED, **names))
         return list(page.sessions), page.next_cursor is None
 
     def _by_name(self, cursor: SessionCursor | None) -> _Page:
         listing = partial(self._listing, limit=PAGE, cursor=cursor, **self._names())
-        page = ask(self.store, listing)
+        page = call_store(self.store, listing)
         last = page.next_cursor
-        following = {"after": said([last.namespace, last.session_id])} if last else {}
+        following = {"after": encode_names([last.namespace, last.session_id])} if last else {}
         notes = [
             _(
                 "The store has more than %(number)s conversations: they are sorted by name, and "
@@ -141,11 +149,11 @@ class _Reader:
         """Yield the newest Parlant sessions, if the store has any and the user may see them."""
         if not (self.store.supports_documents and self.access.documents):
             return
-        names = ask(self.store, self.store.list_collections)
+        names = call_store(self.store, self.store.list_collections)
         collections = [name for name in names if name.endswith(SESSIONS)][:MAX_COLLECTIONS]
         for collection in collections:
             find = partial(self.store.find, collection, direction="desc", limit=MAX_SORTED)
-            for document in ask(self.store, find).documents:
+            for document in call_store(self.store, find).documents:
                 one = self._document(collection, document)
                 if self._matches(one):
                     yield one
@@ -160,7 +168,7 @@ class _Reader:
             return False
         if criteria.end and one.created_at and one.created_at >= criteria.end:
             return False
-        now = here(self.store.clock())
+        now = django_time(self.store.clock())
         if criteria.state == "expiring" and one.expires_at and now:
             return one.expires_at <= now + SOON
         return criteria.state in ("", "live")
@@ -179,7 +187,7 @@ class _Reader:
     def _session(self, info: SessionInfo) -> Conversation:
         title = info.metadata.get("title")
         return Conversation(
-            pk=said([info.namespace, info.session_id]),
+            pk=encode_names([info.namespace, info.session_id]),
             url=self._session_url(info.namespace, info.session_id),
             name=cut(info.session_id) or "",
             title=(cut(title) or "") if isinstance(title, str) else "",
@@ -188,14 +196,14 @@ class _Reader:
             person_url=self.links.person(info.user_id),
             agent=cut(info.namespace),
             item_count=info.item_count,
-            active_at=here(info.updated_at),
-            created_at=here(info.created_at),
-            expires_at=here(info.expires_at),
+            active_at=django_time(info.updated_at),
+            created_at=django_time(info.created_at),
+            expires_at=django_time(info.expires_at),
         )
 
     def _hit(self, hit: SearchHit) -> Conversation:
         return Conversation(
-            pk=said([hit.namespace, hit.session_id]),
+            pk=encode_names([hit.namespace, hit.session_id]),
             url=self._session_url(hit.namespace, hit.session_id),
             name=cut(hit.session_id) or "",
             title="",
@@ -208,7 +216,7 @@ class _Reader:
 
     def _document(self, collection: str, document: JSONObject) -> Conversation:
         id_, customer = document.get("id"), _text(document, "customer_id")
-        name = said([collection, id_])
+        name = encode_names([collection, id_])
         created = _time(document.get("creation_utc"))
         has_page = isinstance(id_, str)
         url = self.links.page("stores_document", store=self.store.alias, document=name)
@@ -227,7 +235,7 @@ class _Reader:
         )
 
     def _session_url(self, namespace: str, session_id: str) -> str:
-        name = said([namespace, session_id])
+        name = encode_names([namespace, session_id])
         return self.links.page("stores_session", store=self.store.alias, session=name)
 
 
@@ -297,6 +305,6 @@ def _text(document: JSONObject, field: str) -> str | None:
 def _time(value: object) -> datetime | None:
     try:
         time = datetime.fromisoformat(value) if isinstance(value, str) else None
-        return here(time and as_utc(time))
+        return django_time(time and as_utc(time))
     except (ValueError, OverflowError):
         return None

@@ -11,7 +11,14 @@ from parlant_store.admin.conversations.header import info_header
 from parlant_store.admin.conversations.links import Links
 from parlant_store.admin.expiry import expiry
 from parlant_store.admin.formatting import NOTHING, cut, grouped, pre, pretty
-from parlant_store.admin.stores.asking import ask, heard, here, link, on_store, show
+from parlant_store.admin.remote_stores import (
+    call_store,
+    decode_names,
+    django_time,
+    link,
+    on_store,
+    show,
+)
 from parlant_store.admin.transcript.items_page import items_transcript
 from parlant_store.backends.base import BaseBackend
 from parlant_store.content import codec
@@ -24,15 +31,15 @@ FEW, MANY = 100, 1_000
 @on_store(Session)
 def show_session(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpResponse:
     name = request.GET.get("session", "")
-    namespace, session_id = heard(name, 2)
-    info = ask(store, partial(store.get_session, session_id, namespace=namespace))
+    namespace, session_id = decode_names(name, 2)
+    info = call_store(store, partial(store.get_session, session_id, namespace=namespace))
     if info is None:
         raise Http404(_("There is no such session, or it has expired."))
     limit = MANY if request.GET.get("more") else FEW
     transcript = None
     if admin.may_view(request, SessionItem):
         read = partial(store.get_items, session_id, namespace=namespace, limit=limit)
-        items = ask(store, read)
+        items = call_store(store, read)
         transcript = items_transcript(
             items,
             request.GET,
@@ -52,7 +59,7 @@ def show_session(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpRe
         session_id=codec.printable(session_id),
         namespace=codec.printable(namespace) or NOTHING,
         owner=codec.printable(info.user_id or "") or NOTHING,
-        expires=expiry(here(info.expires_at)),
+        expires=expiry(django_time(info.expires_at)),
         metadata=pre(pretty(info.metadata)) if info.metadata else NOTHING,
         transcript=transcript,
         hidden=max(0, info.item_count - limit) if transcript else 0,

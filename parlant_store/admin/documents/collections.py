@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from parlant_store.admin.formatting import breakable, column_name, grouped, rounded
-from parlant_store.admin.loose_index_scan import first_values, stepped
+from parlant_store.admin.loose_index_scan import first_values, with_first_values
 from parlant_store.models import Document
 from parlant_store.types import FAILED
 
@@ -29,7 +29,7 @@ MAX_COUNT = 1_000
 MEASURED = 20
 """The number of the newest documents of a collection whose size is measured."""
 
-NAMES = stepped(Document, "collection", MAX_COLLECTIONS)
+NAMES = with_first_values(Document, "collection", MAX_COLLECTIONS)
 
 # In the order of the unique index, or PostgreSQL would rather scan the table from its start.
 _COUNTS = f"""{NAMES}, shown (name) AS (

@@ -13,7 +13,15 @@ from parlant_store.admin.documents.columns import Field, cell, columns_of_docume
 from parlant_store.admin.documents.json_tree import json_tree, shape_of
 from parlant_store.admin.expiry import expiry
 from parlant_store.admin.formatting import cut, grouped
-from parlant_store.admin.stores.asking import ask, heard, here, link, on_store, said, show
+from parlant_store.admin.remote_stores import (
+    call_store,
+    decode_names,
+    django_time,
+    encode_names,
+    link,
+    on_store,
+    show,
+)
 from parlant_store.backends.base import BaseBackend
 from parlant_store.content import codec
 from parlant_store.models import Document
@@ -51,14 +59,14 @@ def list_documents(admin: Any, request: HttpRequest, store: BaseBackend) -> Http
     text = request.GET.get("collection")
     if text is None:
         return _collections(admin, request, store)
-    (collection,) = heard(text, 1)
+    (collection,) = decode_names(text, 1)
     cursor = None
     if after := request.GET.get("after"):
-        creation_utc, id_ = heard(after, 2)
+        creation_utc, id_ = decode_names(after, 2)
         cursor = DocumentCursor(creation_utc=creation_utc, id=id_)
     wanted = request.GET.get("id", "")
     find = partial(store.find, collection, direction="desc", limit=PAGE, cursor=cursor)
-    page = ask(store, partial(find, {"id": {"$eq": wanted}}) if wanted else find)
+    page = call_store(store, partial(find, {"id": {"$eq": wanted}}) if wanted else find)
     last = page.next_cursor
     columns = columns_of_documents(collection, page.documents)
     columns = tuple(column for column in columns if column != "document_id")
@@ -76,7 +84,9 @@ def list_documents(admin: Any, request: HttpRequest, store: BaseBackend) -> Http
         rows=[_row(admin, place, document, columns) for document in page.documents],
         wanted=wanted,
         is_first=not after,
-        next_url=link(admin, "stores_documents", **place, after=said([last.creation_utc, last.id]))
+        next_url=link(
+            admin, "stores_documents", **place, after=encode_names([last.creation_utc, last.id])
+        )
         if last
         else "",
         actions=permitted_actions(request, Document),
@@ -89,12 +99,12 @@ def list_documents(admin: Any, request: HttpRequest, store: BaseBackend) -> Http
 @on_store(Document)
 def show_document(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpResponse:
     name = request.GET.get("document", "")
-    collection, id_ = heard(name, 2)
-    info = ask(store, partial(store.get_document, collection, id_))
+    collection, id_ = decode_names(name, 2)
+    info = call_store(store, partial(store.get_document, collection, id_))
     if info is None:
         raise Http404(_("There is no such document, or it has expired."))
     shape = shape_of(request.GET.get("json"))
-    place = {"store": store.alias, "collection": said([collection])}
+    place = {"store": store.alias, "collection": encode_names([collection])}
     return show(
         admin,
         request,
@@ -105,8 +115,8 @@ def show_document(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpR
         collection=codec.printable(collection),
         id=codec.printable(id_),
         name=name,
-        updated_at=here(info.updated_at),
-        expires=expiry(here(info.expires_at)),
+        updated_at=django_time(info.updated_at),
+        expires=expiry(django_time(info.expires_at)),
         json=json_tree(info.document, shape),
         json_shape=shape,
         actions=permitted_actions(request, Document),
@@ -117,7 +127,7 @@ def show_document(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpR
 
 
 def _collections(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpResponse:
-    names = ask(store, store.list_collections)
+    names = call_store(store, store.list_collections)
     return show(
         admin,
         request,
@@ -125,7 +135,10 @@ def _collections(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpRe
         title=_("Documents of the store %(alias)s") % {"alias": store.alias},
         store_alias=store.alias,
         collections=[
-            (cut(name), link(admin, "stores_documents", store=store.alias, collection=said([name])))
+            (
+                cut(name),
+                link(admin, "stores_documents", store=store.alias, collection=encode_names([name])),
+            )
             for name in names[:COLLECTIONS]
         ],
         more=grouped(len(names) - COLLECTIONS) if len(names) > COLLECTIONS else "",
@@ -137,7 +150,7 @@ def _row(
 ) -> Row:
     id_ = document.get("id")
     has_page = isinstance(id_, str)
-    name = said([*heard(place["collection"], 1), id_]) if has_page else ""
+    name = encode_names([*decode_names(place["collection"], 1), id_]) if has_page else ""
     return Row(
         name,
         link(admin, "stores_document", store=place["store"], document=name) if has_page else "",

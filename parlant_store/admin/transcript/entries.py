@@ -123,7 +123,7 @@ class Entry(NamedTuple):
     """Whether something of the entry is not on the page at all."""
 
     is_message: bool = False
-    """Whether somebody said it; others are left out of a page of messages only."""
+    """Whether it is a message; a page of messages only leaves out all others."""
 
 
 class Answer(NamedTuple):
@@ -177,7 +177,7 @@ class Transcript(NamedTuple):
     """What the page does not show, or where a limit cuts."""
 
     problems: Sequence[Problem] = ()
-    elsewhere: Sequence[Jump] = ()
+    on_other_pages: Sequence[Jump] = ()
     """The nearest entries with a failed call on other pages."""
 
     find: str = ""

@@ -98,7 +98,7 @@ def events_transcript(
         failed = nearest_failed(
             events, "at_offset", 0 if first is None else first, _MAX if end is None else end
         )
-        transcript = transcript._replace(elsewhere=failed.jumps(_label, url))
+        transcript = transcript._replace(on_other_pages=failed.jumps(_label, url))
     found = places_found(events, "at_offset", last[0] or 0, options.terms)
     note = bound_note(last[0] or 0, is_searched=bool(options.terms))
     transcript = transcript._replace(note=note)

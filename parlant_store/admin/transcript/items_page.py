@@ -104,7 +104,7 @@ def session_transcript(
         latest=session.next_position,
         heading=_("Items"),
         note=bound_note(session.next_position, is_searched=bool(options.terms)),
-        elsewhere=failed.jumps(_label, url),
+        on_other_pages=failed.jumps(_label, url),
     )
     return present(
         transcript,

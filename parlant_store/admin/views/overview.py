@@ -14,7 +14,7 @@ from parlant_store.admin.conversations.conversation import FRAMEWORKS
 from parlant_store.admin.documents.collections import collections
 from parlant_store.admin.formatting import grouped
 from parlant_store.admin.lookups import COUNTED
-from parlant_store.admin.stores.asking import link, show
+from parlant_store.admin.remote_stores import link, show
 from parlant_store.admin.views import failing_tools
 from parlant_store.admin.views.activity import (
     active_conversations,

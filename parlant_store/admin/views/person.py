@@ -30,7 +30,7 @@ from django.utils.translation import gettext as _
 
 from parlant_store.admin.actions.log import log_by_name
 from parlant_store.admin.formatting import cut
-from parlant_store.admin.stores.asking import PATIENCE, is_here, link, show
+from parlant_store.admin.remote_stores import TIMEOUT_SECONDS, is_local, link, show
 from parlant_store.admin.views.local_data import local_data
 from parlant_store.admin.views.remote_data import read_data, remote_data
 from parlant_store.admin.views.stored_data import StoredData
@@ -104,7 +104,7 @@ def stored_data(
     Remote stores are asked in parallel. models: which of Session and Document the user of the
     admin may view; may_read: whether that includes the items.
     """
-    until = monotonic() + PATIENCE
+    until = monotonic() + TIMEOUT_SECONDS
     local, remote, found = "", [], list[StoredData]()
     for alias in stores:
         try:
@@ -112,7 +112,7 @@ def stored_data(
         except ImproperlyConfigured as exc:
             found.append(StoredData(alias, error=codec.printable(str(exc)), size=None))
             continue
-        if is_here(store):
+        if is_local(store):
             local = local or alias
         else:
             remote.append((store, store.submit(partial(read_data, store, user, models))))

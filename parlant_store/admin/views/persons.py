@@ -11,7 +11,7 @@ from parlant_store.admin.documents.collections import collection_names, without_
 from parlant_store.admin.documents.lookups import newest_first
 from parlant_store.admin.formatting import NAME, cut, grouped
 from parlant_store.admin.lookups import COUNTED
-from parlant_store.admin.stores.asking import link, show
+from parlant_store.admin.remote_stores import link, show
 from parlant_store.admin.views.stores import viewed_models
 from parlant_store.content import codec
 from parlant_store.models import Document, Session

@@ -11,7 +11,7 @@ from django.db.models import Model
 
 from parlant_store.admin.documents.collections import MAX_COUNT
 from parlant_store.admin.formatting import breakable, cut
-from parlant_store.admin.stores.asking import answer, here, link, said
+from parlant_store.admin.remote_stores import django_time, encode_names, link, result_of
 from parlant_store.admin.views.stored_data import (
     MAX_CONVERSATIONS,
     MAX_VARIABLES,
@@ -87,7 +87,7 @@ def remote_data(
     admin: Any, store: BaseBackend, future: "Future[RemoteData]", until: float
 ) -> StoredData:
     try:
-        found = answer(future, until - monotonic())
+        found = result_of(future, until - monotonic())
     except (StoreError, ImproperlyConfigured) as exc:
         error = codec.printable(str(exc)) or type(exc).__name__
         return StoredData(store.alias, size=None, error=error)
@@ -101,12 +101,12 @@ def remote_data(
             StoredConversation(
                 store.alias,
                 "/".join(name for name in names if name),
-                address("stores_session", session=said([info.namespace, info.session_id])),
+                address("stores_session", session=encode_names([info.namespace, info.session_id])),
                 cut(string(info.metadata.get("title"))) or "",
                 "",
                 info.item_count,
-                here(info.updated_at),
-                here(info.expires_at),
+                django_time(info.updated_at),
+                django_time(info.expires_at),
             )
         )
     for collection, document in found.parlant:
@@ -124,7 +124,7 @@ def remote_data(
             )
         )
     for collection, count in found.counts:
-        url = address("stores_documents", collection=said([collection]))
+        url = address("stores_documents", collection=encode_names([collection]))
         name = breakable(codec.printable(collection))
         data.documents.append(StoredDocuments(store.alias, name, amount(count), url))
     for collection, title, document in found.variables:
@@ -139,4 +139,4 @@ def _document_url(address: Any, collection: str, document: JSONObject) -> str:
     id_ = document.get("id")
     if not isinstance(id_, str):
         return ""
-    return str(address("stores_document", document=said([collection, id_])))
+    return str(address("stores_document", document=encode_names([collection, id_])))

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from parlant_store.admin.documents.collections import MAX_COUNT
 from parlant_store.admin.expiry import expiry
 from parlant_store.admin.formatting import grouped
-from parlant_store.admin.stores.asking import here
+from parlant_store.admin.remote_stores import django_time
 from parlant_store.content.times import as_utc
 
 MAX_CONVERSATIONS = 50
@@ -89,6 +89,6 @@ def string(value: object) -> str:
 def parsed_time(text: object) -> datetime | None:
     try:
         time = parse_datetime(string(text))
-        return time and here(as_utc(time))
+        return time and django_time(as_utc(time))
     except (ValueError, OverflowError):
         return None

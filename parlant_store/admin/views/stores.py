@@ -10,7 +10,7 @@ from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
-from parlant_store.admin.stores.asking import answer, is_here, link, show
+from parlant_store.admin.remote_stores import is_local, link, result_of, show
 from parlant_store.content import codec
 from parlant_store.exceptions import StoreError
 from parlant_store.handler import stores
@@ -67,7 +67,8 @@ def _state(admin: Any, alias: str, models: list[type[Model]]) -> StoreState:
         store = stores[alias]
     except ImproperlyConfigured as exc:
         return StoreState(alias, error=codec.printable(str(exc)))
-    if is_local := is_here(store):
+    has_local_rows = is_local(store)
+    if has_local_rows:
         urls = [admin.list_url(Session), admin.list_url(Document)]
     else:
         names = ("stores_sessions", "stores_documents")
@@ -76,7 +77,7 @@ def _state(admin: Any, alias: str, models: list[type[Model]]) -> StoreState:
     return StoreState(
         alias,
         type(store).__name__,
-        is_local,
+        has_local_rows,
         sessions_url=urls[0] if Session in models else "",
         documents_url=urls[1] if has_documents else "",
     )
@@ -84,7 +85,7 @@ def _state(admin: Any, alias: str, models: list[type[Model]]) -> StoreState:
 
 def _error(future: Future[Any], timeout: float) -> str:
     try:
-        answer(future, timeout)
+        result_of(future, timeout)
     except (StoreError, ImproperlyConfigured) as exc:
         return codec.printable(str(exc)) or type(exc).__name__
     return ""

@@ -11,7 +11,7 @@ from parlant_store.admin.conversations.remote_session import show_session
 from parlant_store.admin.documents import remote as remote_documents
 from parlant_store.admin.options import StoreAdmin
 from parlant_store.admin.readiness import guarded
-from parlant_store.admin.stores.asking import Page
+from parlant_store.admin.remote_stores import Page
 from parlant_store.admin.views.overview import overview
 from parlant_store.admin.views.person import download_receipt, show_person
 from parlant_store.admin.views.persons import list_persons

@@ -27,8 +27,8 @@ from parlant_store.admin.transcript.formats.content import (
     text_of,
 )
 from parlant_store.admin.transcript.formats.tools import (
-    given_by,
-    given_to,
+    arguments_of,
+    results_of,
     safety_checks,
     shell_output,
 )
@@ -67,8 +67,8 @@ def is_output(item: Item, type_: str) -> bool:
 def call_reading(item: Item, type_: str) -> Reading:
     """A call that is an item of its own; what a hosted tool gave is in the item too."""
     tool = type_.removesuffix("_call")
-    given = (*_caller(item), *given_to(tool, item))
-    gave = given_by(item)
+    given = (*_caller(item), *arguments_of(tool, item))
+    gave = results_of(item)
     outputs = (Entry(_("Tool output"), "tool", parts=gave),) if gave else ()
     status = _status(item)
     if status == "incomplete" and not outputs:

@@ -35,7 +35,7 @@ _HIDDEN = {
 }
 
 
-def given_to(tool: str, item: Item) -> tuple[Part, ...]:
+def arguments_of(tool: str, item: Item) -> tuple[Part, ...]:
     """What was asked of a tool of this kind."""
     return _GIVEN.get(tool, _anything)(item)
 
@@ -192,7 +192,7 @@ _GIVEN: dict[str, Callable[[Item], tuple[Part, ...]]] = {
 }
 
 
-def given_by(item: Item) -> tuple[Part, ...]:
+def results_of(item: Item) -> tuple[Part, ...]:
     """The outputs in the item of a hosted tool."""
     match item:
         case {"type": "image_generation_call", "result": str(data)} if data:

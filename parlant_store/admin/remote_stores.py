@@ -1,4 +1,4 @@
-"""Pages about a store that is not in this database: who may, and what comes when it fails."""
+"""What the pages of remote stores share: calls of the store, addresses, permissions and errors."""
 
 import json
 from collections.abc import Callable
@@ -27,8 +27,8 @@ from parlant_store.models import Session
 
 T = TypeVar("T")
 
-PATIENCE = 10.0
-"""Seconds that a page waits for one answer of a store."""
+TIMEOUT_SECONDS = 10.0
+"""How long a page waits for a store."""
 
 Page = Callable[[Any, HttpRequest], HttpResponseBase]
 """A view of a StoreAdmin."""
@@ -36,32 +36,32 @@ Page = Callable[[Any, HttpRequest], HttpResponseBase]
 StorePage = Callable[[Any, HttpRequest, BaseBackend], HttpResponseBase]
 
 
-def ask(store: BaseBackend, call: Callable[[], T]) -> T:
-    """What ``call`` returns on one of the store's own threads; raises as ``answer`` does."""
-    return answer(store.submit(call), PATIENCE)
+def call_store(store: BaseBackend, call: Callable[[], T]) -> T:
+    """Return what ``call`` returns on a thread of the store; raise as ``result_of`` does."""
+    return result_of(store.submit(call), TIMEOUT_SECONDS)
 
 
-def answer(future: Future[T], patience: float) -> T:
-    """What comes within so many seconds.
+def result_of(future: Future[T], timeout: float) -> T:
+    """Return the result; ``timeout`` is in seconds.
 
-    Raises StoreUnavailable when nothing does, and OutcomeUnknown when the call has begun: what
-    was to be written may be written later.
+    Raise StoreUnavailable if there is none in time, and OutcomeUnknown if the call has begun: it
+    may still write.
     """
     try:
-        return future.result(max(0.0, patience))
+        return future.result(max(0.0, timeout))
     except TimeoutError:
         error = StoreUnavailable if future.cancel() else OutcomeUnknown
         raise error(_("no answer in time")) from None
 
 
-def is_here(store: BaseBackend) -> bool:
+def is_local(store: BaseBackend) -> bool:
     """Whether the store's sessions are those that this admin lists."""
-    here = router.db_for_read(Session), router.db_for_write(Session)
-    return isinstance(store, OrmBackend) and (store.using is None or store.using in here)
+    databases = router.db_for_read(Session), router.db_for_write(Session)
+    return isinstance(store, OrmBackend) and (store.using is None or store.using in databases)
 
 
 def link(admin: Any, name: str, **query: Any) -> str:
-    """The address of the page of that name (overview.PAGES)."""
+    """Return the address of a page (views.urls)."""
     site = admin.admin_site.name
     return reverse(f"admin:parlant_store_session_{name}", query=query or None, current_app=site)
 
@@ -74,9 +74,9 @@ def show(admin: Any, request: HttpRequest, template: str, **context: Any) -> Tem
 
 
 def on_store(model: type[Model]) -> Callable[[StorePage], Page]:
-    """A page about the store that the parameter ``store`` names, for who may view ``model``.
+    """Give a view the store of the parameter ``store``, if the user may view ``model``.
 
-    What the store raises becomes a page that says so.
+    An error of the store becomes a page with its message.
     """
 
     def decorate(view: StorePage) -> Page:
@@ -109,18 +109,18 @@ def _failed(admin: Any, request: HttpRequest, alias: str, exc: Exception) -> Htt
     )
 
 
-def here(time: datetime | None) -> datetime | None:
-    """``time`` as Django's own times are: without a zone when USE_TZ is off."""
+def django_time(time: datetime | None) -> datetime | None:
+    """Return the time as Django represents times: without a zone if USE_TZ is off."""
     return time if time is None or settings.USE_TZ else without_zone(time)
 
 
-def said(names: object) -> str:
-    """Names as one parameter of an address or a form, whatever characters they have."""
+def encode_names(names: object) -> str:
+    """Return names of any characters as one parameter of an address or a form."""
     return json.dumps(names, separators=(",", ":"))
 
 
-def heard(text: str, count: int) -> list[Any]:
-    """What ``said`` made: a list of so many texts, of which some may be None."""
+def decode_names(text: str, count: int) -> list[Any]:
+    """Return the ``count`` names, some of which may be None; refuse what no page has made."""
     try:
         names = json.loads(text)
     except (ValueError, RecursionError):

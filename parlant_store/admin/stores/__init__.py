@@ -1,1 +1,0 @@
-"""Stores that are elsewhere, through their contract."""
