@@ -72,6 +72,7 @@ if "tests.references" not in settings.INSTALLED_APPS:
 
 
 LONGEST = [
+    "test_themes.py",
     "test_references.py",
     "test_screens.py",
     "test_screenshots.py",
