@@ -97,17 +97,27 @@ def as_tuple(text: str | tuple[str, ...] | list[str]) -> tuple[str, ...]:
     return (text,) if isinstance(text, str) else tuple(text)
 
 
+CATALOGS = ("conf", "contrib/admin")
+"""Those of Django that translate the admin."""
+
+
 def djangos(language: str) -> dict[Key, tuple[str, ...]]:
-    """What Django's admin translates."""
+    """What Django translates in the admin."""
     found = {}
-    for name in ("conf", "contrib/admin"):
+    for name in CATALOGS:
         path = DJANGO / name / "locale" / language / "LC_MESSAGES" / "django.mo"
         with path.open("rb") as file:
             found |= messages(mofile.read_mo(file))
     return found
 
 
-def untranslated_by_django(language: str) -> set[str]:
-    path = DJANGO / "contrib/admin/locale" / language / "LC_MESSAGES" / "django.po"
-    with path.open("rb") as file:
-        return {key[1] for key, forms in messages(pofile.read_po(file)).items() if not all(forms)}
+def untranslated_by_django(language: str) -> re.Pattern[str]:
+    """What matches the texts of the admin that Django's catalogs of the language lack."""
+    english: set[Key] = set()
+    for name in CATALOGS:
+        path = DJANGO / name / "locale" / "en" / "LC_MESSAGES" / "django.po"
+        with path.open("rb") as file:
+            english |= set(messages(pofile.read_po(file)))
+    texts = {text for key in english - set(djangos(language)) for text in key[1:]}
+    parts = [map(re.escape, re.split(r"%\(\w+\)s", text)) for text in texts]
+    return re.compile("|".join(".+".join(part) for part in parts) or "(?!)")

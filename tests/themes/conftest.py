@@ -1,4 +1,4 @@
-"""A project with a theme, in a process of its own: tests/admin/test_themes.py starts it."""
+"""A project with a theme, in a process of its own, which project.py starts."""
 
 from pathlib import Path
 
@@ -9,8 +9,7 @@ from tests.browser.conftest import browser as browser
 from tests.browser.conftest import server as server
 from tests.browser.conftest import visit as visit
 
-# tests/browser looks at Django's own theme.
-collect_ignore = [] if getattr(settings, "THEME", "") else ["test_looks.py"]
+collect_ignore = []
 if not hasattr(settings, "THEME"):
     collect_ignore = [str(path) for path in Path(__file__).parent.glob("test_*.py")]
 
