@@ -39,13 +39,17 @@ def page(page: Page, store: Any) -> Page:
 
 def walk(page: Page) -> Iterator[ElementHandle]:
     """Each place that Tab comes to on the page; each of them shows it."""
+    before = None
     for _ in range(MOST):
         page.keyboard.press("Tab")
         focused = page.evaluate_handle(FOCUSED).as_element()
         if focused is None:
             return
-        assert focused.evaluate(SHOWN), focused.evaluate("focused => focused.outerHTML")
-        yield focused
+        # Tab visits the parts of a date one by one; a look at the first would start them again.
+        if not focused.evaluate("(focused, before) => focused == before", before):
+            assert focused.evaluate(SHOWN), focused.evaluate("focused => focused.outerHTML")
+            yield focused
+        before = focused
     pytest.fail(f"{MOST} steps do not leave {page.url}")
 
 

@@ -68,7 +68,7 @@ def test_every_column_is_in_sight_at_a_desk(page, name):
     for width in (DESK["width"], DESK["width"] - SCROLL_BAR):
         page.set_viewport_size(DESK | {"width": width})
         found = hidden(page)
-        assert found["table"] <= 0, width
+        assert found["table"] <= 0, (width, found)
         assert found["window"] <= 0, width
 
 

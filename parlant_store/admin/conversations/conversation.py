@@ -74,4 +74,4 @@ class Conversation:
         return self.pk
 
     def __str__(self) -> str:
-        return self.title or self.name
+        return " – ".join(filter(None, (self.title, self.name)))

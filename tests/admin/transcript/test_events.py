@@ -149,7 +149,7 @@ def test_long_events_are_cut_in_the_database(client, store):
     assert "search" in entries(html)[1]
     assert "Not all of it is shown here." in entries(html)[1]
     assert statuses(html) == ["1 unanswered"]  # the message of a customer
-    (sql,) = (query["sql"] for query in context if "display_name" in query["sql"])
+    (sql,) = (query["sql"] for query in context if "tool_id" in query["sql"])
     with connection.cursor() as cursor:
         cursor.execute(sql)
         read = sum(len(str(value)) for row in cursor.fetchall() for value in row)
