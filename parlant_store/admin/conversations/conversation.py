@@ -74,4 +74,4 @@ class Conversation:
         return self.pk
 
     def __str__(self) -> str:
-        return " – ".join(filter(None, (self.title, self.name)))
+        return " \u2013 ".join(filter(None, (self.title, self.name)))
