@@ -5,6 +5,7 @@ import json
 import re
 import threading
 from datetime import timedelta
+from urllib.parse import urljoin
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -88,8 +89,9 @@ def listed(html):
 
 
 def next_page(html):
+    """The address of the next page; that of sessions has parameters only."""
     found = re.findall(r'<a rel="next" href="([^"]*)"', html)
-    return found[0].replace("&amp;", "&") if found else None
+    return urljoin(url("stores_sessions"), found[0].replace("&amp;", "&")) if found else None
 
 
 def act(client, action, *chosen, confirmed="yes", days="", store="remote", on="session"):
