@@ -61,7 +61,11 @@ CLONE = """
 run("CREATE SCHEMA b")
 for name in connection.introspection.table_names():
     run(f"CREATE TABLE b.{name} (LIKE a.{name} INCLUDING ALL)")
-    run(f"INSERT INTO b.{name} SELECT * FROM a.{name}")
+    columns = ", ".join(column for (column,) in run(
+        "SELECT column_name FROM information_schema.columns WHERE table_schema = 'a'"
+        f" AND table_name = '{name}' AND is_generated = 'NEVER'"
+    ))
+    run(f"INSERT INTO b.{name} ({columns}) SELECT {columns} FROM a.{name}")
 for name in ("session", "session_item", "document"):
     run(f"SELECT setval(pg_get_serial_sequence('b.parlant_store_{name}', 'key'), 100)")
 """
