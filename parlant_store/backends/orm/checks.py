@@ -159,6 +159,12 @@ def _check_completion(where: str, alias: str, state: State) -> Iterator[CheckMes
         yield Warning(
             f"{where} has no search index.", hint=f"Run {command}.", id="parlant_store.W012"
         )
+    if not state.has_triggers:
+        yield Warning(
+            f"{where} has no triggers for the figures of Parlant sessions.",
+            hint=f"Run {command}.",
+            id="parlant_store.W022",
+        )
     if state.strays:
         yield Warning(
             f"{where} has functions for another schema, with {state.strays[0]}: their schema was "

@@ -76,6 +76,11 @@ for (text,) in run(
     " WHERE nspname = 'a' AND prokind = 'f'"
 ):
     run(text.replace(" a.", " b."))
+for (text,) in run(
+    "SELECT pg_get_triggerdef(oid) FROM pg_trigger"
+    " WHERE tgrelid = 'a.parlant_store_document'::regclass AND NOT tgisinternal"
+):
+    run(text.replace(" a.", " b."))
 """
 
 
@@ -94,7 +99,7 @@ def test_a_copy_without_functions_says_so_and_migrate_makes_them(project):
     project(f"""
 {CLONE}
 search("b")
-assert list(checked()) == ["parlant_store.W011"], checked()
+assert list(checked()) == ["parlant_store.W011", "parlant_store.W022"], checked()
 assert "; run manage.py migrate" in (said := raised(store.add_items, "t", ITEMS) or ""), said
 assert count("a") == 1
 migrate()
