@@ -96,7 +96,7 @@ def against_psycopg(uri: str, rounds: int, size: int) -> dict[str, float]:
         f"%s::{type_}"
         for type_ in [
             *(["text"] * 4 + ["text[]"] * 4),
-            *("bigint[]", "bigint", "timestamptz", "timestamptz", "bool"),
+            *("bigint[]", "bigint[]", "bigint", "timestamptz", "timestamptz", "bool"),
         ]
     )
     with psycopg.connect(uri, autocommit=True) as connection:
@@ -112,7 +112,7 @@ def against_psycopg(uri: str, rounds: int, size: int) -> dict[str, float]:
         def add() -> Any:
             roles, said = ["user", "assistant"], [item["content"] for item in ITEMS]
             terms = [tsvector(words(text)) for text in said]
-            params = ("", session_id, None, None, texts, roles, said, terms, [None, None], 0)
+            params = ("", session_id, None, None, texts, roles, said, terms, [None, None], None, 0)
             sql = f"SELECT parlant_store_add_items({signature})"
             return execute(sql, (*params, datetime.now(UTC), None, False))
 

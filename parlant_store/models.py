@@ -15,7 +15,7 @@ from django.db.models.lookups import IsNull
 from django.utils.translation import gettext_lazy as _
 
 from parlant_store.content import codec
-from parlant_store.fields import CodePointField, DocumentField, TermsField
+from parlant_store.fields import CodePointField, DocumentField, GeneratedColumn, TermsField
 from parlant_store.sql.generated_columns import Framework, LengthClass, Minute
 from parlant_store.sql.index_expressions import IndexedField
 
@@ -42,8 +42,8 @@ def _indexed(name: str, *columns: str) -> models.Index:
     )
 
 
-def _generated(expression: models.Func, **options: Any) -> models.GeneratedField:
-    return models.GeneratedField(
+def _generated(expression: models.Func, **options: Any) -> GeneratedColumn:
+    return GeneratedColumn(
         expression=expression, output_field=expression.output_field, db_persist=True, **options
     )
 

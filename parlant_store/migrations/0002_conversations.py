@@ -54,17 +54,17 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='session',
             name='active_minute',
-            field=models.GeneratedField(db_persist=True, expression=Minute('updated_at'), help_text='The last change, in minutes since 1970.', output_field=models.BigIntegerField()),
+            field=parlant_store.fields.GeneratedColumn(db_persist=True, expression=Minute('updated_at'), help_text='The last change, in minutes since 1970.', output_field=models.BigIntegerField()),
         ),
         migrations.AddField(
             model_name='session',
             name='framework',
-            field=models.GeneratedField(db_persist=True, expression=Framework('state'), output_field=models.TextField()),
+            field=parlant_store.fields.GeneratedColumn(db_persist=True, expression=Framework('state'), output_field=models.TextField()),
         ),
         migrations.AddField(
             model_name='session',
             name='length_class',
-            field=models.GeneratedField(db_persist=True, expression=LengthClass('item_count'), output_field=models.BigIntegerField()),
+            field=parlant_store.fields.GeneratedColumn(db_persist=True, expression=LengthClass('item_count'), output_field=models.BigIntegerField()),
         ),
         migrations.AddField(
             model_name='sessionitem',
