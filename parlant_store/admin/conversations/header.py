@@ -13,7 +13,12 @@ from django.utils.translation import ngettext
 
 from parlant_store.admin.conversations.conversation import FRAMEWORKS, OPENAI, PARLANT
 from parlant_store.admin.conversations.links import Links
-from parlant_store.admin.conversations.rows import active_time, read_documents, read_persons
+from parlant_store.admin.conversations.rows import (
+    DocumentRow,
+    active_time,
+    read_agent_name,
+    read_persons,
+)
 from parlant_store.admin.expiry import ago, expiry
 from parlant_store.admin.formatting import column_name, grouped
 from parlant_store.admin.remote_stores import django_time
@@ -77,7 +82,8 @@ def session_header(session: Session, links: Links) -> Header:
 def document_header(document: Document, links: Links) -> Header:
     """Return the head of a Parlant session, with the names of its customer and agent."""
     using = router.db_for_read(Document)
-    (row,) = read_documents(using, [document.pk])
+    row = DocumentRow(*(getattr(document, name) for name in DocumentRow._fields[:10]))
+    row = row._replace(agent_name=read_agent_name(using, document.pk))
     persons = read_persons(using, [row])
     customer = document.data.get("customer_id")
     person = customer if isinstance(customer, str) else None

@@ -80,6 +80,9 @@ class _Matching(NamedTuple):
     """The conversations of a database that match."""
 
     database: Database
+    names: Names | None
+    """None: they were not needed."""
+
     tables: list[Table]
     words: Words
     places: list[Place]
@@ -141,12 +144,12 @@ def savepoint(using: str) -> AbstractContextManager[Any]:
 
 def _match(database: Database, criteria: Criteria, access: Access, limit: int) -> _Matching:
     connection = connections[database.using]
-    matches, words = _matches(database.using, criteria, access)
+    names, matches, words = _matches(database.using, criteria, access)
     kinds = [KINDS[SESSION]] * access.sessions + [KINDS[DOCUMENT]] * access.documents
     built = (kind(connection, criteria, matches).build() for kind in kinds)
     tables = [table for table in built if table is not None]
     if not tables:
-        return _Matching(database, [], words, [], 0, False)
+        return _Matching(database, names, [], words, [], 0, False)
     # What was found or filtered is read at once, and need not be counted.
     has_filters = any(stream.filters or not stream.is_sorted for stream in _streams(tables))
     limit = streams.MAX_ROWS + 1 if has_filters else limit
@@ -156,6 +159,7 @@ def _match(database: Database, criteria: Criteria, access: Access, limit: int) -
         places = select(connection, tables, limit)
     return _Matching(
         database,
+        names,
         tables,
         words,
         places,
@@ -189,7 +193,7 @@ def _comparable(value: Any) -> float:
     return -1.0 if value is None else float(value)
 
 
-def _matches(using: str, criteria: Criteria, access: Access) -> tuple[Matches, Words]:
+def _matches(using: str, criteria: Criteria, access: Access) -> tuple[Names | None, Matches, Words]:
     """Search the names and words that are filters or the search."""
     connection = connections[using]
     needs_names = criteria.query or criteria.owner or criteria.agent or criteria.order == CREATION
@@ -213,7 +217,7 @@ def _matches(using: str, criteria: Criteria, access: Access) -> tuple[Matches, W
         agents,
         names.containing(criteria.agent) if criteria.agent else None,
     )
-    return matches, words
+    return (names if needs_names else None), matches, words
 
 
 def _read(
@@ -225,7 +229,7 @@ def _read(
         using, [place.key for place in places if place.kind == SESSION], may_read=access.items
     )
     documents = read_documents(using, [place.key for place in places if place.kind == DOCUMENT])
-    persons = read_persons(using, documents)
+    persons = read_persons(using, documents, matching.names)
     items = {row.key: words.items[row.key] for row in sessions if row.key in words.items}
     events = {row.key: event for row in documents if (event := _event(row, words))}
     texts = snippets(connections[using], [*items.values()], [*events.values()], words)

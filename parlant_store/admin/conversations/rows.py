@@ -6,7 +6,6 @@ from itertools import takewhile
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.db import connections
 from django.db.models import (
     BigIntegerField,
     Case,
@@ -21,8 +20,9 @@ from django.db.models import (
 )
 from django.db.models.functions import Concat, Greatest, Left, Length
 
-from parlant_store.admin.conversations.names import AGENTS, CUSTOMERS, read_names
+from parlant_store.admin.conversations.names import AGENTS, CUSTOMERS, MAX_NAMES, Names
 from parlant_store.admin.formatting import NAME
+from parlant_store.admin.loose_index_scan import first_values
 from parlant_store.content.related_documents import SESSIONS
 from parlant_store.models import Document, Session, SessionItem
 from parlant_store.sql.index_expressions import IndexedField
@@ -103,11 +103,22 @@ def read_sessions(using: str, keys: Sequence[int], *, may_read: bool) -> list[Se
 def read_documents(using: str, keys: Sequence[int]) -> list[DocumentRow]:
     if not keys:
         return []
-    prefix = Left("collection", Length("collection") - len(SESSIONS))
-    rows = Document.objects.using(using).filter(key__in=keys)
-    rows = rows.annotate(events_in=Concat(prefix, Value("events")))
+    rows = _parlant_sessions(using, keys)
     title = Left(JSONText("data", "title"), NAME + 1)
     return [DocumentRow(*row) for row in rows.values_list(*_DOCUMENT, title, *_event_texts())]
+
+
+def read_agent_name(using: str, key: int) -> str | None:
+    """Return the name in the last message of the agent of a Parlant session."""
+    rows = _parlant_sessions(using, [key]).values_list(_agent_name(_last_messages()), flat=True)
+    name: str | None = rows.first()
+    return name
+
+
+def _parlant_sessions(using: str, keys: Sequence[int]) -> QuerySet[Any]:
+    prefix = Left("collection", Length("collection") - len(SESSIONS))
+    rows = Document.objects.using(using).filter(key__in=keys)
+    return rows.annotate(events_in=Concat(prefix, Value("events")))
 
 
 class Persons:
@@ -139,13 +150,17 @@ def _equal_beginning(text: str, other: str) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
-def read_persons(using: str, rows: Sequence[DocumentRow]) -> Persons:
-    """Read the names of the customers and agents of the rows, in the collections of any prefix."""
+def read_persons(using: str, rows: Sequence[DocumentRow], names: Names | None = None) -> Persons:
+    """Read the names of the customers and agents of the rows, in the collections of any prefix.
+
+    names: the names of the collections, if they are known.
+    """
     customers = {row.customer_id for row in rows if row.customer_id}
     agents = {row.agent_id for row in rows if row.agent_id}
     if not customers and not agents:
         return Persons()
-    names = read_names(connections[using])
+    if names is None:
+        names = Names([], first_values(Document, "collection", MAX_NAMES, using))
     condition = Q(collection__in=names.ending(CUSTOMERS), document_id__in=sorted(customers))
     condition |= Q(collection__in=names.ending(AGENTS), document_id__in=sorted(agents))
     found = Document.objects.using(using).filter(condition)
@@ -183,23 +198,32 @@ def _waiting(items: QuerySet[SessionItem]) -> QuerySet[Any]:
 
 
 def _event_texts() -> tuple[Any, ...]:
-    events = _events(OuterRef("events_in"), OuterRef("document_id"))
+    first = _messages().filter(
+        data__source__in=("customer", "customer_ui"), at_offset__lt=MAX_FIRST
+    )
+    last = _last_messages()
+    return (
+        _beginning(first.order_by("at_offset"), JSONText("data", "data", "message")),
+        _beginning(last.order_by("-at_offset"), JSONText("data", "data", "message")),
+        _agent_name(last),
+    )
+
+
+def _agent_name(messages: QuerySet[Any]) -> Subquery:
+    said = messages.filter(data__source="ai_agent").order_by("-at_offset")
+    return _beginning(said, JSONText("data", "data", "participant", "display_name"))
+
+
+def _messages() -> QuerySet[Any]:
+    return _events(OuterRef("events_in"), OuterRef("document_id")).filter(data__kind="message")
+
+
+def _last_messages() -> QuerySet[Any]:
     nested = _events(OuterRef(OuterRef("events_in")), OuterRef(OuterRef("document_id")))
     latest = Subquery(nested.order_by("-at_offset").values("at_offset")[:1])
     # An event without an offset has the least number, from which PostgreSQL cannot subtract.
     end = Greatest(latest, Value(0), output_field=BigIntegerField())
-    messages = events.filter(data__kind="message")
-    first = messages.filter(data__source__in=("customer", "customer_ui"), at_offset__lt=MAX_FIRST)
-    # Events without an offset have the lowest number of PostgreSQL, of which nothing is left.
-    last = messages.filter(at_offset__gt=Greatest(end, Value(0)) - MAX_LAST)
-    return (
-        _beginning(first.order_by("at_offset"), JSONText("data", "data", "message")),
-        _beginning(last.order_by("-at_offset"), JSONText("data", "data", "message")),
-        _beginning(
-            last.filter(data__source="ai_agent").order_by("-at_offset"),
-            JSONText("data", "data", "participant", "display_name"),
-        ),
-    )
+    return _messages().filter(at_offset__gt=end - MAX_LAST)
 
 
 def _events(collection: Any, session_id: Any) -> QuerySet[Any]:
