@@ -29,6 +29,24 @@ def first_values(model: type[Model], name: str, most: int, using: str | None = N
         return [value for (value,) in cursor.fetchall()]
 
 
+def values_starting(
+    model: type[Model], name: str, start: str, using: str, limit: int | None = None
+) -> list[str]:
+    """Return the values of the column that start with ``start``, which is as columns have it."""
+    table, column, length = model._meta.db_table, model_field(model, name).column, len(start)
+    sql = f"""
+WITH RECURSIVE steps (name) AS (
+    SELECT min({column}) FROM {table} WHERE {column} >= %s
+    UNION ALL
+    SELECT (SELECT min({column}) FROM {table} WHERE {column} > name)
+    FROM steps WHERE substr(name, 1, %s) = %s
+) SELECT name FROM steps WHERE substr(name, 1, %s) = %s{"" if limit is None else f" LIMIT {limit}"}
+"""
+    with connections[using].cursor() as cursor:
+        cursor.execute(sql, (start, length, start, length, start))
+        return [value for (value,) in cursor.fetchall()]
+
+
 def select_first(
     connection: BaseDatabaseWrapper, columns: Sequence[tuple[type[Model], str]], limit: int
 ) -> list[list[str]]:

@@ -15,12 +15,13 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
 from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.orm import OrmBackend
 from parlant_store.content import codec
-from parlant_store.content.times import without_zone
+from parlant_store.content.times import as_utc, without_zone
 from parlant_store.exceptions import InvalidInput, OutcomeUnknown, StoreError, StoreUnavailable
 from parlant_store.handler import stores
 from parlant_store.models import Session
@@ -112,6 +113,15 @@ def _failed(admin: Any, request: HttpRequest, alias: str, exc: Exception) -> Htt
 def django_time(time: datetime | None) -> datetime | None:
     """Return the time as Django represents times: without a zone if USE_TZ is off."""
     return time if time is None or settings.USE_TZ else without_zone(time)
+
+
+def parsed_time(text: object) -> datetime | None:
+    """Return the time in a text of ISO 8601, as Django represents times; None for other values."""
+    try:
+        time = parse_datetime(text) if isinstance(text, str) else None
+        return django_time(time and as_utc(time))
+    except (ValueError, OverflowError):
+        return None
 
 
 def encode_names(names: object) -> str:

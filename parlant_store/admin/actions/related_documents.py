@@ -4,11 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from django.db import connections
 from django.db.models import OuterRef, QuerySet, Subquery
 
 from parlant_store.admin.actions.selection import Row
 from parlant_store.admin.batches import batches
+from parlant_store.admin.loose_index_scan import values_starting
 from parlant_store.content.related_documents import (
     collections_by_prefix,
     session_prefixes,
@@ -18,17 +18,6 @@ from parlant_store.models import Document
 
 BATCH = 1_000
 """Limit on the sessions in a statement."""
-
-# A loose index scan over the collections whose names start with the prefix.
-_NAMES = """
-WITH RECURSIVE names (name) AS (
-    SELECT min(collection) FROM parlant_store_document WHERE collection >= %s
-    UNION ALL
-    SELECT (SELECT min(collection) FROM parlant_store_document WHERE collection > name)
-    FROM names WHERE substr(name, 1, %s) = %s
-)
-SELECT name FROM names WHERE substr(name, 1, %s) = %s
-"""
 
 
 def select(rows: Sequence[Row], using: str) -> Iterator[tuple[str, QuerySet[Any]]]:
@@ -81,7 +70,5 @@ def _session_ids(rows: Sequence[Row]) -> dict[str, list[str]]:
 
 def _related_collections(sessions: str, using: str) -> list[str]:
     prefix = sessions_prefix(sessions) or ""
-    with connections[using].cursor() as cursor:
-        cursor.execute(_NAMES, (prefix, *(len(prefix), prefix) * 2))
-        names = [name for (name,) in cursor.fetchall()]
+    names = values_starting(Document, "collection", prefix, using)
     return collections_by_prefix(names, session_prefixes([sessions, *names]))[prefix]

@@ -1,13 +1,11 @@
 """The addresses of conversations and of persons, in one admin."""
 
-import json
-from functools import cached_property
 from typing import Any
 
 from django.http import HttpRequest, QueryDict
-from django.urls import NoReverseMatch, reverse
 
 from parlant_store.admin.conversations.rows import DocumentRow, SessionRow
+from parlant_store.admin.remote_stores import encode_names, link
 from parlant_store.backends.columns import name_of
 from parlant_store.content import codec
 from parlant_store.models import Document, Session
@@ -32,7 +30,7 @@ class Links:
         if not alias:
             return str(self.admin.page_url(Session, row.key))
         name = name_of(row.namespace, row.session_id, row.full_names)
-        return self.page("stores_session", store=alias, session=json.dumps([*name]))
+        return self.page("stores_session", store=alias, session=encode_names([*name]))
 
     def document(self, row: DocumentRow, alias: str) -> str:
         """Return the page of a Parlant session."""
@@ -41,11 +39,11 @@ class Links:
         if row.document_id is None:
             return ""
         names = [codec.unescape(row.collection), codec.unescape(row.document_id)]
-        return self.page("stores_document", store=alias, document=json.dumps(names))
+        return self.page("stores_document", store=alias, document=encode_names(names))
 
     def person(self, user_id: str | None) -> str:
         """Return the page of an owner or customer; "" if there is none."""
-        if not user_id or not self._has_persons or not is_encodable(user_id):
+        if not user_id or not is_encodable(user_id):
             return ""
         return self.page("person", user=user_id)
 
@@ -61,16 +59,4 @@ class Links:
         return self.page("stores_sessions", **names)
 
     def page(self, name: str, **query: str) -> str:
-        return reverse(
-            f"admin:parlant_store_session_{name}",
-            query=query or None,
-            current_app=self.admin.admin_site.name,
-        )
-
-    @cached_property
-    def _has_persons(self) -> bool:
-        try:
-            self.page("person")
-        except NoReverseMatch:
-            return False
-        return True
+        return link(self.admin, name, **query)

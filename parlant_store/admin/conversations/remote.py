@@ -5,7 +5,6 @@ are filtered and sorted as those of local stores are.
 """
 
 from collections.abc import Iterator
-from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -29,6 +28,7 @@ from parlant_store.admin.remote_stores import (
     encode_names,
     link,
     on_store,
+    parsed_time,
     show,
 )
 from parlant_store.backends.base import BaseBackend
@@ -46,17 +46,6 @@ MAX_SORTED = 1_000
 
 MAX_COLLECTIONS = 5
 """Limit on the collections of Parlant sessions that are read."""
-
-COLUMNS = (
-    "conversation",
-    "person",
-    "agent",
-    "messages",
-    "last_message",
-    "last_activity",
-    "expiry",
-)
-"""The columns of the list, methods of SessionAdmin."""
 
 
 class Row(NamedTuple):
@@ -217,7 +206,7 @@ class _Reader:
     def _document(self, collection: str, document: JSONObject) -> Conversation:
         id_, customer = document.get("id"), _text(document, "customer_id")
         name = encode_names([collection, id_])
-        created = _time(document.get("creation_utc"))
+        created = parsed_time(document.get("creation_utc"))
         has_page = isinstance(id_, str)
         url = self.links.page("stores_document", store=self.store.alias, document=name)
         return Conversation(
@@ -244,7 +233,8 @@ def list_sessions(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpR
     access = admin.access(request)
     reader = _Reader(store, request, Links(admin, request), access)
     page = reader.read()
-    columns = [name for name in COLUMNS if name != "last_message" or reader.criteria.query]
+    unknown = {"outcome"} if reader.criteria.query else {"outcome", "last_message"}
+    columns = [name for name in admin.list_display if name not in unknown]
     return show(
         admin,
         request,
@@ -300,11 +290,3 @@ def _has_part(text: str | None, part: str) -> bool:
 def _text(document: JSONObject, field: str) -> str | None:
     value = document.get(field)
     return cut(value) if isinstance(value, str) else None
-
-
-def _time(value: object) -> datetime | None:
-    try:
-        time = datetime.fromisoformat(value) if isinstance(value, str) else None
-        return django_time(time and as_utc(time))
-    except (ValueError, OverflowError):
-        return None

@@ -13,6 +13,7 @@ from parlant_store.admin.documents.collections import MAX_COUNT, collection_name
 from parlant_store.admin.documents.lookups import json_text, owned
 from parlant_store.admin.formatting import NAME, breakable, column_name, cut
 from parlant_store.admin.lookups import COUNTED
+from parlant_store.admin.remote_stores import parsed_time
 from parlant_store.admin.views.stored_data import (
     MAX_CONVERSATIONS,
     MAX_VARIABLES,
@@ -21,7 +22,6 @@ from parlant_store.admin.views.stored_data import (
     StoredDocuments,
     Variable,
     amount,
-    parsed_time,
 )
 from parlant_store.content import codec
 from parlant_store.content.related_documents import (

@@ -11,6 +11,7 @@ from parlant_store.admin.documents.collections import collection_names, without_
 from parlant_store.admin.documents.lookups import newest_first
 from parlant_store.admin.formatting import NAME, cut, grouped
 from parlant_store.admin.lookups import COUNTED
+from parlant_store.admin.loose_index_scan import values_starting
 from parlant_store.admin.remote_stores import link, show
 from parlant_store.admin.views.stores import viewed_models
 from parlant_store.content import codec
@@ -24,16 +25,6 @@ NEWEST = 1_000
 
 MAX_COLLECTIONS = 3
 """Limit on the collections of customers that are read."""
-
-_BEGINNING = """
-WITH RECURSIVE steps (name) AS (
-    SELECT min(user_id) FROM parlant_store_session WHERE user_id >= %s
-    UNION ALL
-    SELECT (SELECT min(user_id) FROM parlant_store_session WHERE user_id > name)
-    FROM steps WHERE substr(name, 1, %s) = %s
-) SELECT name FROM steps WHERE substr(name, 1, %s) = %s LIMIT %s
-"""
-
 
 _NEWEST_OWNERS = (
     "SELECT user_id FROM (SELECT user_id, key FROM parlant_store_session ORDER BY key DESC"
@@ -100,12 +91,10 @@ def _owners(query: str) -> tuple[list[str], bool]:
         owners = newest.values_list("user_id", flat=True)[:NEWEST]
         return list(dict.fromkeys(owner for owner in owners if owner)), False
     start = codec.escape(query)
-    length = len(start)
     connection = connections[router.db_for_read(Session)]
     part = _part(connection, "user_id")
+    found = values_starting(Session, "user_id", start, connection.alias, MAX_PERSONS + 1)
     with connection.cursor() as cursor:
-        cursor.execute(_BEGINNING, (start, length, start, length, start, MAX_PERSONS + 1))
-        found = [name for (name,) in cursor.fetchall()]
         sql = _NEWEST_OWNERS.format(part=part)
         cursor.execute(sql, (start,))
         found += [name for (name,) in cursor.fetchall()]

@@ -11,7 +11,13 @@ from django.db.models import Model
 
 from parlant_store.admin.documents.collections import MAX_COUNT
 from parlant_store.admin.formatting import breakable, cut
-from parlant_store.admin.remote_stores import django_time, encode_names, link, result_of
+from parlant_store.admin.remote_stores import (
+    django_time,
+    encode_names,
+    link,
+    parsed_time,
+    result_of,
+)
 from parlant_store.admin.views.stored_data import (
     MAX_CONVERSATIONS,
     MAX_VARIABLES,
@@ -20,7 +26,6 @@ from parlant_store.admin.views.stored_data import (
     StoredDocuments,
     Variable,
     amount,
-    parsed_time,
     string,
 )
 from parlant_store.backends.base import BaseBackend

@@ -4,15 +4,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from django.utils.dateparse import parse_datetime
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from parlant_store.admin.documents.collections import MAX_COUNT
 from parlant_store.admin.expiry import expiry
 from parlant_store.admin.formatting import grouped
-from parlant_store.admin.remote_stores import django_time
-from parlant_store.content.times import as_utc
 
 MAX_CONVERSATIONS = 50
 """Limit on the conversations that are shown of a store."""
@@ -84,11 +81,3 @@ def amount(count: int) -> str:
 
 def string(value: object) -> str:
     return value if isinstance(value, str) else ""
-
-
-def parsed_time(text: object) -> datetime | None:
-    try:
-        time = parse_datetime(string(text))
-        return time and django_time(as_utc(time))
-    except (ValueError, OverflowError):
-        return None
