@@ -12,7 +12,6 @@ from parlant_store.admin.conversations.conversation import FRAMEWORKS
 ACTIVITY, CREATION, LENGTH = "activity", "creation", "length"
 ORDERS = (ACTIVITY, CREATION, LENGTH)
 STATES = ("live", "expiring", "expired")
-DATES = ("today", "yesterday", "7days")
 
 FORM_PARAMETERS = ("owner", "agent", "from", "to", "order")
 """The parameters that belong to no filter of Django's."""
