@@ -188,8 +188,8 @@ def run(
     given = {"stdin": DEVNULL, "stdout": PIPE, "stderr": PIPE}
     with Process(*arguments, **given | options) as process:
         try:
-            said, told = process.communicate(timeout=timeout)
+            stdout, stderr = process.communicate(timeout=timeout)
         except TimeoutExpired:
             process.kill()
             raise
-    return subprocess.CompletedProcess(arguments, process.wait(), said, told)
+    return subprocess.CompletedProcess(arguments, process.wait(), stdout, stderr)

@@ -114,10 +114,10 @@ def databases(store: str) -> list[Database]:
     for alias, using in _local_stores():
         if using not in (None, own, writes, *(database.using for database in found)):
             found.append(Database(str(using), alias))
-    chosen = dict(_local_stores()).get(store, "") if store else ""
-    if chosen == "":
+    selected = dict(_local_stores()).get(store, "") if store else ""
+    if selected == "":
         return found
-    return [one for one in found if one.using == chosen] or found[:1]
+    return [one for one in found if one.using == selected] or found[:1]
 
 
 def all_keys(admin: Any, request: HttpRequest) -> dict[int, list[int]]:

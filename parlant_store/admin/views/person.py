@@ -101,7 +101,7 @@ def stored_data(
 ) -> list[StoredData]:
     """Return the data of ``user`` in the local database and in each remote store.
 
-    Remote stores are asked in parallel. models: which of Session and Document the user of the
+    Remote stores are called in parallel. models: which of Session and Document the user of the
     admin may view; may_read: whether that includes the items.
     """
     until = monotonic() + TIMEOUT_SECONDS
@@ -133,7 +133,7 @@ def _may(request: HttpRequest, action: str) -> bool:
 
 
 def _act(admin: Any, request: HttpRequest, user: str) -> HttpResponse:
-    """Ask for confirmation; then export or erase the data in the chosen stores."""
+    """Ask for confirmation; then export or erase the data in the selected stores."""
     action = request.POST.get("action", "")
     if action not in PERMISSIONS:
         raise SuspiciousOperation("there is no such action")
@@ -141,14 +141,14 @@ def _act(admin: Any, request: HttpRequest, user: str) -> HttpResponse:
         raise PermissionDenied
     if request.POST.get("confirmed") != "yes":
         return _confirm(admin, request, user, action)
-    chosen = [alias for alias in stores if alias in request.POST.getlist("store")]
-    if not chosen:
+    selected = [alias for alias in stores if alias in request.POST.getlist("store")]
+    if not selected:
         messages.warning(request, _("No store was chosen."))
         return HttpResponseRedirect(request.get_full_path())
     return (
-        _export(request, user, chosen)
+        _export(request, user, selected)
         if action == "export"
-        else _erase(admin, request, user, chosen)
+        else _erase(admin, request, user, selected)
     )
 
 

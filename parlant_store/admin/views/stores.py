@@ -17,7 +17,7 @@ from parlant_store.handler import stores
 from parlant_store.models import Document, Session
 
 TIMEOUT_SECONDS = 3.0
-"""The time in which all stores, which are asked in parallel, must answer."""
+"""The time in which all stores, which are called in parallel, must answer."""
 
 
 class StoreState(NamedTuple):
@@ -50,15 +50,15 @@ def viewed_models(admin: Any, request: HttpRequest) -> list[type[Model]]:
 
 
 def store_states(admin: Any, models: list[type[Model]]) -> list[StoreState]:
-    """Return all stores; the remote ones are asked in parallel."""
+    """Return all stores; the remote ones are called in parallel."""
     states = [_state(admin, alias, models) for alias in stores]
     until = monotonic() + TIMEOUT_SECONDS
-    asked = {
+    calls = {
         state.alias: stores[state.alias].submit(partial(stores[state.alias].list_sessions, limit=1))
         for state in states
         if not (state.is_local or state.error)
     }
-    errors = {alias: _error(future, until - monotonic()) for alias, future in asked.items()}
+    errors = {alias: _error(future, until - monotonic()) for alias, future in calls.items()}
     return [state._replace(error=errors.get(state.alias, state.error)) for state in states]
 
 

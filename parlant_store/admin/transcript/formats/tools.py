@@ -1,4 +1,4 @@
-"""What was asked of each kind of tool, and what it gave: the tools of the Responses API.
+"""The arguments and results of each kind of tool: the tools of the Responses API.
 
 openai.types.responses.ResponseInputItemParam, by the type of the item without its "_call".
 """
@@ -36,7 +36,7 @@ _HIDDEN = {
 
 
 def arguments_of(tool: str, item: Item) -> tuple[Part, ...]:
-    """What was asked of a tool of this kind."""
+    """Return the arguments of a call of a tool of this kind."""
     return _GIVEN.get(tool, _anything)(item)
 
 
