@@ -10,8 +10,8 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
-from parlant_store.adapters.async_calls import run
 from parlant_store.adapters.extras import missing_extra
+from parlant_store.backends.threads.async_calls import run
 from parlant_store.content.codec import check_name
 from parlant_store.handler import stores
 from parlant_store.types import JSONObject

@@ -15,8 +15,8 @@ from agents.memory import Session as SessionProtocol
 from agents.memory.session import _session_accepts_wrapper
 
 from parlant_store import stores
-from parlant_store.adapters.async_calls import run
 from parlant_store.adapters.openai_agents import Session
+from parlant_store.backends.threads.async_calls import run
 from parlant_store.exceptions import InvalidItem, InvalidLimit, InvalidName, InvalidStoreError
 from tests.adapters.scripted_model import ScriptedModel, agent, tool_call
 from tests.backends.locks import interrupt_until_done

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from django.db import connection
 
-from parlant_store.adapters import async_calls
+from parlant_store.backends.threads import async_calls
 from parlant_store.backends.threads import calls as store_calls
 from tests.conftest import VENDOR
 from tests.management.processes import database_url

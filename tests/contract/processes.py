@@ -6,7 +6,7 @@ import subprocess
 from collections import Counter
 from typing import Any
 
-from parlant_store.adapters.async_calls import run
+from parlant_store.backends.threads.async_calls import run
 from tests.processes import Process
 
 TASKS = 20

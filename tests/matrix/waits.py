@@ -89,7 +89,7 @@ WAYS = {"exit": None, "terminate": signal.SIGTERM, "interrupt": signal.SIGINT}
 def wait_and_end(project: Project) -> None:
     """The child of ``exit``: a thread waits for a lock, and the process is told to end."""
     from parlant_store import store
-    from parlant_store.adapters.async_calls import run
+    from parlant_store.backends.threads.async_calls import run
 
     store.call_timeout = PATIENCE
 

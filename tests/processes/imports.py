@@ -17,7 +17,7 @@ MODULES = (
     "django.db.backends.postgresql.base",
     "django.db.backends.sqlite3.base",
     "django.test",
-    "parlant_store.adapters.async_calls",
+    "parlant_store.backends.threads.async_calls",
     "parlant_store.backends.orm",
     "parlant_store.standalone",
     "psutil",

@@ -23,9 +23,9 @@ from parlant.core.persistence.document_database import (
     UpdateResult,
 )
 
-from parlant_store.adapters.async_calls import run
 from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.contract.indexes import is_plain
+from parlant_store.backends.threads.async_calls import run
 from parlant_store.exceptions import BackendError, DuplicateDocument, InvalidFilter
 from parlant_store.types import Direction, DocumentCursor, JSONObject
 from parlant_store.types import UpdateResult as StoreUpdateResult

@@ -10,10 +10,10 @@ from parlant.core.persistence.document_database import (
     TDocument,
 )
 
-from parlant_store.adapters.async_calls import run
 from parlant_store.adapters.parlant.collection import DocumentCollection, Logger, OnDuplicate
 from parlant_store.adapters.parlant.migration import migrate_collection
 from parlant_store.adapters.parlant.ownership import is_registered, register, unregister
+from parlant_store.backends.threads.async_calls import run
 from parlant_store.handler import stores
 from parlant_store.types import JSONObject
 

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from parlant_store.adapters.async_calls import run
 from parlant_store.adapters.parlant.collection import Logger
 from parlant_store.backends.base import BaseBackend
+from parlant_store.backends.threads.async_calls import run
 from parlant_store.content import query
 from parlant_store.exceptions import DuplicateDocument, InvalidInput
 from parlant_store.types import FAILED, PROMOTED, JSONObject, Replacement, StoredDocument

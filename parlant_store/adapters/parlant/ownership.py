@@ -9,8 +9,8 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from parlant_store.adapters.async_calls import run
 from parlant_store.backends.base import BaseBackend
+from parlant_store.backends.threads.async_calls import run
 from parlant_store.exceptions import AccessDenied, DuplicateDocument
 from parlant_store.types import OWNERS
 

@@ -15,12 +15,12 @@ from typing import Any, TypeVar
 from selectools.memory import ConversationMemory
 from selectools.sessions import SessionMetadata, SessionSearchResult
 
-from parlant_store.adapters import sync_thread
 from parlant_store.adapters.selectools.keys import Key, check, names_of
 from parlant_store.adapters.selectools.serialization import serialize
 from parlant_store.adapters.selectools.tracked_sessions import TrackedSessions
 from parlant_store.backends.contract.validation import check_ttl
 from parlant_store.backends.reads import primary_reads
+from parlant_store.backends.threads import sync_thread
 from parlant_store.exceptions import SessionNotFound
 from parlant_store.handler import stores
 from parlant_store.types import JSONObject, SessionSummary

@@ -17,8 +17,8 @@ from parlant.core.persistence.document_database import (
     identity_loader,
 )
 
-from parlant_store.adapters.async_calls import run
 from parlant_store.adapters.parlant import DocumentDatabase
+from parlant_store.backends.threads.async_calls import run
 from parlant_store.exceptions import DuplicateDocument, InvalidFilter, StoreError
 from tests.conftest import OVER_HTTP
 from tests.contract.threads import in_threads

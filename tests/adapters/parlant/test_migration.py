@@ -9,9 +9,9 @@ from parlant.core.common import Version
 from parlant.core.persistence.common import ObjectId
 from parlant.core.sessions import SessionDocumentStore
 
-from parlant_store.adapters.async_calls import run
 from parlant_store.adapters.parlant import DocumentDatabase
 from parlant_store.adapters.parlant.migration import BATCH_SIZE
+from parlant_store.backends.threads.async_calls import run
 
 LONG_AGO = "2025-01-01T00:00:00+00:00"
 

@@ -8,9 +8,9 @@ import pytest
 from django.db import connection
 from parlant.core.sessions import SessionDocumentStore
 
-from parlant_store.adapters.async_calls import run
 from parlant_store.adapters.parlant import DocumentDatabase
 from parlant_store.backends.orm.database.statements import fetch
+from parlant_store.backends.threads.async_calls import run
 from parlant_store.models import Document
 from parlant_store.types import DocumentCursor
 from tests.backends.rows_read import analyze, work_of

@@ -17,8 +17,8 @@ from parlant.core.context_variables import ContextVariableDocumentStore
 from parlant.core.customers import CustomerDocumentStore, CustomerStore
 from parlant.core.sessions import Event, EventKind, EventSource, SessionDocumentStore
 
-from parlant_store.adapters.async_calls import run
 from parlant_store.adapters.parlant import DocumentDatabase
+from parlant_store.backends.threads.async_calls import run
 from parlant_store.exceptions import DuplicateDocument
 from parlant_store.models import Document
 from parlant_store.types import PROMOTED

@@ -10,7 +10,7 @@ from contextlib import suppress
 import pytest
 
 from parlant_store import stores
-from parlant_store.adapters.async_calls import run
+from parlant_store.backends.threads.async_calls import run
 from parlant_store.exceptions import (
     AccessDenied,
     BackendError,

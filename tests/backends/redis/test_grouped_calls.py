@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from parlant_store import signals
-from parlant_store.adapters.async_calls import run
+from parlant_store.backends.threads.async_calls import run
 from parlant_store.exceptions import BackendError, InvalidItem, OutcomeUnknown, StoreUnavailable
 from tests.backends.redis.conftest import stores_on
 from tests.contract.values import numbered

@@ -35,7 +35,7 @@ parlant_store.setup(database_url=sys.argv[1], stores=configured)
 from asgiref.sync import async_to_sync
 from django.db import connection
 from parlant_store import stores
-from parlant_store.adapters.async_calls import run
+from parlant_store.backends.threads.async_calls import run
 
 def statement(execute, *arguments):
     return execute(*arguments)

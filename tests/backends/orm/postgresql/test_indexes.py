@@ -5,8 +5,8 @@ from django.db import connection
 from parlant.core.persistence.common import SortDirection
 from parlant.core.persistence.document_database import CollectionIndex, identity_loader
 
-from parlant_store.adapters.async_calls import run
 from parlant_store.adapters.parlant import DocumentDatabase
+from parlant_store.backends.threads.async_calls import run
 from parlant_store.exceptions import BackendError
 from tests.adapters.parlant.test_database import Note
 

@@ -11,8 +11,7 @@ from time import monotonic
 from typing import Any, ParamSpec, TypeVar
 from weakref import ref
 
-from parlant_store.adapters import sync_thread
-from parlant_store.backends.base import BaseBackend
+from parlant_store.backends.threads import sync_thread
 from parlant_store.backends.threads.calls import Call
 from parlant_store.backends.threads.executor import Executor
 from parlant_store.exceptions import StoreUnavailable
@@ -32,7 +31,9 @@ SETTLE_SECONDS = 0.8
 """How long to wait for the end of a cancelled call, which then goes on in its thread."""
 
 
-async def run(store: BaseBackend, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+async def run(
+    store: sync_thread.Store, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T:
     """Return ``call(*args, **kwargs)``, run where the store runs calls of this caller.
 
     When cancelled, raise CancelledError within a second: a call that has not started does not

@@ -4,13 +4,33 @@ import asyncio
 from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from asgiref.sync import AsyncToSync, SyncToAsync, sync_to_async
 
-from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.threads.calls import Call
+from parlant_store.backends.threads.executor import Executor
+
+T = TypeVar("T")
+
+
+class Store(Protocol):
+    """The methods of a backend that start a call."""
+
+    def make_call(
+        self, function: Callable[[], T], wake: Callable[[], None] | None = None
+    ) -> Call[T]: ...
+
+    def begin(
+        self,
+        call: Call[Any],
+        *,
+        in_loop: bool,
+        collect: Callable[[Executor, Call[Any]], None] | None = None,
+    ) -> None: ...
+
+    def uses_coroutines_connection(self) -> bool: ...
 
 
 def has_one() -> bool:
@@ -43,7 +63,7 @@ def _has_sync_caller(task: Any) -> bool:
     return has_sync_caller
 
 
-def begin(store: BaseBackend, call: Call[Any]) -> None:
+def begin(store: Store, call: Call[Any]) -> None:
     """Start ``call`` for sync code on a thread that runs an event loop; the code then waits."""
     executor = None
     if has_one() and not store.uses_coroutines_connection():
