@@ -7,6 +7,9 @@ Every operation is atomic. Batches of two writers are never lost, reordered or i
 calls of pop_item never get the same item. Expired sessions and documents are never returned; a
 write to one replaces it by a new one.
 
+Each method has an asynchronous variant with ``a`` before its name, as in Django
+(parlant_store.backends.threads.async_methods). It runs as calls of adapters do.
+
 Any method may raise InvalidInput before it writes, StoreUnavailable, or BackendError
 (parlant_store.exceptions).
 
@@ -21,6 +24,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
+from asgiref.sync import sync_to_async
 from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
@@ -33,6 +37,7 @@ from parlant_store.backends.contract.records import RecordMethods
 from parlant_store.backends.contract.retention import parse_rules
 from parlant_store.backends.contract.validation import check_ttl
 from parlant_store.backends.threads import caller
+from parlant_store.backends.threads.async_methods import as_async
 from parlant_store.backends.threads.calls import Call, Group
 from parlant_store.backends.threads.executor import Executor
 from parlant_store.content.times import as_utc
@@ -108,6 +113,8 @@ class BaseBackend(RecordMethods, ExpiryMethods):
     def forget_requests(self, user_id: str) -> int:
         """Delete the stored answers of the user's own writes over HTTP; return their number."""
         return 0
+
+    aforget_requests = as_async(forget_requests)
 
     def submit(self, function: Callable[[], T], wake: Callable[[], None] | None = None) -> Call[T]:
         """Run ``function`` on one of the store's threads, for a caller that must not block.
@@ -193,6 +200,12 @@ class BaseBackend(RecordMethods, ExpiryMethods):
         Calls that exceed the ``limits`` of Executor.close are interrupted.
         """
         self.executor.close(**limits)
+
+    async def aclose(self, **limits: Any) -> None:
+        # Not on a thread of the store, which ends.
+        await sync_to_async(self.close, thread_sensitive=False)(**limits)
+
+    aclose.__doc__ = close.__doc__
 
     def thread_count(self, threads: int) -> int:
         """Return the number of threads for the option ``threads``."""

@@ -29,6 +29,7 @@ from parlant_store.backends.contract.validation import (
     check_request,
     check_time,
 )
+from parlant_store.backends.threads.async_methods import as_async
 from parlant_store.content import query
 from parlant_store.exceptions import (
     DuplicateDocument,
@@ -68,6 +69,8 @@ class DocumentMethods:
         request = check_request(request_id, "insert_one")
         self._insert_one(InsertOne(self._collection(collection), check_document(document), request))
 
+    ainsert_one = as_async(insert_one)
+
     def insert_numbered(
         self,
         collection: str,
@@ -96,6 +99,8 @@ class DocumentMethods:
                 self._collection(collection), check_document(document), number, within, request
             )
         )
+
+    ainsert_numbered = as_async(insert_numbered)
 
     def find(
         self,
@@ -139,6 +144,8 @@ class DocumentMethods:
             total_count=total,
         )
 
+    afind = as_async(find)
+
     def find_one(
         self,
         collection: str,
@@ -154,9 +161,13 @@ class DocumentMethods:
         pairs = query.parse_sort(sort)
         return self._find_one(FindOne(self._collection(collection), query.parse(where), pairs))
 
+    afind_one = as_async(find_one)
+
     def get_document(self, collection: str, document_id: str) -> DocumentInfo | None:
         """Return the document with this id and its times; None if there is none."""
         return self._get_document(GetDocument(self._collection(collection), check_id(document_id)))
+
+    aget_document = as_async(get_document)
 
     def set_document_expiry(
         self,
@@ -180,6 +191,8 @@ class DocumentMethods:
                 check_request(request_id, "set_document_expiry"),
             )
         )
+
+    aset_document_expiry = as_async(set_document_expiry)
 
     def update_one(
         self,
@@ -205,6 +218,8 @@ class DocumentMethods:
             )
         )
 
+    aupdate_one = as_async(update_one)
+
     def delete_one(
         self,
         collection: str,
@@ -218,15 +233,21 @@ class DocumentMethods:
             DeleteOne(self._collection(collection), query.parse(where), request)
         )
 
+    adelete_one = as_async(delete_one)
+
     def list_collections(self) -> list[str]:
         """Return the names of the collections with documents, sorted, without internal ones."""
         self._documents_supported()
         return [name for name in self._list_collections() if name != OWNERS]
 
+    alist_collections = as_async(list_collections)
+
     def drop_collection(self, collection: str, *, request_id: str | UUID | None = None) -> int:
         """Delete all documents of ``collection``; return their number."""
         request = check_request(request_id, "drop_collection")
         return self._drop_collection(DropCollection(self._collection(collection), request))
+
+    adrop_collection = as_async(drop_collection)
 
     def list_versions(self, collection: str) -> list[StoredDocument]:
         """Return one document of each ``version`` in the collection.
@@ -234,6 +255,8 @@ class DocumentMethods:
         Documents whose version is missing or not text count as one version.
         """
         return self._list_versions(self._collection(collection))
+
+    alist_versions = as_async(list_versions)
 
     def read_version(
         self,
@@ -246,6 +269,8 @@ class DocumentMethods:
         """Return documents of a version after ``after``, in an order of the backend."""
         key = 0 if after is None else after.key
         return self._read_version(ReadVersion(self._collection(collection), version, key, limit))
+
+    aread_version = as_async(read_version)
 
     def replace(
         self, replacements: Sequence[Replacement], *, request_id: str | UUID | None = None
@@ -261,6 +286,8 @@ class DocumentMethods:
             check_document(replacement.document)
         request = check_request(request_id, "replace")
         return self._replace(ReplaceDocuments(replacements, request)) if replacements else []
+
+    areplace = as_async(replace)
 
     def ensure_index(
         self,
@@ -281,6 +308,8 @@ class DocumentMethods:
             raise InvalidFilter("an index needs one field at least")
         request = check_request(request_id, "ensure_index")
         return self._ensure_index(EnsureIndex(self._collection(collection), pairs, unique, request))
+
+    aensure_index = as_async(ensure_index)
 
     def _insert_one(self, insertion: InsertOne) -> None:
         raise NotImplementedError

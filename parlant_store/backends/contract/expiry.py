@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 
 from parlant_store.backends.contract.retention import Place, Sweep, check_rule
 from parlant_store.backends.contract.validation import SessionName
+from parlant_store.backends.threads.async_methods import as_async, as_async_iterator
 from parlant_store.content.times import as_utc
 from parlant_store.exceptions import InvalidLimit, ProtectedRow, StoreUnavailable
 from parlant_store.signals import send, session_expired
@@ -99,12 +100,13 @@ class ExpiryMethods(ABC):
 
     def expire(self, *, batch_size: int = 1_000) -> ExpireResult:
         """Delete expired sessions and documents, in batches of ``batch_size``; return numbers."""
-        batches = list(self.expire_batches(batch_size=batch_size))
-        return ExpireResult(
-            sessions=sum(batch.sessions for batch in batches),
-            documents=sum(batch.documents for batch in batches),
-            protected=tuple(one for batch in batches for one in batch.protected),
-        )
+        return _total([*self.expire_batches(batch_size=batch_size)])
+
+    async def aexpire(self, *, batch_size: int = 1_000) -> ExpireResult:
+        # Each batch is a call, with a timeout of its own.
+        return _total([batch async for batch in self.aexpire_batches(batch_size=batch_size)])
+
+    aexpire.__doc__ = expire.__doc__
 
     def expire_batches(
         self, *, rule: Retention | None = None, batch_size: int = 1_000
@@ -123,6 +125,8 @@ class ExpiryMethods(ABC):
             return self._expire_all(batch_size)
         return self._retire_all(self._sweeps(check_rule(rule), batch_size))
 
+    aexpire_batches = as_async_iterator(expire_batches, 1)
+
     def list_expired(
         self, *, rule: Retention | None = None
     ) -> Iterator[ExpiredSession | ExpiredDocument]:
@@ -133,9 +137,13 @@ class ExpiryMethods(ABC):
         sweeps = self._sweeps(None if rule is None else check_rule(rule), PAGE)
         return self._list_all(sweeps)
 
+    alist_expired = as_async_iterator(list_expired, PAGE)
+
     def delete_hidden(self) -> None:
         """Delete the rest of hidden sessions, which were too large for one step."""
         return
+
+    adelete_hidden = as_async(delete_hidden)
 
     @abstractmethod
     def _expire(self, batch_size: int) -> Expired: ...
@@ -247,6 +255,14 @@ class ExpiryMethods(ABC):
             documents=expired.documents,
             protected=tuple(expired.protected),
         )
+
+
+def _total(batches: list[ExpireResult]) -> ExpireResult:
+    return ExpireResult(
+        sessions=sum(batch.sessions for batch in batches),
+        documents=sum(batch.documents for batch in batches),
+        protected=tuple(one for batch in batches for one in batch.protected),
+    )
 
 
 def _protected(one: ExpiredSession | ExpiredDocument, by: str) -> Protected:

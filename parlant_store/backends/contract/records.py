@@ -25,6 +25,7 @@ from parlant_store.backends.contract.validation import (
     check_time,
     session_name,
 )
+from parlant_store.backends.threads.async_methods import as_async
 from parlant_store.content import codec
 from parlant_store.content.items import batch
 from parlant_store.exceptions import InvalidItem, InvalidName
@@ -54,6 +55,8 @@ class RecordMethods(SessionMethods, DocumentMethods):
         checked = [session_name(session_id, namespace) for namespace, session_id in names]
         return self._read_sessions(list(dict.fromkeys(checked))) if checked else []
 
+    aread_sessions = as_async(read_sessions)
+
     def write_sessions(
         self, records: Sequence[SessionRecord], *, replace: bool = False
     ) -> list[bool]:
@@ -69,6 +72,8 @@ class RecordMethods(SessionMethods, DocumentMethods):
         if len(names) < len(entries):
             raise InvalidName("a session occurs twice among those to write")
         return self._write_sessions(WriteSessions(entries, replace)) if entries else []
+
+    awrite_sessions = as_async(write_sessions)
 
     def read_documents(
         self,
@@ -89,6 +94,8 @@ class RecordMethods(SessionMethods, DocumentMethods):
         )
         return [] if checked == [] else self._read_documents(read)
 
+    aread_documents = as_async(read_documents)
+
     def write_documents(
         self, collection: str, records: Sequence[DocumentRecord], *, replace: bool = False
     ) -> list[bool]:
@@ -104,6 +111,8 @@ class RecordMethods(SessionMethods, DocumentMethods):
         checked = [_checked(record) for record in records]
         write = WriteDocuments(self._collection(collection), checked, replace)
         return self._write_documents(write) if records else []
+
+    awrite_documents = as_async(write_documents)
 
     def _read_sessions(self, names: list[SessionName]) -> list[SessionRecord]:
         """Without times of items, unless a backend has a faster way."""

@@ -37,6 +37,7 @@ from parlant_store.backends.contract.validation import (
     check_usage,
     session_name,
 )
+from parlant_store.backends.threads.async_methods import as_async, as_async_iterator
 from parlant_store.content import codec, query
 from parlant_store.content.items import batch
 from parlant_store.content.text_search import terms
@@ -54,6 +55,9 @@ from parlant_store.types import (
     SessionSummary,
     Snapshot,
 )
+
+MAX_SUMMARIES = 10_000
+"""The default of the limit of list_summaries."""
 
 
 class SessionMethods(ABC):
@@ -84,6 +88,8 @@ class SessionMethods(ABC):
             count = self._add_items(addition._replace(request=request))
             self._send(session_saved, addition.session, count)
 
+    aadd_items = as_async(add_items)
+
     def replace_items(
         self,
         session_id: str,
@@ -101,6 +107,8 @@ class SessionMethods(ABC):
         )
         count = self._add_items(addition._replace(request=request, replace=True))
         self._send(session_saved, addition.session, count)
+
+    areplace_items = as_async(replace_items)
 
     def get_items(
         self,
@@ -126,6 +134,8 @@ class SessionMethods(ABC):
         self._send(session_loaded, read.session, len(items))
         return items
 
+    aget_items = as_async(get_items)
+
     def pop_item(
         self, session_id: str, *, namespace: str = "", request_id: str | UUID | None = None
     ) -> JSONObject | None:
@@ -136,12 +146,16 @@ class SessionMethods(ABC):
         request = check_request(request_id, "pop_item")
         return self._pop_item(PopItem(session_name(session_id, namespace), request))
 
+    apop_item = as_async(pop_item)
+
     def clear(
         self, session_id: str, *, namespace: str = "", request_id: str | UUID | None = None
     ) -> None:
         """Delete all items of the session, which keeps its owner and metadata."""
         request = check_request(request_id, "clear")
         self._clear(ClearSession(session_name(session_id, namespace), request))
+
+    aclear = as_async(clear)
 
     def delete_session(
         self, session_id: str, *, namespace: str = "", request_id: str | UUID | None = None
@@ -154,18 +168,26 @@ class SessionMethods(ABC):
             self._send(session_deleted, session, count)
         return count is not None
 
+    adelete_session = as_async(delete_session)
+
     def exists(self, session_id: str, *, namespace: str = "") -> bool:
         """Whether the session exists, with items or without."""
         return self.get_session(session_id, namespace=namespace) is not None
+
+    aexists = as_async(exists)
 
     def get_session(self, session_id: str, *, namespace: str = "") -> SessionInfo | None:
         """Return the session without its items; None if there is none."""
         return self._get_session(session_name(session_id, namespace))
 
+    aget_session = as_async(get_session)
+
     def get_metadata(self, session_id: str, *, namespace: str = "") -> JSONObject:
         """Return the metadata of the session; an empty dict if there is no session."""
         session = self.get_session(session_id, namespace=namespace)
         return {} if session is None else session.metadata
+
+    aget_metadata = as_async(get_metadata)
 
     def set_metadata(
         self,
@@ -184,6 +206,8 @@ class SessionMethods(ABC):
         session = session_name(session_id, namespace)
         encoded = codec.encode_document(metadata, "metadata")
         return self._set_metadata(SetMetadata(session, encoded, merge, request))
+
+    aset_metadata = as_async(set_metadata)
 
     def add_usage(
         self,
@@ -205,6 +229,8 @@ class SessionMethods(ABC):
             return self._get_session(session) is not None
         return self._add_usage(AddUsage(session, tokens, request))
 
+    aadd_usage = as_async(add_usage)
+
     def set_expiry(
         self,
         session_id: str,
@@ -221,6 +247,8 @@ class SessionMethods(ABC):
         session = session_name(session_id, namespace)
         return self._set_expiry(SetExpiry(session, check_time(expires_at, "expires_at"), request))
 
+    aset_expiry = as_async(set_expiry)
+
     def load_snapshot(self, session_id: str, *, namespace: str = "") -> Snapshot | None:
         """Return all items of the session with its state; None if there is no session.
 
@@ -231,6 +259,8 @@ class SessionMethods(ABC):
         if snapshot is not None:
             self._send(session_loaded, session, len(snapshot.items))
         return snapshot
+
+    aload_snapshot = as_async(load_snapshot)
 
     def save_snapshot(
         self,
@@ -274,6 +304,8 @@ class SessionMethods(ABC):
             self._send(session_saved, session, revision.item_count)
         return revision
 
+    asave_snapshot = as_async(save_snapshot)
+
     def branch(
         self,
         source_id: str,
@@ -293,6 +325,8 @@ class SessionMethods(ABC):
         if count is None:
             raise not_found(source)
         self._send(session_saved, target, count)
+
+    abranch = as_async(branch)
 
     def search(
         self,
@@ -318,6 +352,8 @@ class SessionMethods(ABC):
         if not words or rows == 0:
             return []
         return self._search(Search(words, namespace, MAX_LIMIT if rows is None else rows, tools))
+
+    asearch = as_async(search)
 
     def list_sessions(
         self,
@@ -350,6 +386,8 @@ class SessionMethods(ABC):
             else SessionCursor(namespace=last.namespace, session_id=last.session_id),
         )
 
+    alist_sessions = as_async(list_sessions)
+
     def list_summaries(
         self,
         *,
@@ -358,7 +396,7 @@ class SessionMethods(ABC):
         prefix: str = "",
         updated_since: datetime | None = None,
         where: Mapping[str, Any] | None = None,
-        limit: int = 10_000,
+        limit: int = MAX_SUMMARIES,
         after: int = 0,
     ) -> Iterator[SessionSummary]:
         """Yield a few columns of sessions, for lists of thousands of them.
@@ -371,6 +409,8 @@ class SessionMethods(ABC):
         return self._list_summaries(
             ListSummaries(filters, MAX_LIMIT if rows is None else rows, after)
         )
+
+    alist_summaries = as_async_iterator(list_summaries, MAX_SUMMARIES)
 
     @abstractmethod
     def _add_items(self, addition: AddItems) -> int:
