@@ -7,11 +7,10 @@
     await Runner.run(agent, "hello", session=Session("session-1"))
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from parlant_store.adapters.extras import missing_extra
-from parlant_store.backends.threads.async_calls import run
 from parlant_store.content.codec import check_name
 from parlant_store.handler import stores
 from parlant_store.types import JSONObject
@@ -84,9 +83,7 @@ class Session:
         """Return the latest ``limit`` items, oldest first; without a limit, all items."""
         if limit is None and self._settings is not None:
             limit = self._settings.limit
-        items: Any = await run(
-            self._store,
-            self._store.get_items,
+        items: Any = await self._store.aget_items(
             self.session_id,
             namespace=self.namespace,
             limit=limit,
@@ -101,24 +98,22 @@ class Session:
         wrapper: "RunContextWrapper[Any] | None" = None,
     ) -> None:
         """Append ``items``, all of them or none."""
-        await self._write(self._store.add_items, items)
+        await self._write(self._store.aadd_items, items)
 
     async def replace_items(self, items: list["TResponseInputItem"]) -> None:
         """Replace all items by ``items`` in one transaction."""
-        await self._write(self._store.replace_items, items)
+        await self._write(self._store.areplace_items, items)
 
     async def pop_item(
         self, *, wrapper: "RunContextWrapper[Any] | None" = None
     ) -> "TResponseInputItem | None":
         """Delete and return the latest item; return None if there is none."""
-        item: Any = await run(
-            self._store, self._store.pop_item, self.session_id, namespace=self.namespace
-        )
+        item: Any = await self._store.apop_item(self.session_id, namespace=self.namespace)
         return cast("TResponseInputItem | None", item)
 
     async def clear_session(self, *, wrapper: "RunContextWrapper[Any] | None" = None) -> None:
         """Delete all items; the session keeps its owner and metadata."""
-        await run(self._store, self._store.clear, self.session_id, namespace=self.namespace)
+        await self._store.aclear(self.session_id, namespace=self.namespace)
 
     async def store_run_usage(self, result: "RunResultBase") -> None:
         """Add the tokens of a run to those of the session, as AdvancedSQLiteSession does.
@@ -128,27 +123,19 @@ class Session:
         usage = result.context_wrapper.usage
         if usage is None or not usage.total_tokens:
             return
-        await run(
-            self._store,
-            self._store.add_usage,
-            self.session_id,
-            usage.total_tokens,
-            namespace=self.namespace,
-        )
+        await self._store.aadd_usage(self.session_id, usage.total_tokens, namespace=self.namespace)
 
     async def metadata(self, changes: JSONObject | None = None) -> JSONObject:
         """Return the session's metadata, after merging ``changes`` into it key by key."""
         name = {"session_id": self.session_id, "namespace": self.namespace}
         if changes is None:
-            return await run(self._store, self._store.get_metadata, **name)
-        return await run(
-            self._store, self._store.set_metadata, metadata=changes, merge=True, **name
-        )
+            return await self._store.aget_metadata(**name)
+        return await self._store.aset_metadata(metadata=changes, merge=True, **name)
 
-    async def _write(self, call: Callable[..., None], items: list["TResponseInputItem"]) -> None:
-        await run(
-            self._store,
-            call,
+    async def _write(
+        self, write: Callable[..., Awaitable[None]], items: list["TResponseInputItem"]
+    ) -> None:
+        await write(
             self.session_id,
             items,
             namespace=self.namespace,

@@ -25,7 +25,6 @@ from parlant.core.persistence.document_database import (
 
 from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.contract.indexes import is_plain
-from parlant_store.backends.threads.async_calls import run
 from parlant_store.exceptions import BackendError, DuplicateDocument, InvalidFilter
 from parlant_store.types import Direction, DocumentCursor, JSONObject
 from parlant_store.types import UpdateResult as StoreUpdateResult
@@ -80,9 +79,7 @@ class DocumentCollection(protocol.DocumentCollection[TDocument]):
         total_count is the number of matches from the cursor on: exact without ``limit``, and
         at most the database's max_count with one.
         """
-        page = await run(
-            self._store,
-            self._store.find,
+        page = await self._store.afind(
             self.name,
             cast("Mapping[str, Any]", filters),
             # For customers, Parlant passes the size of the page less one, which may be -1.
@@ -110,7 +107,7 @@ class DocumentCollection(protocol.DocumentCollection[TDocument]):
         """Return the first match, ordered by ``sort``, then by creation_utc and id."""
         pairs = [(field, _direction(direction)) for field, direction in sort or ()]
         where = cast("Mapping[str, Any]", filters)
-        document = await run(self._store, self._store.find_one, self.name, where, sort=pairs)
+        document = await self._store.afind_one(self.name, where, sort=pairs)
         return cast("TDocument | None", document)
 
     async def ensure_indexes(self, indexes: Sequence[CollectionIndex]) -> None:
@@ -123,9 +120,7 @@ class DocumentCollection(protocol.DocumentCollection[TDocument]):
         for index in indexes:
             fields = [(field, _direction(direction)) for field, direction in index.fields]
             try:
-                await run(
-                    self._store, self._store.ensure_index, self.name, fields, unique=index.unique
-                )
+                await self._store.aensure_index(self.name, fields, unique=index.unique)
             except (BackendError, InvalidFilter) as exc:
                 if index.unique:
                     raise
@@ -179,7 +174,7 @@ class DocumentCollection(protocol.DocumentCollection[TDocument]):
     async def delete_one(self, filters: Where) -> DeleteResult[TDocument]:
         """Delete the first document that matches."""
         where = cast("Mapping[str, Any]", filters)
-        document = await run(self._store, self._store.delete_one, self.name, where)
+        document = await self._store.adelete_one(self.name, where)
         return DeleteResult(
             acknowledged=True,
             deleted_count=int(document is not None),
@@ -193,9 +188,7 @@ class DocumentCollection(protocol.DocumentCollection[TDocument]):
     async def _update(
         self, where: Mapping[str, Any], changes: JSONObject, *, upsert: bool
     ) -> StoreUpdateResult:
-        return await run(
-            self._store, self._store.update_one, self.name, where, changes, upsert=upsert
-        )
+        return await self._store.aupdate_one(self.name, where, changes, upsert=upsert)
 
     async def _update_with_new_id(
         self, where: Mapping[str, Any], changes: JSONObject
@@ -210,11 +203,9 @@ class DocumentCollection(protocol.DocumentCollection[TDocument]):
     async def _insert(self, document: JSONObject) -> None:
         offset, session_id = document.get("offset"), document.get("session_id")
         if not (self._numbered and type(offset) is int and isinstance(session_id, str)):
-            await run(self._store, self._store.insert_one, self.name, document)
+            await self._store.ainsert_one(self.name, document)
             return
-        stored = await run(
-            self._store,
-            self._store.insert_numbered,
+        stored = await self._store.ainsert_numbered(
             self.name,
             document,
             number="offset",
@@ -228,7 +219,7 @@ class DocumentCollection(protocol.DocumentCollection[TDocument]):
 
     async def _has_id(self, document: TDocument) -> bool:
         where = {"id": {"$eq": document.get("id")}}
-        return await run(self._store, self._store.find_one, self.name, where) is not None
+        return await self._store.afind_one(self.name, where) is not None
 
 
 def _is_one_session(events: list[JSONObject]) -> bool:

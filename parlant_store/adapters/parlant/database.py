@@ -13,7 +13,6 @@ from parlant.core.persistence.document_database import (
 from parlant_store.adapters.parlant.collection import DocumentCollection, Logger, OnDuplicate
 from parlant_store.adapters.parlant.migration import migrate_collection
 from parlant_store.adapters.parlant.ownership import is_registered, register, unregister
-from parlant_store.backends.threads.async_calls import run
 from parlant_store.handler import stores
 from parlant_store.types import JSONObject
 
@@ -101,7 +100,7 @@ class DocumentDatabase(protocol.DocumentDatabase):
         """Delete a collection with its documents; raise ValueError if it does not exist."""
         if not await self._exists(name):
             raise ValueError(f"there is no collection {name!r}")
-        await run(self._store, self._store.drop_collection, self._prefix + name)
+        await self._store.adrop_collection(self._prefix + name)
         await unregister(self._store, self._prefix, name)
         self._opened.discard(name)
 
@@ -110,7 +109,7 @@ class DocumentDatabase(protocol.DocumentDatabase):
         return registered or name in self._opened or await self._has_documents(name)
 
     async def _has_documents(self, name: str) -> bool:
-        document = await run(self._store, self._store.find_one, self._prefix + name)
+        document = await self._store.afind_one(self._prefix + name)
         return document is not None
 
     def _collection(self, name: str, schema: type[TDocument]) -> DocumentCollection[TDocument]:

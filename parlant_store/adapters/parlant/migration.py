@@ -7,7 +7,6 @@ from uuid import uuid4
 
 from parlant_store.adapters.parlant.collection import Logger
 from parlant_store.backends.base import BaseBackend
-from parlant_store.backends.threads.async_calls import run
 from parlant_store.content import query
 from parlant_store.exceptions import DuplicateDocument, InvalidInput
 from parlant_store.types import FAILED, PROMOTED, JSONObject, Replacement, StoredDocument
@@ -31,7 +30,7 @@ async def migrate_collection(
     "reason": text, "collection": name}``. A document that another writer changes during its
     migration is read again, never overwritten. Any number of processes may do this at once.
     """
-    for sample in await run(store, store.list_versions, collection):
+    for sample in await store.alist_versions(collection):
         version = _version(sample.document)
         if version is None or not await _is_current(sample, loader):
             await _Migration(store, collection, loader, logger, version).run()
@@ -88,9 +87,7 @@ class _Migration:
         """Migrate each document once; return False if another writer changed one of them."""
         after, is_complete = None, True
         while True:
-            batch = await run(
-                self._store,
-                self._store.read_version,
+            batch = await self._store.aread_version(
                 self._collection,
                 self._version,
                 after=after,
@@ -116,7 +113,7 @@ class _Migration:
 
     async def _replace(self, replacements: list[Replacement]) -> bool:
         try:
-            outcomes = await run(self._store, self._store.replace, replacements)
+            outcomes = await self._store.areplace(replacements)
         except (DuplicateDocument, InvalidInput) as exc:
             if len(replacements) > 1:
                 return all([await self._replace([replacement]) for replacement in replacements])

@@ -10,7 +10,6 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 
 from parlant_store.backends.base import BaseBackend
-from parlant_store.backends.threads.async_calls import run
 from parlant_store.exceptions import AccessDenied, DuplicateDocument
 from parlant_store.types import OWNERS
 
@@ -33,7 +32,7 @@ async def register(store: BaseBackend, prefix: str, name: str) -> None:
         return
     owner = {"id": prefix + name, "table_prefix": prefix, "name": name}
     try:
-        await run(store, store.insert_one, OWNERS, owner)
+        await store.ainsert_one(OWNERS, owner)
     except DuplicateDocument:
         await is_registered(store, prefix, name)
     except AccessDenied:
@@ -43,11 +42,11 @@ async def register(store: BaseBackend, prefix: str, name: str) -> None:
 async def unregister(store: BaseBackend, prefix: str, name: str) -> None:
     """Delete the collection from the register, if it is of this prefix."""
     where = {"id": {"$eq": prefix + name}, "table_prefix": {"$eq": prefix}}
-    await run(store, store.delete_one, OWNERS, where)
+    await store.adelete_one(OWNERS, where)
 
 
 async def _read_owner(store: BaseBackend, collection: str) -> dict[str, Any] | None:
-    return await run(store, store.find_one, OWNERS, {"id": {"$eq": collection}})
+    return await store.afind_one(OWNERS, {"id": {"$eq": collection}})
 
 
 def _check(owner: dict[str, Any], prefix: str, name: str) -> None:
