@@ -38,7 +38,7 @@ from parlant_store.backends.contract.retention import parse_rules
 from parlant_store.backends.contract.validation import check_ttl
 from parlant_store.backends.threads import caller
 from parlant_store.backends.threads.async_methods import as_async
-from parlant_store.backends.threads.calls import Call, Group
+from parlant_store.backends.threads.calls import Call, Group, running_call
 from parlant_store.backends.threads.executor import Executor
 from parlant_store.content.times import as_utc
 from parlant_store.exceptions import InvalidLimit
@@ -163,8 +163,14 @@ class BaseBackend(RecordMethods, ExpiryMethods):
             caller.run(call)
 
     def is_on_callers_thread(self) -> bool:
-        """Whether calls run like those of Django's async ORM, and not on the store's threads."""
-        return self.executor.count == 0 or caller.is_forced()
+        """Whether calls run like those of Django's async ORM, and not on the store's threads.
+
+        So do calls of receivers of signals on a thread of the store, which would wait for it.
+        """
+        if self.executor.count == 0 or caller.is_forced():
+            return True
+        call = running_call()
+        return call is not None and call.store is self
 
     call_timeout: float | None = None
     """Limit on the seconds of an adapter's call, including waiting; None: that of the backend."""

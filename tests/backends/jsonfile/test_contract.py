@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.contract.async_methods import AsyncSessionContract
 from tests.contract.records import SessionRecordContract
 from tests.contract.session_requests import SessionRequestContract
 from tests.contract.session_retention import SessionRetentionContract
@@ -36,6 +37,12 @@ class TestJsonFileRecords(SessionRecordContract):
 
 
 class TestJsonFileRequests(SessionRequestContract):
+    @pytest.fixture
+    def make_store(self, make_store):
+        return make_store
+
+
+class TestJsonFileAsyncSessions(AsyncSessionContract):
     @pytest.fixture
     def make_store(self, make_store):
         return make_store

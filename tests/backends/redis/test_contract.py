@@ -3,6 +3,7 @@
 import pytest
 
 from tests.backends.redis.conftest import stores_on
+from tests.contract.async_methods import AsyncSessionContract
 from tests.contract.records import SessionRecordContract
 from tests.contract.session_requests import SessionRequestContract
 from tests.contract.session_retention import SessionRetentionContract
@@ -61,6 +62,12 @@ class TestRedisRetention(SessionRetentionContract):
 
 
 class TestRedisRequests(SessionRequestContract):
+    @pytest.fixture
+    def make_store(self, make_store):
+        return make_store
+
+
+class TestRedisAsyncSessions(AsyncSessionContract):
     @pytest.fixture
     def make_store(self, make_store):
         return make_store

@@ -4,6 +4,7 @@ import pytest
 
 from parlant_store.models import Session, SessionItem
 from tests.backends.orm.test_retention import bulk as bulk
+from tests.contract.async_methods import AsyncDocumentContract, AsyncSessionContract
 from tests.contract.documents import DocumentContract
 from tests.contract.records import DocumentRecordContract, SessionRecordContract
 from tests.contract.retention import RetentionContract
@@ -59,6 +60,18 @@ class TestSupabaseRetention(RetentionContract):
 
 @pytest.mark.usefixtures("own_indexes")
 class TestSupabaseDocuments(DocumentContract):
+    @pytest.fixture
+    def make_store(self, make_store):
+        return make_store
+
+
+class TestSupabaseAsyncSessions(AsyncSessionContract):
+    @pytest.fixture
+    def make_store(self, make_store):
+        return make_store
+
+
+class TestSupabaseAsyncDocuments(AsyncDocumentContract):
     @pytest.fixture
     def make_store(self, make_store):
         return make_store

@@ -10,6 +10,7 @@ from asgiref.sync import iscoroutinefunction
 from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.contract.expiry import ExpiryMethods
 from parlant_store.backends.contract.records import RecordMethods
+from tests.contract import async_methods
 
 FOR_BACKENDS = {
     "after_call",
@@ -76,3 +77,9 @@ def test_method_has_a_variant(name):
 def is_iterator(signature: inspect.Signature) -> bool:
     kind = get_origin(signature.return_annotation)
     return isinstance(kind, type) and issubclass(kind, Iterator)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_variant_is_called_on_every_backend(name):
+    source = inspect.getsource(async_methods)
+    assert f".a{name}(" in source, f"call a{name} in tests/contract/async_methods.py"
