@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from parlant_store.adapters.extras import missing_extra
+from parlant_store.backends.reads import primary_reads
 from parlant_store.content.codec import check_name
 from parlant_store.handler import stores
 from parlant_store.types import JSONObject
@@ -83,12 +84,13 @@ class Session:
         """Return the latest ``limit`` items, oldest first; without a limit, all items."""
         if limit is None and self._settings is not None:
             limit = self._settings.limit
-        items: Any = await self._store.aget_items(
-            self.session_id,
-            namespace=self.namespace,
-            limit=limit,
-            whole_turns=self.whole_turns,
-        )
+        with primary_reads():
+            items: Any = await self._store.aget_items(
+                self.session_id,
+                namespace=self.namespace,
+                limit=limit,
+                whole_turns=self.whole_turns,
+            )
         return cast("list[TResponseInputItem]", items)
 
     async def add_items(
@@ -129,7 +131,8 @@ class Session:
         """Return the session's metadata, after merging ``changes`` into it key by key."""
         name = {"session_id": self.session_id, "namespace": self.namespace}
         if changes is None:
-            return await self._store.aget_metadata(**name)
+            with primary_reads():
+                return await self._store.aget_metadata(**name)
         return await self._store.aset_metadata(metadata=changes, merge=True, **name)
 
     async def _write(

@@ -30,7 +30,7 @@ class GroupedCalls(BaseBackend):
         is_short = isinstance(limit, int) and 0 < limit <= MAX_READ
         is_short = is_short and not function.keywords.get("whole_turns")
         if function.func == self.get_items and is_short:
-            return Group(("get_items", call.database), self._get_all)
+            return Group(("get_items", call.read_database or call.database), self._get_all)
         return None
 
     def _add_all(self, calls: Sequence[Call[Any]]) -> Sequence[None] | None:

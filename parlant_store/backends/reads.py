@@ -1,7 +1,6 @@
 """The choice of the database for reads, if it is another one than for writes."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from typing import ParamSpec, TypeVar
@@ -16,18 +15,18 @@ CHOICES = (PRIMARY, ROUTER)
 _primary: ContextVar[bool] = ContextVar("parlant_store_primary_reads", default=False)
 
 
-@contextmanager
-def primary_reads() -> Iterator[None]:
+class primary_reads:
     """Use the database of writes for all reads of a store, whatever its option ``reads`` is.
 
     It is for reads that a write, a report or the next turn of an agent relies on: a replica may
-    lag.
+    lag. (A generator as context manager would take longer than this, in each read of an agent.)
     """
-    token = _primary.set(True)
-    try:
-        yield
-    finally:
-        _primary.reset(token)
+
+    def __enter__(self) -> None:
+        self._token = _primary.set(True)
+
+    def __exit__(self, *error: object) -> None:
+        _primary.reset(self._token)
 
 
 def is_primary() -> bool:

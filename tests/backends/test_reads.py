@@ -1,5 +1,7 @@
 """A replica that lags behind, as ``other``: which reads may see it, and which may not."""
 
+import asyncio
+import inspect
 import json
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -14,11 +16,14 @@ from parlant_store import stores
 from parlant_store.adapters.openai_agents import Session as AgentSession
 from parlant_store.adapters.parlant import DocumentDatabase
 from parlant_store.backends.orm import OrmBackend
+from parlant_store.backends.reads import primary_reads
 from parlant_store.models import Document, Session
+from parlant_store.signals import session_loaded
 from parlant_store.types import Retention
 from tests.adapters.parlant.test_database import Note, note
 from tests.admin.action_forms import ask, do, hidden, sentences
 from tests.admin.pages import client as client
+from tests.contract.async_methods import receiving
 from tests.contract.personal_data import fill
 from tests.contract.values import numbered
 
@@ -77,6 +82,23 @@ READS = {
 }
 
 
+class Awaited:
+    """The asynchronous variants of a store, each in an event loop of its own."""
+
+    def __init__(self, store):
+        self._store = store
+
+    def __getattr__(self, name):
+        variant = getattr(self._store, f"a{name}")
+
+        async def call(*args, **kwargs):
+            if inspect.isasyncgenfunction(variant):
+                return [one async for one in variant(*args, **kwargs)]
+            return await variant(*args, **kwargs)
+
+        return lambda *args, **kwargs: asyncio.run(call(*args, **kwargs))
+
+
 def written(store):
     store.add_items("s", [{"role": "user", "content": "words"}])
     store.set_metadata("s", {"a": 1})
@@ -94,6 +116,29 @@ def test_reads_go_where_writes_go_by_default(primary, read):
 def test_plain_reads_may_follow_the_router(primary, read):
     written(primary)
     assert not READS[read](primary)
+
+
+@pytest.mark.parametrize("read", READS)
+@pytest.mark.parametrize("replicated", ["primary", "router"], indirect=True)
+def test_asynchronous_reads_go_where_the_others_go(primary, settings, read):
+    written(primary)
+    is_primary = settings.PARLANT_STORES["default"]["OPTIONS"]["reads"] == "primary"
+    assert bool(READS[read](Awaited(primary))) == is_primary
+    with transaction.atomic():
+        assert bool(READS[read](Awaited(primary)))
+    with primary_reads():
+        assert READS[read](Awaited(primary))
+
+
+def test_a_receiver_of_an_asynchronous_read_writes_to_the_primary(primary, replica):
+    def note(sender, session_id, **kwargs):
+        primary.set_metadata(session_id, {"read": True})
+
+    replica.add_items("s", numbered(1))
+    with receiving(note, session_loaded):
+        assert Awaited(primary).get_items("s") == numbered(1)
+    assert primary.load_snapshot("s") is not None
+    assert replica.get_metadata("s") == {}
 
 
 @pytest.mark.parametrize("read", READS)

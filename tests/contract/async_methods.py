@@ -280,9 +280,9 @@ class AsyncDocumentContract(Documents):
 
 
 @contextmanager
-def receiving(receiver):
-    session_saved.connect(receiver)
+def receiving(receiver, signal=session_saved):
+    signal.connect(receiver)
     try:
         yield
     finally:
-        session_saved.disconnect(receiver)
+        signal.disconnect(receiver)

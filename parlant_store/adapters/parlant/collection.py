@@ -25,6 +25,7 @@ from parlant.core.persistence.document_database import (
 
 from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.contract.indexes import is_plain
+from parlant_store.backends.reads import primary_reads
 from parlant_store.exceptions import BackendError, DuplicateDocument, InvalidFilter
 from parlant_store.types import Direction, DocumentCursor, JSONObject
 from parlant_store.types import UpdateResult as StoreUpdateResult
@@ -79,17 +80,18 @@ class DocumentCollection(protocol.DocumentCollection[TDocument]):
         total_count is the number of matches from the cursor on: exact without ``limit``, and
         at most the database's max_count with one.
         """
-        page = await self._store.afind(
-            self.name,
-            cast("Mapping[str, Any]", filters),
-            # For customers, Parlant passes the size of the page less one, which may be -1.
-            limit=None if limit is None else max(limit, 0),
-            cursor=None
-            if cursor is None
-            else DocumentCursor(creation_utc=str(cursor.creation_utc), id=str(cursor.id)),
-            direction=_direction(sort_direction),
-            count=self._count,
-        )
+        with primary_reads():
+            page = await self._store.afind(
+                self.name,
+                cast("Mapping[str, Any]", filters),
+                # For customers, Parlant passes the size of the page less one, which may be -1.
+                limit=None if limit is None else max(limit, 0),
+                cursor=None
+                if cursor is None
+                else DocumentCursor(creation_utc=str(cursor.creation_utc), id=str(cursor.id)),
+                direction=_direction(sort_direction),
+                count=self._count,
+            )
         last = page.next_cursor
         documents = list(page.documents)
         if self._numbered and limit is None and cursor is None and _is_one_session(documents):
@@ -107,7 +109,8 @@ class DocumentCollection(protocol.DocumentCollection[TDocument]):
         """Return the first match, ordered by ``sort``, then by creation_utc and id."""
         pairs = [(field, _direction(direction)) for field, direction in sort or ()]
         where = cast("Mapping[str, Any]", filters)
-        document = await self._store.afind_one(self.name, where, sort=pairs)
+        with primary_reads():
+            document = await self._store.afind_one(self.name, where, sort=pairs)
         return cast("TDocument | None", document)
 
     async def ensure_indexes(self, indexes: Sequence[CollectionIndex]) -> None:
@@ -219,7 +222,8 @@ class DocumentCollection(protocol.DocumentCollection[TDocument]):
 
     async def _has_id(self, document: TDocument) -> bool:
         where = {"id": {"$eq": document.get("id")}}
-        return await self._store.afind_one(self.name, where) is not None
+        with primary_reads():
+            return await self._store.afind_one(self.name, where) is not None
 
 
 def _is_one_session(events: list[JSONObject]) -> bool:

@@ -13,6 +13,7 @@ from parlant.core.persistence.document_database import (
 from parlant_store.adapters.parlant.collection import DocumentCollection, Logger, OnDuplicate
 from parlant_store.adapters.parlant.migration import migrate_collection
 from parlant_store.adapters.parlant.ownership import is_registered, register, unregister
+from parlant_store.backends.reads import primary_reads
 from parlant_store.handler import stores
 from parlant_store.types import JSONObject
 
@@ -109,8 +110,8 @@ class DocumentDatabase(protocol.DocumentDatabase):
         return registered or name in self._opened or await self._has_documents(name)
 
     async def _has_documents(self, name: str) -> bool:
-        document = await self._store.afind_one(self._prefix + name)
-        return document is not None
+        with primary_reads():
+            return await self._store.afind_one(self._prefix + name) is not None
 
     def _collection(self, name: str, schema: type[TDocument]) -> DocumentCollection[TDocument]:
         self._opened.add(name)

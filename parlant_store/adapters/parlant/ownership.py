@@ -10,6 +10,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 
 from parlant_store.backends.base import BaseBackend
+from parlant_store.backends.reads import primary_reads
 from parlant_store.exceptions import AccessDenied, DuplicateDocument
 from parlant_store.types import OWNERS
 
@@ -46,7 +47,8 @@ async def unregister(store: BaseBackend, prefix: str, name: str) -> None:
 
 
 async def _read_owner(store: BaseBackend, collection: str) -> dict[str, Any] | None:
-    return await store.afind_one(OWNERS, {"id": {"$eq": collection}})
+    with primary_reads():
+        return await store.afind_one(OWNERS, {"id": {"$eq": collection}})
 
 
 def _check(owner: dict[str, Any], prefix: str, name: str) -> None:

@@ -63,6 +63,9 @@ READS = frozenset(
 )
 """The methods that do not write."""
 
+ROUTED_READS = READS - {"load_snapshot"}
+"""The methods that the option ``reads`` applies to; a later save relies on the snapshot."""
+
 SQLITE_ENGINES = (".sqlite3", ".spatialite")
 
 _OWN_TRANSACTION = (
@@ -133,10 +136,16 @@ class OrmCalls(BaseBackend):
 
     def prepare_call(self, call: Call[Any]) -> BaseDatabaseWrapper | None:
         call.database = self._alias(write=True)
-        connection = caller.connection_of_caller(call.database)
+        if self.reads == ROUTER and _name(call) in ROUTED_READS:
+            call.read_database = self._alias()
+        connection = caller.connection_of_caller(call.read_database or call.database)
         if self.is_on_callers_thread() or is_watched(connection) or is_in_memory(connection):
             return connection
-        if connection.in_atomic_block and begins_by_locking(connection) and not _is_read(call):
+        if (
+            connection.in_atomic_block
+            and begins_by_locking(connection)
+            and _name(call) not in READS
+        ):
             raise StoreUnavailable(
                 f"another transaction holds the lock of the database {call.database!r}: "
                 + _OWN_TRANSACTION
@@ -188,11 +197,14 @@ class OrmCalls(BaseBackend):
             return self.using
         call = running_call()
         if call is not None and call.store is self and call.database is not None:
-            return call.database
+            reads = not write and not is_primary() and call.read_database
+            return reads or call.database
         from parlant_store.models import Session
 
         primary = router.db_for_write(Session)
-        if write or self.reads == PRIMARY or is_primary() or connections[primary].in_atomic_block:
+        if write or self.reads == PRIMARY or is_primary():
+            return primary
+        if caller.connection_of_caller(primary).in_atomic_block:
             return primary
         return router.db_for_read(Session)
 
@@ -286,6 +298,7 @@ class OrmCalls(BaseBackend):
         return Target(TABLES[connection.vendor], connection, time)
 
 
-def _is_read(call: Call[Any]) -> bool:
+def _name(call: Call[Any]) -> str:
+    """Return the name of the method that ``call`` calls."""
     function = call.function.func if isinstance(call.function, partial) else call.function
-    return getattr(function, "__name__", "") in READS
+    return getattr(function, "__name__", "")

@@ -60,6 +60,9 @@ class Call(Future[T]):
     database: str | None = None
     """The alias in DATABASES that the routers chose for the caller."""
 
+    read_database: str | None = None
+    """The alias for its reads, if the routers chose another one for them."""
+
     resource: Any = None
     """The connection that the call uses now, for ``Interrupts.interrupt``."""
 
