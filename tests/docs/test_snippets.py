@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import AsyncClient, override_settings
+from django.urls import path
 
 from parlant_store import conf
 from tests.docs.pages import ELSEWHERE, PAGES, README, ROOT, blocks, kind, of_kind
@@ -52,10 +54,12 @@ def test_a_wrong_result_in_a_comment_is_noticed():
 
 @pytest.mark.parametrize("block", of_kind("python"))
 def test_python(block, store):
-    names: dict[str, Any] = {}
+    names: dict[str, Any] = {"__name__": "page"}
     exec(compile(asserting(block.text), block.where, "exec"), names)
     if "agent" in names:
         reply_offline(names, store)
+    if "history" in names:
+        show_history(names["history"])
 
 
 def reply_offline(names: dict[str, Any], store: Any) -> None:
@@ -68,6 +72,24 @@ def reply_offline(names: dict[str, Any], store: Any) -> None:
     answer = asyncio.run(names["reply"]("session-1", "ada", "Hello."))
     session = store.get_session("session-1", namespace="guide")
     assert (answer, session.user_id, session.item_count) == ("Where do you live?", "ada", 2)
+
+
+def show_history(view: Any) -> None:
+    """The async view, as a server of ASGI calls it."""
+
+    class urls:
+        urlpatterns = (path("<session_id>/", view),)
+
+    async def post(text: str) -> Any:
+        return (await AsyncClient().post("/session-1/", {"text": text})).json()["items"]
+
+    async def posts() -> Any:
+        return await post("hello"), await post("again")
+
+    with override_settings(ROOT_URLCONF=urls):
+        first, second = asyncio.run(posts())
+    assert first == [{"role": "user", "content": "hello"}]
+    assert second == [*first, {"role": "user", "content": "again"}]
 
 
 @pytest.mark.any_database

@@ -7,4 +7,5 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("turn/", views.turn),
     path("async-turn/", views.async_turn),
+    path("async-store/", views.async_store),
 ]

@@ -41,6 +41,16 @@ async def async_turn(request: HttpRequest) -> JsonResponse:
         return JsonResponse({"error": type(exc).__name__, "message": str(exc)}, status=503)
 
 
+async def async_store(request: HttpRequest) -> JsonResponse:
+    """The store's own asynchronous methods."""
+    store, session_id = stores["default"], request.GET["session"]
+    for item in (QUESTION, ANSWER):
+        await store.aadd_items(session_id, [item])
+    listed = [one.session_id async for one in store.alist_summaries(prefix=session_id)]
+    return JsonResponse({"items": await store.aget_items(session_id), "listed": listed})
+
+
 # Django takes no async view into ATOMIC_REQUESTS.
 for _alias in connections:
     async_turn = transaction.non_atomic_requests(using=_alias)(async_turn)
+    async_store = transaction.non_atomic_requests(using=_alias)(async_store)

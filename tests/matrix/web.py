@@ -124,10 +124,22 @@ def in_own_transaction(project: Project) -> None:
 @scenario(needs="agents")
 def async_view(project: Project) -> None:
     """An async view runs an agent."""
+    equal(answer_async("/async-turn/", session="async-view"), {"items": [ASKED, ANSWER]})
 
+
+@scenario(shared=True)
+def async_store_view(project: Project) -> None:
+    """An async view calls the store itself."""
+    equal(
+        answer_async("/async-store/", session="async-store-view"),
+        {"items": [ASKED, ANSWER], "listed": ["async-store-view"]},
+    )
+
+
+def answer_async(path: str, **query: str) -> Any:
     async def get() -> Any:
-        return await AsyncClient().get("/async-turn/", {"session": "async-view"})
+        return await AsyncClient().get(path, query)
 
     response = async_to_sync(get)()
     equal(response.status_code, 200, response.content[:1_000].decode())
-    equal(json.loads(response.content), {"items": [ASKED, ANSWER]})
+    return json.loads(response.content)
