@@ -16,7 +16,6 @@ from agents.memory.session import _session_accepts_wrapper
 
 from parlant_store import stores
 from parlant_store.adapters.openai_agents import Session
-from parlant_store.backends.threads.async_calls import run
 from parlant_store.exceptions import InvalidItem, InvalidLimit, InvalidName, InvalidStoreError
 from tests.adapters.scripted_model import ScriptedModel, agent, tool_call
 from tests.backends.locks import interrupt_until_done
@@ -66,7 +65,7 @@ async def test_the_usage_of_runs_is_stored():
 
     async def tokens() -> int | None:
         default = stores["default"]
-        return (await run(default, default.get_session, "s", namespace="n")).tokens
+        return (await default.aget_session("s", namespace="n")).tokens
 
     result = await Runner.run(agent(model), "a", session=session)
     await session.store_run_usage(result)
@@ -228,7 +227,7 @@ async def test_replace_items_and_metadata():
     assert await session.metadata({"b": 2}) == {"a": 1, "b": 2}
     assert await session.metadata() == {"a": 1, "b": 2}
     store = stores["default"]
-    assert (await run(store, store.get_session, "s")).user_id == "ada"
+    assert (await store.aget_session("s")).user_id == "ada"
 
 
 async def test_wrapper_is_accepted_and_ignored():

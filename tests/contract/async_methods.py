@@ -20,11 +20,10 @@ from parlant_store.exceptions import (
 from parlant_store.signals import session_saved
 from parlant_store.types import DocumentRecord, Replacement
 from tests.backends.locks import interrupt_until_done
+from tests.backends.threads.busy_threads import TIMEOUT_SECONDS, Held
 from tests.contract.document_values import made
 from tests.contract.stores import Documents, Timed
 from tests.contract.values import NASTY, numbered
-
-TIMEOUT_SECONDS = 120
 
 tenant: ContextVar[str] = ContextVar("tenant", default="nobody")
 
@@ -128,17 +127,16 @@ class AsyncSessionContract(Timed):
         assert await store.aexists("kept")
 
     async def test_many_tasks_add_whole_batches(self, store):
-        async def add(task: int) -> None:
-            for batch in range(3):
-                await store.aadd_items("s", [{"t": task, "b": batch, "n": n} for n in range(3)])
+        async def add(first: int) -> None:
+            for number in range(first, first + 9, 3):
+                await store.aadd_items("s", numbered(number, number + 1, number + 2))
 
-        await asyncio.gather(*map(add, range(20)))
-        items = await store.aget_items("s")
-        assert len(items) == 180
-        for start in range(0, 180, 3):
-            batch = items[start : start + 3]
-            assert [item["n"] for item in batch] == [0, 1, 2]
-            assert len({(item["t"], item["b"]) for item in batch}) == 1
+        await asyncio.gather(*(add(first) for first in range(0, 180, 9)))
+        numbers = [item["n"] for item in await store.aget_items("s")]
+        assert sorted(numbers) == list(range(180))
+        firsts = numbers[::3]
+        assert all(first % 3 == 0 for first in firsts)
+        assert numbers == [first + n for first in firsts for n in range(3)]
 
     def test_several_event_loops(self, store):
         def work(number: int) -> None:
@@ -154,26 +152,16 @@ class AsyncSessionContract(Timed):
         assert len(asyncio.run(store.aget_items("s"))) == 12
 
     async def test_what_was_cancelled_before_it_began_never_happens(self, store):
-        held, go = threading.Event(), threading.Event()
-
-        def hold() -> None:
-            held.set()
-            go.wait(TIMEOUT_SECONDS)
-
-        holding = [store.submit(hold) for _ in range(store.executor.count)]
-        held.wait(TIMEOUT_SECONDS)
-        tasks = [
-            asyncio.create_task(store.aadd_items("s", numbered(1))),
-            asyncio.create_task(store.aexpire()),
-        ]
-        await asyncio.sleep(0.02)
-        for task in tasks:
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await asyncio.wait_for(task, TIMEOUT_SECONDS)
-        go.set()
-        for future in holding:
-            future.result()
+        with Held(store):
+            tasks = [
+                asyncio.create_task(store.aadd_items("s", numbered(1))),
+                asyncio.create_task(store.aexpire()),
+            ]
+            await asyncio.sleep(0.02)
+            for task in tasks:
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await asyncio.wait_for(task, TIMEOUT_SECONDS)
         assert await store.aget_items("s") == []
 
     async def test_a_cancelled_write_is_settled_when_it_raises(self, store, monkeypatch):

@@ -6,7 +6,6 @@ import subprocess
 from collections import Counter
 from typing import Any
 
-from parlant_store.backends.threads.async_calls import run
 from tests.processes import Process
 
 TASKS = 20
@@ -18,7 +17,7 @@ async def add(store: Any, name: str) -> None:
     async def work(task: int) -> None:
         for batch in range(5):
             items = [{"p": name, "t": task, "b": batch, "n": number} for number in range(3)]
-            await run(store, store.add_items, "s", items)
+            await store.aadd_items("s", items)
 
     await asyncio.gather(*map(work, range(TASKS)))
 
@@ -28,7 +27,7 @@ async def pop(store: Any) -> list[int]:
 
     async def work() -> list[int]:
         popped = []
-        while (item := await run(store, store.pop_item, "s")) is not None:
+        while (item := await store.apop_item("s")) is not None:
             popped.append(item["n"])
         return popped
 

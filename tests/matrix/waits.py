@@ -89,12 +89,11 @@ WAYS = {"exit": None, "terminate": signal.SIGTERM, "interrupt": signal.SIGINT}
 def wait_and_end(project: Project) -> None:
     """The child of ``exit``: a thread waits for a lock, and the process is told to end."""
     from parlant_store import store
-    from parlant_store.backends.threads.async_calls import run
 
     store.call_timeout = PATIENCE
 
     async def add() -> None:
-        await run(store, store.add_items, "exit", [QUESTION])
+        await store.aadd_items("exit", [QUESTION])
 
     # A shell's job in the background ignores it.
     signal.signal(signal.SIGINT, signal.default_int_handler)

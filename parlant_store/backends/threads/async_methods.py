@@ -20,7 +20,7 @@ def as_async(
 ) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
     """Return the asynchronous variant of ``method``, for the body of its class.
 
-    It calls the method of that name, of whichever subclass, where the store runs calls of the
+    It calls ``method``, or what a subclass overrides it by, where the store runs the calls of the
     caller (parlant_store.backends.threads.async_calls).
     """
     name = method.__name__
@@ -34,7 +34,7 @@ def as_async(
         return coroutine
 
     _rename(call)
-    # It returns the coroutine of run: another one around it would take time in each call.
+    # It is no coroutine function, so that there is one coroutine less in each call.
     return markcoroutinefunction(call)
 
 
@@ -43,8 +43,8 @@ def as_async_iterator(
 ) -> Callable[Concatenate[S, P], AsyncIterator[T]]:
     """Return the asynchronous variant of ``method``, which returns an iterator.
 
-    It returns an asynchronous iterator, as the methods of Django's QuerySet do. Each call takes
-    ``size`` values of the iterator, at the first one of them.
+    It returns an asynchronous iterator, like Django's ``QuerySet.aiterator``. A call of the store
+    reads up to ``size`` values ahead.
     """
     name = method.__name__
 

@@ -18,7 +18,6 @@ from parlant.core.persistence.document_database import (
 )
 
 from parlant_store.adapters.parlant import DocumentDatabase
-from parlant_store.backends.threads.async_calls import run
 from parlant_store.exceptions import DuplicateDocument, InvalidFilter, StoreError
 from tests.conftest import OVER_HTTP
 from tests.contract.threads import in_threads
@@ -68,7 +67,7 @@ async def test_what_is_stored_comes_back(database, notes, store):
     assert not await notes.find({"text": {"$eq": "b"}})
     assert await notes.find_one({"id": {"$eq": "n01"}}) == note(1, text="\0 \ud800")
     assert await notes.find_one({"id": {"$eq": "n02"}}) is None
-    assert await run(store, store.list_collections) == ["p_notes"]
+    assert await store.alist_collections() == ["p_notes"]
 
 
 @pytest.mark.parametrize("direction", [ASC, DESC, None])
@@ -187,7 +186,7 @@ async def test_indexes_of_parlants_stores(notes, store):
     await asyncio.gather(*(notes.ensure_indexes(indexes) for _ in range(4)))
     for index in indexes:
         fields = [(field, "asc") for field, _ in index.fields]
-        assert not await run(store, store.ensure_index, "p_notes", fields)
+        assert not await store.aensure_index("p_notes", fields)
 
 
 @pytest.mark.usefixtures("own_indexes")
@@ -232,7 +231,7 @@ async def test_collections_come_and_go(database, notes, store):
     assert (await again.get_collection("new", Note, identity_loader)).name == made.name
     await again.delete_collection("new")
     await again.delete_collection("notes")
-    assert await run(store, store.list_collections) == []
+    assert await store.alist_collections() == []
 
 
 async def test_an_empty_collection_is_there_after_reopening(database, notes, store):
@@ -249,12 +248,12 @@ async def test_an_empty_collection_is_there_after_reopening(database, notes, sto
             await again.get_collection(name, Note, identity_loader)
         with pytest.raises(ValueError, match="no collection"):
             await again.delete_collection(name)
-    assert await run(store, store.list_collections) == []
+    assert await store.alist_collections() == []
 
 
 async def test_a_collection_that_staff_emptied_is_there(database, notes, store):
     await notes.insert_one(note(1))
-    await run(store, store.drop_collection, "p_notes")
+    await store.adrop_collection("p_notes")
     again = DocumentDatabase(table_prefix="p_")
     assert (await (await again.get_collection("notes", Note, identity_loader)).find({})).items == []
 
@@ -302,14 +301,14 @@ async def test_of_two_prefixes_at_once_one_has_the_collection(store):
 
 
 async def test_collections_of_before_belong_to_who_opens_them_first(store):
-    await run(store, store.insert_one, "app_eu_tags", note(1))
+    await store.ainsert_one("app_eu_tags", note(1))
     for _ in range(2):
         database = DocumentDatabase(table_prefix="app_eu_")
         tags = await database.get_collection("tags", Note, identity_loader)
         assert (await tags.find({})).items == [note(1)]
-    await run(store, store.insert_one, "app_eu_notes", note(2))
+    await store.ainsert_one("app_eu_notes", note(2))
     await DocumentDatabase(table_prefix="app_eu_").delete_collection("notes")
-    assert "app_eu_notes" not in await run(store, store.list_collections)
+    assert "app_eu_notes" not in await store.alist_collections()
 
 
 async def test_prefixes_keep_stores_apart(store):

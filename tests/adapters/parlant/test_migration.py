@@ -173,7 +173,7 @@ def test_what_is_written_meanwhile_is_never_overwritten(store):
             ]
             for change in changes:
                 await run(store, *change[:1], "p_notes", *change[1:])
-            await run(store, store.delete_one, "p_notes", {"id": {"$eq": "n2"}})
+            await store.adelete_one("p_notes", {"id": {"$eq": "n2"}})
         return loaded
 
     assert opened(slow) == [note(0, "2", "b!"), note(1, "2", "c"), note(3, "2", "a!")]
@@ -202,7 +202,7 @@ def test_a_writer_of_the_old_version_does_not_keep_it_from_opening(store, caplog
 
     async def disturbed(document: Any) -> Any:
         change = {"text": f"{len(loader.shown)}"}
-        await run(store, store.update_one, "p_notes", {"id": {"$eq": "n1"}}, change)
+        await store.aupdate_one("p_notes", {"id": {"$eq": "n1"}}, change)
         return await loader(document)
 
     (found,) = opened(disturbed)

@@ -253,9 +253,8 @@ def test_errors_of_the_context_are_those_of_the_call(store, place):
     other = OrmBackend("test", using="default", call_context=make)
 
     async def add():
-        from parlant_store.backends.threads.async_calls import run
 
-        await run(other, other.add_items, "s", numbered(1))
+        await other.aadd_items("s", numbered(1))
 
     with pytest.raises(ZeroDivisionError):
         asyncio.run(add())

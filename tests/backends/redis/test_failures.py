@@ -10,7 +10,6 @@ from contextlib import suppress
 import pytest
 
 from parlant_store import stores
-from parlant_store.backends.threads.async_calls import run
 from parlant_store.exceptions import (
     AccessDenied,
     BackendError,
@@ -195,7 +194,7 @@ async def test_a_cancelled_call(own_valkey):
         process = own_valkey.process_id()
         os.kill(process, signal.SIGSTOP)
         try:
-            task = asyncio.create_task(run(store, store.add_items, "s", numbered(2)))
+            task = asyncio.create_task(store.aadd_items("s", numbered(2)))
             await asyncio.sleep(0.1)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):

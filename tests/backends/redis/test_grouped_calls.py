@@ -8,7 +8,6 @@ from contextlib import contextmanager
 import pytest
 
 from parlant_store import signals
-from parlant_store.backends.threads.async_calls import run
 from parlant_store.exceptions import BackendError, InvalidItem, OutcomeUnknown, StoreUnavailable
 from tests.backends.redis.conftest import stores_on
 from tests.contract.values import numbered
@@ -53,13 +52,11 @@ async def test_many_calls_at_once(one_thread, server):
 
     signals.session_saved.connect(receive, sender="test")
     try:
-        adds = [
-            run(one_thread, one_thread.add_items, f"s{n % 10}", numbered(n)) for n in range(CALLS)
-        ]
+        adds = [one_thread.aadd_items(f"s{n % 10}", numbered(n)) for n in range(CALLS)]
         await asyncio.gather(*adds)
     finally:
         signals.session_saved.disconnect(receive, sender="test")
-    reads = [run(one_thread, one_thread.get_items, f"s{n}", limit=5) for n in range(10)]
+    reads = [one_thread.aget_items(f"s{n}", limit=5) for n in range(10)]
     for n, items in enumerate(await asyncio.gather(*reads)):
         assert [item["n"] for item in items] == list(range(n, CALLS, 10))[-5:]
     assert sorted(received) == sorted(
@@ -72,12 +69,12 @@ async def test_each_call_has_its_own_error(one_thread, server):
     with server.client() as client:
         client.set(one_thread.keyspace.shard_of(name).keys(name).items, "a text")
     calls = [
-        run(one_thread, one_thread.add_items, "a", numbered(1)),
-        run(one_thread, one_thread.add_items, "bad", numbered(1)),
-        run(one_thread, one_thread.add_items, "b", numbered(1)),
-        run(one_thread, one_thread.add_items, "c", [{"n": {1}}]),
-        run(one_thread, one_thread.add_items, "d", []),
-        run(one_thread, one_thread.add_items, "e", numbered(1)),
+        one_thread.aadd_items("a", numbered(1)),
+        one_thread.aadd_items("bad", numbered(1)),
+        one_thread.aadd_items("b", numbered(1)),
+        one_thread.aadd_items("c", [{"n": {1}}]),
+        one_thread.aadd_items("d", []),
+        one_thread.aadd_items("e", numbered(1)),
     ]
     results = await asyncio.gather(*calls, return_exceptions=True)
     kinds = [type(None), BackendError, type(None), InvalidItem, type(None), type(None)]
@@ -91,9 +88,7 @@ async def test_a_cancelled_call_harms_no_other(one_thread, server):
     for number in range(5):
         with stopped(server):
             tasks = [
-                asyncio.create_task(
-                    run(one_thread, one_thread.add_items, f"s{n}", [{"turn": number}])
-                )
+                asyncio.create_task(one_thread.aadd_items(f"s{n}", [{"turn": number}]))
                 for n in range(10)
             ]
             await asyncio.sleep(0.05)
@@ -118,9 +113,7 @@ async def test_lost_answers_of_a_group(server):
         store.add_items("s", numbered(0))
         for turn in range(5):
             proxy.lose()
-            await asyncio.gather(
-                *(run(store, store.add_items, f"s{n}", numbered(turn)) for n in range(20))
-            )
+            await asyncio.gather(*(store.aadd_items(f"s{n}", numbered(turn)) for n in range(20)))
         assert proxy.lost == 5
         for n in range(20):
             assert store.get_items(f"s{n}") == numbered(*range(5))
@@ -131,8 +124,8 @@ async def test_no_server_for_a_group(server):
         store = make()
         store.add_items("s", numbered(0))
         with stopped(server):
-            calls = [run(store, store.add_items, "s", numbered(n)) for n in range(5)]
-            calls += [run(store, store.get_items, "s", limit=1) for n in range(5)]
+            calls = [store.aadd_items("s", numbered(n)) for n in range(5)]
+            calls += [store.aget_items("s", limit=1) for n in range(5)]
             results = await asyncio.gather(*calls, return_exceptions=True)
         assert all(isinstance(result, StoreUnavailable) for result in results)
         assert not any(isinstance(result, OutcomeUnknown) for result in results[5:])
