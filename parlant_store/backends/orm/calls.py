@@ -172,6 +172,8 @@ class OrmCalls(BaseBackend):
             return
         for connection in connections.all(initialized_only=True):
             if connection.settings_dict["OPTIONS"].get("pool"):
+                # A cancelled call may have broken it while no statement ran.
+                refresh(connection)
                 connection.close()
             elif settings.DEBUG:
                 connection.queries_log.clear()
