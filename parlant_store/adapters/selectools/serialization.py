@@ -5,7 +5,6 @@ limits and summary become the state. In a dict, the list ``messages`` becomes th
 contains only dicts; the rest becomes the state.
 """
 
-import json
 import logging
 import sys
 from array import array
@@ -15,6 +14,11 @@ from typing import Any, NamedTuple
 from selectools.memory import ConversationMemory
 from selectools.types import Message
 
+from parlant_store.adapters.selectools.message_hashes import (
+    MemoryHashes,
+    dict_hashes,
+    message_hashes,
+)
 from parlant_store.adapters.selectools.openai_items import is_message, messages_from_items
 from parlant_store.types import JSONObject, Snapshot
 
@@ -47,7 +51,7 @@ class Deserialized(NamedTuple):
     ends: list[int] | None
 
 
-def serialize(value: Any) -> Serialized:
+def serialize(value: Any, hashes: MemoryHashes) -> Serialized:
     """Return the current content of a memory or dict; raise TypeError for other types."""
     if isinstance(value, ConversationMemory):
         messages = value.get_history()
@@ -57,7 +61,7 @@ def serialize(value: Any) -> Serialized:
             "max_tokens": value.max_tokens,
             "summary": value.summary,
         }
-        return Serialized(state, messages, _message_hashes(messages), _item_of)
+        return Serialized(state, messages, hashes.of(value, messages), _item_of)
     if not isinstance(value, dict):
         raise TypeError(f"a ConversationMemory or a dict can be saved, not {type(value).__name__}")
     items = value.get("messages")
@@ -65,7 +69,7 @@ def serialize(value: Any) -> Serialized:
         return Serialized({FORM: "dict", "data": value}, [], array("q"), dict)
     rest = {name: value for name, value in value.items() if name != "messages"}
     state = {FORM: "dict", "data": rest, "messages": True}
-    return Serialized(state, list(items), _hashes(_dict_hash, items), _same)
+    return Serialized(state, list(items), dict_hashes(items), _same)
 
 
 def deserialize(snapshot: Snapshot, name: object) -> Deserialized:
@@ -77,7 +81,7 @@ def deserialize(snapshot: Snapshot, name: object) -> Deserialized:
     if "messages" not in data and (items or state.get("messages")):
         dicts = [item for item in items if isinstance(item, dict)]
         hashed = dicts if len(dicts) == len(items) else []
-        return Deserialized({**data, "messages": dicts}, _hashes(_dict_hash, hashed), None)
+        return Deserialized({**data, "messages": dicts}, dict_hashes(hashed), None)
     return Deserialized(data, array("q"), None)
 
 
@@ -96,7 +100,7 @@ def _memory(items: list[Any], state: JSONObject, name: object) -> Deserialized:
     messages = memory.get_history()
     # get_history() leaves out tool results at the start whose calls are not in the memory.
     hashes = array("q", bytes(8 * (len(dicts) - len(messages))))
-    return Deserialized(memory, hashes + _message_hashes(messages), ends)
+    return Deserialized(memory, hashes + message_hashes(messages), ends)
 
 
 def _memory_of(dicts: Sequence[JSONObject], state: JSONObject) -> Any:
@@ -129,64 +133,3 @@ def _item_of(message: Any) -> JSONObject:
 
 def _same(item: JSONObject) -> JSONObject:
     return item
-
-
-def _hashes(hash_of: Callable[[Any], int], parts: Sequence[Any]) -> "array[int]":
-    return array("q", map(hash_of, parts))
-
-
-def _message_hashes(messages: Sequence[Any]) -> "array[int]":
-    try:
-        # A call for each plain message would take longer than its hash.
-        return array(
-            "q",
-            [
-                _json_hash(message.to_dict())
-                if message.tool_calls or message.content_parts
-                else hash(
-                    (
-                        message.role._value_,
-                        message.content,
-                        message.tool_name,
-                        message.tool_result,
-                        message.tool_call_id,
-                        message.image_base64,
-                    )
-                )
-                for message in messages
-            ],
-        )
-    except TypeError:
-        return _hashes(_message_hash, messages)
-
-
-def _message_hash(message: Any) -> int:
-    if message.tool_calls or message.content_parts:
-        return _json_hash(message.to_dict())
-    fields = (
-        message.role._value_,
-        message.content,
-        message.tool_name,
-        message.tool_result,
-        message.tool_call_id,
-        message.image_base64,
-    )
-    try:
-        return hash(fields)
-    except TypeError:
-        return _json_hash(message.to_dict())
-
-
-def _dict_hash(item: JSONObject) -> int:
-    for value in item.values():
-        if type(value) is not str and value is not None:
-            return _json_hash(item)
-    return hash(tuple(item.items()))
-
-
-def _json_hash(item: JSONObject) -> int:
-    try:
-        return hash(json.dumps(item))
-    except (TypeError, ValueError, RecursionError):
-        # The store refuses it later, with an error; until then it equals no other item.
-        return hash(object())

@@ -16,6 +16,7 @@ from selectools.memory import ConversationMemory
 from selectools.sessions import SessionMetadata, SessionSearchResult
 
 from parlant_store.adapters.selectools.keys import Key, check, names_of
+from parlant_store.adapters.selectools.message_hashes import MemoryHashes
 from parlant_store.adapters.selectools.serialization import serialize
 from parlant_store.adapters.selectools.tracked_sessions import TrackedSessions
 from parlant_store.backends.contract.validation import check_ttl
@@ -78,6 +79,7 @@ class SessionStore:
         check_ttl(self.default_ttl)
         self._store = stores[store]
         self._sessions = TrackedSessions(self._store)
+        self._hashes = MemoryHashes()
 
     def __repr__(self) -> str:
         return f"<SessionStore in {self._store.alias!r}>"
@@ -101,7 +103,7 @@ class SessionStore:
             raise TypeError("save() takes a ConversationMemory or a dict, as memory or as data")
         name = self._sessions.target(names_of(session_id, namespace))
         # Not on another thread: the caller may hold the memory's lock.
-        content = serialize(data if memory is None else memory)
+        content = serialize(data if memory is None else memory, self._hashes)
         options = {"user_id": user_id, "ttl_seconds": self._ttl(ttl_seconds)}
         try:
             self._run(self._sessions.save, name, content, options)

@@ -98,6 +98,17 @@ def test_any_field_that_changes_is_noticed(sessions, change):
 
 
 @pytest.mark.tables
+def test_a_content_that_is_no_text_and_changes_is_noticed(sessions):
+    kept = memory(*turns(1, 2))
+    kept.get_history()[2].content = ["one"]
+    sessions.save("s", kept)
+    kept.get_history()[2].content.append("two")
+    with Written() as written:
+        sessions.save("s", kept)
+    assert (written.new, written.gone) == (2, 2)
+
+
+@pytest.mark.tables
 def test_parameters_edited_in_place_are_noticed(sessions):
     call = ToolCall("f", {"deep": {"list": [1]}}, "c")
     kept = memory(user("go"), Message(role=Role.ASSISTANT, tool_calls=[call]), user("on"))
