@@ -70,6 +70,30 @@ class SessionRecordContract(Timed):
         if store.keeps_item_times:
             assert found.item_times == [began, clock()]
 
+    def test_items_keep_their_times_when_others_go(self, store, clock):
+        def times():
+            (found,) = self.read(store, "s")
+            return [] if found.item_times is None else found.item_times
+
+        began = clock()
+        store.add_items("s", numbered(1, 2, 3))
+        clock.pass_(5)
+        store.add_items("s", numbered(4))
+        since = store.load_snapshot("s").revision
+        clock.pass_(5)
+        store.save_snapshot("s", numbered(5, 6), state={}, since=since, drop=1, keep=2)
+        now = clock()
+        assert times() == ([began, began, now, now] if store.keeps_item_times else [])
+        store.pop_item("s")
+        clock.pass_(5)
+        store.branch("s", "t")
+        store.add_items("s", numbered(7))
+        if store.keeps_item_times:
+            assert times() == [began, began, now, clock()]
+            assert self.read(store, "t")[0].item_times == [began, began, now]
+        store.replace_items("s", numbered(8, 9))
+        assert times() == ([clock()] * 2 if store.keeps_item_times else [])
+
     def test_a_session_goes_on_after_it_was_written(self, store, clock):
         store.write_sessions([self.record(store, clock, items=numbered(1, 2))])
         since = store.load_snapshot("s").revision

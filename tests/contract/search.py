@@ -6,12 +6,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from parlant_store.content.text_search import count_matches
+from parlant_store.content.text_search import MAX_MATCHES, count_matches
 from parlant_store.content.text_search import terms as parse_query
 from parlant_store.exceptions import (
     InvalidInput,
     InvalidName,
 )
+from parlant_store.types import SessionRecord
 from tests.contract.snapshot_values import said
 from tests.contract.stores import Timed
 
@@ -151,6 +152,48 @@ class SearchContract(Timed):
         parts = [{"type": "input_text", "text": "in a part"}]
         store.add_items("s", [{"role": "user", "content": parts}])
         assert found(store, "part") == ["s"]
+
+    def test_a_search_of_tools_finds_what_they_said(self, store):
+        call = {"type": "function_call", "name": "track_parcel", "arguments": '{"order": "5512"}'}
+        output = {"type": "function_call_output", "output": '{"depot": "Westquay"}'}
+        store.add_items("calls", [{"role": "user", "content": "Where?"}, call, output])
+        store.add_items("says", said("In Westquay", role="assistant"), namespace="n")
+        assert found(store, "westquay") == ["says"]
+        assert set(found(store, "westquay", tools=True)) == {"calls", "says"}
+        assert found(store, "westquay", tools=True, namespace="n") == ["says"]
+        (hit,) = store.search("track_parcel 5512", tools=True)
+        assert (hit.session_id, hit.score) == ("calls", 2)
+        assert "track_parcel" in hit.snippets[0]
+        assert found(store, "track_parcel") == []
+        assert found(store, "where-track_parcel", tools=True) == []
+        store.add_items("many", [{"type": "x_output", "output": "kiln " * 5_000}])
+        (hit,) = store.search("kiln", tools=True)
+        assert (hit.score, len(hit.snippets)) == (MAX_MATCHES, 1)
+
+    def test_what_a_message_and_its_tools_said_counts_together(self, store):
+        calls = [{"name": "find", "parameters": {"town": "Lisbon", "days": 17}}]
+        message = {"role": "assistant", "content": "Lisbon, then", "tool_calls": calls}
+        store.add_items("s", [message])
+        assert [hit.score for hit in store.search("lisbon 17")] == [1]
+        assert [hit.score for hit in store.search("lisbon 17", tools=True)] == [3]
+        assert found(store, "then-find", tools=True) == []
+
+    def test_what_tools_said_is_found_no_more_when_it_goes(self, store, clock):
+        output = {"type": "function_call_output", "output": "kiln"}
+        store.add_items("s", [output, *said("one")])
+        store.branch("s", "t")
+        assert found(store, "kiln", tools=True) == ["s", "t"]
+        store.replace_items("s", said("two"))
+        since = store.load_snapshot("t").revision
+        store.save_snapshot("t", said("three"), state={}, since=since, drop=1, keep=1)
+        assert found(store, "kiln", tools=True) == []
+        assert found(store, "three", tools=True) == ["t"]
+        store.add_items("s", [output])
+        store.delete_session("s")
+        store.add_items("s", said("four"))
+        assert found(store, "kiln", tools=True) == []
+        store.write_sessions([SessionRecord(session_id="u", items=[output])])
+        assert found(store, "kiln", tools=True) == ["u"]
 
     def test_what_goes_is_found_no_more(self, store, clock):
         store.add_items("s", said("one", "two"))

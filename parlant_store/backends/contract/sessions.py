@@ -338,8 +338,7 @@ class SessionMethods(ABC):
     ) -> list[SearchHit]:
         """Return sessions with messages of users or assistants that match, best match first.
 
-        With ``tools``, other messages, calls, their outputs, and names of files match too; stores
-        in Redis and in files only search messages.
+        With ``tools``, other messages, calls, their outputs, and names of files match too.
 
         ``query`` has terms, separated by white space, any of which may match
         (parlant_store.content.text_search). A query without words, or limit 0, matches nothing.

@@ -10,9 +10,10 @@ from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.jsonfile.files import lines
 from parlant_store.backends.jsonfile.files.session_file import SessionFile
 from parlant_store.backends.jsonfile.listings import JsonFileListings
-from parlant_store.content.items import SEARCHED_ROLES, role_of, text_of
-from parlant_store.content.text_search import count_matches, snippet, words
-from parlant_store.types import SearchHit
+from parlant_store.content.items import SEARCHED_ROLES, role_of, searched_text, text_of
+from parlant_store.content.text_search import count_matches, snippet, stored_words, words
+from parlant_store.content.tool_texts import tool_words
+from parlant_store.types import JSONObject, SearchHit
 
 
 class Match(NamedTuple):
@@ -28,17 +29,16 @@ class JsonFileSearch(JsonFileListings):
     """Search, which reads all texts of all sessions."""
 
     def _search(self, search: Search) -> list[SearchHit]:
-        terms, namespace, limit, _ = search
-        may_match = _prefilter(terms)
+        may_match = _prefilter(search.terms)
         best: list[Match] = []
-        for entry in self._entries(namespace):
+        for entry in self._entries(search.namespace):
             with self.files.opened(entry.folder, entry.place.file) as file:
                 if file is None or file.find_last() is None or self._live(file) is None:
                     continue
-                match = _match(entry.name, file, terms, may_match)
+                match = _match(entry.name, file, search, may_match)
                 best += [] if match is None else [match]
-            if len(best) > 2 * limit + 1_000:
-                best = nsmallest(limit, best)
+            if len(best) > 2 * search.limit + 1_000:
+                best = nsmallest(search.limit, best)
         return [
             SearchHit(
                 namespace=match.namespace,
@@ -46,14 +46,14 @@ class JsonFileSearch(JsonFileListings):
                 score=float(-match.negated_score),
                 snippets=match.snippets,
             )
-            for match in nsmallest(limit, best)
+            for match in nsmallest(search.limit, best)
         ]
 
 
 def _match(
     name: SessionName,
     file: SessionFile,
-    terms: list[list[str]],
+    search: Search,
     may_match: Callable[[bytes], bool],
 ) -> Match | None:
     total = 0
@@ -62,8 +62,9 @@ def _match(
         if not may_match(line):
             continue
         (item,) = lines.parse_items([line])
-        text = None if item is None or role_of(item) not in SEARCHED_ROLES else text_of(item)
-        if text and (score := count_matches(" ".join(words(text)), terms)):
+        score = 0 if item is None else _score(item, search)
+        if item is not None and score:
+            text = searched_text(item) if search.tools else text_of(item) or ""
             total += score
             # The best first, and of those alike the earliest.
             texts = sorted([*texts, (-score, -place, text)])[:MAX_SNIPPETS]
@@ -73,8 +74,17 @@ def _match(
         -total,
         name.session_id,
         name.namespace,
-        tuple(snippet(text, terms) for *_, text in texts),
+        tuple(snippet(text, search.terms) for *_, text in texts),
     )
+
+
+def _score(item: JSONObject, search: Search) -> int:
+    has_text = role_of(item) in SEARCHED_ROLES
+    text = text_of(item) if has_text else None
+    found = words(text) if text else None
+    others = tool_words(item, has_text=has_text) if search.tools else None
+    stored = stored_words(found, others)
+    return count_matches(stored, search.terms, others=search.tools) if stored else 0
 
 
 def _prefilter(terms: list[list[str]]) -> Callable[[bytes], bool]:

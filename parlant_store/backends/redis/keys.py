@@ -30,6 +30,7 @@ class SessionKeys(NamedTuple):
     created: bytes
     expires: bytes
     words: bytes
+    tools: bytes
 
 
 class Shard:
@@ -42,6 +43,7 @@ class Shard:
         self.created = base + b"created"
         self.expires = base + b"expires"
         self.words = base + b"words"
+        self.tools = base + b"tools"
         self.sessions = base + b"session:"
         self.items = base + b"items:"
         self.texts = base + b"texts:"
@@ -57,6 +59,7 @@ class Shard:
             self.created,
             self.expires,
             self.words,
+            self.tools,
         )
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from datetime import timedelta
+from itertools import repeat
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -50,11 +51,13 @@ class RedisSessions(BaseBackend):
         return int(self._write("add_items", addition.session, addition.request, *arguments))
 
     def _add_arguments(self, addition: AddItems) -> tuple[Any, ...]:
+        now, expires_at = self._expiry(addition.ttl)
         return (
-            *self._expiry(addition.ttl),
+            now,
+            expires_at,
             int(addition.replace),
             encode_owner(addition.user_id),
-            *batch_arguments(addition.batch),
+            *batch_arguments(addition.batch, repeat(now)),
         )
 
     def _get_items(self, read: GetItems) -> list[JSONObject]:

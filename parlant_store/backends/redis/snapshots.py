@@ -1,12 +1,13 @@
 """Whole sessions in Redis: loading, saving what changed, branching."""
 
+from itertools import repeat
 from typing import Any
 
 from parlant_store.backends.columns import decode_all, decode_state
 from parlant_store.backends.contract.operations import Branch, SaveSnapshot, Splice
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.redis.keys import encode_name, encode_owner
-from parlant_store.backends.redis.server.requests import call
+from parlant_store.backends.redis.server.requests import Command, call
 from parlant_store.backends.redis.sessions import RedisSessions
 from parlant_store.backends.redis.values import (
     batch_arguments,
@@ -19,7 +20,7 @@ from parlant_store.backends.redis.values import (
 )
 from parlant_store.types import JSONObject, Revision, Snapshot
 
-_NOTHING = (b"", b"", b"", 0, 0, b"", b"", 0)
+_NOTHING = (b"", b"", b"", 0, 0, b"", b"", b"", 0)
 
 
 class RedisSnapshots(RedisSessions):
@@ -33,18 +34,20 @@ class RedisSnapshots(RedisSessions):
         with undamaged(session):
             revision = self._revision(session, int(key), int(next_position), len(texts))
         items = decode_all(decode_texts(texts), session)
-        return Snapshot(items=items, state=_state(state, session), revision=revision)
+        return Snapshot(items=items, state=state_of(state, session), revision=revision)
 
     def _save_snapshot(self, snapshot: SaveSnapshot) -> Revision | None:
+        now, expires_at = self._expiry(snapshot.ttl)
         saved = self._write(
             "save_snapshot",
             snapshot.session,
             snapshot.request,
-            *self._expiry(snapshot.ttl),
+            now,
+            expires_at,
             encode_owner(snapshot.user_id),
             snapshot.state,
             *_splice_arguments(snapshot.splice),
-            *batch_arguments(snapshot.batch),
+            *batch_arguments(snapshot.batch, repeat(now)),
         )
         if saved is None:
             return None
@@ -64,10 +67,12 @@ class RedisSnapshots(RedisSessions):
 
     def _load(self, session: SessionName, *, words: bool) -> Any:
         """Return the fields, the items and the words of a session, or None."""
-        keys = self._keys(session)[:3]
-        now = microseconds(self.clock())
-        (stored,) = self.connection.read(call("load_snapshot", keys, now, int(words)))
+        (stored,) = self.connection.read(self._load_command(session, words=words))
         return stored
+
+    def _load_command(self, session: SessionName, *, words: bool) -> Command:
+        now = microseconds(self.clock())
+        return call("load_snapshot", self._keys(session)[:3], now, int(words))
 
     def _revision(
         self, session: SessionName, key: int, next_position: int, item_count: int
@@ -78,7 +83,7 @@ class RedisSnapshots(RedisSessions):
         )
 
 
-def _state(stored: bytes, session: SessionName) -> JSONObject:
+def state_of(stored: bytes, session: SessionName) -> JSONObject:
     (text,) = decode_texts([stored or b"{}"])
     return decode_state(text, session)
 
@@ -92,6 +97,7 @@ def _splice_arguments(splice: Splice | None) -> tuple[int | str, ...]:
 
 
 def _copy_arguments(row: list[bytes], items: list[bytes], texts: list[bytes]) -> tuple[Any, ...]:
-    _, next_position, expires, state, owner, metadata, tokens, bits = row
+    _, next_position, expires, state, owner, metadata, tokens, bits, tool_bits, *_ = row
     fields = (owner, metadata, state, tokens, next_position, expires)
-    return (*fields, buckets_of_bits(bits), len(items), *items, *texts)
+    buckets = (buckets_of_bits(bits), buckets_of_bits(tool_bits))
+    return (*fields, *buckets, len(items), *items, *texts)

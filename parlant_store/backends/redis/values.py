@@ -1,6 +1,7 @@
 """Conversion between the values of the contract and what is stored."""
 
 import logging
+import re
 from binascii import crc_hqx
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.redis.keys import MAX_SHARDS, Shard, decode_name, decode_owner
 from parlant_store.content import codec
 from parlant_store.content.items import Batch
+from parlant_store.content.text_search import stored_words
 from parlant_store.content.times import as_utc, without_zone
 from parlant_store.exceptions import BackendError
 from parlant_store.types import JSONObject, SessionInfo
@@ -24,6 +26,8 @@ logger = logging.getLogger("parlant_store")
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+
+_TIME = re.compile(rb"\d*@(-?[0-9a-f]+)")
 
 BUCKETS = 4_096
 """The number of buckets of words."""
@@ -156,16 +160,32 @@ def decode_item(text: bytes) -> JSONObject | None:
     return items[0] if items and isinstance(items[0], dict) else None
 
 
-def batch_arguments(batch: Batch) -> list[Any]:
-    """Return the last arguments of scripts that append items."""
-    texts, prefixes = [], set[str]()
-    for words, tokens in zip(batch.words, batch.tokens, strict=True):
+def batch_arguments(batch: Batch, times: Iterable[int]) -> list[Any]:
+    """Return the last arguments of scripts that append items; ``times`` are microseconds."""
+    texts, buckets, tool_buckets, last = [], set[bytes](), set[bytes](), None
+    for words, tokens, tool_words, time in zip(
+        batch.words, batch.tokens, batch.tool_words, times, strict=False
+    ):
         text = str(tokens or "")
-        if words:
-            text = f"{text} {' '.join(words)}"
-            prefixes.update(prefixes_of(words))
+        if time != last:
+            text, last = f"{text}@{time:x}", time
+        if found := stored_words(words, tool_words):
+            text = f"{text} {found}"
         texts.append(text)
-    return [batch.total, b"".join(set(map(bucket, prefixes))), len(texts), *batch.data, *texts]
+        buckets.update(map(bucket, prefixes_of(words or ())))
+        tool_buckets.update(map(bucket, prefixes_of(tool_words or ())))
+    lists = (*batch.data, *texts)
+    return [batch.total, b"".join(buckets), b"".join(tool_buckets), len(texts), *lists]
+
+
+def times_of(texts: Sequence[bytes], first: bytes, count: int) -> list[datetime]:
+    """Return the times of ``count`` items; ``first`` is that of items without any."""
+    times, time = [], time_of(first)
+    for text in texts[:count]:
+        if match := _TIME.match(text):
+            time = time_of(b"%d" % int(match[1], 16))
+        times.append(time)
+    return times + [time] * (count - len(times))
 
 
 def prefixes_of(words: Iterable[str]) -> Iterator[str]:

@@ -9,7 +9,6 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from django.db.models import F
 
-from parlant_store.content.text_search import MAX_MATCHES
 from parlant_store.models import Document, Session, SessionItem
 from parlant_store.types import DocumentRecord, Replacement
 from tests.backends.orm.test_sessions import make_store as make_store
@@ -213,24 +212,6 @@ def test_failed_calls_are_counted_of_the_items_that_are_there(orm_store):
     assert counts() == 2
     orm_store.clear("s")
     assert counts() == 0
-
-
-@pytest.mark.django_db
-def test_a_search_of_tools_finds_what_they_said(orm_store):
-    call = {"type": "function_call", "name": "track_parcel", "arguments": '{"order": "5512"}'}
-    output = {"type": "function_call_output", "output": '{"depot": "Westquay"}'}
-    orm_store.add_items("calls", [{"role": "user", "content": "Where?"}, call, output])
-    orm_store.add_items("says", [{"role": "assistant", "content": "In Westquay"}])
-    assert [hit.session_id for hit in orm_store.search("westquay")] == ["says"]
-    found = orm_store.search("westquay", tools=True)
-    assert {hit.session_id for hit in found} == {"calls", "says"}
-    (hit,) = orm_store.search("track_parcel 5512", tools=True)
-    assert (hit.session_id, hit.score) == ("calls", 2)
-    assert "track_parcel" in hit.snippets[0]
-    assert orm_store.search("track_parcel") == []
-    orm_store.add_items("many", [{"type": "x_output", "output": "kiln " * 5_000}])
-    (hit,) = orm_store.search("kiln", tools=True)
-    assert (hit.score, len(hit.snippets)) == (MAX_MATCHES, 1)
 
 
 @pytest.mark.django_db

@@ -1,5 +1,5 @@
 -- ARGV: whether there is a source, and its owner, metadata, state, tokens, next position and expires_at
--- or "", the buckets of its words, the number of its items, and its items and words.
+-- or "", the buckets of its words and of those of tools, the number of its items, and its items and words.
 if ARGV[6] == "0" then
   return false
 end
@@ -16,11 +16,12 @@ set_owner(session, owner)
 if expires ~= "" then
   set(session, "expires", expires)
 end
-local count = tonumber(ARGV[14])
-push(ITEMS, 15, count)
-push(TEXTS, 15 + count, count)
+local count = tonumber(ARGV[15])
+push(ITEMS, 16, count)
+push(TEXTS, 16 + count, count)
 session.count, session.next, session.tokens = count, tonumber(next_position), tonumber(tokens)
-add_words(session, ARGV[13])
+add_words(session, WORDS, "buckets", ARGV[13])
+add_words(session, TOOLS, "tool_buckets", ARGV[14])
 set(session, "metadata", metadata)
 set(session, "state", state)
 save(session)

@@ -1,13 +1,13 @@
--- KEYS: the words and the creation index of a shard. ARGV: the beginning of the keys of sessions and of
--- their words, the time, the beginning of the names, the number of sessions to return, and for each term
--- its text and its buckets. Returns for each session its name, its score, and the places of its best items.
+-- KEYS: the creation index of a shard, and the indexes of words to search. ARGV: the beginning of the keys
+-- of sessions and of their words, the time, the beginning of the names, the number of sessions to return,
+-- and for each term its text and its buckets. Returns for each session its name, its score, and the places of its best items.
 local sessions, lists, now, start, limit = unpack(ARGV, 1, 5)
 now, limit = tonumber(now), tonumber(limit)
 local ID_BYTES, MAX_SESSIONS, MAX_TEXTS, MAX_MATCHES, MAX_SNIPPETS = 7, 1000, 20000, 100, 5
 
-local function posting_of(bucket)
+local function posting_of(index, bucket)
   local ids = {}
-  local posting = redis.call("HGET", KEYS[1], bucket) or ""
+  local posting = redis.call("HGET", index, bucket) or ""
   for place = 1, #posting, ID_BYTES do
     ids[string.sub(posting, place, place + ID_BYTES - 1)] = true
   end
@@ -17,19 +17,21 @@ end
 local terms, found = {}, {}
 for place = 6, #ARGV, 2 do
   terms[#terms + 1] = " " .. ARGV[place]
-  local ids
-  for byte = 1, #ARGV[place + 1], 3 do
-    local others = posting_of(string.sub(ARGV[place + 1], byte, byte + 2))
-    if ids then
-      for id in pairs(ids) do
-        ids[id] = others[id]
+  for number = 2, #KEYS do
+    local ids
+    for byte = 1, #ARGV[place + 1], 3 do
+      local others = posting_of(KEYS[number], string.sub(ARGV[place + 1], byte, byte + 2))
+      if ids then
+        for id in pairs(ids) do
+          ids[id] = others[id]
+        end
+      else
+        ids = others
       end
-    else
-      ids = others
     end
-  end
-  for id in pairs(ids) do
-    found[id] = true
+    for id in pairs(ids) do
+      found[id] = true
+    end
   end
 end
 local newest = {}
@@ -39,6 +41,10 @@ end
 table.sort(newest, function(one, other) return one > other end)
 
 local function count(text)
+  local tools = #KEYS == 2 and string.find(text, "\31", 1, true)
+  if tools then
+    text = string.sub(text, 1, tools - 1)
+  end
   local total = 0
   for _, term in ipairs(terms) do
     local place = string.find(text, term, 1, true)
@@ -62,7 +68,7 @@ end
 local results, texts_left = {}, MAX_TEXTS
 for number = 1, math.min(#newest, MAX_SESSIONS) do
   local key = string.format("%.0f", struct.unpack(">I7", newest[number]))
-  local name = redis.call("ZRANGEBYSCORE", KEYS[2], key, key)[1]
+  local name = redis.call("ZRANGEBYSCORE", KEYS[1], key, key)[1]
   if name and string.sub(name, 1, #start) == start and texts_left > 0 then
     local row = redis.call("HMGET", sessions .. name, "key", "expires")
     if row[1] == key and not (row[2] and (tonumber(row[2]) or 0) <= now) then

@@ -5,7 +5,7 @@
 -- milliseconds for which its answer is stored, the new expires_at or "", and those of the operation.
 -- Times are microseconds since 1970.
 
-local SESSION, ITEMS, TEXTS, NAMES, OWNERS, CREATED, EXPIRES, WORDS, REQUEST = unpack(KEYS)
+local SESSION, ITEMS, TEXTS, NAMES, OWNERS, CREATED, EXPIRES, WORDS, TOOLS, REQUEST = unpack(KEYS)
 local NAME, NOW, REQUEST_ID, REQUEST_MS, EXPIRES_AT = unpack(ARGV, 1, 5)
 NOW = tonumber(NOW)
 
@@ -20,10 +20,12 @@ end
 
 -- The types of all keys are checked before anything is written.
 local STORED = redis.call("GET", REQUEST)
-local ROW = redis.call("HMGET", SESSION, "key", "next", "tokens", "owner", "created", "expires", "metadata", "buckets")
+local ROW = redis.call("HMGET", SESSION, "key", "next", "tokens", "owner", "created", "expires", "metadata", "buckets",
+  "tool_buckets")
 local COUNT = redis.call("LLEN", ITEMS)
 redis.call("LLEN", TEXTS)
 redis.call("HLEN", WORDS)
+redis.call("HLEN", TOOLS)
 local DUE = redis.call("ZRANGEBYSCORE", EXPIRES, "-inf", number(NOW - MARGIN), "LIMIT", 0, MAX_CLEANED)
 if not ROW[1] or ROW[6] or #DUE > 0 then
   redis.call("ZCARD", NAMES)
@@ -101,7 +103,7 @@ local function set(session, field, value)
   session.changes[#session.changes + 1] = value
 end
 
--- WORDS: for each bucket of words, the keys of the sessions that have some, seven bytes each.
+-- WORDS and TOOLS: for each bucket of words, the keys of the sessions that have some, seven bytes each.
 
 local function with_session(posting, key)
   local kept = {}
@@ -115,8 +117,8 @@ local function with_session(posting, key)
   return kept
 end
 
-local function add_posting(bucket, key)
-  local posting = redis.call("HGET", WORDS, bucket) or ""
+local function add_posting(index, bucket, key)
+  local posting = redis.call("HGET", index, bucket) or ""
   local count = #posting / ID_BYTES + 1
   -- At each power of two, so that the sessions that no longer exist are at most half of it.
   if count >= MAX_POSTING or (count >= 8 and math.frexp(count) == 0.5) then
@@ -124,28 +126,28 @@ local function add_posting(bucket, key)
     local first = math.max(1, #kept - MAX_POSTING * 3 / 4)
     posting = table.concat(kept, "", count >= MAX_POSTING and first or 1)
   end
-  redis.call("HSET", WORDS, bucket, posting .. key)
+  redis.call("HSET", index, bucket, posting .. key)
 end
 
-local function remove_posting(bucket, key)
-  local posting = redis.call("HGET", WORDS, bucket)
+local function remove_posting(index, bucket, key)
+  local posting = redis.call("HGET", index, bucket)
   for start = 1, posting and #posting or 0, ID_BYTES do
     if string.sub(posting, start, start + ID_BYTES - 1) == key then
       posting = string.sub(posting, 1, start - 1) .. string.sub(posting, start + ID_BYTES)
       if posting == "" then
-        redis.call("HDEL", WORDS, bucket)
+        redis.call("HDEL", index, bucket)
       else
-        redis.call("HSET", WORDS, bucket, posting)
+        redis.call("HSET", index, bucket, posting)
       end
       return
     end
   end
 end
 
--- Add the session to the given buckets, three bytes each: the place of a byte of session.buckets, and
--- its bit that says whether the session is in the bucket.
-local function add_words(session, buckets)
-  local stored, bytes = session.buckets, nil
+-- Add the session to the given buckets of an index, three bytes each: the place of a byte of the field,
+-- and its bit that says whether the session is in the bucket.
+local function add_words(session, index, field, buckets)
+  local stored, bytes = session[field], nil
   local key = struct.pack(">I7", session.key)
   for start = 1, #buckets, 3 do
     local high, low, mask = string.byte(buckets, start, start + 2)
@@ -157,28 +159,29 @@ local function add_words(session, buckets)
         bytes[missing] = 0
       end
       bytes[place] = bit.bor(byte, mask)
-      add_posting(string.sub(buckets, start, start + 2), key)
+      add_posting(index, string.sub(buckets, start, start + 2), key)
     end
   end
   if bytes then
-    set(session, "buckets", string.char(unpack(bytes)))
+    set(session, field, string.char(unpack(bytes)))
   end
 end
 
-local function remove_words(session)
+local function remove_words(session, index, buckets)
   local key = struct.pack(">I7", session.key)
-  for place = 1, #session.buckets do
-    local byte = string.byte(session.buckets, place)
+  for place = 1, #buckets do
+    local byte = string.byte(buckets, place)
     for digit = 0, byte > 0 and 7 or -1 do
       if bit.band(byte, 2 ^ digit) ~= 0 then
-        remove_posting(struct.pack(">HB", place, 2 ^ digit), key)
+        remove_posting(index, struct.pack(">HB", place, 2 ^ digit), key)
       end
     end
   end
 end
 
 local function remove(session)
-  remove_words(session)
+  remove_words(session, WORDS, session.buckets)
+  remove_words(session, TOOLS, session.tool_buckets)
   redis.call("DEL", SESSION, ITEMS, TEXTS)
   redis.call("ZREM", NAMES, NAME)
   redis.call("ZREM", CREATED, NAME)
@@ -193,14 +196,14 @@ local function read(is_removed)
   end
   local session = {
     key = whole(ROW[1]), next = whole(ROW[2]), tokens = whole(ROW[3]), owner = ROW[4] or "",
-    created = ROW[5], expires = ROW[6], metadata = ROW[7] or "", buckets = ROW[8] or "", count = COUNT,
-    changes = {},
+    created = ROW[5], expires = ROW[6], metadata = ROW[7] or "", buckets = ROW[8] or "",
+    tool_buckets = ROW[9] or "", count = COUNT, changes = {},
   }
   if session.key and session.next and session.tokens and whole(session.created)
       and (not session.expires or whole(session.expires)) then
     return session
   elseif is_removed then
-    session.key, session.buckets = 0, ""
+    session.key, session.buckets, session.tool_buckets = 0, "", ""
     return session
   end
   error("damaged session")
@@ -228,8 +231,8 @@ local function create()
   redis.call("ZADD", NAMES, 0, NAME)
   redis.call("ZADD", CREATED, key, NAME)
   return {
-    key = key, next = 0, tokens = 0, owner = "", metadata = "", buckets = "", count = 0,
-    changes = {"key", key, "owner", "", "created", NOW},
+    key = key, next = 0, tokens = 0, owner = "", metadata = "", buckets = "", tool_buckets = "",
+    count = 0, changes = {"key", key, "owner", "", "created", NOW},
   }
 end
 
@@ -271,15 +274,17 @@ local function push(list, first, count)
   end
 end
 
--- Append items: from ARGV[first] on, their tokens, their buckets, their number, and the two lists.
+-- Append items: from ARGV[first] on, their tokens, their buckets in both indexes, their number, and the two
+-- lists.
 local function append(session, first)
-  local count = tonumber(ARGV[first + 2])
-  push(ITEMS, first + 3, count)
-  push(TEXTS, first + 3 + count, count)
+  local count = tonumber(ARGV[first + 3])
+  push(ITEMS, first + 4, count)
+  push(TEXTS, first + 4 + count, count)
   session.next = session.next + count
   session.count = session.count + count
   session.tokens = session.tokens + tonumber(ARGV[first])
-  add_words(session, ARGV[first + 1])
+  add_words(session, WORDS, "buckets", ARGV[first + 1])
+  add_words(session, TOOLS, "tool_buckets", ARGV[first + 2])
 end
 
 local function delete_items(session)
@@ -287,7 +292,8 @@ local function delete_items(session)
   session.count, session.tokens = 0, 0
 end
 
--- An entry of TEXTS is the tokens of the item, if it has any, and its words, each after a space.
+-- An entry of TEXTS is the tokens of the item, if it has any; after "@" its time, unless the item before it
+-- has the same; its words, each after a space; and after " \31" those of tools.
 local function tokens_of(text)
   return text and tonumber(string.match(text, "^%d+")) or 0
 end
