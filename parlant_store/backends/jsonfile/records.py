@@ -5,16 +5,16 @@ from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.jsonfile.files import lines
 from parlant_store.backends.jsonfile.files.lines import State
 from parlant_store.backends.jsonfile.files.locked_session import Change, LockedSession, new_key
-from parlant_store.backends.jsonfile.sessions import info, latest_items
+from parlant_store.backends.jsonfile.sessions import info, timed_items
 from parlant_store.backends.jsonfile.snapshots import JsonFileSnapshots
 from parlant_store.content.times import as_utc
 from parlant_store.types import SessionRecord
 
 
 class JsonFileRecords(JsonFileSnapshots):
-    """Reads and writes each session as a file; items have no times of their own."""
+    """Reads and writes each session as a file."""
 
-    keeps_times = True
+    keeps_times = keeps_item_times = True
 
     def _read_sessions(self, names: list[SessionName]) -> list[SessionRecord]:
         records = []
@@ -24,12 +24,13 @@ class JsonFileRecords(JsonFileSnapshots):
                 if file is None or state is None:
                     continue
                 found = info(name, state, file.metadata())
-                items = latest_items(file, name, None)
+                items, times = timed_items(file, name)
                 record = SessionRecord(
                     namespace=found.namespace,
                     session_id=found.session_id,
                     user_id=found.user_id,
                     items=items,
+                    item_times=times,
                     state=file.state(),
                     metadata=found.metadata,
                     created_at=found.created_at,
@@ -49,6 +50,7 @@ class JsonFileRecords(JsonFileSnapshots):
             if session.state is not None and not replace:
                 return False
             count, expires_at = len(entry.batch.data), entry.expires_at
+            times = [as_utc(time).isoformat() for time in entry.item_times]
             after = State(
                 key=new_key(),
                 items=count,
@@ -60,5 +62,6 @@ class JsonFileRecords(JsonFileSnapshots):
                 expires_at=None if expires_at is None else as_utc(expires_at).isoformat(),
             )
             metadata, state = lines.plain(entry.metadata), lines.plain(entry.state)
-            session.create(Change("write", after, entry.batch.data, metadata=metadata, state=state))
+            change = Change("write", after, entry.batch.data, times=times)
+            session.create(change._replace(metadata=metadata, state=state))
             return True

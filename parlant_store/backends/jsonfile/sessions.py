@@ -191,6 +191,19 @@ def latest_items(file: SessionFile, name: SessionName, limit: int | None) -> lis
     return found
 
 
+def timed_items(file: SessionFile, name: SessionName) -> tuple[list[JSONObject], list[datetime]]:
+    """Return all items with their times, oldest first; skip damaged ones with a warning."""
+    stored = file.timed_items()[::-1]
+    items, times = [], []
+    for item, (_, at) in zip(lines.parse_items([line for line, _ in stored]), stored, strict=True):
+        if item is None:
+            warn_of_damage(1, name)
+        else:
+            items.append(item)
+            times.append(time_of(at))
+    return items, times
+
+
 def last_item(file: SessionFile, name: SessionName) -> tuple[JSONObject | None, int, int]:
     """Return the latest item, and the number and size of lines with it and damaged ones after."""
     count = size = 0

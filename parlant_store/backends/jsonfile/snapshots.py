@@ -88,7 +88,7 @@ class JsonFileSnapshots(JsonFileSessions):
                     expires_at,
                 )
                 session.put(
-                    list(file.items(LARGEST_BLOCK)),
+                    file.timed_items(),
                     after,
                     _text(file.metadata()) if state.metadata_at else None,
                     _text(file.state()) if state.state_at else None,

@@ -4,11 +4,13 @@ import json
 import os
 import stat
 import tracemalloc
+from datetime import timedelta
 
 import jq
 import pytest
 
 from parlant_store.backends.jsonfile.files import locked_session
+from parlant_store.types import SessionRecord
 from tests.backends.jsonfile.folders import cut_off, session_files
 from tests.contract.threads import in_threads
 from tests.contract.values import NASTY, numbered
@@ -171,3 +173,29 @@ def test_readers_see_whole_writes_while_files_are_rewritten(store, monkeypatch, 
 
     in_threads(work, 6)
     assert not caplog.records
+
+
+def test_items_keep_their_times_when_a_file_is_rewritten(make_store, clock, path):
+    store = make_store(clock=clock)
+    began = clock()
+    store.add_items("s", numbered(1))
+    clock.pass_(5)
+    inode = path.stat().st_ino
+    for _ in range(40):
+        store.add_items("s", [{"text": "x" * 5_000}])
+        store.pop_item("s")
+    assert path.stat().st_ino != inode
+    clock.pass_(5)
+    store.add_items("s", numbered(2))
+    (found,) = store.read_sessions([("", "s")])
+    assert (found.items, found.item_times) == (numbered(1, 2), [began, clock()])
+
+
+def test_an_item_of_another_time_has_it_in_its_line(make_store, clock, path):
+    store = make_store(clock=clock)
+    times = [clock() - timedelta(days=days) for days in (2, 1)]
+    record = SessionRecord(session_id="s", items=NASTY[:2], item_times=times, updated_at=times[1])
+    store.write_sessions([record])
+    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    assert [line.get("at") for line in lines] == [None, times[0].isoformat(), None, None]
+    assert store.get_items("s") == NASTY[:2]

@@ -8,6 +8,9 @@ was cut off, and does not count. Items are JSON text as the caller's values give
     {"item":{"role":"user","content":"Hello"}}
     {"did":"add","added":1,"removed":0,"dropped":0,"after":{"key":7,"items":1,...}}
 
+An item that was written at another time than the line about its write says, such as that of a
+copied session, has its own: ``{"item":{...},"at":"2026-01-01T12:00:00+00:00"}``.
+
 ``added`` are the items before the line. ``removed`` and ``dropped`` are the numbers of older items
 that the write has deleted, the last ones and the first ones.
 """
@@ -37,6 +40,7 @@ NOT_WRITTEN = b"\0"
 """What a file system returns for blocks that were not on disk before a power failure."""
 
 _AFTER = b',"after":'
+_AT = b',"at":"'
 _COUNTS = re.compile(rb'\{"did":"[a-z_]+","added":(\d+),"removed":(\d+),"dropped":(\d+)[,}]')
 
 
@@ -122,6 +126,20 @@ def header(name: SessionName) -> bytes:
 def items(texts: Iterable[str]) -> bytes:
     """Return the lines of items."""
     return b"".join([b'{"item":%b}\n' % text.encode() for text in texts])
+
+
+def with_time(line: bytes, at: str, default: str) -> bytes:
+    """Return the line of an item with its time, unless that is ``default``."""
+    plain, _ = split_time(line)
+    is_dated = at != default and plain.startswith(ITEM) and plain.endswith(b"}}")
+    return b'%b%b%b"}' % (plain[:-1], _AT, at.encode()) if is_dated else plain
+
+
+def split_time(line: bytes) -> tuple[bytes, str | None]:
+    """Return the line of an item without its time, and the time, None if it has none."""
+    place = line.rfind(_AT) if line.endswith(b'"}') and line.startswith(ITEM) else -1
+    at = line[place + len(_AT) : -2].decode(errors="replace")
+    return (line[:place] + b"}", at) if place > 0 and _is_time(at) else (line, None)
 
 
 def write_line(
@@ -223,7 +241,12 @@ def parse_items(item_lines: Sequence[bytes]) -> list[JSONObject | None]:
     """Return the items of lines; None for those that are damaged."""
     start = len(ITEM)
     joined = b",".join(
-        [line[start:-1] if line.startswith(ITEM) else b"null" for line in item_lines]
+        [
+            (line if line.endswith(b"}}") else split_time(line)[0])[start:-1]
+            if line.startswith(ITEM)
+            else b"null"
+            for line in item_lines
+        ]
     )
     try:
         values = json.loads(b"[%b]" % joined)

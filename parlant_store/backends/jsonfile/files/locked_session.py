@@ -3,16 +3,15 @@
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from itertools import islice, takewhile
+from itertools import takewhile
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from parlant_store.backends.jsonfile.files import lines
 from parlant_store.backends.jsonfile.files.lines import Answer, State, Write
-from parlant_store.backends.jsonfile.files.session_file import LARGEST_BLOCK
 from parlant_store.backends.jsonfile.files.session_files import LockedFile
 from parlant_store.content import codec
 
@@ -44,6 +43,9 @@ class Change(NamedTuple):
     """JSON text; None: as before."""
 
     state: str | None = None
+
+    times: Sequence[str] = ()
+    """The time of each new item; without any, that of the write."""
 
 
 class LockedSession:
@@ -95,10 +97,10 @@ class LockedSession:
         is_replaced = 0 < before.items == change.removed + change.dropped
         if is_replaced or is_wasteful(after, file.end + len(data) + len(line)):
             stored = before.items - change.removed - change.dropped
-            items = islice(file.items(LARGEST_BLOCK), change.removed, change.removed + stored)
+            items = file.timed_items()[change.removed : change.removed + stored] if stored else []
             # If there is no room for another file, there may be for a line.
             with suppress(OSError):
-                self._rewrite(change, list(items), answer)
+                self._rewrite(change, items, answer)
                 if is_replaced:
                     self.file.forget_damaged()
                 return
@@ -117,9 +119,14 @@ class LockedSession:
             self.file.delete()
 
     def put(
-        self, items: list[bytes], after: State, metadata: str | None, state: str | None, answer: Any
+        self,
+        items: list[tuple[bytes, str]],
+        after: State,
+        metadata: str | None,
+        state: str | None,
+        answer: Any,
     ) -> None:
-        """Replace the session by one with the lines ``items``, the latest first."""
+        """Replace the session by one with the lines ``items`` and their times, the latest first."""
         self._rewrite(Change("branch", after, metadata=metadata, state=state), items, answer)
 
     def delete(self, answer: Any = None) -> None:
@@ -149,7 +156,7 @@ class LockedSession:
     def _is_recent(self, answer: Answer) -> bool:
         return datetime.fromisoformat(answer.at) > self.now - ANSWERS_FOR
 
-    def _rewrite(self, change: Change, stored: list[bytes], answer: Any) -> None:
+    def _rewrite(self, change: Change, stored: list[tuple[bytes, str]], answer: Any) -> None:
         """Write a new file with ``stored``, the latest first, and the items of the change."""
         parts = [lines.header(self.file.name)]
         place, request_at = len(parts[0]), 0
@@ -159,7 +166,7 @@ class LockedSession:
             answers[old.id] = request_at = place
             place += len(line)
             parts.append(line)
-        data = b"".join([line + b"\n" for line in reversed(stored)]) + lines.items(change.items)
+        data = _dated(reversed(stored), change.after.updated_at) + _new_items(change)
         parts.append(data)
         complete = self._with_parts(change)._replace(removed=0, dropped=0)
         after, line = self._line(
@@ -212,6 +219,17 @@ class LockedSession:
             change.did, counts, after, metadata=change.metadata, state=change.state, answer=stored
         )
         return after, line
+
+
+def _new_items(change: Change) -> bytes:
+    data = lines.items(change.items)
+    if not change.times:
+        return data
+    return _dated(zip(data.splitlines(), change.times, strict=True), change.after.updated_at)
+
+
+def _dated(items: Iterable[tuple[bytes, str]], default: str) -> bytes:
+    return b"".join([lines.with_time(line, at, default) + b"\n" for line, at in items])
 
 
 def is_wasteful(state: State, size: int) -> bool:

@@ -88,6 +88,20 @@ class SessionFile:
         for _ in range(left):
             yield lines.MISSING
 
+    def timed_items(self) -> list[tuple[bytes, str]]:
+        """Return the lines of the items with their times, the latest first."""
+        if self.last is None:
+            return []
+        count, created_at = self.last.after.items, self.last.after.created_at
+        walk = _Walk(self.last, dates=True)
+        found = list(walk.lines(self._backwards(self.end, LARGEST_BLOCK)))[:count]
+        found += [lines.MISSING] * (count - len(found))
+        times = walk.times + [created_at] * (count - len(walk.times))
+        return [
+            (line, lines.split_time(line)[1] or time)
+            for line, time in zip(found, times, strict=False)
+        ]
+
     def line_at(self, offset: int) -> JSONObject:
         """Return the object of the line at ``offset``; an empty one if it is damaged."""
         if not 0 < offset < self.version.size:
@@ -183,7 +197,13 @@ class _Walk:
     a write. How many items that write deleted follows from the counts before and after it.
     """
 
-    def __init__(self, last: Write) -> None:
+    def __init__(self, last: Write, *, dates: bool = False) -> None:
+        """``dates``: whether ``times`` is wanted."""
+        self.times: list[str] = []
+        """For each line of an item that was yielded, the time of its write."""
+
+        self._dates = dates
+        self._yielded = 0
         self._write: Write | None = last
         self._line = b""
         self._counts = last[:3]
@@ -205,6 +225,7 @@ class _Walk:
                 self._pass_damaged_write()
             else:
                 yield from self._pass_item(line)
+        self._date()
 
     def _pass_item(self, line: bytes) -> Iterator[bytes]:
         if self._left:
@@ -212,6 +233,7 @@ class _Walk:
         if self._skip:
             self._skip -= 1
         else:
+            self._yielded += 1
             yield line
 
     def _pass_write(self, line: bytes, counts: tuple[int, int, int]) -> Iterator[bytes]:
@@ -224,10 +246,20 @@ class _Walk:
             items, position = self._lost
             added = position - write.after.next_position
             self._skip += max(0, write.after.items + added - items)
+        self._date()
         self._write, self._line, self._counts = None, line, counts
         self._left, self._lost = counts[0], None
 
+    def _date(self) -> None:
+        """Note the time of the write for those of its items that were yielded."""
+        if self._dates and (count := self._yielded - len(self.times)):
+            write = self._write or lines.parse_write(self._line)
+            # Without a line about their write, they are as old as those after them.
+            last = self.times[-1:] if write is None else [write.after.updated_at]
+            self.times += last * count
+
     def _pass_damaged_write(self) -> None:
+        self._date()
         added, removed, dropped = self._counts
         self._skip += removed
         write = self._write or lines.parse_write(self._line)
