@@ -12,7 +12,7 @@ A document whose migration failed counts as the original that it contains.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from parlant_store.backends.base import BaseBackend
@@ -210,17 +210,7 @@ class PersonalData:
             return row.user_id == self.user_id
         document = _original(row.place, row.document)
         own_sessions = self._parlant_ids.get(prefix_of(row.place, self._parlant_ids) or "", set())
-        return (
-            document.get("customer_id") == self.user_id
-            or document.get("session_id") in own_sessions
-            or self._has_user_field(row.place, document)
-        )
-
-    def _has_user_field(self, collection: str, document: JSONObject) -> bool:
-        """Whether it is the user's customer document, or the value of a variable of the user."""
-        field = _field_of(collection)
-        has_other_owner = document.get("customer_id") not in (None, self.user_id)
-        return field is not None and document.get(field) == self.user_id and not has_other_owner
+        return is_own_document(row.place, document, self.user_id, own_sessions)
 
     def _find_sessions(self, names: list[str]) -> None:
         """Add the ids of the user's Parlant sessions, by prefix."""
@@ -276,7 +266,7 @@ class PersonalData:
                 continue
             for content in self._read_all(name):
                 document = PersonalDocument(name, content, {})
-                is_own = self._has_user_field(name, _original(name, content))
+                is_own = _has_user_field(name, _original(name, content), self.user_id)
                 if is_own and _identity(document) not in seen:
                     yield document
 
@@ -288,6 +278,24 @@ class PersonalData:
             cursor = page.next_cursor
             if cursor is None:
                 return
+
+
+def is_own_document(
+    collection: str, document: JSONObject, user_id: str, session_ids: Collection[str]
+) -> bool:
+    """Whether a document is the user's; ``session_ids`` are those of the user's sessions."""
+    return (
+        document.get("customer_id") == user_id
+        or document.get("session_id") in session_ids
+        or _has_user_field(collection, document, user_id)
+    )
+
+
+def _has_user_field(collection: str, document: JSONObject, user_id: str) -> bool:
+    """Whether it is the user's customer document, or the value of a variable of the user."""
+    field = _field_of(collection)
+    has_other_owner = document.get("customer_id") not in (None, user_id)
+    return field is not None and document.get(field) == user_id and not has_other_owner
 
 
 def _original(collection: str, document: JSONObject) -> JSONObject:

@@ -2,13 +2,17 @@
 
 import json
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
 
 from parlant_store.backends.base import BaseBackend
-from parlant_store.exceptions import NotSupported, StoreError
+from parlant_store.backends.contract.retention import parse_duration
+from parlant_store.content.times import as_utc
+from parlant_store.exceptions import InvalidInput, NotSupported, StoreError
 from parlant_store.handler import stores
 from parlant_store.management.interruption import Interruption
 from parlant_store.management.progress import Progress
@@ -36,6 +40,15 @@ class TransferCommand(BaseCommand):
     """What to do if the target stores no documents."""
 
     def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--user", metavar="ID", help="Only sessions and documents of this user."
+        )
+        parser.add_argument(
+            "--since",
+            metavar="TIME",
+            help="Only what was written since a time in ISO 8601 (2026-01-31, "
+            "2026-01-31T12:00:00+00:00) or in a duration before now: 90d, 12h, 30m, 45s or 2w.",
+        )
         parser.add_argument(
             "--on-conflict",
             choices=["error", "skip", "replace"],
@@ -102,6 +115,24 @@ def store_of(alias: str) -> BaseBackend:
         return stores[alias]
     except ImproperlyConfigured as exc:
         raise CommandError(str(exc)) from exc
+
+
+def since_of(options: dict[str, Any]) -> datetime | None:
+    """Return the time of --since; raise CommandError if it is none."""
+    text = options["since"]
+    if text is None:
+        return None
+    try:
+        return as_utc(datetime.fromisoformat(text))
+    except (ValueError, OverflowError):
+        pass
+    try:
+        return datetime.now(UTC) - parse_duration(text, "--since")
+    except InvalidInput:
+        raise CommandError(
+            f"--since must be a time such as {timezone.now():%Y-%m-%d} or a duration such as 90d, "
+            f"not {text!r}"
+        ) from None
 
 
 def _text(report: Report, dry_run: bool) -> str:

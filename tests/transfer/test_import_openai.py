@@ -175,3 +175,21 @@ def test_sqlalchemy_on_sqlite(target, tmp_path):
     assert target.get_items("a") == NASTY
     with pytest.raises(CommandError, match="SOURCE must be the URL of an engine"):
         run("openai-sqlalchemy", "no url")
+
+
+def test_sessions_since_a_time(target, tmp_path):
+    path = tmp_path / "sessions.db"
+    for session_id in ("old", "new"):
+        stored(path, session_id, TURN)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "UPDATE agent_sessions SET updated_at = '2020-01-01' WHERE session_id = 'old'"
+        )
+    assert as_json("openai-sqlite", path, "--since", "1d")["written"] == 1
+    assert target.exists("new")
+    assert not target.exists("old")
+    assert as_json("openai-sqlite", path, "--since", "2019-12-31")["written"] == 1
+    with pytest.raises(CommandError, match="has no --user: it does not say whose sessions are"):
+        run("openai-sqlite", path, "--user", "ada")
+    with pytest.raises(CommandError, match="--since must be a time"):
+        run("openai-sqlite", path, "--since", "yesterday")

@@ -122,3 +122,23 @@ def test_a_source_that_is_none(target, tmp_path, monkeypatch):
     monkeypatch.setattr(target, "supports_documents", False)
     with pytest.raises(CommandError, match="'target' stores sessions only: choose a store that"):
         run("parlant-json", tmp_path)
+
+
+def test_the_documents_of_a_user(target, parlant_data):
+    folder, (sessions, events, (customer,)) = parlant_data
+    path = folder / "sessions.json"
+    stored = json.loads(path.read_text())
+    stored["sessions"].append(stored["sessions"][0] | {"id": "other", "customer_id": "bob"})
+    stored["events"].append(stored["events"][0] | {"id": "e", "session_id": "other"})
+    path.write_text(json.dumps(stored))
+    found = as_json("parlant-json", folder, "--user", customer.id)
+    ids = {document["id"] for document in target.find("parlant_sessions_sessions").documents}
+    assert ids == {session.id for session in sessions}
+    assert len(target.find("parlant_sessions_events").documents) == len(events[0])
+    assert [one["id"] for one in target.find("parlant_customers_customers").documents] == [
+        customer.id
+    ]
+    assert found["differences"] == []
+    assert as_json("parlant-json", folder, "--user", "nobody")["written"] == 0
+    with pytest.raises(CommandError, match="has no --since"):
+        run("parlant-json", folder, "--since", "1d")

@@ -1,15 +1,10 @@
 """Copies sessions and documents from one store to another."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.utils import timezone
 
-from parlant_store.backends.contract.retention import parse_duration
-from parlant_store.content.times import as_utc
-from parlant_store.exceptions import InvalidInput
-from parlant_store.management.transfers import TransferCommand, store_of
+from parlant_store.management.transfers import TransferCommand, since_of, store_of
 from parlant_store.transfer import Selection, StoreSource
 
 
@@ -28,15 +23,6 @@ class Command(TransferCommand):
         parser.add_argument("target", metavar="TO", help="Another store of PARLANT_STORES.")
         parser.add_argument("--namespace", help="Only sessions of this namespace.")
         parser.add_argument("--collection", help="Only documents of this collection.")
-        parser.add_argument(
-            "--user", metavar="ID", help="Only sessions and documents of this user."
-        )
-        parser.add_argument(
-            "--since",
-            metavar="TIME",
-            help="Only what was written since a time in ISO 8601 (2026-01-31, "
-            "2026-01-31T12:00:00+00:00) or in a duration before now: 90d, 12h, 30m, 45s or 2w.",
-        )
         parser.add_argument(
             "--sessions-only",
             action="store_true",
@@ -57,20 +43,6 @@ def _selection(options: dict[str, Any]) -> Selection:
         namespace=options["namespace"],
         collection=options["collection"],
         user_id=options["user"],
-        since=None if options["since"] is None else _time(options["since"]),
+        since=since_of(options),
         sessions_only=options["sessions_only"],
     )
-
-
-def _time(text: str) -> datetime:
-    try:
-        return as_utc(datetime.fromisoformat(text))
-    except (ValueError, OverflowError):
-        pass
-    try:
-        return datetime.now(UTC) - parse_duration(text, "--since")
-    except InvalidInput:
-        raise CommandError(
-            f"--since must be a time such as {timezone.now():%Y-%m-%d} or a duration such as 90d, "
-            f"not {text!r}"
-        ) from None

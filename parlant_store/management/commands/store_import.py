@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from parlant_store.management.transfers import TransferCommand, store_of
+from parlant_store.management.transfers import TransferCommand, since_of, store_of
 from parlant_store.transfer import Selection, SourceError
 from parlant_store.transfer.readers import KINDS, Reader, options_of
 
@@ -46,6 +46,7 @@ class Command(TransferCommand):
     def handle(self, *args: Any, kind: str, source: str, target: str, **options: Any) -> None:
         try:
             reader = _reader(kind, source, options)
+            reader.select(since=since_of(options), user_id=options["user"])
         except SourceError as exc:
             raise CommandError(str(exc)) from exc
         self.copy(reader, store_of(target), Selection(), options)

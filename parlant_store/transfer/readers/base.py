@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 
 from parlant_store.backends.contract.validation import check_document, session_name
 from parlant_store.content import codec
+from parlant_store.content.times import as_utc
 from parlant_store.exceptions import InvalidInput
 from parlant_store.transfer.selection import Selection
-from parlant_store.transfer.sources import Note, Source
+from parlant_store.transfer.sources import Note, Source, SourceError
 from parlant_store.types import DocumentRecord, JSONObject, SessionRecord
 
 MAX_RECORDS = 500
@@ -28,16 +29,35 @@ class Unreadable(Exception):
 class Reader(Source):
     """A source that is no store. Each round reads it again."""
 
+    knows_times = True
+    """Does the source say when its sessions or documents were last written?"""
+
+    knows_users = False
+    """Does the source say whose its sessions or documents are?"""
+
     def __init__(self, *, namespace: str = "") -> None:
         """``namespace`` is that of the sessions, for sources without namespaces."""
         super().__init__()
         self.namespace = namespace
+        self.since: datetime | None = None
+        self.user_id: str | None = None
+
+    def select(self, *, since: datetime | None, user_id: str | None) -> None:
+        """Read only what was written since a time, in UTC, and what is of a user.
+
+        Sessions without a time are read. Raise SourceError if the source does not say it.
+        """
+        if since is not None and not self.knows_times:
+            raise SourceError("this kind has no --since: it does not say when documents changed")
+        if user_id is not None and not self.knows_users:
+            raise SourceError("this kind has no --user: it does not say whose sessions are")
+        self.since, self.user_id = since, user_id
 
     def sessions(self, selection: Selection) -> Iterator[list[SessionRecord]]:
         batch: list[SessionRecord] = []
         items = 0
         for record in self.read_sessions():
-            if not self._is_valid(record):
+            if not self._is_selected(record) or not self._is_valid(record):
                 continue
             if batch and (len(batch) == MAX_RECORDS or items + len(record.items) > MAX_ITEMS):
                 yield batch
@@ -51,7 +71,7 @@ class Reader(Source):
         return self.list_collections() if selection.has_documents else []
 
     def documents(self, collection: str, selection: Selection) -> Iterator[list[DocumentRecord]]:
-        return batches(self._first_documents(collection))
+        return batches(self.first_documents(collection))
 
     def read_sessions(self) -> Iterator[SessionRecord]:
         """Return all sessions; a source of documents has none."""
@@ -79,6 +99,10 @@ class Reader(Source):
             else:
                 yield place, item
 
+    def _is_selected(self, record: SessionRecord) -> bool:
+        time = record.updated_at
+        return self.since is None or time is None or as_utc(time) >= self.since
+
     def _is_valid(self, record: SessionRecord) -> bool:
         """Whether a store can have the session; its items were checked before."""
         try:
@@ -90,7 +114,7 @@ class Reader(Source):
             return False
         return True
 
-    def _first_documents(self, collection: str) -> Iterator[DocumentRecord]:
+    def first_documents(self, collection: str) -> Iterator[DocumentRecord]:
         """Return valid documents; of those with the same id, the first one."""
         seen: set[str] = set()
         for record in self.read_documents(collection):

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from parlant_store.sql.supabase.parlant_tables import PREFIXES
-from parlant_store.transfer.readers.base import Reader, Unreadable, parse_object
+from parlant_store.transfer.readers.base import Unreadable, parse_object
+from parlant_store.transfer.readers.parlant.users import ParlantReader
 from parlant_store.transfer.sources import SourceError
 from parlant_store.types import DocumentRecord
 
@@ -13,7 +14,7 @@ STEMS = tuple(prefix.removeprefix("parlant_").rstrip("_") for prefix in PREFIXES
 """The names of the files of the stores that server_stores() persists."""
 
 
-class ParlantJSON(Reader):
+class ParlantJSON(ParlantReader):
     """A folder with a file for each of Parlant's stores, or one such file.
 
     The collection "events" of sessions.json becomes ``table_prefix`` + "sessions_events".

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 from parlant_store.sql.supabase.parlant_tables import documented_tables
-from parlant_store.transfer.readers.base import Reader
+from parlant_store.transfer.readers.parlant.users import ParlantReader
 from parlant_store.transfer.readers.tables import MissingTable, tables_of
 from parlant_store.types import PROMOTED, DocumentRecord
 
 
-class ParlantSeed(Reader):
+class ParlantSeed(ParlantReader):
     """The tables of the guide of that adapter, in a Supabase project or a database.
 
     The table ``parlant_sessions_`` becomes the collection ``parlant_sessions_sessions``.
