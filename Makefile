@@ -4,6 +4,8 @@
 # make test-newest   all but the browser with the newest Python found and the newest Django
 # make test-postgresql   what Supabase runs of it, on other versions of PostgreSQL
 # make test-cron   what pg_cron does with the job for Supabase
+# make test-kill   1,000 writes in which writers and servers of Redis and files are killed, and 10,000 in
+#              which the master is; make test has shorter ones
 # make check   everything that needs no database
 # make screenshots   the pictures in docs/, of what the demo's agents leave in the admin
 # make messages   new texts into the translations of the admin, and these compiled, by gettext
@@ -35,7 +37,7 @@ unexport DJANGO_SETTINGS_MODULE
 INSTALL = -m pip install --quiet --disable-pip-version-check
 SERVE ?= yes
 
-.PHONY: demo test test-newest test-postgresql test-cron check screenshots messages bench environments chromium \
+.PHONY: demo test test-newest test-postgresql test-cron test-kill check screenshots messages bench environments chromium \
 	pgbouncer pg_cron redis clean
 
 # One environment for users of the demo and one for developers: a demo needs no test tools.
@@ -137,6 +139,13 @@ pg_cron:
 test-cron: $(BIN)/test-ready pg_cron
 	$(BIN)/python -m tests.servers.pg_cron $(BIN)/python -m pytest -m cron tests/sql/supabase/test_cron.py \
 		tests/sql/supabase/test_orders.py
+
+# Each kill of the first comes after thirty writes.
+REDIS_TESTS = tests/backends/redis
+test-kill: $(BIN)/test-ready redis
+	KILLS=34 $(BIN)/python -m pytest $(REDIS_TESTS)/test_durability.py \
+	tests/backends/jsonfile/test_processes.py -k killed
+	KILLS=20 WRITES=500 $(BIN)/python -m pytest $(REDIS_TESTS)/test_cluster.py -k killed
 
 check: $(BIN)/test-ready
 	$(BIN)/ruff check .

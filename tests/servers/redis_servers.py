@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from signal import SIGKILL
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -47,19 +47,42 @@ def redis() -> str:
     return path
 
 
+class Certificate(NamedTuple):
+    """The files of a certificate that vouches for itself, and of its key."""
+
+    certificate: Path
+    key: Path
+
+
+def tls_options(port: int | None, files: Certificate) -> list[str]:
+    return [
+        *("--tls-port", str(port), "--tls-auth-clients", "no"),
+        *("--tls-cert-file", str(files.certificate), "--tls-key-file", str(files.key)),
+        *("--tls-ca-cert-file", str(files.certificate)),
+    ]
+
+
 class Server:
     """A server on a port of its own, which can be killed and started again."""
 
     def __init__(
-        self, program: str, folder: Path, options: Sequence[str], config: Path | None = None
+        self,
+        program: str,
+        folder: Path,
+        options: Sequence[str],
+        config: Path | None = None,
+        certificate: Certificate | None = None,
     ) -> None:
+        """``certificate``: takes TLS too, at a port of its own."""
         self.port = free_port()
         self.folder = folder
+        self.tls_port = None if certificate is None else free_port()
         self._command = [
             program,
             *([str(config)] if config else ["--save", ""]),
             *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder)),
             *("--daemonize", "no", "--logfile", str(folder / "log")),
+            *(tls_options(self.tls_port, certificate) if certificate else ()),
             *options,
         ]
         self._process: Supervised | None = None
@@ -123,8 +146,11 @@ class Server:
 
 
 @contextmanager
-def server(program: str, *options: str) -> Iterator[Server]:
-    with temporary_folder() as folder, Server(program, folder, options) as running:
+def server(program: str, *options: str, certificate: Certificate | None = None) -> Iterator[Server]:
+    with (
+        temporary_folder() as folder,
+        Server(program, folder, options, certificate=certificate) as running,
+    ):
         yield running
 
 
@@ -188,8 +214,18 @@ def _is_ready(one: Server) -> bool:
 
 
 @contextmanager
-def cluster(program: str, *options: str, node_timeout: int = 15_000) -> Iterator[Cluster]:
-    """Start a cluster; ``node_timeout`` is in milliseconds."""
+def cluster(
+    program: str,
+    *options: str,
+    node_timeout: int = 15_000,
+    certificate: Certificate | None = None,
+) -> Iterator[Cluster]:
+    """Start a cluster, whose nodes use TLS if they have a certificate.
+
+    ``node_timeout`` is in milliseconds.
+    """
+    if certificate is not None:
+        options = (*options, "--tls-cluster", "yes", "--tls-replication", "yes")
     with ExitStack() as ends:
         servers = [
             ends.enter_context(
@@ -199,6 +235,7 @@ def cluster(program: str, *options: str, node_timeout: int = 15_000) -> Iterator
                     *("--cluster-node-timeout", str(node_timeout)),
                     *("--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor", "0"),
                     *options,
+                    certificate=certificate,
                 )
             )
             for _ in range(2 * MASTERS)
@@ -215,8 +252,9 @@ def _join(servers: Sequence[Server]) -> None:
     for number, client in enumerate(masters):
         first, last = number * 16_384 // MASTERS, (number + 1) * 16_384 // MASTERS - 1
         client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
+    port = servers[0].tls_port or servers[0].port
     for client in clients[1:]:
-        client.execute_command("CLUSTER", "MEET", "127.0.0.1", servers[0].port)
+        client.execute_command("CLUSTER", "MEET", "127.0.0.1", port)
     ids = [client.execute_command("CLUSTER", "MYID") for client in masters]
     for number, client in enumerate(clients[MASTERS:]):
         master = ids[number]

@@ -21,7 +21,7 @@ from tests.servers.redis_servers import Cluster, Server, wait_until
 
 WRITERS = 4
 KILLS = int(os.environ.get("KILLS", "2"))
-"""How often a master is killed; the run of all tests has little time."""
+"""How often a master is killed; make test-kill has more time than make test."""
 
 WRITES = int(os.environ.get("WRITES", "100"))
 """How many writes there are at least between two of them."""

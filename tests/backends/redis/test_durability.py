@@ -18,7 +18,7 @@ from tests.servers.redis_servers import wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
 KILLS = int(os.environ.get("KILLS", "3"))
-"""How often something is killed; the run of all tests has little time."""
+"""How often something is killed; make test-kill has more time than make test."""
 
 WRITER = """
 import sys
@@ -77,18 +77,22 @@ def written_until_killed(process, count: int) -> int:
     return int(rest[-1]) if rest else last
 
 
+def check_killed_writers(store, urls: str, prefix: str, acknowledge: int = 0) -> None:
+    start = 0
+    for _ in range(KILLS):
+        with writer(urls, prefix, start, acknowledge) as process:
+            last = written_until_killed(process, 30)
+        found = batches(store)
+        assert found[: last + 1] == list(range(last + 1))
+        assert len(found) <= last + 2
+        start = len(found)
+
+
 def test_a_writer_is_killed(durable):
     with stores_on(url=durable.url) as make:
         store = make()
         prefix = store.keyspace.settings.decode().removesuffix(":shards")
-        start = 0
-        for _ in range(KILLS):
-            with writer(durable.url, prefix, start) as process:
-                last = written_until_killed(process, 30)
-            found = batches(store)
-            assert found[: last + 1] == list(range(last + 1))
-            assert len(found) <= last + 2
-            start = len(found)
+        check_killed_writers(store, durable.url, prefix)
 
 
 def test_a_writer_to_a_cluster_is_killed(valkey_cluster):
@@ -96,11 +100,7 @@ def test_a_writer_to_a_cluster_is_killed(valkey_cluster):
     with stores_on(url=valkey_cluster.urls) as make:
         store = make()
         prefix = store.keyspace.settings.decode().removesuffix(":shards")
-        with writer(urls, prefix, 0, acknowledge=1) as process:
-            last = written_until_killed(process, 30)
-        found = batches(store)
-        assert found[: last + 1] == list(range(last + 1))
-        assert len(found) <= last + 2
+        check_killed_writers(store, urls, prefix, acknowledge=1)
 
 
 def test_a_server_is_killed(durable):

@@ -21,7 +21,7 @@ from tests.backends.redis.conftest import stores_on
 from tests.contract.snapshot_values import said
 from tests.contract.values import numbered
 from tests.servers import redis_servers
-from tests.servers.redis_servers import wait_until
+from tests.servers.redis_servers import Certificate, wait_until
 
 SECRET = "a-secret-word"
 
@@ -155,30 +155,45 @@ def certificate(tmp_path):
         encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     (tmp_path / "key.pem").write_bytes(private)
-    return tmp_path / "cert.pem", tmp_path / "key.pem"
+    return Certificate(tmp_path / "cert.pem", tmp_path / "key.pem")
 
 
 def test_tls(certificate):
-    cert, key = certificate
-    port = redis_servers.free_port()
-    options = (
-        *("--tls-port", str(port), "--tls-auth-clients", "no"),
-        *(
-            "--tls-cert-file",
-            str(cert),
-            "--tls-key-file",
-            str(key),
-            "--tls-ca-cert-file",
-            str(cert),
-        ),
-    )
-    with redis_servers.server(redis_servers.redis(), *options):
-        with stores_on(url=f"rediss://127.0.0.1:{port}?ssl_ca_certs={cert}") as make:
+    ca = f"ssl_ca_certs={certificate.certificate}"
+    with redis_servers.server(redis_servers.redis(), certificate=certificate) as server:
+        url = f"rediss://127.0.0.1:{server.tls_port}"
+        with stores_on(url=f"{url}?{ca}") as make:
             check_store(make())
         # Nobody vouches for the certificate.
         with (
-            stores_on(url=f"rediss://127.0.0.1:{port}", timeout=0.3) as make,
+            stores_on(url=url, timeout=0.3) as make,
             pytest.raises(StoreUnavailable, match="certificate"),
+        ):
+            make().get_items("s")
+
+
+def test_tls_to_a_cluster(certificate):
+    with redis_servers.cluster(
+        redis_servers.redis(), node_timeout=1_500, certificate=certificate
+    ) as cluster:
+        urls = [f"rediss://127.0.0.1:{each.tls_port}" for each in cluster.servers]
+        ca = f"ssl_ca_certs={certificate.certificate}"
+        with stores_on(url=[f"{url}?{ca}" for url in urls], acknowledge=1) as make:
+            store = make()
+            check_store(store)
+            for number in range(30):
+                store.add_items(f"s{number}", numbered(1))
+            ports = {node.port for node in store.connection.nodes.client().get_primaries()}
+            assert ports <= {each.tls_port for each in cluster.servers}
+            # The new master has no replica.
+            other = make(acknowledge="memory")
+            cluster.master_of(0).kill()
+            for number in range(30):
+                other.add_items(f"s{number}", numbered(2))
+                assert other.get_items(f"s{number}", limit=2) == numbered(1, 2)
+        with (
+            stores_on(url=urls, timeout=0.3) as make,
+            pytest.raises(StoreUnavailable),
         ):
             make().get_items("s")
 
