@@ -122,6 +122,15 @@ class SessionRecord:
     """The number of stored items that cannot be read, and are not in ``items``."""
 
 
+class TimedItem(NamedTuple):
+    """An item, and when it was written."""
+
+    item: JSONObject
+
+    written_at: datetime | None
+    """None: unknown."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DocumentRecord:
     """All that a store has of a document, for copies to another store."""

@@ -14,6 +14,9 @@ from tests.contract.values import IDS, NASTY, numbered
 class SessionRecordContract(Timed):
     """Tests of sessions as records; a subclass gives the fixture ``make_store``."""
 
+    knows_item_times = False
+    """Does get_timed_items return times?"""
+
     def record(self, store, clock, session_id="s", **fields):
         """A session with items of different ages."""
         now = clock()
@@ -84,6 +87,13 @@ class SessionRecordContract(Timed):
         store.save_snapshot("s", numbered(5, 6), state={}, since=since, drop=1, keep=2)
         now = clock()
         assert times() == ([began, began, now, now] if store.keeps_item_times else [])
+        latest = store.get_timed_items("s", limit=2)
+        assert [timed.item for timed in latest] == numbered(5, 6)
+        if self.knows_item_times:
+            assert store.get_timed_items("s") == [
+                (item, at) for item, at in zip(numbered(2, 3, 5, 6), times(), strict=True)
+            ]
+            assert [timed.written_at for timed in latest] == [now, now]
         store.pop_item("s")
         clock.pass_(5)
         store.branch("s", "t")

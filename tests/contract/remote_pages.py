@@ -2,10 +2,12 @@
 
 import json
 import re
+from datetime import UTC, datetime
 
 import pytest
 from django.contrib.admin.models import LogEntry
 
+from parlant_store.types import SessionRecord
 from tests.admin.pages import CALL, OUTPUT, UNPRINTABLE, entries, get, message, messages_of
 from tests.admin.remote_stores import DAY, NASTY, act, listed, next_page, url
 
@@ -70,3 +72,15 @@ class RemotePagesContract:
         for line in lines:
             assert line["items"] == [message("x"), UNPRINTABLE]
             assert (line["state"], line["user_id"]) == ({"n": 1.0}, "ann")
+
+
+class TimedPagesContract(RemotePagesContract):
+    """Tests of a store that knows when items were written."""
+
+    def test_items_have_the_times_at_which_they_were_written(self, client, remote):
+        times = [datetime(2026, 1, day, 12, 30, tzinfo=UTC) for day in (1, 2)]
+        record = SessionRecord(session_id="s", items=[message("a"), message("b")], item_times=times)
+        remote.write_sessions([record])
+        html = self.page(client, "stores_session", session=["", "s"])
+        found = re.findall(r'<time datetime="([^"]+)"', "".join(entries(html)))
+        assert [datetime.fromisoformat(text) for text in found] == times

@@ -38,7 +38,7 @@ def show_session(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpRe
     limit = MANY if request.GET.get("more") else FEW
     transcript = None
     if admin.may_view(request, SessionItem):
-        read = partial(store.get_items, session_id, namespace=namespace, limit=limit)
+        read = partial(store.get_timed_items, session_id, namespace=namespace, limit=limit)
         items = call_store(store, read)
         transcript = items_transcript(
             items,

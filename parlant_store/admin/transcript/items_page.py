@@ -34,6 +34,7 @@ from parlant_store.admin.transcript.reading.find import (
 )
 from parlant_store.admin.transcript.reading.paging import read_page
 from parlant_store.models import Session, SessionItem
+from parlant_store.types import TimedItem
 
 PAGE = 100
 """How many items the page of a session shows."""
@@ -124,21 +125,22 @@ def _label(position: int) -> str:
 
 
 def items_transcript(
-    items: Sequence[object], params: QueryDict, *, first: int = 1, is_whole: bool = True
+    items: Sequence[TimedItem], params: QueryDict, *, first: int = 1, is_whole: bool = True
 ) -> Transcript:
     """The latest items that a store gave, numbered from ``first`` on.
 
     is_whole: whether there are none before them.
     """
-    readings = (_numbered(read(item), number) for number, item in enumerate(items, first))
+    readings = (_numbered(*timed, number) for number, timed in enumerate(items, first))
     entries, options = pair(readings, Edges(is_first=is_whole)), options_of(params)
     is_partial = options.terms and not is_whole
     note = _("Only the items on this page are searched.") if is_partial else ""
     return present(Transcript(entries, heading=_("Items"), note=note), options)
 
 
-def _numbered(reading: Reading, number: int) -> Reading:
-    return _placed(reading, {"anchor": f"item-{number}", "label": _label(number)})
+def _numbered(item: object, written_at: datetime | None, number: int) -> Reading:
+    fields = {"at": written_at, "anchor": f"item-{number}", "label": _label(number)}
+    return _placed(read(item), fields)
 
 
 def _summary(state: object) -> list[Entry]:

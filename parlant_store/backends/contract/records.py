@@ -6,6 +6,7 @@ from datetime import datetime
 from parlant_store.backends.contract.documents import DocumentMethods
 from parlant_store.backends.contract.operations import (
     DeleteSession,
+    GetItems,
     ReadDocuments,
     SaveSnapshot,
     SessionEntry,
@@ -29,7 +30,7 @@ from parlant_store.backends.threads.async_methods import as_async
 from parlant_store.content import codec
 from parlant_store.content.items import batch
 from parlant_store.exceptions import InvalidItem, InvalidName
-from parlant_store.types import DocumentRecord, SessionRecord
+from parlant_store.types import DocumentRecord, SessionRecord, TimedItem
 
 
 class RecordMethods(SessionMethods, DocumentMethods):
@@ -56,6 +57,18 @@ class RecordMethods(SessionMethods, DocumentMethods):
         return self._read_sessions(list(dict.fromkeys(checked))) if checked else []
 
     aread_sessions = as_async(read_sessions)
+
+    def get_timed_items(
+        self, session_id: str, *, namespace: str = "", limit: int | None = None
+    ) -> list[TimedItem]:
+        """Return the latest ``limit`` items like get_items, with their times.
+
+        Backends without a fast way know no times.
+        """
+        read = GetItems(session_name(session_id, namespace), check_limit(limit))
+        return [] if read.limit == 0 else self._get_timed_items(read)
+
+    aget_timed_items = as_async(get_timed_items)
 
     def write_sessions(
         self, records: Sequence[SessionRecord], *, replace: bool = False
@@ -113,6 +126,9 @@ class RecordMethods(SessionMethods, DocumentMethods):
         return self._write_documents(write) if records else []
 
     awrite_documents = as_async(write_documents)
+
+    def _get_timed_items(self, read: GetItems) -> list[TimedItem]:
+        return [TimedItem(item, None) for item in self._get_items(read)]
 
     def _read_sessions(self, names: list[SessionName]) -> list[SessionRecord]:
         """Without times of items, unless a backend has a faster way."""

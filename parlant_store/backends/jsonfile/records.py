@@ -1,6 +1,6 @@
 """Whole sessions in files, for copies between stores."""
 
-from parlant_store.backends.contract.operations import SessionEntry, WriteSessions
+from parlant_store.backends.contract.operations import GetItems, SessionEntry, WriteSessions
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.jsonfile.files import lines
 from parlant_store.backends.jsonfile.files.lines import State
@@ -8,7 +8,7 @@ from parlant_store.backends.jsonfile.files.locked_session import Change, LockedS
 from parlant_store.backends.jsonfile.sessions import info, timed_items
 from parlant_store.backends.jsonfile.snapshots import JsonFileSnapshots
 from parlant_store.content.times import as_utc
-from parlant_store.types import SessionRecord
+from parlant_store.types import SessionRecord, TimedItem
 
 
 class JsonFileRecords(JsonFileSnapshots):
@@ -40,6 +40,13 @@ class JsonFileRecords(JsonFileSnapshots):
                 )
                 records.append(record)
         return records
+
+    def _get_timed_items(self, read: GetItems) -> list[TimedItem]:
+        with self.files.reading(read.session) as file:
+            if file is None or self._live(file) is None:
+                return []
+            items, times = timed_items(file, read.session, read.limit)
+            return [TimedItem(*pair) for pair in zip(items, times, strict=True)]
 
     def _write_sessions(self, write: WriteSessions) -> list[bool]:
         return [self._write_record(entry, write.replace) for entry in write.entries]

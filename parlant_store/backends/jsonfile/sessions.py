@@ -191,9 +191,11 @@ def latest_items(file: SessionFile, name: SessionName, limit: int | None) -> lis
     return found
 
 
-def timed_items(file: SessionFile, name: SessionName) -> tuple[list[JSONObject], list[datetime]]:
-    """Return all items with their times, oldest first; skip damaged ones with a warning."""
-    stored = file.timed_items()[::-1]
+def timed_items(
+    file: SessionFile, name: SessionName, limit: int | None = None
+) -> tuple[list[JSONObject], list[datetime]]:
+    """Return the latest items and their times, oldest first; skip damaged ones with a warning."""
+    stored = file.timed_items(limit)[::-1]
     items, times = [], []
     for item, (_, at) in zip(lines.parse_items([line for line, _ in stored]), stored, strict=True):
         if item is None:

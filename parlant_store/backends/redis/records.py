@@ -3,7 +3,7 @@
 from typing import Any
 
 from parlant_store.backends.columns import decode_items
-from parlant_store.backends.contract.operations import SessionEntry, WriteSessions
+from parlant_store.backends.contract.operations import GetItems, SessionEntry, WriteSessions
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.redis.keys import decode_owner, encode_name, encode_owner
 from parlant_store.backends.redis.server.requests import Command, RequestKey
@@ -19,7 +19,7 @@ from parlant_store.backends.redis.values import (
     times_of,
     undamaged,
 )
-from parlant_store.types import SessionRecord
+from parlant_store.types import SessionRecord, TimedItem
 
 
 class RedisRecords(RedisSnapshots):
@@ -34,6 +34,20 @@ class RedisRecords(RedisSnapshots):
             _record(name, *stored)
             for name, stored in zip(names, answers, strict=True)
             if stored is not None
+        ]
+
+    def _get_timed_items(self, read: GetItems) -> list[TimedItem]:
+        name, limit = read
+        first = 0 if limit is None else -limit
+        (stored,) = self.connection.read(self._load_command(name, words=True, first=first))
+        _, items, texts = stored or (None, [], [])
+        decoded = decode_items(decode_texts(items), name)
+        with undamaged(name):
+            times = times_of(texts, len(decoded))
+        return [
+            TimedItem(item, time)
+            for item, time in zip(decoded, times, strict=True)
+            if item is not None
         ]
 
     def _write_sessions(self, write: WriteSessions) -> list[bool]:
@@ -75,7 +89,7 @@ def _record(
             "updated_at": time_of(updated),
             "expires_at": time_of(expires) if expires else None,
         }
-        times = times_of(texts, created, len(items))
+        times = [time or fields["created_at"] for time in times_of(texts, len(items))]
     whole = [pair for pair in zip(items, times, strict=True) if pair[0] is not None]
     return SessionRecord(
         **name._asdict(),

@@ -70,9 +70,9 @@ class RedisSnapshots(RedisSessions):
         (stored,) = self.connection.read(self._load_command(session, words=words))
         return stored
 
-    def _load_command(self, session: SessionName, *, words: bool) -> Command:
+    def _load_command(self, session: SessionName, *, words: bool, first: int = 0) -> Command:
         now = microseconds(self.clock())
-        return call("load_snapshot", self._keys(session)[:3], now, int(words))
+        return call("load_snapshot", self._keys(session)[:3], now, int(words), first)
 
     def _revision(
         self, session: SessionName, key: int, next_position: int, item_count: int

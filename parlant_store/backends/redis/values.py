@@ -178,9 +178,10 @@ def batch_arguments(batch: Batch, times: Iterable[int]) -> list[Any]:
     return [batch.total, b"".join(buckets), b"".join(tool_buckets), len(texts), *lists]
 
 
-def times_of(texts: Sequence[bytes], first: bytes, count: int) -> list[datetime]:
-    """Return the times of ``count`` items; ``first`` is that of items without any."""
-    times, time = [], time_of(first)
+def times_of(texts: Sequence[bytes], count: int) -> list[datetime | None]:
+    """Return the times of ``count`` items; None for the first ones if they have none."""
+    times: list[datetime | None] = []
+    time: datetime | None = None
     for text in texts[:count]:
         if match := _TIME.match(text):
             time = time_of(b"%d" % int(match[1], 16))

@@ -13,7 +13,7 @@ from tests.admin.pages import (
 )
 from tests.admin.pages import patience as patience
 from tests.admin.remote_stores import url
-from tests.contract.remote_pages import RemotePagesContract
+from tests.contract.remote_pages import TimedPagesContract
 from tests.contract.values import IDS, numbered
 from tests.contract.values import NASTY as NASTY_ITEMS
 
@@ -46,7 +46,7 @@ def test_the_stores_are_listed(client):
     assert "The store broken could not answer:" in get(client, url("stores_sessions", "broken"))
 
 
-class TestJsonFilePages(RemotePagesContract):
+class TestJsonFilePages(TimedPagesContract):
     pass
 
 

@@ -31,6 +31,8 @@ class TestJsonFileRetention(SessionRetentionContract):
 
 
 class TestJsonFileRecords(SessionRecordContract):
+    knows_item_times = True
+
     @pytest.fixture
     def make_store(self, make_store):
         return make_store

@@ -9,7 +9,7 @@ from django.core.management import call_command
 from parlant_store import stores
 from tests.admin.pages import get, superuser
 from tests.admin.remote_stores import url
-from tests.contract.remote_pages import RemotePagesContract
+from tests.contract.remote_pages import TimedPagesContract
 from tests.contract.values import numbered
 
 
@@ -43,7 +43,7 @@ def test_a_server_that_answers_and_one_that_does_not(client):
     assert "The store down could not answer:" in get(client, url("stores_sessions", "down"))
 
 
-class TestRedisPages(RemotePagesContract):
+class TestRedisPages(TimedPagesContract):
     pass
 
 

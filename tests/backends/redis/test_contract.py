@@ -39,6 +39,8 @@ class TestRedisSnapshots(SnapshotContract):
 
 
 class TestRedisRecords(SessionRecordContract):
+    knows_item_times = True
+
     @pytest.fixture
     def make_store(self, make_store):
         return make_store

@@ -88,13 +88,19 @@ class SessionFile:
         for _ in range(left):
             yield lines.MISSING
 
-    def timed_items(self) -> list[tuple[bytes, str]]:
-        """Return the lines of the items with their times, the latest first."""
+    def timed_items(self, limit: int | None = None) -> list[tuple[bytes, str]]:
+        """Return the lines of the latest items with their times, the latest first."""
         if self.last is None:
             return []
         count, created_at = self.last.after.items, self.last.after.created_at
+        count = count if limit is None else min(count, limit)
         walk = _Walk(self.last, dates=True)
-        found = list(walk.lines(self._backwards(self.end, LARGEST_BLOCK)))[:count]
+        found = []
+        for line in walk.lines(self._backwards(self.end, FIRST_BLOCK)):
+            if len(walk.times) >= count:
+                break
+            found.append(line)
+        del found[count:]
         found += [lines.MISSING] * (count - len(found))
         times = walk.times + [created_at] * (count - len(walk.times))
         return [

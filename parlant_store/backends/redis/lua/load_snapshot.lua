@@ -1,4 +1,5 @@
--- KEYS: the hash of the session, its lists of items and of words. ARGV: the time, and whether words are read.
+-- KEYS: the hash of the session, its lists of items and of words. ARGV: the time, whether
+-- words are read, and the place of the first item.
 -- Returns fields, items and words, or false.
 local row = redis.call("HMGET", KEYS[1], "key", "next", "expires", "state", "owner", "metadata", "tokens",
   "buckets", "tool_buckets", "created", "updated")
@@ -8,5 +9,5 @@ end
 for place = 1, 11 do
   row[place] = row[place] or ""
 end
-local texts = ARGV[2] == "1" and redis.call("LRANGE", KEYS[3], 0, -1) or {}
-return {row, redis.call("LRANGE", KEYS[2], 0, -1), texts}
+local texts = ARGV[2] == "1" and redis.call("LRANGE", KEYS[3], ARGV[3], -1) or {}
+return {row, redis.call("LRANGE", KEYS[2], ARGV[3], -1), texts}
