@@ -95,10 +95,11 @@ environments: $(BIN)/test-ready $(SELECTOOLS_BIN)/test-ready $(NEWEST_BIN)/test-
 # for systems that have none.
 CHROMIUM_IS_THERE = $(BIN)/python -m project.browser >/dev/null
 chromium: $(BIN)/test-ready
-	@$(CHROMIUM_IS_THERE) 2>&1 || { test -z "$$CHROMIUM" && test -f /etc/debian_version && \
-	test "$$(id -u)" = 0 && apt-get update -qq && \
-	apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; }; \
-	$(CHROMIUM_IS_THERE)
+	@test -n "$$CHROMIUM" || command -v chromium-headless-shell >/dev/null || { \
+	test -f /etc/debian_version && test "$$(id -u)" = 0 && apt-get update -qq && \
+	apt-get install -y -qq --no-install-recommends chromium-headless-shell fonts-dejavu-core; } || \
+	true
+	@$(CHROMIUM_IS_THERE)
 
 # PGBOUNCER may name one; else it is the system's, which Debian's root can install.
 PGBOUNCER_IS_THERE = $(BIN)/python -c "from tests.servers.pgbouncer import executable; executable()"

@@ -7,6 +7,7 @@ it is in a directory, with STORE=redis in a Valkey of the run's own.
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -144,12 +145,20 @@ def valkey() -> "Iterator[Server]":
 
 @pytest.fixture
 def transactional_db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """Tables that every thread sees, empty again afterwards, and connections of the test's own.
+    """Tables that every thread sees, empty again afterwards, and connections of the test's own."""
+    with emptied_at_the_end(django_db_blocker):
+        yield
 
-    Django's own flush makes content types and permissions anew after each test, which takes most
-    of its time; here they stay.
+
+@contextmanager
+def emptied_at_the_end(blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Let tests use the tables, which are empty again afterwards.
+
+    A module whose tests only read may have a ``transactional_db`` of its own, which fills the
+    tables once. Django's own flush makes content types and permissions anew after each test,
+    which takes most of its time; here they stay.
     """
-    with django_db_blocker.unblock():
+    with blocker.unblock():
         yield
         # delete_few_rows finds out which of them exist.
         names = connection.introspection.django_table_names(only_existing=VENDOR == "sqlite3")

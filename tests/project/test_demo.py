@@ -18,6 +18,7 @@ from urllib.request import HTTPCookieProcessor, OpenerDirector, build_opener
 import pytest
 
 from project.supervisor import Supervised
+from tests import processes
 
 ROOT = Path(__file__).resolve().parents[2]
 NO_SERVER = "http://127.0.0.1:9"
@@ -74,7 +75,7 @@ def run(environment: Environment, *arguments: str) -> subprocess.CompletedProces
 
 def manage(environment: Environment, *arguments: str) -> str:
     own = {"DJANGO_SETTINGS_MODULE": "project.settings"}
-    process = run(environment | own, "manage.py", *arguments)
+    process = processes.run("manage.py", *arguments, env=environment | own)
     assert process.returncode == 0, process.stderr
     return process.stdout
 
@@ -87,7 +88,7 @@ def demo(environment: Environment) -> str:
 
 
 def agent(environment: Environment, message: str) -> subprocess.CompletedProcess[str]:
-    return run(environment, "-m", "project.demo_agent", "session-1", message)
+    return processes.run("-m", "project.demo_agent", "session-1", message, env=environment)
 
 
 def password_in(output: str) -> str:
@@ -156,7 +157,7 @@ demo.main()
 def test_it_names_a_taken_port(again):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        process = run(again, "-c", WITHOUT_AGENTS, "--port", str(port))
+        process = processes.run("-c", WITHOUT_AGENTS, "--port", str(port), env=again)
     assert process.returncode == 1
     assert f"Another program listens on port {port} of 127.0.0.1." in process.stderr
     assert "Traceback" not in process.stderr
