@@ -37,8 +37,8 @@ unexport DJANGO_SETTINGS_MODULE
 INSTALL = -m pip install --quiet --disable-pip-version-check
 SERVE ?= yes
 
-.PHONY: demo test test-newest test-postgresql test-cron test-kill check screenshots messages bench environments chromium \
-	pgbouncer pg_cron redis clean
+.PHONY: demo test test-newest test-postgresql test-cron test-kill check lint wheel screenshots messages bench \
+	environments chromium pgbouncer pg_cron redis clean
 
 # One environment for users of the demo and one for developers: a demo needs no test tools.
 $(BIN)/demo-ready: pyproject.toml requirements.txt
@@ -148,13 +148,17 @@ test-kill: $(BIN)/test-ready redis
 	tests/backends/jsonfile/test_processes.py -k killed
 	KILLS=20 WRITES=500 $(BIN)/python -m pytest $(REDIS_TESTS)/test_cluster.py -k killed
 
-check: $(BIN)/test-ready
+check: lint wheel
+
+lint: $(BIN)/test-ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py check --fail-level WARNING
+
+wheel: $(BIN)/test-ready
 	$(BIN)/python -m tests.wheel
 
 screenshots: $(BIN)/test-ready chromium

@@ -12,11 +12,11 @@ import sys
 from playwright.sync_api import Browser, Page, Playwright
 
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
-"""Without windows, Chromium opens and loads pages in half the time."""
+"""The first has no windows: it opens and loads pages in half the time."""
 
 MISSING = (
-    "Chromium is needed for the browser tests and the screenshots: "
-    "apt-get install chromium-headless-shell, or set CHROMIUM to its path."
+    "Chromium is needed for the browser tests and the screenshots: apt-get install chromium, "
+    "or set CHROMIUM to its path."
 )
 ARGUMENTS = [
     "--no-sandbox",

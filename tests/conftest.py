@@ -4,6 +4,7 @@ With STORE=supabase the default store of a run on PostgreSQL is reached over HTT
 it is in a directory, with STORE=redis in a Valkey of the run's own.
 """
 
+import gc
 import os
 import shutil
 from collections.abc import Iterator
@@ -13,9 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.conf import settings
-from django.core.management.color import no_style
-from django.db import connection, connections, transaction
-from django.db.backends.utils import CursorWrapper
+from django.db import connection, connections
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from pytest_django.plugin import DjangoDbBlocker
@@ -23,6 +22,7 @@ from pytest_django.plugin import DjangoDbBlocker
 from parlant_store import stores
 from parlant_store.backends.base import BaseBackend
 from parlant_store.models import Document
+from tests.empty_tables import close_cleaner, empty_all_tables
 
 # Examples share the store of their test, which several backends run, on machines of any speed.
 hypothesis_settings.register_profile(
@@ -83,8 +83,13 @@ LONGEST = [
 ]
 """Begun first: where two processes share a run, one would end long after the other."""
 
-KEPT = {"django_content_type", "auth_permission"}
-"""Tables that tests leave as migrations left them."""
+# What is imported and collected stays: looking for garbage in it takes a sixth of the time.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -133,6 +138,7 @@ def _threads_end_before_the_database(
         stores.forget()
     yield
     stores.close_all()
+    close_cleaner()
 
 
 @pytest.fixture(scope="session")
@@ -160,64 +166,8 @@ def emptied_at_the_end(blocker: DjangoDbBlocker) -> Iterator[None]:
     """
     with blocker.unblock():
         yield
-        # delete_few_rows finds out which of them exist.
-        names = connection.introspection.django_table_names(only_existing=VENDOR == "sqlite3")
-        tables = set(names) - KEPT
-        empty_tables(sorted(tables))
         connections.close_all()
-
-
-def empty_tables(tables: list[str]) -> None:
-    """Delete all rows, and what ANALYZE said of them: plans shall not depend on other tests."""
-    with connection.cursor() as cursor:
-        if VENDOR == "postgresql":
-            tables = delete_few_rows(cursor, tables)
-        else:
-            cursor.execute("DROP TABLE IF EXISTS sqlite_stat1")
-            cursor.execute("DROP TABLE IF EXISTS sqlite_stat4")
-    # Tables that refer to these come along, which PostgreSQL asks for even if they are empty.
-    ops = connection.ops
-    ops.execute_sql_flush(ops.sql_flush(no_style(), tables, allow_cascade=VENDOR == "postgresql"))
-
-
-FEW = "reltuples < 0 AND pg_relation_size(oid) < 10 * 8192 AND " + (
-    "coalesce(pg_relation_size(nullif(reltoastrelid, 0)), 0) = 0"
-)
-"""A table that was never analyzed is planned as if it had ten pages: what is deleted from fewer
-changes no plan."""
-
-
-def delete_few_rows(cursor: CursorWrapper, tables: list[str]) -> list[str]:
-    """Empty the small tables, and return the others that are not as new.
-
-    TRUNCATE makes new files for a table and for each of its indexes, which takes most of the time
-    of a short test.
-    """
-    quote = connection.ops.quote_name
-    cursor.execute(
-        f"SELECT relname, {FEW} FROM pg_class WHERE relname = ANY (%s) AND relkind = 'r'"
-        " AND pg_table_is_visible(oid) AND (pg_relation_size(oid) > 0 OR reltuples >= 0)",
-        [tables],
-    )
-    used = dict(cursor.fetchall())
-    few = ", ".join(quote(table) for table in used if used[table])
-    if few:
-        with transaction.atomic():
-            # As TRUNCATE, this waits for who still writes, and neither triggers nor the order of
-            # the tables matter.
-            cursor.execute(f"LOCK TABLE {few} IN ACCESS EXCLUSIVE MODE")
-            cursor.execute("SET LOCAL session_replication_role = replica")
-            for table in few.split(", "):
-                cursor.execute(f"DELETE FROM {table}")
-    others = [table for table in used if not used[table]]
-    if others:
-        cursor.execute(
-            "WITH emptied AS (SELECT unnest(%s::regclass[]) AS oid)"
-            " DELETE FROM pg_statistic WHERE starelid IN (SELECT oid FROM emptied"
-            " UNION SELECT indexrelid FROM pg_index JOIN emptied ON indrelid = oid)",
-            [[quote(table) for table in others]],
-        )
-    return others
+        empty_all_tables()
 
 
 @pytest.fixture

@@ -25,9 +25,11 @@ MODULES = (
 
 
 def import_all() -> None:
+    # Garbage is collected of what a process makes itself, not of all this over and over.
+    gc.disable()
     for module in MODULES:
         with suppress(ImportError):
             import_module(module)
-    # Garbage is collected of what a process makes itself, not of all this over and over.
     gc.collect()
     gc.freeze()
+    gc.enable()

@@ -6,7 +6,8 @@ import pytest
 from django.db import connection, transaction
 from pytest_django.plugin import DjangoDbBlocker
 
-from tests.conftest import KEPT, VENDOR, empty_tables
+from tests.conftest import VENDOR
+from tests.empty_tables import KEPT, empty_on_sqlite
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +27,7 @@ def transactional_db(emptied: list[str], django_db_blocker: DjangoDbBlocker) -> 
     with django_db_blocker.unblock():
         yield
         if VENDOR != "postgresql":
-            empty_tables(emptied)
+            empty_on_sqlite(emptied)
             return
         statements = [f"DELETE FROM {connection.ops.quote_name(table)}" for table in emptied]
         with transaction.atomic(), connection.cursor() as cursor:

@@ -7,21 +7,13 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from django.db import connection
-from psycopg.conninfo import make_conninfo
 from supabase import Client, ClientOptions, create_client
 
 from parlant_store.backends.supabase import SupabaseBackend
 from parlant_store.sql.supabase.policies import policies_sql
 from tests.contract.stores import MakeStore
+from tests.empty_tables import django_dsn
 from tests.servers.supabase import Stack, supabase
-
-
-def django_dsn() -> str:
-    """The test database for libpq; Django's own parameters are left out."""
-    given = connection.get_connection_params()
-    names = ("dbname", "user", "password", "host", "port", "sslmode")
-    return make_conninfo(**{name: given[name] for name in names if given.get(name)})
 
 
 @pytest.fixture(scope="session", autouse=True)

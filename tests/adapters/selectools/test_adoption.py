@@ -9,8 +9,9 @@ from selectools.types import ToolCall
 
 from parlant_store.adapters.selectools import SessionStore
 from tests.adapters.selectools.messages import memory, user
+from tests.empty_tables import django_dsn
 from tests.servers.supabase import roles_sql, supabase
-from tests.servers.supabase_fixtures import client_of, django_dsn
+from tests.servers.supabase_fixtures import client_of
 from tests.sql.supabase.adoption.old_tables import SELECTOOLS_SQL
 from tests.sql.supabase.databases import connected, emitted, new_database
 

@@ -16,8 +16,8 @@ from django.db import connection, connections
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from tests.empty_tables import django_dsn
 from tests.servers.supabase import roles_sql
-from tests.servers.supabase_fixtures import django_dsn
 
 ODD = 'Ten\'ant "x" 100% $$ {schema} -- \\'
 """A name of a schema."""

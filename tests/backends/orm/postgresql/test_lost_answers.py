@@ -20,9 +20,9 @@ from tests.backends.orm.test_sessions import make_store as make_store
 from tests.contract.document_values import made
 from tests.contract.requests import WRITES, everything
 from tests.contract.values import numbered
+from tests.empty_tables import django_dsn
 from tests.servers.lossy_network import Proxy, proxy_to
 from tests.servers.postgresql import postgresql
-from tests.servers.supabase_fixtures import django_dsn
 
 LONG = 120
 """Seconds within which everything happens on any machine."""

@@ -10,8 +10,8 @@ from psycopg.conninfo import make_conninfo
 
 from parlant_store.sql.supabase.script import supabase_sql
 from tests.backends.supabase.project_check.reports import NAME, ODD, Check, contents, run
+from tests.empty_tables import django_dsn
 from tests.servers.supabase import ROLES, Stack, supabase
-from tests.servers.supabase_fixtures import django_dsn
 
 
 @pytest.fixture(scope="package")

@@ -8,9 +8,10 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from tests.empty_tables import django_dsn
 from tests.servers.supabase import Stack, supabase
 from tests.servers.supabase_fixtures import client as client
-from tests.servers.supabase_fixtures import django_dsn, stores_on
+from tests.servers.supabase_fixtures import stores_on
 from tests.sql.supabase.adoption.old_tables import (
     SELECTOOLS_SQL,
     tables_sql,

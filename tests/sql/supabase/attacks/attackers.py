@@ -16,8 +16,8 @@ from psycopg.conninfo import make_conninfo
 
 from parlant_store.backends.supabase import SupabaseBackend
 from parlant_store.sql.supabase.script import supabase_sql
+from tests.empty_tables import django_dsn
 from tests.servers.supabase import Stack, roles_sql, supabase
-from tests.servers.supabase_fixtures import django_dsn
 from tests.sql.supabase.databases import connected, new_database
 
 A, B = str(UUID(int=10)), str(UUID(int=11))

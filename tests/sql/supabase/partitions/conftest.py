@@ -6,8 +6,9 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from tests.contract.stores import MakeStore
+from tests.empty_tables import django_dsn
 from tests.servers.supabase import Stack, supabase
-from tests.servers.supabase_fixtures import django_dsn, stores_on
+from tests.servers.supabase_fixtures import stores_on
 from tests.sql.supabase.databases import Database, connected, new_database, sql_for
 from tests.sql.supabase.partitions.partitioned import NAMED, TABLES, database_of
 
