@@ -11,7 +11,7 @@ from parlant_store.admin.transcript.items_page import PAGE
 from parlant_store.models import Session, SessionItem
 from tests.admin.pages import CALL, OUTPUT, message
 from tests.admin.pages import page as address
-from tests.admin.transcript.test_kinds import KINDS
+from tests.admin.transcript.kinds import KINDS
 from tests.browser.conftest import Visit
 from tests.browser.policy import ENFORCED, WANTED
 from tests.browser.test_screens import in_both_themes, overflows
