@@ -75,8 +75,6 @@ if "tests.references" not in settings.INSTALLED_APPS:
 LONGEST = [
     "test_themes.py",
     "test_references.py",
-    "test_screens.py",
-    "test_screenshots.py",
     "test_server.py",
     "test_demo.py",
     "test_snippets.py",

@@ -104,6 +104,7 @@ CONTRACT = (
 POOLED = f"-m 'not values' {CONTRACT} {ADAPTERS}"
 OF_SELECTOOLS = "tests/adapters/selectools"
 REDIS = "tests/backends/redis"
+BROWSER = "tests/browser"
 NO_TABLES = "not orm and not tables"
 
 # The roles of Supabase are the server's: one process, on a server of its own.
@@ -113,8 +114,9 @@ OTHERS = " ".join(f"--ignore={name}" for name in [*REST.split(), SCRIPTS])
 
 # The longest first: what begins last ends last.
 RUNS = [
-    Run("sqlite", "sqlite", f"{PARALLEL} --ignore={REDIS}"),
     Run("postgresql", "postgresql", f"{PARALLEL} {OTHERS}"),
+    Run("browser", "sqlite", BROWSER),
+    Run("sqlite", "sqlite", f"{PARALLEL} --ignore={REDIS} --ignore={BROWSER}"),
     Run("supabase-sql", "postgresql", SCRIPTS),
     Run("supabase-rest", "postgresql", REST),
     Run("adapters-rest", "postgresql", f"-m 'not orm' {ADAPTERS}", store="supabase"),
@@ -162,7 +164,7 @@ class Result:
         return f"{self.run.name:24}{counts}{ended}"
 
 
-def make(run: Run, more: Sequence[str], *, is_alone: bool) -> Result:
+def make(run: Run, *, is_alone: bool) -> Result:
     """Make one run; what it prints appears at once, or at its end if others run beside it."""
     began = time.monotonic()
     with temporary_folder() as folder:
@@ -170,7 +172,7 @@ def make(run: Run, more: Sequence[str], *, is_alone: bool) -> Result:
         print(f"=== {run.name} ===", flush=True)
         with printed.open("wb") as file:
             output = {} if is_alone else {"stdout": file, "stderr": subprocess.STDOUT}
-            command = run.command(*more, f"--junit-xml={report}")
+            command = run.command(f"--junit-xml={report}")
             given = {"TMPDIR": str(folder)}
             if run.python == sys.executable:
                 given[ADDRESS] = server()  # one for all runs
@@ -211,12 +213,12 @@ def _name(case: ET.Element) -> str:
     return f"{case.get('classname')}::{case.get('name')}"
 
 
-def make_all(runs: Sequence[Run], more: Sequence[str]) -> list[Result]:
+def make_all(runs: Sequence[Run]) -> list[Result]:
     """Whenever there is room, the first of those left that it is enough for begins."""
     # On one server, tests would share a database.
     is_given = os.environ.get("DATABASE_URL", "").startswith("postgres")
     if is_given or len(runs) == 1:
-        return [make(run, more, is_alone=True) for run in runs]
+        return [make(run, is_alone=True) for run in runs]
     left, begun = list(runs), dict[Run, Future[Result]]()
     with ThreadPoolExecutor(AT_A_TIME) as pool:
         while left:
@@ -225,7 +227,7 @@ def make_all(runs: Sequence[Run], more: Sequence[str]) -> list[Result]:
             fitting = [run for run in left if run.processes <= room]
             if fitting:
                 left.remove(fitting[0])
-                begun[fitting[0]] = pool.submit(make, fitting[0], more, is_alone=False)
+                begun[fitting[0]] = pool.submit(make, fitting[0], is_alone=False)
             else:
                 wait(busy.values(), return_when=FIRST_COMPLETED)
         return [begun[run].result() for run in runs]
@@ -237,14 +239,14 @@ def main() -> int:
     default = [run.name for run in RUNS]
     names = [run.name for run in RUNS + VERSIONS]
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"default: {' '.join(default)}")
-    parser.add_argument("--no-browser", action="store_true", help="leave tests/browser out")
+    parser.add_argument("--no-browser", action="store_true", help="leave the run browser out")
     options = parser.parse_args()
     if unknown := set(options.names) - set(names):
         parser.error(f"no run is named {', '.join(sorted(unknown))}; there are {', '.join(names)}")
-    runs = [run for run in RUNS + VERSIONS if run.name in (options.names or default)]
+    wanted = set(options.names or default) - ({"browser"} if options.no_browser else set())
+    runs = [run for run in RUNS + VERSIONS if run.name in wanted]
     began = time.monotonic()
-    more = ["--ignore=tests/browser"] if options.no_browser else []
-    results = make_all(runs, more)
+    results = make_all(runs)
     report(results, time.monotonic() - began)
     return 0 if all(result.is_good for result in results) else 1
 

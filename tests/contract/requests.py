@@ -12,14 +12,13 @@ from parlant_store.models import Request
 from parlant_store.types import Replacement
 from tests.contract.document_values import made
 from tests.contract.session_requests import (
+    BAD_IDS,
     LATER,
     SESSION_WRITES,
     SessionRequestContract,
 )
 from tests.contract.session_requests import everything as everything
 from tests.contract.values import numbered
-
-BAD_IDS = ["", "a\0b", "x" * 4097, 5, b"bytes", True, ["a"]]
 
 WRITES: dict[str, Callable[..., Any]] = {
     **SESSION_WRITES,

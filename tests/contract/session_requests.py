@@ -11,11 +11,12 @@ import pytest
 from django.db import connections
 
 from parlant_store.backends.base import BaseBackend
-from parlant_store.exceptions import SessionNotFound
+from parlant_store.exceptions import InvalidInput, SessionNotFound
 from tests.contract.stores import Timed
 from tests.contract.values import numbered
 
 LATER = datetime(2031, 1, 1, tzinfo=UTC)
+BAD_IDS = ["", "a\0b", "x" * 4097, 5, b"bytes", True, ["a"]]
 
 SESSION_WRITES: dict[str, Callable[..., Any]] = {
     "add_items": lambda store, **id_: store.add_items("s", numbered(7, 8), **id_),
@@ -63,6 +64,12 @@ def everything(store: BaseBackend) -> Any:
     )
 
 
+def with_revisions(store: BaseBackend) -> Any:
+    """All that the store has, and the revision of each session."""
+    sessions = store.list_sessions().sessions
+    return everything(store), [store.load_snapshot(session.session_id) for session in sessions]
+
+
 class SessionRequestContract(Timed):
     """Tests of request ids; a subclass gives the fixture ``make_store``."""
 
@@ -82,20 +89,20 @@ class SessionRequestContract(Timed):
         return lambda id_: call(filled, **given, request_id=id_)
 
     def test_the_same_id_does_nothing_and_returns_the_first_answer(self, filled, write, clock):
-        answer, after = write("an id"), everything(filled)
+        answer, after = write("an id"), with_revisions(filled)
         for _ in range(2):
             clock.pass_(1)
             assert write("an id") == answer
-            assert everything(filled) == after
+            assert with_revisions(filled) == after
 
     def test_what_happened_since_stays(self, filled, write):
         answer = write("an id")
         filled.add_items("s", numbered(9))
         if filled.supports_documents:
             filled.update_one("c", {"id": {"$eq": "d9"}}, {"id": "d9"}, upsert=True)
-        after = everything(filled)
+        after = with_revisions(filled)
         assert write("an id") == answer
-        assert everything(filled) == after
+        assert with_revisions(filled) == after
 
     def test_those_who_repeat_at_once_get_one_answer(self, filled, write):
         start = Barrier(4)
@@ -111,9 +118,9 @@ class SessionRequestContract(Timed):
             calls = [pool.submit(repeat) for _ in range(4)]
             answers = [call.result() for call in calls]
         assert answers == [answers[0]] * 4
-        after = everything(filled)
+        after = with_revisions(filled)
         assert write("an id") == answers[0]
-        assert everything(filled) == after
+        assert with_revisions(filled) == after
         added = [item["n"] for item in filled.get_items("s")]
         assert len(added) == len(set(added))
 
@@ -143,4 +150,17 @@ class SessionRequestContract(Timed):
         filled.add_items("later", numbered(1))
         for _ in range(2):
             filled.branch("later", "new", request_id="an id")
+        filled.delete_session("later")
+        filled.branch("later", "new", request_id="an id")
         assert filled.get_items("new") == numbered(1)
+
+    @pytest.mark.parametrize("bad", BAD_IDS)
+    def test_a_bad_id_is_refused_before_anything_is_written(self, filled, bad):
+        before = everything(filled)
+        for call in (
+            lambda: filled.add_items("s", numbered(4), request_id=bad),
+            lambda: filled.pop_item("s", request_id=bad),
+        ):
+            with pytest.raises(InvalidInput, match="request_id"):
+                call()
+        assert everything(filled) == before
