@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from parlant_store.backends.base import BaseBackend
 from parlant_store.content.times import as_utc
-from parlant_store.personal_data import PersonalData, PersonalDocument
+from parlant_store.personal_data import PersonalData
+from parlant_store.personal_documents import PersonalDocument
 from parlant_store.types import JSONObject, SessionInfo
 
 _STORED_RESULTS = (

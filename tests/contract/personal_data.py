@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from parlant_store import personal_data, stores
+from parlant_store import personal_data, personal_documents, stores
 from parlant_store.personal_data import PersonalData
 from tests.contract.values import IDS, NASTY, numbered
 
@@ -210,7 +210,8 @@ class PersonalDataContract:
 
     def test_more_sessions_than_one_page(self, store, monkeypatch):
         monkeypatch.setattr(personal_data, "PAGE_SIZE", 3)
-        monkeypatch.setattr(personal_data, "MAX_SESSIONS", 3)
+        monkeypatch.setattr(personal_documents, "PAGE_SIZE", 3)
+        monkeypatch.setattr(personal_documents, "MAX_SESSIONS", 3)
         for number in range(10):
             store.add_items(f"s{number}", numbered(1), user_id="ada")
             store.insert_one("p_sessions", document(f"s{number}", customer_id="ada"))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from parlant_store.content.related_documents import prefix_of, session_prefixes, sessions_prefix
-from parlant_store.personal_data import is_own_document
+from parlant_store.personal_documents import is_own_document
 from parlant_store.transfer.readers.base import Reader, batches
 from parlant_store.transfer.selection import Selection
 from parlant_store.types import DocumentRecord
