@@ -87,8 +87,9 @@ class Run:
 # Two processes share a run, each with a database of its own; whichever is done first takes over
 # half of what the other has left.
 PARALLEL = "-n 2 --dist worksteal"
-AT_A_TIME = 3
-"""Processes of runs, on two processors: each waits for its servers now and then."""
+AT_A_TIME = 4
+"""Processes of runs, on two processors: each waits for its servers now and then, or for a lock or
+a limit of time."""
 
 ORM = "tests/backends/orm"
 SDK = "tests/adapters/test_openai_agents.py"

@@ -82,6 +82,7 @@ def test_it():
         options = f"-c {Path(runs.ROOT, 'pyproject.toml')} -p no:cacheprovider"
         listed.append(Run(name, "sqlite", f"{arguments} {options} {file}"))
     monkeypatch.setattr(runs, "RUNS", listed)
+    monkeypatch.setattr(runs, "AT_A_TIME", 3)
     status, lines = make(capfd, monkeypatch)
     assert (status, lines[-1].partition(",")[0]) == (0, "3 tests passed and 0 failed in 3 runs")
 

@@ -19,11 +19,16 @@ OURS = ".parlant-store #content-main, [class*='parlant-']:not(body)"
 """Elements of this package; what a theme does on its own pages is not looked at."""
 
 COLOURLESS = """selector => {
+    const canvas = new OffscreenCanvas(1, 1).getContext("2d", {willReadFrequently: true})
+    const alphas = new Map()
     const alpha = colour => {
-        const canvas = document.createElement("canvas").getContext("2d")
-        canvas.fillStyle = colour
-        canvas.fillRect(0, 0, 1, 1)
-        return canvas.getImageData(0, 0, 1, 1).data[3]
+        if (!alphas.has(colour)) {
+            canvas.clearRect(0, 0, 1, 1)
+            canvas.fillStyle = colour
+            canvas.fillRect(0, 0, 1, 1)
+            alphas.set(colour, canvas.getImageData(0, 0, 1, 1).data[3])
+        }
+        return alphas.get(colour)
     }
     const found = []
     for (const ours of document.querySelectorAll(selector)) {
