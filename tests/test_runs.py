@@ -18,16 +18,25 @@ TESTS = {
 
 
 @pytest.fixture
-def listed(tmp_path, monkeypatch):
-    """A run of each of the TESTS."""
+def run_of(tmp_path, monkeypatch):
+    """Makes a run of a file of tests, which need nothing but pytest."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    config = tmp_path / "pytest.ini"
+    config.write_text("[pytest]\n")
 
-    def run(name: str, source: str) -> Run:
+    def run(name: str, source: str, arguments: str = "") -> Run:
         file = tmp_path / f"test_{name}.py"
         file.write_text(source)
-        config = Path(runs.ROOT, "pyproject.toml")
-        return Run(name, "sqlite", f"-c {config} -p no:cacheprovider {file}")
+        options = f"-c {config} --rootdir {tmp_path} -p no:cacheprovider"
+        return Run(name, "sqlite", f"{arguments} {options} {file}")
 
-    monkeypatch.setattr(runs, "RUNS", [run(*each) for each in TESTS.items()])
+    return run
+
+
+@pytest.fixture
+def listed(run_of, monkeypatch):
+    """A run of each of the TESTS."""
+    monkeypatch.setattr(runs, "RUNS", [run_of(*each) for each in TESTS.items()])
 
 
 def make(capfd, monkeypatch, *arguments: str) -> tuple[int, list[str]]:
@@ -54,7 +63,7 @@ def test_all_take_place_and_are_summed_up(listed, capfd, monkeypatch):
     )
 
 
-def test_a_run_of_one_process_goes_on_beside_one_of_two(tmp_path, capfd, monkeypatch):
+def test_a_run_of_one_process_goes_on_beside_one_of_two(run_of, tmp_path, capfd, monkeypatch):
     """Each waits for the other; a second one of two processes begins after the first."""
     source = """
 import time
@@ -71,16 +80,15 @@ def test_it():
     if {name!r} == "wide":
         (folder / "ended").touch()
 """
-    listed = []
-    for name, other, arguments in (
-        ("wide", "narrow", "-n 2"),
-        ("later", "later", "-n 2"),
-        ("narrow", "wide", ""),
-    ):
-        file = tmp_path / f"test_{name}.py"
-        file.write_text(source.format(folder=str(tmp_path), name=name, other=other))
-        options = f"-c {Path(runs.ROOT, 'pyproject.toml')} -p no:cacheprovider"
-        listed.append(Run(name, "sqlite", f"{arguments} {options} {file}"))
+    workers = "-p xdist -n 2"
+    listed = [
+        run_of(name, source.format(folder=str(tmp_path), name=name, other=other), arguments)
+        for name, other, arguments in (
+            ("wide", "narrow", workers),
+            ("later", "later", workers),
+            ("narrow", "wide", ""),
+        )
+    ]
     monkeypatch.setattr(runs, "RUNS", listed)
     monkeypatch.setattr(runs, "AT_A_TIME", 3)
     status, lines = make(capfd, monkeypatch)
