@@ -73,6 +73,12 @@ def with_revisions(store: BaseBackend) -> Any:
 class SessionRequestContract(Timed):
     """Tests of request ids; a subclass gives the fixture ``make_store``."""
 
+    refused: tuple[Callable[..., Any], ...] = (
+        lambda store, **id_: store.add_items("s", numbered(4), **id_),
+        lambda store, **id_: store.pop_item("s", **id_),
+    )
+    """Writes that a bad id is given to."""
+
     @pytest.fixture
     def filled(self, store):
         store.add_items("s", numbered(1, 2, 3), user_id="ada")
@@ -157,10 +163,7 @@ class SessionRequestContract(Timed):
     @pytest.mark.parametrize("bad", BAD_IDS)
     def test_a_bad_id_is_refused_before_anything_is_written(self, filled, bad):
         before = everything(filled)
-        for call in (
-            lambda: filled.add_items("s", numbered(4), request_id=bad),
-            lambda: filled.pop_item("s", request_id=bad),
-        ):
+        for call in self.refused:
             with pytest.raises(InvalidInput, match="request_id"):
-                call()
+                call(filled, request_id=bad)
         assert everything(filled) == before
