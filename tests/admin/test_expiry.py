@@ -9,7 +9,7 @@ from django.utils import timezone
 from parlant_store.admin.actions import local_rows
 from parlant_store.models import Document, Session, SessionItem
 from parlant_store.signals import session_deleted, session_expired
-from tests.admin.action_forms import (
+from tests.admin.actions.action_forms import (
     DAY,
     ask,
     do,

@@ -3,7 +3,7 @@
 import pytest
 from django.urls import reverse
 
-from tests.admin.document_lists import event, one, owned
+from tests.admin.documents.lists import event, one, owned
 from tests.admin.pages import SCRIPT, listing, page
 from tests.admin.pages import client as client
 

@@ -21,7 +21,7 @@ from parlant_store.models import Document, Session
 from parlant_store.signals import session_loaded
 from parlant_store.types import Retention
 from tests.adapters.parlant.test_database import Note, note
-from tests.admin.action_forms import ask, do, hidden, sentences
+from tests.admin.actions.action_forms import ask, do, hidden, sentences
 from tests.admin.pages import client as client
 from tests.contract.async_methods import receiving
 from tests.contract.personal_data import fill

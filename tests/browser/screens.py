@@ -9,7 +9,7 @@ from playwright.sync_api import Page
 
 from parlant_store import stores
 from parlant_store.models import Document, Session, SessionItem
-from tests.admin.document_lists import event, owned
+from tests.admin.documents.lists import event, owned
 from tests.admin.pages import expire, listing, message, page
 from tests.browser.test_session import SAID
 

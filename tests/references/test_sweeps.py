@@ -17,7 +17,7 @@ from parlant_store.exceptions import ProtectedRow
 from parlant_store.models import Document, Session
 from parlant_store.signals import session_deleted, session_expired
 from parlant_store.types import Retention
-from tests.admin.action_forms import do, messages_after
+from tests.admin.actions.action_forms import do, messages_after
 from tests.contract.values import numbered
 from tests.references.models import REFERENCES
 

@@ -13,7 +13,7 @@ from parlant.core.sessions import EventKind, EventSource, SessionDocumentStore
 from parlant_store.adapters.parlant import DocumentDatabase
 from parlant_store.admin.transcript import events_page
 from parlant_store.admin.transcript.formats import parlant_events
-from tests.admin.document_lists import event, links, one, shown
+from tests.admin.documents.lists import event, links, one, shown
 from tests.admin.pages import SCRIPT, get, page
 from tests.admin.pages import client as client
 from tests.admin.transcript.pages import statuses

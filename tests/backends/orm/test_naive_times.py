@@ -15,7 +15,7 @@ from parlant_store.content.times import as_utc
 from parlant_store.exceptions import InvalidInput
 from parlant_store.transfer.digests import session_digest
 from parlant_store.types import DocumentRecord, Retention, SessionRecord
-from tests.admin.action_forms import do, session
+from tests.admin.actions.action_forms import do, session
 from tests.admin.pages import client as client
 from tests.admin.pages import message
 from tests.contract.values import numbered

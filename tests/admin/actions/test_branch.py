@@ -4,7 +4,16 @@ from django.contrib.admin.models import ADDITION, LogEntry
 
 from parlant_store.admin.actions.local_rows import LocalRows
 from parlant_store.models import Session
-from tests.admin.action_forms import DAY, ask, do, ends, hidden, messages_after, session, sessions
+from tests.admin.actions.action_forms import (
+    DAY,
+    ask,
+    do,
+    ends,
+    hidden,
+    messages_after,
+    session,
+    sessions,
+)
 from tests.admin.pages import LONG, SCRIPT, listing, message, page
 from tests.admin.pages import client as client
 

@@ -10,7 +10,7 @@ from django.db.models import Q
 
 from parlant_store import stores
 from parlant_store.models import Document, Session
-from tests.admin.action_forms import (
+from tests.admin.actions.action_forms import (
     DAY,
     allow,
     end_of,

@@ -12,7 +12,7 @@ from parlant_store.adapters.parlant import DocumentDatabase, migration
 from parlant_store.admin.documents import collections, json_tree
 from parlant_store.content import codec
 from parlant_store.models import Document, Session
-from tests.admin.document_lists import one, owned, shown
+from tests.admin.documents.lists import one, owned, shown
 from tests.admin.pages import SCRIPT, get, listing, page
 from tests.admin.pages import client as client
 from tests.contract.parlant_stores import LIVES, Tale, open_store

@@ -16,7 +16,7 @@ from parlant_store.backends.orm import OrmBackend
 from parlant_store.exceptions import StoreUnavailable
 from parlant_store.models import Document
 from tests.adapters.parlant.test_migration import Loader, note, opened
-from tests.admin.document_lists import one, owned
+from tests.admin.documents.lists import one, owned
 from tests.admin.pages import client as client
 from tests.admin.pages import column, get, listing, messages_of, page, viewer
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 from parlant_store.admin.actions import log as action_log
 from parlant_store.admin.actions.selection import MAX_ROWS, format_keys, parse_keys
 from parlant_store.models import Document, Session
-from tests.admin.action_forms import (
+from tests.admin.actions.action_forms import (
     DAY,
     allow,
     ask,
