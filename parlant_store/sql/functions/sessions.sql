@@ -43,12 +43,32 @@ declare
     p_total alias for $11;
     v_count bigint := cardinality(p_data);
     v_failed bigint := case when p_failed is null then 0 else parlant_store_sum(p_failed) end;
+    v_is_restricted boolean := row_security_active('parlant_store_session');
     v_key bigint;
     v_first bigint;
     v_items bigint;
 begin
     perform parlant_store_limit_items(p_data, p_texts);
     for v_tries in 1 .. 1000 loop
+        -- Most sessions exist, and an update is faster than an insert with a conflict. With
+        -- policies, only the insert checks what the caller may insert.
+        if not v_is_restricted then
+            update parlant_store_session s set
+                next_position = s.next_position + v_count,
+                item_count = case when p_replace then v_count else s.item_count + v_count end,
+                tokens = case
+                    when p_replace then p_total else coalesce(s.tokens + p_total, s.tokens, p_total)
+                end,
+                failed_calls = case when p_replace then v_failed else s.failed_calls + v_failed end,
+                user_id = coalesce(s.user_id, p_user_id),
+                full_names = case when s.user_id is null then p_names else s.full_names end,
+                updated_at = p_now,
+                expires_at = coalesce(p_expires_at, s.expires_at)
+            where s.namespace = p_namespace and s.session_id = p_session_id
+                and (s.expires_at is null or s.expires_at > p_now)
+            returning s.key, s.next_position - v_count, s.item_count into v_key, v_first, v_items;
+            exit when found;
+        end if;
         insert into parlant_store_session as s (
             namespace, session_id, full_names, user_id, metadata, state,
             next_position, item_count, tokens, failed_calls, created_at, updated_at, expires_at
