@@ -80,6 +80,8 @@ class AsyncSessionContract(Timed):
             False,
         ]
         assert await store.aget_items("t") == numbered(1, 2)
+        timed = await store.aget_timed_items("t", limit=1)
+        assert [one.item for one in timed] == numbered(2)
 
     async def test_a_repeated_request_does_nothing(self, store):
         for _ in range(2):
