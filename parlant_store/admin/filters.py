@@ -1,26 +1,36 @@
 """Filters of lists, in Django's side bar."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
+from typing import Any, ClassVar
 
 from django.contrib.admin import SimpleListFilter
 from django.contrib.admin.views.main import ChangeList
-from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from parlant_store.admin.conversations.conversation import FRAMEWORKS
-from parlant_store.backends.orm import OrmBackend
-from parlant_store.handler import stores
-
-SOON = timedelta(days=1)
-"""Rows that expire within this time are expiring."""
+from parlant_store.admin.conversations.selection import SOON
+from parlant_store.admin.documents.lookups import (
+    SHOWN,
+    collection_of,
+    collections,
+    owned_keys,
+    without_nul,
+)
+from parlant_store.admin.formatting import column_name, cut
+from parlant_store.admin.views.base import configured_stores
+from parlant_store.types import FAILED
 
 
 class ChoiceFilter(SimpleListFilter):
     """A choice that the list itself applies, together with its bound on the rows."""
+
+    titles: ClassVar[dict[str, Any]]
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [*self.titles.items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset
@@ -29,37 +39,33 @@ class ChoiceFilter(SimpleListFilter):
 class StateFilter(ChoiceFilter):
     title = _("state")
     parameter_name = "state"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [
-            ("live", _("Live")),
-            ("expiring", _("Expiring within a day")),
-            ("expired", _("Expired")),
-        ]
+    titles: ClassVar = {
+        "live": _("Live"),
+        "expiring": _("Expiring within a day"),
+        "expired": _("Expired"),
+    }
 
 
 class DateFilter(ChoiceFilter):
     title = _("date of activity")
     parameter_name = "date"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("today", _("Today")), ("yesterday", _("Yesterday")), ("7days", _("Last 7 days"))]
+    titles: ClassVar = {
+        "today": _("Today"),
+        "yesterday": _("Yesterday"),
+        "7days": _("Last 7 days"),
+    }
 
 
 class FrameworkFilter(ChoiceFilter):
     title = _("framework")
     parameter_name = "framework"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return list(FRAMEWORKS.items())
+    titles: ClassVar = FRAMEWORKS
 
 
 class FailureFilter(ChoiceFilter):
     title = _("tools")
     parameter_name = "failed"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("yes", _("A tool failed"))]
+    titles: ClassVar = {"yes": _("A tool failed")}
 
 
 class StoreFilter(ChoiceFilter):
@@ -69,7 +75,7 @@ class StoreFilter(ChoiceFilter):
     parameter_name = "store"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        names = aliases()
+        names = [alias for alias, *_rest in configured_stores()]
         return [(alias, alias) for alias in names] if len(names) > 1 else []
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
@@ -102,30 +108,6 @@ class FormFilter(ChoiceFilter):
     def parameters(self) -> set[str]:
         return {name for name, value in self.values.items() if value}
 
-    @property
-    def first_day(self) -> str:
-        return self.values["from"]
-
-    @property
-    def last_day(self) -> str:
-        return self.values["to"]
-
-
-def aliases() -> list[str]:
-    """Return the aliases of the stores; none if the setting is invalid."""
-    try:
-        return list(stores)
-    except ImproperlyConfigured:
-        return []
-
-
-def is_local(alias: str) -> bool:
-    """Whether the store is in one of the project's databases."""
-    try:
-        return isinstance(stores[alias], OrmBackend)
-    except ImproperlyConfigured:
-        return False
-
 
 def in_state(state: str | None, now: datetime) -> Q | None:
     """Return the condition of a choice of StateFilter."""
@@ -147,3 +129,111 @@ def order_of(state: str | None) -> tuple[str, ...]:
         case "expired":
             return ("-expires_at",)
     return ("-key",)
+
+
+class CollectionFilter(SimpleListFilter):
+    """Each collection with its count, and a field for the name of another one."""
+
+    title = _("collection")
+    parameter_name = "collection"
+    template = "admin/parlant_store/document/collection_filter.html"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        found = collections()
+        self.has_more = len(found) > SHOWN
+        self.collections = found[:SHOWN]
+        return [(collection.name, collection.label) for collection in self.collections]
+
+    def choices(self, changelist: ChangeList) -> Iterator[Any]:
+        self.others = [
+            (name, value)
+            for name, values in changelist.filter_params.items()
+            if name != self.parameter_name
+            for value in values
+        ]
+        value = self.value()
+        if value and value not in dict(self.lookup_choices):
+            self.lookup_choices.insert(0, (value, column_name(value) or ""))
+        return super().choices(changelist)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        name = collection_of(request)
+        return queryset.filter(collection=name) if name else None
+
+
+class OwnerFilter(SimpleListFilter):
+    """The filter of a link to the list, without choices of its own."""
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        value = self.value()
+        return [(value, cut(column_name(value)) or "")] if value else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        value = without_nul(self.value() or "")
+        column = str(self.parameter_name)
+        if collection_of(request):
+            return queryset.filter(**{column: value})
+        return queryset.filter(key__in=owned_keys({column: value}))
+
+
+class SessionFilter(OwnerFilter):
+    title = _("session")
+    parameter_name = "session_id"
+
+
+class CustomerFilter(OwnerFilter):
+    title = _("customer")
+    parameter_name = "customer_id"
+
+
+class AgentFilter(OwnerFilter):
+    title = _("agent")
+    parameter_name = "agent_id"
+
+
+class FieldFilter(ChoiceFilter):
+    """A JSON field of Parlant's documents; the list bounds the documents that are read."""
+
+    collections: str
+    """The suffix of the names of the collections."""
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        name = collection_of(request).removesuffix(FAILED)
+        is_shown = name.endswith(self.collections)
+        return super().lookups(request, model_admin) if is_shown else []
+
+
+class KindFilter(FieldFilter):
+    title = _("kind")
+    parameter_name = "kind"
+    collections = "events"
+    titles: ClassVar = {
+        "message": _("Messages"),
+        "tool": _("Tool calls"),
+        "status": _("Statuses"),
+        "custom": _("Custom events"),
+    }
+
+
+class SourceFilter(FieldFilter):
+    title = _("source")
+    parameter_name = "source"
+    collections = "events"
+    titles: ClassVar = {
+        "customer": _("Customer"),
+        "customer_ui": _("Customer's interface"),
+        "human_agent": _("Human agent"),
+        "human_agent_on_behalf_of_ai_agent": _("Human agent in the name of the AI agent"),
+        "ai_agent": _("AI agent"),
+        "system": _("System"),
+    }
+
+
+class ModeFilter(FieldFilter):
+    title = _("mode")
+    parameter_name = "mode"
+    collections = "sessions"
+    titles: ClassVar = {"auto": _("Automatic"), "manual": _("Manual")}
+
+
+FIELD_FILTERS = (KindFilter, SourceFilter, ModeFilter)

@@ -1,10 +1,15 @@
-"""Rows found by the whole of a name, through the indexes that begin with its place."""
+"""Keys and values found by steps through an index, and rows by the whole of a name."""
 
 import re
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
+from typing import Any, TypeVar
 
+from django.db import connections, router
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model, Q
 
-from parlant_store.admin.loose_index_scan import first_values
+from parlant_store.admin.formatting import model_field
 from parlant_store.content import codec
 from parlant_store.models import Session
 
@@ -16,6 +21,8 @@ PLACES = 1_000
 
 SLASHES = 50
 """How many slashes of a search may part the place from the name."""
+
+Key = TypeVar("Key")
 
 
 def named(
@@ -49,3 +56,81 @@ def keys(model: type[Model], conditions: list[Q]) -> list[int]:
     first, *rest = (model._default_manager.filter(condition) for condition in conditions)
     found = first.values_list("key").union(*(matches.values_list("key") for matches in rest))
     return [key for (key,) in found.order_by("-key")[: COUNTED + 1]]
+
+
+def common_length(name: str, other: str) -> int:
+    """Return the length of the common beginning of two names."""
+    pairs = zip(name, other, strict=False)
+    return sum(1 for _pair in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def with_first_values(model: type[Model], name: str, most: int) -> str:
+    """How a statement begins that finds the first values as the column name of ``names``."""
+    table, column = model._meta.db_table, model_field(model, name).column
+    return f"""
+WITH RECURSIVE steps (name) AS (
+    SELECT min({column}) FROM {table}
+    UNION ALL
+    SELECT (SELECT min({column}) FROM {table} WHERE {column} > name)
+    FROM steps WHERE name IS NOT NULL
+), names (name) AS (SELECT name FROM steps WHERE name IS NOT NULL LIMIT {most})
+"""
+
+
+def connection_of(model: type[Model]) -> BaseDatabaseWrapper:
+    """Return the connection that the rows of the model are read from."""
+    return connections[router.db_for_read(model)]
+
+
+def fetch(
+    connection: BaseDatabaseWrapper, sql: str, parameters: Sequence[Any] = ()
+) -> list[tuple[Any, ...]]:
+    """Return all rows of a statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
+
+
+def first_values(model: type[Model], name: str, most: int, using: str | None = None) -> list[str]:
+    """The first values, ``most`` of them at most, as the column keeps them."""
+    connection = connections[using] if using else connection_of(model)
+    rows = fetch(connection, f"{with_first_values(model, name, most)} SELECT name FROM names")
+    return [value for (value,) in rows]
+
+
+def values_starting(
+    model: type[Model], name: str, start: str, using: str, limit: int | None = None
+) -> list[str]:
+    """Return the values of the column that start with ``start``, which is as columns have it."""
+    table, column, length = model._meta.db_table, model_field(model, name).column, len(start)
+    sql = f"""
+WITH RECURSIVE steps (name) AS (
+    SELECT min({column}) FROM {table} WHERE {column} >= %s
+    UNION ALL
+    SELECT (SELECT min({column}) FROM {table} WHERE {column} > name)
+    FROM steps WHERE substr(name, 1, %s) = %s
+) SELECT name FROM steps WHERE substr(name, 1, %s) = %s{"" if limit is None else f" LIMIT {limit}"}
+"""
+    rows = fetch(connections[using], sql, (start, length, start, length, start))
+    return [value for (value,) in rows]
+
+
+def select_first(
+    connection: BaseDatabaseWrapper, columns: Sequence[tuple[type[Model], str]], limit: int
+) -> list[list[str]]:
+    """Return the first values of each of the columns, by one statement."""
+    parts = [
+        f"SELECT {number} AS place, name"
+        f" FROM ({with_first_values(model, name, limit)} SELECT name FROM names) part{number}"
+        for number, (model, name) in enumerate(columns)
+    ]
+    values: list[list[str]] = [[] for _ in columns]
+    for place, value in fetch(connection, " UNION ALL ".join(parts)):
+        values[place].append(value)
+    return values
+
+
+def batches(keys: Sequence[Key], size: int) -> Iterator[Sequence[Key]]:
+    for start in range(0, len(keys), size):
+        yield keys[start : start + size]

@@ -1,46 +1,74 @@
-"""Conversations: their list, and the pages of sessions."""
+"""Conversations: their list, and the pages of sessions and of their items."""
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
+from django.db.models import F, QuerySet, Value
+from django.db.models.functions import Coalesce, Left, NullIf
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.utils.html import format_html
+from django.urls import URLPattern, path
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from parlant_store.admin import filters
+from parlant_store.admin.actions import remote_rows
 from parlant_store.admin.actions.actions import SESSION_ACTIONS
-from parlant_store.admin.actions.options import ActionsAdmin
 from parlant_store.admin.conversations.changelist import ConversationList, all_keys
-from parlant_store.admin.conversations.conversation import FRAMEWORKS, Conversation
-from parlant_store.admin.conversations.header import session_header
-from parlant_store.admin.conversations.links import Links
+from parlant_store.admin.conversations.conversation import Conversation
+from parlant_store.admin.conversations.header import Links, session_header
 from parlant_store.admin.conversations.local import Access
+from parlant_store.admin.conversations.remote import list_sessions, show_session
 from parlant_store.admin.conversations.selection import DOCUMENT
-from parlant_store.admin.expiry import ago, expiry, expiry_and_time
-from parlant_store.admin.filters import (
-    DateFilter,
-    FailureFilter,
-    FormFilter,
-    FrameworkFilter,
-    StateFilter,
-    StoreFilter,
-    aliases,
-    is_local,
+from parlant_store.admin.documents import remote as remote_documents
+from parlant_store.admin.formatting import (
+    NAME,
+    NOTHING,
+    ago,
+    counted,
+    cut,
+    expiry,
+    expiry_and_time,
+    full_name,
+    grouped,
+    pre,
+    pretty,
+    pretty_text,
+    session_name,
 )
-from parlant_store.admin.formatting import NOTHING, full_name, grouped, pre, pretty, session_name
-from parlant_store.admin.transcript.items_page import session_transcript
-from parlant_store.admin.views.urls import StorePages
+from parlant_store.admin.lookups import keys, sessions_named
+from parlant_store.admin.options import ActionsAdmin, StoreAdmin
+from parlant_store.admin.transcript.pages import session_transcript
+from parlant_store.admin.views import overview, person, persons, stores
+from parlant_store.admin.views.base import Page, configured_stores, guarded
+from parlant_store.backends.orm import OrmBackend
 from parlant_store.models import Document, Session, SessionItem
+
+PAGES: dict[str, Page] = {
+    "overview": overview.overview,
+    "people": persons.list_persons,
+    "person": person.show_person,
+    "person_receipt": person.download_receipt,
+    "stores": stores.list_stores,
+    "stores_sessions": list_sessions,
+    "stores_session": show_session,
+    "stores_sessions_change": remote_rows.change_sessions,
+    "stores_sweep": stores.sweep,
+    "stores_documents": remote_documents.list_documents,
+    "stores_document": remote_documents.show_document,
+    "stores_documents_change": remote_rows.change_documents,
+}
+"""The pages beside the lists, at addresses below that of the list of conversations."""
 
 NONE = format_html('<span class="parlant-none">{}</span>', NOTHING)
 """The content of an empty cell, which narrow screens leave out."""
 
 
 @admin.register(Session)
-class SessionAdmin(StorePages, ActionsAdmin):
+class SessionAdmin(ActionsAdmin):
     """The first page of the app is its list, which shows Parlant's sessions too."""
 
     list_display = (
@@ -55,12 +83,12 @@ class SessionAdmin(StorePages, ActionsAdmin):
     )
     list_display_links = ("conversation",)
     list_filter = (
-        FormFilter,
-        DateFilter,
-        FailureFilter,
-        StateFilter,
-        FrameworkFilter,
-        StoreFilter,
+        filters.FormFilter,
+        filters.DateFilter,
+        filters.FailureFilter,
+        filters.StateFilter,
+        filters.FrameworkFilter,
+        filters.StoreFilter,
     )
     list_per_page = 50
     search_fields = ("session_id", "user_id")
@@ -86,6 +114,17 @@ class SessionAdmin(StorePages, ActionsAdmin):
 
     class Media:
         css: ClassVar = {"all": ["parlant_store/conversations.css"]}
+
+    def get_urls(self) -> list[URLPattern]:
+        pages = [
+            path(
+                f"{name.replace('_', '/')}/",
+                guarded(self, self.admin_site.admin_view(partial(page, self))),
+                name=f"parlant_store_session_{name}",
+            )
+            for name, page in PAGES.items()
+        ]
+        return pages + super().get_urls()
 
     def has_view_or_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Let those see the list who may see Parlant's sessions only."""
@@ -114,8 +153,12 @@ class SessionAdmin(StorePages, ActionsAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        store = request.GET.get("store", "")
-        if store in aliases() and not is_local(store) and self.may_view(request, Session):
+        remote = [
+            alias
+            for alias, store, _error in configured_stores()
+            if not isinstance(store, OrmBackend)
+        ]
+        if request.GET.get("store") in remote and self.may_view(request, Session):
             return HttpResponseRedirect(self._links(request).remote_list(request.GET))
         context = {"title": gettext("Conversations")} | (extra_context or {})
         return super().changelist_view(request, context)
@@ -156,22 +199,17 @@ class SessionAdmin(StorePages, ActionsAdmin):
     def person(self, one: Conversation) -> Any:
         if one.person is None:
             return NONE
-        names = [one.person_name, one.person] if one.person_name else [one.person]
-        shown = format_html(
-            "<bdi>{}</bdi>" + ' <bdi class="parlant-name">{}</bdi>' * (len(names) - 1), *names
+        shown = format_html("<bdi>{}</bdi>", one.person_name or one.person)
+        if one.person_name:
+            shown = format_html('{} <bdi class="parlant-name">{}</bdi>', shown, one.person)
+        return (
+            format_html('<a href="{}">{}</a>', one.person_url, shown) if one.person_url else shown
         )
-        if not one.person_url:
-            return shown
-        return format_html('<a href="{}">{}</a>', one.person_url, shown)
 
     @admin.display(description=_("agent"))
     def agent(self, one: Conversation) -> Any:
-        framework = FRAMEWORKS.get(one.framework, one.framework)
-        if not one.agent:
-            return format_html('<span class="parlant-name">{}</span>', framework)
-        return format_html(
-            '<bdi>{}</bdi> <span class="parlant-name">{}</span>', one.agent, framework
-        )
+        framework = format_html('<span class="parlant-name">{}</span>', one.framework_name)
+        return format_html("<bdi>{}</bdi> {}", one.agent, framework) if one.agent else framework
 
     @admin.display(description=_("messages"))
     def messages(self, one: Conversation) -> Any:
@@ -199,22 +237,22 @@ class SessionAdmin(StorePages, ActionsAdmin):
 
     @admin.display(description=_("state"))
     def outcome(self, one: Conversation) -> Any:
-        states = []
-        if one.failed_calls:
-            text = ngettext("%(number)s failed call", "%(number)s failed calls", one.failed_calls)
-            states.append(("parlant-failed-calls", text % {"number": grouped(one.failed_calls)}))
-        if one.waiting:
-            text = ngettext(
-                "%(number)s approval waiting", "%(number)s approvals waiting", one.waiting
-            )
-            states.append(("parlant-waiting", text % {"number": grouped(one.waiting)}))
-        return self.badges(states) if states else NONE
-
-    def badges(self, states: Sequence[tuple[str, str]]) -> Any:
-        return format_html(
-            " ".join(['<strong class="parlant-badge {}">{}</strong>'] * len(states)),
-            *(text for state in states for text in state),
+        failed = ngettext(
+            "%(number)s failed call", "%(number)s failed calls", one.failed_calls or 0
         )
+        waiting = ngettext(
+            "%(number)s approval waiting", "%(number)s approvals waiting", one.waiting
+        )
+        states = [
+            (kind, counted(text, number))
+            for kind, text, number in (
+                ("parlant-failed-calls", failed, one.failed_calls),
+                ("parlant-waiting", waiting, one.waiting),
+            )
+            if number
+        ]
+        badge = '<strong class="parlant-badge {}">{}</strong>'
+        return format_html_join(" ", badge, states) if states else NONE
 
     # The fields of the page of a session
 
@@ -233,3 +271,68 @@ class SessionAdmin(StorePages, ActionsAdmin):
     @admin.display(description=_("state"))
     def pretty_state(self, session: Session) -> str:
         return pre(pretty(session.state)) if session.state else NOTHING
+
+
+@admin.register(SessionItem)
+class SessionItemAdmin(StoreAdmin):
+    list_display = ("session_name", "position", "short_role", "short_text", "created_at")
+    list_display_links = ("position",)
+    search_fields = ("session__session_id",)
+    search_help_text = _("A whole session id, or namespace/session id.")
+    unread = ("role", "text", "data")
+    fields = readonly_fields = (
+        "session_name",
+        "position",
+        "full_role",
+        "created_at",
+        "pretty_data",
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SessionItem]:
+        beside = [f"session__{column}" for column in SessionAdmin.unread]
+        return super().get_queryset(request).select_related("session").defer("text", *beside)
+
+    def rows(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        text = Coalesce(NullIf(F("text"), Value("")), F("data"))
+        shown = {"shown_role": Left("role", NAME + 1), "shown_text": Left(text, NAME + 1)}
+        found: QuerySet[Any] = super().rows(queryset).annotate(**shown)
+        return found
+
+    def find(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
+        return queryset.filter(session__in=keys(Session, sessions_named(term)))
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        if self.may_view(request, Session):
+            context["session_url"] = self._place(context["original"])
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def subtitle(self, row: Any) -> str | None:
+        return _("Item {position} of {session}").format(
+            position=row.position, session=self.session_name(row)
+        )
+
+    @admin.display(description=_("session"))
+    def session_name(self, item: SessionItem) -> str | None:
+        return session_name(item.session)
+
+    @admin.display(description=_("role"))
+    def short_role(self, item: Any) -> str | None:
+        return cut(item.shown_role)
+
+    @admin.display(description=_("role"))
+    def full_role(self, item: SessionItem) -> str:
+        return cut(item.role) or NOTHING
+
+    @admin.display(description=_("text"))
+    def short_text(self, item: Any) -> str | None:
+        return cut(item.shown_text)
+
+    @admin.display(description=_("item"))
+    def pretty_data(self, item: SessionItem) -> SafeString:
+        return pre(pretty_text(item.data))
+
+    def _place(self, item: SessionItem) -> str:
+        url = self.page_url(Session, item.session_id)
+        return f"{url}?after={item.position - 1}#item-{item.position}"

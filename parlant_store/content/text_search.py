@@ -42,6 +42,7 @@ ALONE = (
 MARKS = (
     "\u0300-\u036f\u0483-\u0487\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0900-\u0903\u093a-\u094f"
 )
+_ALONE = re.compile(f"[{ALONE}]")
 _WORDS = re.compile(f"[{ALONE}]|(?:(?![{ALONE}])[\\w{MARKS}]){{1,{MAX_WORD}}}")
 _ASCII_WORDS = re.compile(f"\\w{{1,{MAX_WORD}}}", re.ASCII)
 
@@ -75,6 +76,11 @@ def _contains(term: list[str], other: list[str]) -> bool:
         term[start : start + size] == whole and term[start + size].startswith(last)
         for start in range(len(term) - size)
     )
+
+
+def is_alone(word: str) -> bool:
+    """Whether the word is a character of a script without spaces between words."""
+    return _ALONE.fullmatch(word) is not None
 
 
 def stored_words(words: list[str] | None, others: list[str] | None = None) -> str | None:

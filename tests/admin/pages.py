@@ -11,8 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from parlant_store.admin import remote_stores
-from parlant_store.admin.views import stores
+from parlant_store.admin.views import base, stores
 from parlant_store.models import Session
 
 CALL = {"type": "function_call", "name": "weather", "arguments": '{"city":"Köln"}', "call_id": "1"}
@@ -28,7 +27,7 @@ LONG = "long-" + "ü" * 1_000
 def patience(monkeypatch):
     """Pages wait for an answer of a store, however busy the machine is."""
     monkeypatch.setattr(stores, "TIMEOUT_SECONDS", 120)
-    monkeypatch.setattr(remote_stores, "TIMEOUT_SECONDS", 120)
+    monkeypatch.setattr(base, "TIMEOUT_SECONDS", 120)
 
 
 def message(content, role="user", **fields):

@@ -9,9 +9,8 @@ from django.contrib.admin.models import ADDITION, CHANGE, DELETION
 from django.urls import reverse
 from django.utils import timezone
 
-from parlant_store.admin.actions import sweep as store_sweep
 from parlant_store.admin.conversations import remote as conversations
-from parlant_store.admin.conversations import remote_session as store_session
+from parlant_store.admin.views import stores as store_sweep
 from parlant_store.backends.orm import OrmBackend
 from parlant_store.exceptions import StoreUnavailable
 from tests.admin.pages import CALL, OUTPUT, SCRIPT, UNPRINTABLE, entries, get, message, messages_of
@@ -156,8 +155,8 @@ def test_the_page_of_a_session_shows_what_was_said(client, remote):
 
 
 def test_the_latest_items_are_shown_and_more_on_demand(client, remote, monkeypatch):
-    monkeypatch.setattr(store_session, "FEW", 3)
-    monkeypatch.setattr(store_session, "MANY", 5)
+    monkeypatch.setattr(conversations, "FEW", 3)
+    monkeypatch.setattr(conversations, "MANY", 5)
     remote.add_items("s", [message(f"text {number}") for number in range(4)])
     html = get(client, url("stores_session", session=["", "s"]))
     assert re.findall(r"text \d", html) == ["text 1", "text 2", "text 3"]

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from parlant_store.admin.conversations import remote_session as store_session
-from parlant_store.admin.items import SessionItemAdmin
-from parlant_store.admin.transcript import items_page as reading
+from parlant_store.admin.conversations import remote as store_session
+from parlant_store.admin.sessions import SessionItemAdmin
+from parlant_store.admin.transcript import pages as reading
 from tests.browser.axe import COLOURS, barriers
 from tests.browser.policy import ENFORCED, WANTED
 from tests.browser.screens import TWO_STORES, fill, screens

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from parlant_store.admin.transcript.items_page import PAGE
+from parlant_store.admin.transcript.pages import PAGE
 from parlant_store.models import Session, SessionItem
 from tests.admin.pages import CALL, OUTPUT, message
 from tests.admin.pages import page as address

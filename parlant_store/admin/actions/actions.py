@@ -1,19 +1,19 @@
 """The actions on sessions and documents."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import messages as levels
 from django.contrib.admin.models import ADDITION, DELETION
 from django.forms import Form
 from django.http import HttpResponseRedirect
 from django.http.response import HttpResponseBase
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
 
-from parlant_store.admin.actions import messages
-from parlant_store.admin.actions.confirmation import Action
+from parlant_store.admin.actions.confirmation import NONE_EXIST, Action, Texts
 from parlant_store.admin.actions.export import download
-from parlant_store.admin.actions.forms import MAX_EXTENSION, BranchForm, ExtendForm
+from parlant_store.admin.actions.forms import MAX_EXTENSION, NAME_TAKEN, BranchForm, ExtendForm
 from parlant_store.admin.actions.selection import NameTaken, Result, Row, Rows, Selection
 from parlant_store.admin.formatting import cut
 from parlant_store.backends.contract.validation import SessionName
@@ -24,7 +24,45 @@ from parlant_store.models import Document, Session
 
 class Expire(Action):
     name = permission = "expire"
-    title = gettext_lazy("Expire now")
+    title = _("Expire now")
+    texts: ClassVar = {
+        Session: Texts(
+            _("Expire selected conversations now"),
+            ngettext_lazy(
+                "%(number)s conversation expires now: from then on no agent sees it, and the next "
+                "sweep removes it.",
+                "%(number)s conversations expire now: from then on no agent sees them, and the "
+                "next "
+                "sweep removes them.",
+                "count",
+            ),
+            ngettext_lazy(
+                "%(number)s conversation has expired.",
+                "%(number)s conversations have expired.",
+                "count",
+            ),
+        ),
+        Document: Texts(
+            _("Expire selected documents now"),
+            ngettext_lazy(
+                "%(number)s document expires now: from then on no agent sees it, and the next "
+                "sweep "
+                "removes it.",
+                "%(number)s documents expire now: from then on no agent sees them, and the next "
+                "sweep removes them.",
+                "count",
+            ),
+            ngettext_lazy(
+                "%(number)s document has expired.", "%(number)s documents have expired.", "count"
+            ),
+        ),
+    }
+    ineligible = ngettext_lazy(
+        "%(number)s that was chosen has expired already and stays as it is.",
+        "%(number)s that were chosen have expired already and stay as they are.",
+        "count",
+    )
+    none_eligible = _("Nothing is to be done: what was chosen has expired already.")
     log_entry = "Expired now."
 
     def is_eligible(self, expires_at: datetime | None, now: datetime, form: Any = None) -> bool:
@@ -38,7 +76,39 @@ class Extend(Action):
     """Rows that expire in more than a hundred years are not extended, and none is shortened."""
 
     name = permission = "extend"
-    title = gettext_lazy("Extend")
+    title = _("Extend")
+    texts: ClassVar = {
+        Session: Texts(
+            _("Extend the life of selected conversations"),
+            ngettext_lazy(
+                "%(number)s conversation expires later.",
+                "%(number)s conversations expire later.",
+                "count",
+            ),
+            ngettext_lazy(
+                "%(number)s conversation expires later now.",
+                "%(number)s conversations expire later now.",
+                "count",
+            ),
+        ),
+        Document: Texts(
+            _("Extend the life of selected documents"),
+            ngettext_lazy(
+                "%(number)s document expires later.", "%(number)s documents expire later.", "count"
+            ),
+            ngettext_lazy(
+                "%(number)s document expires later now.",
+                "%(number)s documents expire later now.",
+                "count",
+            ),
+        ),
+    }
+    ineligible = ngettext_lazy(
+        "%(number)s that was chosen expires later anyway, or never, and stays as it is.",
+        "%(number)s that were chosen expire later anyway, or never, and stay as they are.",
+        "count",
+    )
+    none_eligible = _("Nothing is to be done: what was chosen never expires.")
 
     def is_eligible(self, expires_at: datetime | None, now: datetime, form: Any = None) -> bool:
         until = None if form is None else form.end
@@ -60,7 +130,41 @@ class Extend(Action):
 class Keep(Action):
     name = "keep"
     permission = "extend"
-    title = gettext_lazy("Keep for ever")
+    title = _("Keep for ever")
+    texts: ClassVar = {
+        Session: Texts(
+            _("Keep selected conversations for ever"),
+            ngettext_lazy(
+                "%(number)s conversation is kept for ever: it never expires.",
+                "%(number)s conversations are kept for ever: they never expire.",
+                "count",
+            ),
+            ngettext_lazy(
+                "%(number)s conversation is kept for ever.",
+                "%(number)s conversations are kept for ever.",
+                "count",
+            ),
+        ),
+        Document: Texts(
+            _("Keep selected documents for ever"),
+            ngettext_lazy(
+                "%(number)s document is kept for ever: it never expires.",
+                "%(number)s documents are kept for ever: they never expire.",
+                "count",
+            ),
+            ngettext_lazy(
+                "%(number)s document is kept for ever.",
+                "%(number)s documents are kept for ever.",
+                "count",
+            ),
+        ),
+    }
+    ineligible = ngettext_lazy(
+        "%(number)s that was chosen never expires anyway.",
+        "%(number)s that were chosen never expire anyway.",
+        "count",
+    )
+    none_eligible = _("Nothing is to be done: what was chosen never expires anyway.")
     log_entry = "Kept for ever."
 
     def is_eligible(self, expires_at: datetime | None, now: datetime, form: Any = None) -> bool:
@@ -72,10 +176,36 @@ class Keep(Action):
 
 class Delete(Action):
     name = "remove"
-    """Not "delete": has_delete_permission would allow Django's page of deletion."""
 
     remote_name = permission = "delete"
-    title = gettext_lazy("Delete")
+    title = _("Delete")
+    texts: ClassVar = {
+        Session: Texts(
+            _("Delete selected conversations"),
+            ngettext_lazy(
+                "%(number)s conversation is deleted with all its items. It cannot be brought back.",
+                "%(number)s conversations are deleted with all their items. They cannot be brought "
+                "back.",
+                "count",
+            ),
+            ngettext_lazy(
+                "%(number)s conversation was deleted.",
+                "%(number)s conversations were deleted.",
+                "count",
+            ),
+        ),
+        Document: Texts(
+            _("Delete selected documents"),
+            ngettext_lazy(
+                "%(number)s document is deleted. It cannot be brought back.",
+                "%(number)s documents are deleted. They cannot be brought back.",
+                "count",
+            ),
+            ngettext_lazy(
+                "%(number)s document was deleted.", "%(number)s documents were deleted.", "count"
+            ),
+        ),
+    }
     log_entry = "Deleted."
     flag = DELETION
 
@@ -85,8 +215,27 @@ class Delete(Action):
 
 class Export(Action):
     name = permission = "export"
-    title = gettext_lazy("Export as JSON Lines")
-    verb = gettext_lazy("Download")
+    title = _("Export as JSON Lines")
+    texts: ClassVar = {
+        Session: Texts(
+            _("Export selected conversations"),
+            ngettext_lazy(
+                "%(number)s conversation is downloaded with all its items, as a line of JSON.",
+                "%(number)s conversations are downloaded with all their items, each as a line of "
+                "JSON.",
+                "count",
+            ),
+        ),
+        Document: Texts(
+            _("Export selected documents"),
+            ngettext_lazy(
+                "%(number)s document is downloaded, as a line of JSON.",
+                "%(number)s documents are downloaded, each as a line of JSON.",
+                "count",
+            ),
+        ),
+    }
+    verb = _("Download")
     log_entry = "Exported."
 
     def run(self, selection: Selection, form: Any) -> HttpResponseBase:
@@ -99,7 +248,20 @@ class Export(Action):
 
 class Branch(Action):
     name = permission = "branch"
-    title = gettext_lazy("Branch")
+    title = _("Branch")
+    texts: ClassVar = {
+        Session: Texts(
+            _("Branch the selected conversation"),
+            ngettext_lazy(
+                "%(number)s conversation is copied, with its items, state, metadata and owner.",
+                "%(number)s conversations are copied, with their items, state, metadata and "
+                "owners.",
+                "count",
+            ),
+            _("The conversation was copied to %(name)s."),
+        ),
+    }
+    none_eligible = _("A conversation that has expired cannot be branched.")
     flag = ADDITION
 
     def is_eligible(self, expires_at: datetime | None, now: datetime, form: Any = None) -> bool:
@@ -107,9 +269,9 @@ class Branch(Action):
 
     def refusal(self, selection: Selection) -> Any:
         if any(part.model is not Session for part in selection.parts):
-            return messages.PARLANT_BRANCH
+            return _("A conversation of Parlant cannot be branched.")
         if sum(map(len, selection.parts)) != 1:
-            return messages.ONE_TO_BRANCH
+            return _("Choose one conversation to branch.")
         return super().refusal(selection)
 
     def form(self, selection: Selection, data: Any) -> Form | None:
@@ -130,14 +292,14 @@ class Branch(Action):
                 message = f"Branched from {cut(source.session_id)}."
                 part.log(selection.request, [copy], message, self.flag)
         except SessionNotFound:
-            selection.show(levels.WARNING, messages.NONE_EXIST)
+            selection.show(levels.WARNING, NONE_EXIST)
             return selection.to_list()
         except (NameTaken, ProtectedRow) as exc:
             is_taken = isinstance(exc, NameTaken)
-            selection.show(levels.ERROR, messages.NAME_TAKEN if is_taken else printable(str(exc)))
+            selection.show(levels.ERROR, NAME_TAKEN if is_taken else printable(str(exc)))
             return selection.back()
         name = part.label(copy._replace(place=""))
-        selection.show(levels.SUCCESS, self.texts.done % {"name": name})
+        selection.show(levels.SUCCESS, self.texts[Session].done % {"name": name})
         if selection.page_url:
             return HttpResponseRedirect(selection.admin.page_url(Session, copy.key))
         return selection.to_list()

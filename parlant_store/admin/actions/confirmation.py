@@ -1,28 +1,121 @@
-"""Actions that ask for confirmation before they change rows."""
+"""Actions that ask for confirmation before they change rows, and the log of them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from django.contrib import messages as levels
-from django.contrib.admin.models import CHANGE, DELETION
+from django.contrib.admin.models import CHANGE, DELETION, LogEntry
+from django.contrib.contenttypes.models import ContentType
 from django.db.models import Model, QuerySet
 from django.forms import Form
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
 
-from parlant_store.admin.actions import messages
-from parlant_store.admin.actions.messages import TEXTS, counted
 from parlant_store.admin.actions.selection import MAX_ROWS, Result, Row, Rows, Selection
-from parlant_store.admin.formatting import grouped
+from parlant_store.admin.formatting import column_name, counted, grouped
+from parlant_store.models import Document, Session
+
+MAX_ENTRIES = 1_000
+"""Limit on the rows of one action that have an entry of their own."""
+
+MAX_NAME = 200
+"""The length of object_repr."""
 
 MAX_NAMES = 10
 """Limit on the rows whose names a page shows."""
 
 TEMPLATE = "admin/parlant_store/action_confirmation.html"
+NONE_EXIST = _("What was chosen is there no more.")
+RELATED_DONE = ngettext_lazy(
+    "%(number)s document of a Parlant session went along.",
+    "%(number)s documents of Parlant sessions went along.",
+    "count",
+)
+REVIVED = ngettext_lazy(
+    "%(number)s of them has expired, but was not removed yet: it comes back to life.",
+    "%(number)s of them have expired, but were not removed yet: they come back to life.",
+    "count",
+)
+MISSING = ngettext_lazy(
+    "%(number)s of those you confirmed was there no more.",
+    "%(number)s of those you confirmed were there no more.",
+    "count",
+)
+MORE_PROTECTED = ngettext_lazy(
+    "%(number)s more stays, because rows of other tables protect it.",
+    "%(number)s more stay, because rows of other tables protect them.",
+    "count",
+)
+REMAINING: dict[type[Model], Any] = {
+    Session: ngettext_lazy(
+        "%(number)s conversation was left as it was.",
+        "%(number)s conversations were left as they were.",
+        "count",
+    ),
+    Document: ngettext_lazy(
+        "%(number)s document was left as it was.",
+        "%(number)s documents were left as they were.",
+        "count",
+    ),
+}
+TOO_MANY: dict[type[Model], Any] = {
+    Session: _(
+        "More than %(number)s conversations were chosen. Narrow the list, or use "
+        "manage.py store_expire, which removes any number by a rule, or manage.py store_export."
+    ),
+    Document: _(
+        "More than %(number)s documents were chosen. Narrow the list, or use "
+        "manage.py store_expire, which removes any number by a rule, or manage.py store_export."
+    ),
+}
+
+
+def log(
+    request: HttpRequest, model: type[Model], rows: Sequence[Row], flag: int, message: str
+) -> None:
+    """Add an entry for each row, up to MAX_ENTRIES, and one with the number of rows."""
+    if not rows:
+        return
+    user: Any = request.user
+    named = [_named(model, row) for row in rows[:MAX_ENTRIES]]
+    LogEntry.objects.log_actions(user.pk, named, flag, message)
+    if len(rows) > 1:
+        log_by_name(request, model, f"{len(rows):,} {model._meta.model_name}s", flag, message)
+
+
+def log_by_name(
+    request: HttpRequest, model: type[Model], name: str, flag: int, message: str
+) -> None:
+    """Add an entry about something that is no row of ``model`` in this database."""
+    user: Any = request.user
+    LogEntry.objects.create(
+        user_id=user.pk,
+        content_type=ContentType.objects.get_for_model(model, for_concrete_model=False),
+        object_repr=name[:MAX_NAME],
+        action_flag=flag,
+        change_message=message,
+    )
+
+
+def _named(model: type[Model], row: Row) -> Session | Document:
+    place, name = column_name(row.place) or "", column_name(row.name)
+    if model is Session:
+        return Session(key=row.key, namespace=place, session_id=name or "")
+    return Document(key=row.key, collection=place, document_id=name)
+
+
+class Texts(NamedTuple):
+    """The texts of an action on rows of one model; ``counted`` formats those with a number."""
+
+    description: str | Promise
+    question: Any
+    done: Any = None
 
 
 def confirmation(
@@ -59,6 +152,13 @@ class Action:
     permission: ClassVar[str]
     """The permission on the model, without the model's name."""
 
+    texts: ClassVar[Mapping[type[Model], Texts]]
+    ineligible: Any = None
+    """The text about selected rows that the action is not for."""
+
+    none_eligible: Any = None
+    """The text if it is for none of them."""
+
     verb: Any = ""
     remote_name = ""
     """The value in the forms of remote stores, if it is not the name."""
@@ -75,9 +175,7 @@ class Action:
     def __init__(self, model: type[Model]) -> None:
         """``model`` is the model of the list."""
         self.model = model
-        self.texts = TEXTS[model, self.name]
-        self.short_description = self.texts.description
-        self.allowed_permissions = [self.name]
+        self.short_description = self.texts[model].description
         self.__name__ = self.name
         self.remote_name = self.remote_name or self.name
 
@@ -103,9 +201,11 @@ class Action:
         for part in selection.parts:
             may_view = selection.admin.may_view(selection.request, part.model)
             if not (may_view and self.is_permitted(selection.request, part.model)):
-                return messages.NOT_ALLOWED
+                return _(
+                    "You may not do this to every conversation that you chose. Nothing was changed."
+                )
         if sum(map(len, selection.parts)) > MAX_ROWS:
-            return messages.TOO_MANY[self.model] % {"number": grouped(MAX_ROWS)}
+            return TOO_MANY[self.model] % {"number": grouped(MAX_ROWS)}
         return None
 
     def form(self, selection: Selection, data: Any) -> Form | None:
@@ -152,10 +252,10 @@ class Action:
     def _question(self, selection: Selection, form: Form | None) -> HttpResponseBase:
         found = [(part, part.read()) for part in selection.parts]
         eligible = [(part, rows) for part, all_ in found if (rows := self.eligible(part, all_))]
-        number = sum(len(rows) for _, rows in eligible)
-        left = sum(len(rows) for _, rows in found) - number
+        number = sum(len(rows) for _part, rows in eligible)
+        left = sum(len(rows) for _part, rows in found) - number
         if not number:
-            none = messages.NONE_ELIGIBLE[self.name] if left else messages.NONE_EXIST
+            none = self.none_eligible if left else NONE_EXIST
             selection.show(levels.WARNING, none)
             return selection.back() if left else selection.to_list()
         names = [part.label(row) for part, rows in eligible for row in rows[:MAX_NAMES]]
@@ -179,7 +279,7 @@ class Action:
     def _sentences(
         self, eligible: list[tuple[Rows, list[Row]]], number: int, left: int
     ) -> Iterator[str]:
-        yield counted(self.texts.question, number)
+        yield counted(self.texts[self.model].question, number)
         for part, rows in eligible:
             yield from part.notes(self.name, rows)
         expired = sum(
@@ -188,28 +288,33 @@ class Action:
             for row in rows
         )
         if expired and self.name in ("extend", "keep"):
-            yield counted(messages.REVIVED, expired)
+            yield counted(REVIVED, expired)
         if left:
-            yield counted(messages.INELIGIBLE[self.name], left)
+            yield counted(self.ineligible, left)
 
     def _show(self, selection: Selection, result: Result) -> None:
         protected = result.protected[:MAX_NAMES]
         more = len(result.protected) - len(protected)
         for name, error in result.failed:
-            selection.show(levels.ERROR, messages.FAILED % {"name": name, "error": error})
+            selection.show(
+                levels.ERROR, _("Stopped at %(name)s: %(error)s") % {"name": name, "error": error}
+            )
         for level, text, number in (
-            (levels.SUCCESS, self.texts.done, len(result.rows)),
-            (levels.SUCCESS, messages.RELATED_DONE, result.related),
-            (levels.WARNING, messages.INELIGIBLE.get(self.name), result.ineligible),
+            (levels.SUCCESS, self.texts[self.model].done, len(result.rows)),
+            (levels.SUCCESS, RELATED_DONE, result.related),
+            (levels.WARNING, self.ineligible, result.ineligible),
         ):
             if number:
                 selection.show(level, counted(text, number))
         for name, by in protected:
-            selection.show(levels.ERROR, messages.PROTECTED % {"name": name, "rows": by})
+            selection.show(
+                levels.ERROR,
+                _("%(name)s stays: it is protected by %(rows)s.") % {"name": name, "rows": by},
+            )
         for level, text, number in (
-            (levels.ERROR, messages.MORE_PROTECTED, more),
-            (levels.WARNING, messages.MISSING, result.missing),
-            (levels.WARNING, messages.REMAINING[self.model], result.remaining),
+            (levels.ERROR, MORE_PROTECTED, more),
+            (levels.WARNING, MISSING, result.missing),
+            (levels.WARNING, REMAINING[self.model], result.remaining),
         ):
             if number:
                 selection.show(level, counted(text, number))

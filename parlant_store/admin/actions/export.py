@@ -14,7 +14,7 @@ from django.db import router
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
 
-from parlant_store.admin.batches import batches
+from parlant_store.admin.lookups import batches
 from parlant_store.backends.columns import name_of, owner_of
 from parlant_store.content import codec
 from parlant_store.content.times import as_utc

@@ -9,7 +9,6 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from parlant_store.admin.actions.messages import NAME_TAKEN
 from parlant_store.admin.formatting import grouped
 from parlant_store.backends.contract.validation import MAX_TTL_SECONDS
 from parlant_store.content import codec
@@ -20,6 +19,7 @@ CHOICES = (1, 7, 30, 90)
 MAX_DAYS = 36_500
 DAYS, UNTIL = "days", "date"
 COPY = "-copy"
+NAME_TAKEN = gettext_lazy("There is a conversation of this id already.")
 
 
 def _choices() -> list[tuple[str, str]]:

@@ -1,32 +1,42 @@
 """Rows of this project's database, changed by SQL in batches."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.core.exceptions import ImproperlyConfigured
 from django.db import IntegrityError, connections, router, transaction
-from django.db.models import DateTimeField, ExpressionWrapper, Model, QuerySet, Value
+from django.db.models import (
+    DateTimeField,
+    ExpressionWrapper,
+    Model,
+    OuterRef,
+    QuerySet,
+    Subquery,
+    Value,
+)
 from django.db.models.functions import Greatest
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import ngettext_lazy
 
-from parlant_store.admin.actions import export, messages, related_documents
-from parlant_store.admin.actions.log import log
-from parlant_store.admin.actions.messages import counted
+from parlant_store.admin.actions import export
+from parlant_store.admin.actions.confirmation import log
 from parlant_store.admin.actions.selection import (
     DOCUMENT_PREFIX,
+    TTL,
     NameTaken,
     Result,
     Row,
     Rows,
     format_keys,
+    items_text,
 )
-from parlant_store.admin.batches import batches
-from parlant_store.admin.formatting import column_name, cut
-from parlant_store.admin.remote_stores import is_local
+from parlant_store.admin.formatting import column_name, counted, cut
+from parlant_store.admin.lookups import batches, values_starting
+from parlant_store.admin.views.base import configured_stores, is_local
 from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.columns import columns, name_of
 from parlant_store.backends.contract.validation import SessionName
@@ -34,8 +44,12 @@ from parlant_store.backends.orm import OrmBackend
 from parlant_store.backends.orm.references.deletion import delete, delete_groups, lock_rows, writing
 from parlant_store.backends.orm.references.registry import is_referenced
 from parlant_store.content import codec
-from parlant_store.content.related_documents import SESSIONS
-from parlant_store.handler import stores
+from parlant_store.content.related_documents import (
+    SESSIONS,
+    collections_by_prefix,
+    session_prefixes,
+    sessions_prefix,
+)
 from parlant_store.models import Document, Session
 from parlant_store.signals import send, session_deleted
 
@@ -46,6 +60,13 @@ _COLUMNS: dict[type[Model], tuple[Any, ...]] = {
     Session: ("key", "namespace", "session_id", "full_names", "item_count", "expires_at"),
     Document: ("key", "collection", "document_id", "session_id", Value(0), "expires_at"),
 }
+
+
+RELATED = ngettext_lazy(
+    "%(number)s document that belongs to a Parlant session goes along, as its events do.",
+    "%(number)s documents that belong to Parlant sessions go along, as their events do.",
+    "count",
+)
 
 
 class LocalRows(Rows):
@@ -93,14 +114,14 @@ class LocalRows(Rows):
 
     def notes(self, action: str, rows: Sequence[Row]) -> Iterator[str]:
         if self.model is Session:
-            yield messages.items(rows)
+            yield items_text(rows)
             store = local_store() if action in ("extend", "keep") else None
             if store is not None and store.ttl is not None:
-                yield str(messages.TTL)
+                yield str(TTL)
         elif action != "export" or self.of_conversations:
-            number = sum(found.count() for _, found in related_documents.select(rows, self.using))
-            if number := number - related_documents.overlap(rows, self.rows, self.using):
-                yield counted(messages.RELATED, number)
+            number = sum(found.count() for _, found in _related_documents(rows, self.using))
+            if number := number - _overlap(rows, self.rows, self.using):
+                yield counted(RELATED, number)
 
     def set_expiry(
         self, rows: Sequence[Row], at: datetime | None, by: timedelta | None = None
@@ -113,8 +134,8 @@ class LocalRows(Rows):
             found.update(expires_at=new)
         related = 0
         if self.model is Document:
-            related = related_documents.update_expiry(rows, self.using)
-            related -= related_documents.overlap(rows, self.rows, self.using)
+            related = _update_related_expiry(rows, self.using)
+            related -= _overlap(rows, self.rows, self.using)
         return Result(tuple(rows), max(0, related))
 
     def delete(self, rows: Sequence[Row]) -> Result:
@@ -122,8 +143,8 @@ class LocalRows(Rows):
             return self._delete_referenced(rows)
         related = 0
         if self.model is Document:
-            related = -related_documents.overlap(rows, rows, self.using)
-            for _, documents in related_documents.select(rows, self.using):
+            related = -_overlap(rows, rows, self.using)
+            for _, documents in _related_documents(rows, self.using):
                 related += documents.delete()[0]
         for found in self._batches(rows):
             # Only the key, so that the other columns are not read.
@@ -137,7 +158,7 @@ class LocalRows(Rows):
     def _delete_referenced(self, rows: Sequence[Row]) -> Result:
         """Keep rows that are protected by tables of the project, with their related documents."""
         connection = connections[self.using]
-        related = related_documents.keys(rows, self.using) if self.model is Document else {}
+        related = _related_keys(rows, self.using) if self.model is Document else {}
         groups = [(row.key, *related.get(row.key, ())) for row in rows]
         lock_rows(connection, self.model, [key for group in groups for key in group])
         protected = {
@@ -168,7 +189,7 @@ class LocalRows(Rows):
         if self.model is Session:
             return export.session_lines(keys)
         if self.of_conversations:
-            related = related_documents.keys(rows, self.using)
+            related = _related_keys(rows, self.using)
             keys = [key for first in keys for key in (first, *related.get(first, ()))]
         return export.document_lines(keys)
 
@@ -207,10 +228,61 @@ class LocalRows(Rows):
 
 def local_store() -> BaseBackend | None:
     """Return the first configured store whose sessions are in the admin's database."""
-    # manage.py check reports wrong settings.
-    with suppress(ImproperlyConfigured):
-        for alias in stores:
-            with suppress(ImproperlyConfigured):
-                if is_local(store := stores[alias]):
-                    return store
+    for _alias, store, _error in configured_stores():
+        if store is not None and is_local(store):
+            return store
     return None
+
+
+def _related_documents(rows: Sequence[Row], using: str) -> Iterator[tuple[str, QuerySet[Any]]]:
+    """Yield collections of sessions, with the related documents of those among ``rows``."""
+    for collection, ids in _session_ids(rows).items():
+        names = _related_collections(collection, using)
+        documents = Document.objects.using(using).filter(collection__in=names)
+        for batch in batches(ids, BATCH):
+            yield collection, documents.filter(session_id__in=batch)
+
+
+def _related_keys(rows: Sequence[Row], using: str) -> dict[int, list[int]]:
+    """Return the keys of the related documents, by the key of their session."""
+    sessions = {(row.place, row.name): row.key for row in rows}
+    found: dict[int, list[int]] = defaultdict(list)
+    for collection, documents in _related_documents(rows, using):
+        for key, session_id in documents.values_list("key", "session_id"):
+            session = sessions[collection, session_id]
+            if key != session:
+                found[session].append(key)
+    return found
+
+
+def _update_related_expiry(rows: Sequence[Row], using: str) -> int:
+    """Let the related documents expire with their sessions; return their number."""
+    documents, number = Document.objects.using(using), 0
+    for collection, related in _related_documents(rows, using):
+        session = documents.filter(collection=collection, document_id=OuterRef("session_id"))
+        number += related.update(expires_at=Subquery(session.values("expires_at")[:1]))
+    return number
+
+
+def _overlap(sessions: Sequence[Row], rows: Sequence[Row], using: str) -> int:
+    """Return the number of ``rows`` that are related documents of ``sessions``."""
+    ids_by_collection = defaultdict(set)
+    for collection, ids in _session_ids(sessions).items():
+        for name in _related_collections(collection, using):
+            ids_by_collection[name].update(ids)
+    return sum(row.related in ids_by_collection[row.place] for row in rows)
+
+
+def _session_ids(rows: Sequence[Row]) -> dict[str, list[str]]:
+    """Return the ids of the Parlant sessions among ``rows``, by their collections."""
+    ids: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        if sessions_prefix(row.place) is not None and row.name is not None:
+            ids[row.place].append(row.name)
+    return ids
+
+
+def _related_collections(sessions: str, using: str) -> list[str]:
+    prefix = sessions_prefix(sessions) or ""
+    names = values_starting(Document, "collection", prefix, using)
+    return collections_by_prefix(names, session_prefixes([sessions, *names]))[prefix]

@@ -13,18 +13,26 @@ from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
+from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
-from parlant_store.admin import remote_stores
-from parlant_store.admin.actions import messages
 from parlant_store.admin.actions.actions import DOCUMENT_ACTIONS, SESSION_ACTIONS
-from parlant_store.admin.actions.confirmation import Action
+from parlant_store.admin.actions.confirmation import Action, log_by_name
 from parlant_store.admin.actions.export import document_line, session_line
-from parlant_store.admin.actions.log import log_by_name
-from parlant_store.admin.actions.selection import NameTaken, Result, Row, Rows, Selection
+from parlant_store.admin.actions.selection import (
+    TTL,
+    NameTaken,
+    Result,
+    Row,
+    Rows,
+    Selection,
+    items_text,
+)
 from parlant_store.admin.formatting import cut
-from parlant_store.admin.remote_stores import (
+from parlant_store.admin.views import base
+from parlant_store.admin.views.base import (
     call_store,
     decode_names,
     django_time,
@@ -32,6 +40,7 @@ from parlant_store.admin.remote_stores import (
     link,
     on_store,
     result_of,
+    show,
 )
 from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.contract.validation import SessionName
@@ -45,6 +54,10 @@ MAX_REMOTE_ROWS = 100
 """Limit on the rows of one action: each is a call of the store."""
 
 ACTIONS = {Session: SESSION_ACTIONS, Document: DOCUMENT_ACTIONS}
+NONE_SELECTED: dict[type[Model], Any] = {
+    Session: gettext_lazy("No conversation was chosen."),
+    Document: gettext_lazy("No document was chosen."),
+}
 
 
 class RemoteRows(Rows):
@@ -69,7 +82,7 @@ class RemoteRows(Rows):
         get = self._get_session if self.is_sessions else self.store.get_document
         with primary_reads():
             calls = [self.store.submit(partial(get, *place)) for place in self.places]
-        until = monotonic() + remote_stores.TIMEOUT_SECONDS
+        until = monotonic() + base.TIMEOUT_SECONDS
         found = [result_of(call, until - monotonic()) for call in calls]
         return [
             Row(key, place, id_, None, getattr(info, "item_count", 0), django_time(info.expires_at))
@@ -85,11 +98,18 @@ class RemoteRows(Rows):
 
     def notes(self, action: str, rows: Sequence[Row]) -> Iterator[str]:
         if self.is_sessions:
-            yield messages.items(rows)
+            yield items_text(rows)
             if action in ("extend", "keep") and self.store.ttl is not None:
-                yield str(messages.TTL)
+                yield str(TTL)
         elif action != "export":
-            yield str(messages.RELATED_LEFT if action == "remove" else messages.RELATED_UNCOUNTED)
+            yield (
+                _(
+                    "What belongs to a Parlant session stays: to take that along, let the session "
+                    "expire now."
+                )
+                if action == "remove"
+                else _("A Parlant session takes its documents along.")
+            )
 
     def set_expiry(
         self, rows: Sequence[Row], at: datetime | None, by: timedelta | None = None
@@ -164,13 +184,26 @@ class RemoteRows(Rows):
         return [document_line(row.place, record) for record in records]
 
 
-def permitted_actions(request: HttpRequest, model: type[Model]) -> list[dict[str, Any]]:
-    """Return the names and titles of the actions that the user may do."""
-    return [
-        {"name": action.remote_name, "title": action.title}
-        for action in ACTIONS[model]
-        if action.is_permitted(request)
-    ]
+def show_rows(
+    admin: Any,
+    request: HttpRequest,
+    store: BaseBackend,
+    model: type[Model],
+    template: str,
+    **context: Any,
+) -> TemplateResponse:
+    """Return a page of a row, or of several, with the actions that the user may do."""
+    name = f"stores_{model._meta.model_name}s"
+    return show(
+        admin,
+        request,
+        template,
+        store_alias=store.alias,
+        actions=[action for action in ACTIONS[model] if action.is_permitted(request)],
+        change_url=link(admin, f"{name}_change", store=store.alias),
+        list_url=link(admin, name, store=store.alias),
+        **context,
+    )
 
 
 @on_store(Session)
@@ -208,7 +241,7 @@ def _change(
     )
     if action is not None and rows.names:
         return action.respond(selection)
-    selection.show(levels.WARNING, messages.NONE_SELECTED[model] if action else messages.NO_ACTION)
+    selection.show(levels.WARNING, NONE_SELECTED[model] if action else _("No action was chosen."))
     return selection.to_list()
 
 

@@ -12,7 +12,9 @@ from django.contrib import messages
 from django.core.exceptions import SuspiciousOperation
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponseRedirect
+from django.utils.translation import gettext_lazy, ngettext_lazy
 
+from parlant_store.admin.formatting import counted
 from parlant_store.backends.contract.validation import SessionName
 
 MAX_ROWS = 10_000
@@ -61,6 +63,21 @@ class Result(NamedTuple):
 
     def __or__(self, other: "Result") -> "Result":
         return Result(*map(add, self, other))
+
+
+TTL = gettext_lazy(
+    "The store moves the end of a conversation at each write: the next one moves it again."
+)
+_ITEMS = ngettext_lazy(
+    "They have %(number)s item in all.", "They have %(number)s items in all.", "count"
+)
+_ITEMS_OF_ONE = ngettext_lazy("It has %(number)s item.", "It has %(number)s items.", "count")
+
+
+def items_text(rows: Sequence[Row]) -> str:
+    """Return how many items the sessions have."""
+    text = _ITEMS if len(rows) > 1 else _ITEMS_OF_ONE
+    return counted(text, sum(row.item_count for row in rows))
 
 
 class NameTaken(Exception):

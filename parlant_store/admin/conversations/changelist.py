@@ -5,25 +5,23 @@ from typing import Any
 
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import IGNORED_PARAMS, SEARCH_VAR, ChangeList
-from django.core.exceptions import ImproperlyConfigured
 from django.core.paginator import Paginator
 from django.db import router
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from parlant_store.admin.conversations import streams
-from parlant_store.admin.conversations.criteria import (
+from parlant_store.admin.conversations.conversation import (
     ACTIVITY,
     FORM_PARAMETERS,
+    ORDERS,
     criteria_of,
 )
-from parlant_store.admin.conversations.links import Links
+from parlant_store.admin.conversations.header import Links
 from parlant_store.admin.conversations.local import Access, Database, read_page, select_keys
-from parlant_store.admin.conversations.orders import ORDERS
 from parlant_store.admin.conversations.selection import DOCUMENT, SESSION
-from parlant_store.admin.filters import aliases
+from parlant_store.admin.views.base import configured_stores
 from parlant_store.backends.orm import OrmBackend
-from parlant_store.handler import stores
 from parlant_store.models import Session
 
 
@@ -111,10 +109,15 @@ def databases(store: str) -> list[Database]:
     """Return the databases of all local stores, or of the one that is asked for."""
     own, writes = router.db_for_read(Session), router.db_for_write(Session)
     found = [Database(own, "")]
-    for alias, using in _local_stores():
+    local = {
+        alias: local_store.using
+        for alias, local_store, _error in configured_stores()
+        if isinstance(local_store, OrmBackend)
+    }
+    for alias, using in local.items():
         if using not in (None, own, writes, *(database.using for database in found)):
             found.append(Database(str(using), alias))
-    selected = dict(_local_stores()).get(store, "") if store else ""
+    selected = local.get(store, "") if store else ""
     if selected == "":
         return found
     return [one for one in found if one.using == selected] or found[:1]
@@ -128,14 +131,3 @@ def all_keys(admin: Any, request: HttpRequest) -> dict[int, list[int]]:
         return {SESSION: [], DOCUMENT: []}
     sessions, documents = select_keys(own[0], criteria, admin.access(request), streams.MAX_ROWS + 1)
     return {SESSION: sessions, DOCUMENT: documents}
-
-
-def _local_stores() -> Iterator[tuple[str, str | None]]:
-    """Yield the stores in the project's databases; None is the database of the routers."""
-    for alias in aliases():
-        try:
-            store = stores[alias]
-        except ImproperlyConfigured:
-            continue
-        if isinstance(store, OrmBackend):
-            yield alias, store.using

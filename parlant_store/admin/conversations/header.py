@@ -1,31 +1,86 @@
-"""The head of the page of a conversation: who, when, how long and what it cost."""
+"""The head of the page of a conversation, and the addresses of conversations and persons."""
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import router
+from django.http import HttpRequest, QueryDict
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from parlant_store.admin.conversations.conversation import FRAMEWORKS, OPENAI, PARLANT
-from parlant_store.admin.conversations.links import Links
+from parlant_store.admin.conversations.conversation import OPENAI, PARLANT, Conversation
 from parlant_store.admin.conversations.rows import (
     DocumentRow,
+    SessionRow,
     active_time,
     read_agent_name,
     read_persons,
 )
-from parlant_store.admin.expiry import ago, expiry
-from parlant_store.admin.formatting import column_name, grouped
-from parlant_store.admin.remote_stores import django_time
-from parlant_store.backends.columns import owner_of
+from parlant_store.admin.formatting import ago, column_name, counted, expiry, grouped
+from parlant_store.admin.views.base import django_time, encode_names, link, parsed_time
+from parlant_store.backends.columns import name_of, owner_of
 from parlant_store.content import codec
 from parlant_store.models import Document, Session
 from parlant_store.types import SessionInfo
+
+REMOTE_PARAMETERS = ("store", "q", "owner", "agent", "date", "from", "to", "order", "state")
+
+
+class Links:
+    """The addresses of pages in one admin, for one user."""
+
+    def __init__(self, admin: Any, request: HttpRequest) -> None:
+        self.admin = admin
+        self.request = request
+
+    def session(self, row: SessionRow, alias: str) -> str:
+        """Return the page of a session; ``alias`` is the store of another database, or ""."""
+        if not alias:
+            return str(self.admin.page_url(Session, row.key))
+        return self.remote_session(alias, *name_of(row.namespace, row.session_id, row.full_names))
+
+    def document(self, row: DocumentRow, alias: str) -> str:
+        """Return the page of a Parlant session."""
+        if not alias:
+            return str(self.admin.page_url(Document, row.key))
+        id_ = row.document_id and codec.unescape(row.document_id)
+        return self.remote_document(alias, codec.unescape(row.collection), id_)
+
+    def remote_session(self, alias: str, namespace: str, session_id: str) -> str:
+        name = encode_names([namespace, session_id])
+        return self.page("stores_session", store=alias, session=name)
+
+    def remote_document(self, alias: str, collection: str, id_: object) -> str:
+        """Return the page of a document of a remote store; "" if it has no id."""
+        if not isinstance(id_, str):
+            return ""
+        name = encode_names([collection, id_])
+        return self.page("stores_document", store=alias, document=name)
+
+    def person(self, user_id: str | None) -> str:
+        """Return the page of an owner or customer; "" if there is none."""
+        return self.page("person", user=user_id) if user_id and _is_encodable(user_id) else ""
+
+    def others(self, user_id: str | None) -> str:
+        """Return the list of the conversations of a person; "" if there is none."""
+        is_linked = user_id and _is_encodable(user_id)
+        return str(self.admin.list_url(Session, owner=user_id)) if is_linked else ""
+
+    def remote_list(self, params: QueryDict) -> str:
+        """Return the list of a remote store that fits the parameters of the local one."""
+        names = {name: str(params[name]) for name in REMOTE_PARAMETERS if params.get(name)}
+        return self.page("stores_sessions", **names)
+
+    def page(self, name: str, **query: str) -> str:
+        return link(self.admin, name, **query)
+
+
+def _is_encodable(text: str) -> bool:
+    """Whether the text can be in an address: lone surrogates cannot."""
+    return text.isprintable() or codec.printable(text) == text
 
 
 class Fact(NamedTuple):
@@ -47,36 +102,21 @@ class Header(NamedTuple):
     is_expired: bool = False
 
 
-class _Values(NamedTuple):
-    framework: str
-    person: str | None
-    agent: str | None
-    started: datetime | None
-    active: datetime | None
-    item_count: int | None
-    tokens: int | None
-    expires_at: datetime | None
-    failed_calls: int | None
-    person_name: str | None = None
-
-
 def session_header(session: Session, links: Links) -> Header:
     owner = owner_of(session.user_id, session.full_names)
-    return _header(
-        _Values(
-            session.framework,
-            column_name(session.user_id),
-            column_name(session.namespace),
-            session.created_at,
-            session.updated_at,
-            session.item_count,
-            session.tokens,
-            session.expires_at,
-            session.failed_calls,
-        ),
-        links.person(owner),
-        links.others(owner),
-    )._replace(is_expired=bool(session.expires_at and session.expires_at <= timezone.now()))
+    one = Conversation(
+        framework=session.framework,
+        person=column_name(session.user_id),
+        person_url=links.person(owner),
+        agent=column_name(session.namespace),
+        item_count=session.item_count,
+        created_at=session.created_at,
+        active_at=session.updated_at,
+        expires_at=session.expires_at,
+        failed_calls=session.failed_calls,
+    )
+    is_expired = bool(session.expires_at and session.expires_at <= timezone.now())
+    return Header(list(_facts(one, session.tokens)), links.others(owner), is_expired)
 
 
 def document_header(document: Document, links: Links) -> Header:
@@ -87,84 +127,61 @@ def document_header(document: Document, links: Links) -> Header:
     persons = read_persons(using, [row])
     customer = document.data.get("customer_id")
     person = customer if isinstance(customer, str) else None
-    return _header(
-        _Values(
-            PARLANT,
-            column_name(document.customer_id),
-            persons.agent(row) or column_name(document.agent_id),
-            _time(document.creation_utc),
-            active_time(document.active_minute),
-            document.item_count,
-            None,
-            document.expires_at,
-            document.failed_calls or 0,
-            persons.customer(row),
-        ),
-        links.person(person),
-        links.others(person),
+    one = Conversation(
+        framework=PARLANT,
+        person=column_name(document.customer_id),
+        person_name=persons.customer(row),
+        person_url=links.person(person),
+        agent=persons.agent(row) or column_name(document.agent_id),
+        item_count=document.item_count,
+        created_at=parsed_time(document.creation_utc),
+        active_at=active_time(document.active_minute),
+        expires_at=document.expires_at,
+        failed_calls=document.failed_calls,
     )
+    return Header(list(_facts(one, None)), links.others(person))
 
 
 def info_header(info: SessionInfo, links: Links) -> Header:
     """Return the head of a session of a remote store."""
-    return _header(
-        _Values(
-            OPENAI,
-            info.user_id and codec.printable(info.user_id),
-            codec.printable(info.namespace),
-            django_time(info.created_at),
-            django_time(info.updated_at),
-            info.item_count,
-            info.tokens,
-            django_time(info.expires_at),
-            None,
-        ),
-        links.person(info.user_id),
-        "",
+    one = Conversation(
+        framework=OPENAI,
+        person=info.user_id and codec.printable(info.user_id),
+        person_url=links.person(info.user_id),
+        agent=codec.printable(info.namespace),
+        item_count=info.item_count,
+        created_at=django_time(info.created_at),
+        active_at=django_time(info.updated_at),
+        expires_at=django_time(info.expires_at),
     )
+    return Header(list(_facts(one, info.tokens)))
 
 
-def _header(values: _Values, person_url: str, others_url: str) -> Header:
-    return Header(list(_facts(values, person_url)), others_url)
-
-
-def _facts(values: _Values, person_url: str) -> Iterator[Fact]:
-    is_parlant = values.framework == PARLANT
-    if values.person:
+def _facts(one: Conversation, tokens: int | None) -> Iterator[Fact]:
+    is_parlant = one.framework == PARLANT
+    if one.person:
+        shown = format_html('<bdi title="{}">{}</bdi>', one.person, one.person_name or one.person)
+        person = format_html('<a href="{}">{}</a>', one.person_url, shown)
         label = _("Customer") if is_parlant else _("Owner")
-        yield Fact(label, _person(values, person_url), "parlant-person")
-    if values.agent:
+        yield Fact(label, person if one.person_url else shown, "parlant-person")
+    if one.agent:
         label = _("Agent") if is_parlant else _("Namespace")
-        yield Fact(label, format_html("<bdi>{}</bdi>", values.agent))
-    yield Fact(_("Framework"), FRAMEWORKS.get(values.framework, values.framework))
-    if values.started:
-        yield Fact(_("Started"), ago(values.started))
-    if values.active:
-        yield Fact(_("Last activity"), ago(values.active))
-    if values.started and values.active:
-        yield Fact(_("Duration"), timesince(values.started, values.active, depth=1))
-    if values.item_count is not None:
-        yield Fact(_("Messages"), grouped(values.item_count))
-    tokens = _("unknown") if values.tokens is None else grouped(values.tokens)
-    yield Fact(_("Tokens"), tokens)
-    yield Fact(_("Expires"), expiry(values.expires_at))
-    if values.failed_calls:
-        text = ngettext("%(number)s failed call", "%(number)s failed calls", values.failed_calls)
+        yield Fact(label, format_html("<bdi>{}</bdi>", one.agent))
+    yield Fact(_("Framework"), one.framework_name)
+    if one.created_at:
+        yield Fact(_("Started"), ago(one.created_at))
+    if one.active_at:
+        yield Fact(_("Last activity"), ago(one.active_at))
+    if one.created_at and one.active_at:
+        yield Fact(_("Duration"), timesince(one.created_at, one.active_at, depth=1))
+    if one.item_count is not None:
+        yield Fact(_("Messages"), grouped(one.item_count))
+    yield Fact(_("Tokens"), _("unknown") if tokens is None else grouped(tokens))
+    yield Fact(_("Expires"), expiry(one.expires_at))
+    if one.failed_calls:
+        text = ngettext("%(number)s failed call", "%(number)s failed calls", one.failed_calls)
         value = format_html(
             '<a class="parlant-badge parlant-failed-calls" href="#items">{}</a>',
-            text % {"number": grouped(values.failed_calls)},
+            counted(text, one.failed_calls),
         )
         yield Fact(_("State"), value)
-
-
-def _person(values: _Values, url: str) -> Any:
-    name = values.person_name or values.person
-    shown = format_html('<bdi title="{}">{}</bdi>', values.person, name)
-    return format_html('<a href="{}">{}</a>', url, shown) if url else shown
-
-
-def _time(text: str | None) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text or "")
-    except ValueError:
-        return None

@@ -10,13 +10,17 @@ from typing import Any, NamedTuple
 from django.db import DatabaseError, InterfaceError, connections, transaction
 from django.utils.translation import gettext as _
 
+from parlant_store.admin.actions.selection import DOCUMENT_PREFIX
 from parlant_store.admin.conversations import streams
 from parlant_store.admin.conversations.conversation import (
-    DOCUMENT as DOCUMENT_PREFIX,
+    ACTIVITY,
+    CREATION,
+    LENGTH,
+    PARLANT,
+    Conversation,
+    Criteria,
 )
-from parlant_store.admin.conversations.conversation import PARLANT, Conversation
-from parlant_store.admin.conversations.criteria import ACTIVITY, CREATION, LENGTH, Criteria
-from parlant_store.admin.conversations.links import Links
+from parlant_store.admin.conversations.header import Links
 from parlant_store.admin.conversations.names import (
     AGENTS,
     CUSTOMERS,
@@ -45,6 +49,7 @@ from parlant_store.admin.conversations.streams import (
 )
 from parlant_store.admin.conversations.words import EVENT, ITEM, Words, search, snippets
 from parlant_store.admin.formatting import column_name, cut, grouped
+from parlant_store.admin.views.base import parsed_time
 from parlant_store.backends.columns import owner_of
 from parlant_store.content import codec
 from parlant_store.content.related_documents import SESSIONS
@@ -235,11 +240,11 @@ def _read(
     texts = snippets(connections[using], [*items.values()], [*events.values()], words)
     found = {}
     for row in sessions:
-        one = _session(row, matching.database, links)
+        one = session_conversation(row, matching.database, links)
         snippet = texts.get((ITEM, items.get(row.key, 0)), "")
         found[using, SESSION, row.key] = replace(one, snippet=snippet)
     for document in documents:
-        one = _document(document, persons, matching.database, links)
+        one = document_conversation(document, persons, matching.database, links)
         snippet = texts.get((EVENT, events.get(document.key, 0)), "")
         found[using, DOCUMENT, document.key] = replace(one, snippet=snippet)
     return found
@@ -249,7 +254,7 @@ def _event(row: DocumentRow, words: Words) -> int | None:
     return words.events.get((f"{row.prefix}events", row.document_id or ""))
 
 
-def _session(row: SessionRow, database: Database, links: Links) -> Conversation:
+def session_conversation(row: SessionRow, database: Database, links: Links) -> Conversation:
     names = (cut(column_name(row.namespace)), cut(column_name(row.session_id)))
     return Conversation(
         pk="" if database.alias else str(row.key),
@@ -270,7 +275,9 @@ def _session(row: SessionRow, database: Database, links: Links) -> Conversation:
     )
 
 
-def _document(row: DocumentRow, persons: Persons, database: Database, links: Links) -> Conversation:
+def document_conversation(
+    row: DocumentRow, persons: Persons, database: Database, links: Links
+) -> Conversation:
     return Conversation(
         pk="" if database.alias else f"{DOCUMENT_PREFIX}{row.key}",
         url=links.document(row, database.alias),
@@ -283,7 +290,7 @@ def _document(row: DocumentRow, persons: Persons, database: Database, links: Lin
         agent=_text(persons.agent(row)) or cut(column_name(row.agent_id)),
         item_count=row.item_count,
         last_message=_text(row.last_message),
-        active_at=active_time(row.active_minute),
+        active_at=active_time(row.active_minute) or parsed_time(row.creation_utc),
         expires_at=row.expires_at,
         failed_calls=row.failed_calls or 0,
     )

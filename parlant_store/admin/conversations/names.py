@@ -8,7 +8,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store.admin.conversations.selection import DOCUMENT, SESSION
 from parlant_store.admin.conversations.streams import MAX_ROWS, Condition
-from parlant_store.admin.loose_index_scan import select_first
+from parlant_store.admin.lookups import fetch, select_first
 from parlant_store.content import codec
 from parlant_store.content.related_documents import SESSIONS
 from parlant_store.content.text_search import words
@@ -156,7 +156,4 @@ def _keys(
 def _fetch(
     connection: BaseDatabaseWrapper, sql: str, parts: Iterable[Condition]
 ) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, tuple(value for part in parts for value in part.parameters))
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows
+    return fetch(connection, sql, [value for part in parts for value in part.parameters])

@@ -9,19 +9,26 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from django.contrib.admin.utils import label_for_field
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
-from parlant_store.admin.actions import sweep
-from parlant_store.admin.actions.remote_rows import permitted_actions
-from parlant_store.admin.conversations.conversation import OPENAI, PARLANT, Conversation
-from parlant_store.admin.conversations.criteria import CREATION, LENGTH, Criteria, criteria_of
-from parlant_store.admin.conversations.links import Links
-from parlant_store.admin.conversations.orders import ORDERS
+from parlant_store.admin.actions.remote_rows import show_rows
+from parlant_store.admin.conversations.conversation import (
+    CREATION,
+    LENGTH,
+    OPENAI,
+    ORDERS,
+    PARLANT,
+    Conversation,
+    Criteria,
+    criteria_of,
+)
+from parlant_store.admin.conversations.header import Links, info_header
 from parlant_store.admin.conversations.selection import SOON
 from parlant_store.admin.conversations.words import marked
-from parlant_store.admin.formatting import cut, grouped
-from parlant_store.admin.remote_stores import (
+from parlant_store.admin.formatting import NOTHING, cut, expiry, grouped, pre, pretty, text_of
+from parlant_store.admin.transcript.pages import items_transcript
+from parlant_store.admin.views.base import (
     call_store,
     decode_names,
     django_time,
@@ -29,13 +36,13 @@ from parlant_store.admin.remote_stores import (
     link,
     on_store,
     parsed_time,
-    show,
 )
+from parlant_store.admin.views.stores import may_sweep
 from parlant_store.backends.base import BaseBackend
-from parlant_store.content import text_search
+from parlant_store.content import codec, text_search
 from parlant_store.content.related_documents import SESSIONS
 from parlant_store.content.times import as_utc
-from parlant_store.models import Session
+from parlant_store.models import Session, SessionItem
 from parlant_store.types import JSONObject, SearchHit, SessionCursor, SessionInfo
 
 PAGE = 50
@@ -46,6 +53,9 @@ MAX_SORTED = 1_000
 
 MAX_COLLECTIONS = 5
 """Limit on the collections of Parlant sessions that are read."""
+
+FEW, MANY = 100, 1_000
+"""The number of the latest items on the page, and on the page with more of them."""
 
 
 class Row(NamedTuple):
@@ -143,7 +153,7 @@ class _Reader:
         for collection in collections:
             find = partial(self.store.find, collection, direction="desc", limit=MAX_SORTED)
             for document in call_store(self.store, find).documents:
-                one = self._document(collection, document)
+                one = document_of(collection, document, self.store.alias, self.links)
                 if self._matches(one):
                     yield one
 
@@ -174,58 +184,54 @@ class _Reader:
         return max(1, int(text)) if is_number else 1
 
     def _session(self, info: SessionInfo) -> Conversation:
-        title = info.metadata.get("title")
-        return Conversation(
-            pk=encode_names([info.namespace, info.session_id]),
-            url=self._session_url(info.namespace, info.session_id),
-            name=cut(info.session_id) or "",
-            title=(cut(title) or "") if isinstance(title, str) else "",
-            framework=OPENAI,
-            person=cut(info.user_id),
-            person_url=self.links.person(info.user_id),
-            agent=cut(info.namespace),
-            item_count=info.item_count,
-            active_at=django_time(info.updated_at),
-            created_at=django_time(info.created_at),
-            expires_at=django_time(info.expires_at),
-        )
+        return session_of(info, self.store.alias, self.links)
 
     def _hit(self, hit: SearchHit) -> Conversation:
         return Conversation(
             pk=encode_names([hit.namespace, hit.session_id]),
-            url=self._session_url(hit.namespace, hit.session_id),
+            url=self.links.remote_session(self.store.alias, hit.namespace, hit.session_id),
             name=cut(hit.session_id) or "",
-            title="",
             framework="",
-            person=None,
             agent=cut(hit.namespace),
             item_count=None,
             snippet=marked(" … ".join(hit.snippets), text_search.terms(self.criteria.query)),
         )
 
-    def _document(self, collection: str, document: JSONObject) -> Conversation:
-        id_, customer = document.get("id"), _text(document, "customer_id")
-        name = encode_names([collection, id_])
-        created = parsed_time(document.get("creation_utc"))
-        has_page = isinstance(id_, str)
-        url = self.links.page("stores_document", store=self.store.alias, document=name)
-        return Conversation(
-            pk="",
-            url=url if has_page else "",
-            name=(cut(str(id_)) or "") if has_page else "",
-            title=_text(document, "title") or "",
-            framework=PARLANT,
-            person=customer,
-            person_url=self.links.person(customer),
-            agent=_text(document, "agent_id"),
-            item_count=None,
-            active_at=created,
-            created_at=created,
-        )
 
-    def _session_url(self, namespace: str, session_id: str) -> str:
-        name = encode_names([namespace, session_id])
-        return self.links.page("stores_session", store=self.store.alias, session=name)
+def session_of(info: SessionInfo, alias: str, links: Links) -> Conversation:
+    """Return a session of the store ``alias``."""
+    return Conversation(
+        pk=encode_names([info.namespace, info.session_id]),
+        url=links.remote_session(alias, info.namespace, info.session_id),
+        name=cut(info.session_id) or "",
+        title=cut(text_of(info.metadata.get("title"))) or "",
+        framework=OPENAI,
+        person=cut(info.user_id),
+        person_url=links.person(info.user_id),
+        agent=cut(info.namespace),
+        item_count=info.item_count,
+        active_at=django_time(info.updated_at),
+        created_at=django_time(info.created_at),
+        expires_at=django_time(info.expires_at),
+    )
+
+
+def document_of(collection: str, document: JSONObject, alias: str, links: Links) -> Conversation:
+    """Return a Parlant session of the store ``alias``."""
+    id_, customer = document.get("id"), cut(text_of(document.get("customer_id")))
+    created = parsed_time(document.get("creation_utc"))
+    return Conversation(
+        url=links.remote_document(alias, collection, id_),
+        name=cut(text_of(id_)) or "",
+        title=cut(text_of(document.get("title"))) or "",
+        framework=PARLANT,
+        person=customer or None,
+        person_url=links.person(customer),
+        agent=cut(text_of(document.get("agent_id"))),
+        item_count=None,
+        active_at=created,
+        created_at=created,
+    )
 
 
 @on_store(Session)
@@ -235,12 +241,13 @@ def list_sessions(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpR
     page = reader.read()
     unknown = {"outcome"} if reader.criteria.query else {"outcome", "last_message"}
     columns = [name for name in admin.list_display if name not in unknown]
-    return show(
+    return show_rows(
         admin,
         request,
+        store,
+        Session,
         "store/sessions.html",
         title=_("Conversations of the store %(alias)s") % {"alias": store.alias},
-        store_alias=store.alias,
         columns=[label_for_field(name, Session, admin) for name in columns],
         rows=[
             Row(one, [getattr(admin, name)(one) for name in columns[1:]])
@@ -253,12 +260,8 @@ def list_sessions(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpR
         next_url=_address(request, page.next_parameters) if page.next_parameters else "",
         is_first=page.is_first,
         page_url=_address(request, {}),
-        actions=permitted_actions(request, Session),
-        change_url=link(admin, "stores_sessions_change", store=store.alias),
-        sweep_url=sweep.is_permitted(request, store)
-        and link(admin, "stores_sweep", store=store.alias),
+        sweep_url=may_sweep(request, store) and link(admin, "stores_sweep", store=store.alias),
         documents_url=_documents_url(admin, store) if access.documents else "",
-        all_url=link(admin, "stores_sessions", store=store.alias),
     )
 
 
@@ -287,6 +290,44 @@ def _has_part(text: str | None, part: str) -> bool:
     return not part or part.lower() in (text or "").lower()
 
 
-def _text(document: JSONObject, field: str) -> str | None:
-    value = document.get(field)
-    return cut(value) if isinstance(value, str) else None
+@on_store(Session)
+def show_session(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpResponse:
+    name = request.GET.get("session", "")
+    namespace, session_id = decode_names(name, 2)
+    info = call_store(store, partial(store.get_session, session_id, namespace=namespace))
+    if info is None:
+        raise Http404(_("There is no such session, or it has expired."))
+    limit = MANY if request.GET.get("more") else FEW
+    transcript = None
+    if admin.may_view(request, SessionItem):
+        read = partial(store.get_timed_items, session_id, namespace=namespace, limit=limit)
+        items = call_store(store, read)
+        transcript = items_transcript(
+            items,
+            request.GET,
+            first=max(1, info.item_count - len(items) + 1),
+            is_whole=info.item_count <= limit,
+        )
+    return show_rows(
+        admin,
+        request,
+        store,
+        Session,
+        "store/session.html",
+        title=_("Conversation of the store %(alias)s") % {"alias": store.alias},
+        subtitle="/".join(filter(None, (cut(namespace), cut(session_id)))),
+        name=name,
+        info=info,
+        header=info_header(info, Links(admin, request)),
+        session_id=codec.printable(session_id),
+        namespace=codec.printable(namespace) or NOTHING,
+        owner=codec.printable(info.user_id or "") or NOTHING,
+        expires=expiry(django_time(info.expires_at)),
+        metadata=pre(pretty(info.metadata)) if info.metadata else NOTHING,
+        transcript=transcript,
+        hidden=max(0, info.item_count - limit) if transcript else 0,
+        is_few=limit == FEW,
+        shown=grouped(limit),
+        many=grouped(MANY),
+        more_url=link(admin, "stores_session", store=store.alias, session=name, more="1"),
+    )

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from itertools import takewhile
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -22,7 +21,7 @@ from django.db.models.functions import Concat, Greatest, Left, Length
 
 from parlant_store.admin.conversations.names import AGENTS, CUSTOMERS, MAX_NAMES, Names
 from parlant_store.admin.formatting import NAME
-from parlant_store.admin.loose_index_scan import first_values
+from parlant_store.admin.lookups import common_length, first_values
 from parlant_store.content.related_documents import SESSIONS
 from parlant_store.models import Document, Session, SessionItem
 from parlant_store.sql.index_expressions import IndexedField
@@ -141,13 +140,8 @@ class Persons:
         found = [one for one in self._names.get(id_ or "", ()) if one[0].endswith(suffix)]
         if not found:
             return None
-        _, name = max(found, key=lambda one: _equal_beginning(one[0], row.collection))
+        _, name = max(found, key=lambda one: common_length(one[0], row.collection))
         return name
-
-
-def _equal_beginning(text: str, other: str) -> int:
-    pairs = zip(text, other, strict=False)
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def read_persons(using: str, rows: Sequence[DocumentRow], names: Names | None = None) -> Persons:

@@ -7,8 +7,15 @@ from typing import Any, NamedTuple
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
-from parlant_store.admin.conversations.conversation import OPENAI, PARLANT, SELECTOOLS
-from parlant_store.admin.conversations.criteria import ACTIVITY, CREATION, LENGTH, Criteria
+from parlant_store.admin.conversations.conversation import (
+    ACTIVITY,
+    CREATION,
+    LENGTH,
+    OPENAI,
+    PARLANT,
+    SELECTOOLS,
+    Criteria,
+)
 from parlant_store.admin.conversations.streams import Condition, Stream, Table
 from parlant_store.backends.orm.base.sessions import adapted
 from parlant_store.content import codec

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from parlant_store.admin.lookups import fetch
+
 MAX_ROWS = 10_000
 """Limit on the rows that a list has."""
 
@@ -159,7 +161,4 @@ def _parameters(conditions: Iterable[Condition]) -> tuple[Any, ...]:
 def _fetch(
     connection: BaseDatabaseWrapper, sql: str, parts: Iterable[Condition]
 ) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, _parameters(parts))
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows
+    return fetch(connection, sql, _parameters(parts))

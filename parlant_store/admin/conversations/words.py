@@ -1,16 +1,15 @@
 """Conversations by the words of their items and events, through the indexes for search."""
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from parlant_store.admin.conversations.names import CUSTOMERS
+from parlant_store.admin.formatting import Highlighter
 from parlant_store.backends.orm.base.search import require_index
 from parlant_store.content import codec, text_search
 from parlant_store.content.events import event_text
@@ -73,8 +72,6 @@ _EVENT_TEXTS = {
     "sqlite": ("json_extract(data, '$.data.message')", "json_extract(data, '$.data')"),
 }
 """The message of an event, and its data as JSON text."""
-
-_ALONE = re.compile(f"[{text_search.ALONE}]")
 
 
 class Hit(NamedTuple):
@@ -204,30 +201,7 @@ def snippets(
 def marked(text: str, terms: Sequence[list[str]]) -> SafeString:
     """Return a snippet of the text, with what matches as <mark>."""
     shown = text_search.snippet(codec.printable(text), list(terms))
-    patterns = "|".join(map(_pattern, terms))
-    pattern = re.compile(f"({patterns})", re.IGNORECASE)
-    pieces = pattern.split(shown) if patterns else [shown]
-    return format_html_join(
-        "",
-        "{}",
-        (
-            (format_html("<mark>{}</mark>", piece) if number % 2 else piece,)
-            for number, piece in enumerate(pieces)
-        ),
-    )
-
-
-def _pattern(term: list[str]) -> str:
-    """Return a pattern of the words of a term, of which the last may be longer."""
-    words = ["" if is_alone(word) else r"(?<!\w)" for word in term]
-    pairs = zip(words, term, strict=True)
-    pattern = r"\W*".join(f"{start}{re.escape(word)}" for start, word in pairs)
-    return pattern if is_alone(term[-1]) else rf"{pattern}\w*"
-
-
-def is_alone(word: str) -> bool:
-    """Whether the word is a character of a script without spaces between words."""
-    return bool(_ALONE.fullmatch(word))
+    return Highlighter(terms, whole_words=True).mark(shown)
 
 
 def _read_texts(

@@ -3,11 +3,10 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from django.contrib import admin
-from django.db import connections, router
 from django.db.models import QuerySet
 from django.db.models.functions import Coalesce, Left
 from django.utils.html import format_html
@@ -16,7 +15,15 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from parlant_store.admin.documents.lookups import COLUMNS, json_text
-from parlant_store.admin.formatting import NAME, NOTHING, breakable, cut, list_column, model_field
+from parlant_store.admin.formatting import (
+    NAME,
+    NOTHING,
+    breakable,
+    column_name,
+    cut,
+    model_field,
+)
+from parlant_store.admin.lookups import connection_of, fetch
 from parlant_store.content import codec
 from parlant_store.content.related_documents import SESSIONS
 from parlant_store.models import Document
@@ -47,110 +54,81 @@ _SQLITE = {"each": "json_each(newest.data) f", "type": "f.type"}
 _POSTGRESQL = {"each": "jsonb_each(newest.data) f", "type": "jsonb_typeof(f.value)"}
 
 
-class Field(NamedTuple):
-    """A JSON field that is a column of the list."""
+class Column(NamedTuple):
+    """A column of the list: of the model, or a JSON field."""
 
     name: str
-    """The name of its annotation, without the prefix."""
-
-    paths: tuple[tuple[str, ...], ...]
-    """Where it is; the first that is not null."""
+    """The field of the model, or the name of the annotation without the prefix."""
 
     title: Any
+    paths: tuple[tuple[str, ...], ...]
+    """Where it is in the JSON; the first that is not null."""
+
+    is_annotated: bool = True
+    """Whether it is no field of the model."""
 
 
-def _field(name: str, title: Any, *paths: str) -> Field:
-    return Field(name, tuple(tuple(path.split(".")) for path in paths or (name,)), title)
+def _json(name: str, title: Any, *paths: str) -> Column:
+    return Column(name, title, tuple(tuple(path.split(".")) for path in paths or (name,)))
 
 
-_TEXT = _field(
+def _field(name: str) -> Column:
+    json_name = "id" if name == "document_id" else name
+    return Column(name, model_field(Document, name).verbose_name, ((json_name,),), False)
+
+
+_ID = _field("document_id")
+_CREATED = _field("creation_utc")
+_OWNERS = {name: _field(name) for name in ("session_id", "customer_id", "agent_id")}
+_SESSION, _CUSTOMER, _AGENT = _OWNERS.values()
+_TEXT = _json(
     "text",
     _("text"),
-    "data.message",
-    "title",
-    "name",
-    "text",
-    "data.status",
-    "data.tool_calls.0.tool_id",
+    *("data.message", "title", "name", "text", "data.status", "data.tool_calls.0.tool_id"),
 )
-_EVENT_TEXT = _field(
+_EVENT_TEXT = _json(
     "text", _("text"), "data.message", "data.status", "data.tool_calls.0.tool_id", "data"
 )
-_REASON = _field("reason", _("reason"))
-_OFFSET = _field("offset", _("offset"))
-_NAME = _field("name", _("name"))
-_DESCRIPTION = _field("description", _("description"))
-_KEY = _field("key", _("key"))
+_OFFSET = _json("offset", _("offset"))
+_NAME = _json("name", _("name"))
+_DESCRIPTION = _json("description", _("description"))
+_KIND = _json("kind", _("kind"))
+_SOURCE = _json("source", _("source"))
 
-_PARLANT: dict[str, tuple[str | Field, ...]] = {
-    SESSIONS: (
-        "document_id",
-        _field("title", _("title")),
-        "customer_id",
-        "agent_id",
-        _field("mode", _("mode")),
-    ),
-    "events": (
-        _OFFSET,
-        _field("kind", _("kind")),
-        _field("source", _("source")),
-        _EVENT_TEXT,
-        "session_id",
-    ),
-    "customers": ("document_id", _NAME),
-    "agents": ("document_id", _NAME, _DESCRIPTION, _field("composition_mode", _("composition"))),
-    "variables": ("document_id", _NAME, _DESCRIPTION, _field("tool_id", _("tool"))),
+_PARLANT: dict[str, tuple[Column, ...]] = {
+    SESSIONS: (_ID, _json("title", _("title")), _CUSTOMER, _AGENT, _json("mode", _("mode"))),
+    "events": (_OFFSET, _KIND, _SOURCE, _EVENT_TEXT, _SESSION),
+    "customers": (_ID, _NAME),
+    "agents": (_ID, _NAME, _DESCRIPTION, _json("composition_mode", _("composition"))),
+    "variables": (_ID, _NAME, _DESCRIPTION, _json("tool_id", _("tool"))),
     "values": (
-        "document_id",
-        _field("variable_id", _("variable")),
-        _KEY,
-        _field("data", _("value")),
+        _ID,
+        _json("variable_id", _("variable")),
+        _json("key", _("key")),
+        _json("data", _("value")),
     ),
     "guidelines": (
-        "document_id",
-        _field("condition", _("condition"), "content.condition", "condition"),
-        _field("action", _("action"), "content.action", "action"),
+        _ID,
+        _json("condition", _("condition"), "content.condition", "condition"),
+        _json("action", _("action"), "content.action", "action"),
     ),
-    "relationships": (
-        "document_id",
-        _field("source", _("source")),
-        _field("target", _("target")),
-        _field("kind", _("kind")),
-    ),
+    "relationships": (_ID, _SOURCE, _json("target", _("target")), _KIND),
 }
 """The columns of Parlant's collections, by the suffix of their names."""
 
-_NAMES = {"document_id": "id"}
-"""The JSON fields of columns with another name."""
 
-_MIXED = ("collection", "document_id", _TEXT, "customer_id", "agent_id", "session_id")
-
-
-def columns_of(collection: str) -> tuple[str | Field, ...]:
+def columns_of(collection: str) -> tuple[Column, ...]:
     """Return the columns of a list of this collection; "": of all of them."""
     if not collection:
-        return (*_MIXED, "creation_utc")
+        return (_field("collection"), _ID, _TEXT, _CUSTOMER, _AGENT, _SESSION, _CREATED)
     if collection.endswith(FAILED):
-        return ("document_id", _REASON, "customer_id", "agent_id", "session_id", "creation_utc")
-    return _parlant_columns(collection) or (
-        "document_id",
-        *_occurring(collection),
-        "creation_utc",
-    )
+        return (_ID, _json("reason", _("reason")), _CUSTOMER, _AGENT, _SESSION, _CREATED)
+    return _parlant_columns(collection) or (_ID, *_occurring(collection), _CREATED)
 
 
-def _parlant_columns(collection: str) -> tuple[str | Field, ...]:
-    found = (columns for suffix, columns in _PARLANT.items() if collection.endswith(suffix))
-    columns = next(found, ())
-    return (*columns, "creation_utc") if columns else ()
-
-
-def columns_of_documents(
-    collection: str, documents: Sequence[JSONObject]
-) -> tuple[str | Field, ...]:
+def columns_of_documents(collection: str, documents: Sequence[JSONObject]) -> tuple[Column, ...]:
     """Return ``columns_of`` a collection of a remote store, by some of its documents."""
-    columns = _parlant_columns(collection)
-    if columns:
+    if columns := _parlant_columns(collection):
         return columns
     counts = Counter(
         name
@@ -159,21 +137,51 @@ def columns_of_documents(
         if isinstance(value, (str, int, float))
     )
     names = sorted(counts, key=lambda name: (-counts[name], name))
-    return ("document_id", *_shown_fields(names), "creation_utc")
+    return (_ID, *_shown_fields(names), _CREATED)
 
 
-def cell(document: JSONObject, column: str | Field) -> str | None:
-    """Return the text of a column of a document."""
-    paths = column.paths if isinstance(column, Field) else ((_NAMES.get(column, column),),)
-    values = (_at(document, path) for path in paths)
+def _parlant_columns(collection: str) -> tuple[Column, ...]:
+    found = (columns for suffix, columns in _PARLANT.items() if collection.endswith(suffix))
+    columns = next(found, ())
+    return (*columns, _CREATED) if columns else ()
+
+
+def _occurring(collection: str) -> Iterator[Column]:
+    """Return the fields that occur most in the newest documents, owners first."""
+    connection = connection_of(Document)
+    terms = _POSTGRESQL if connection.vendor == "postgresql" else _SQLITE
+    sql = _FIELDS.format(limit=SAMPLE, fields=MAX_FIELDS + len(COLUMNS), **terms)
+    return _shown_fields([codec.unescape(name) for (name,) in fetch(connection, sql, [collection])])
+
+
+def _shown_fields(names: Sequence[str]) -> Iterator[Column]:
+    """Return the owners and the first MAX_FIELDS others of the names of fields."""
+    yield from (column for name, column in _OWNERS.items() if name in names)
+    others = [name for name in names if name not in COLUMNS and not _INDEX.fullmatch(name)]
+    for number, name in enumerate(others[:MAX_FIELDS]):
+        yield Column(f"field_{number}", codec.printable(name), ((name,),))
+
+
+def annotated(documents: QuerySet[Any], columns: tuple[Column, ...]) -> QuerySet[Any]:
+    """Return ``documents`` with the beginning of each field, and the offset of events."""
+    fields = [column for column in columns if column.is_annotated]
+    if _SESSION in columns and _OFFSET not in fields:
+        fields.append(_OFFSET)
+    texts = {}
+    for field in fields:
+        first, *rest = map(json_text, field.paths)
+        texts[SHOWN + field.name] = Left(Coalesce(first, *rest) if rest else first, NAME + 1)
+    rows: QuerySet[Any] = documents.annotate(**texts)
+    return rows
+
+
+def cell(document: JSONObject, column: Column) -> str | None:
+    """Return the text of a column of a document of a remote store."""
+    values = (_at(document, path) for path in column.paths)
     value = next((value for value in values if value is not None), None)
     if value is None or isinstance(value, str):
         return cut(value)
     return cut(json.dumps(value, ensure_ascii=False))
-
-
-def title(column: str | Field) -> Any:
-    return column.title if isinstance(column, Field) else model_field(Document, column).verbose_name
 
 
 def _at(value: Any, path: Sequence[str]) -> Any:
@@ -185,48 +193,16 @@ def _at(value: Any, path: Sequence[str]) -> Any:
     return value
 
 
-def _occurring(collection: str) -> Iterator[str | Field]:
-    """Return the fields that occur most in the newest documents, owners first."""
-    connection = connections[router.db_for_read(Document)]
-    terms = _POSTGRESQL if connection.vendor == "postgresql" else _SQLITE
-    sql = _FIELDS.format(limit=SAMPLE, fields=MAX_FIELDS + len(COLUMNS), **terms)
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [collection])
-        names = [codec.unescape(name) for (name,) in cursor.fetchall()]
-    return _shown_fields(names)
-
-
-def _shown_fields(names: Sequence[str]) -> Iterator[str | Field]:
-    """Return the owners and the first MAX_FIELDS others of the names of fields."""
-    yield from (name for name in ("session_id", "customer_id", "agent_id") if name in names)
-    others = [name for name in names if name not in COLUMNS and not _INDEX.fullmatch(name)]
-    for number, name in enumerate(others[:MAX_FIELDS]):
-        yield Field(f"field_{number}", ((name,),), codec.printable(name))
-
-
-def annotated(documents: QuerySet[Any], columns: tuple[str | Field, ...]) -> QuerySet[Any]:
-    """Return ``documents`` with the beginning of each field, and the offset of events."""
-    fields = [column for column in columns if isinstance(column, Field)]
-    if "session_id" in columns and _OFFSET not in fields:
-        fields.append(_OFFSET)
-    texts = {}
-    for field in fields:
-        first, *rest = map(json_text, field.paths)
-        texts[SHOWN + field.name] = Left(Coalesce(first, *rest) if rest else first, NAME + 1)
-    rows: QuerySet[Any] = documents.annotate(**texts)
-    return rows
-
-
-def display(column: str | Field) -> Any:
+def display(column: Column) -> Any:
     """Return the column as Django's list_display has it; cells have a label on phones."""
-    shown = _json_column(column) if isinstance(column, Field) else _DISPLAYED[column]
 
-    @admin.display(description=shown.short_description)
-    def labelled(document: Any) -> SafeString:
-        return labelled_cell(shown.short_description, shown(document))
+    @admin.display(description=column.title)
+    def shown(document: Any) -> SafeString:
+        text = _annotation if column.is_annotated else _value
+        return labelled_cell(column.title, text(document, column.name))
 
-    labelled.__name__ = shown.__name__
-    return labelled
+    shown.__name__ = column.name
+    return shown
 
 
 def labelled_cell(label: Any, text: SafeString | str | None) -> SafeString:
@@ -237,53 +213,32 @@ def labelled_cell(label: Any, text: SafeString | str | None) -> SafeString:
     )
 
 
-def _json_column(field: Field) -> Any:
-    @admin.display(description=field.title)
-    def shown(document: Any) -> SafeString | str | None:
-        text = getattr(document, SHOWN + field.name)
-        snippet: SafeString | None = document.snippet if field.name == "text" else None
-        if snippet:
-            return snippet
-        return None if text is None else short_time(cut(codec.unescape(str(text))) or "")
-
-    shown.__name__ = field.name
-    return shown
+def _annotation(document: Any, name: str) -> SafeString | str | None:
+    """Return the text of a JSON field, or what a search found in it."""
+    if name == "text" and document.snippet:
+        snippet: SafeString = document.snippet
+        return snippet
+    text = getattr(document, SHOWN + name)
+    return None if text is None else _short_time(cut(codec.unescape(str(text))) or "")
 
 
-def _column(name: str, shown: Callable[[str], SafeString | str]) -> Any:
-    """Return a column of the model, with its text as ``shown`` returns it."""
-    text_of = list_column(Document, name)
-
-    @admin.display(description=text_of.short_description)
-    def column(document: Document) -> SafeString | str | None:
-        text = text_of(document)
-        return text and shown(text)
-
-    column.__name__ = name
-    return column
-
-
-def _linked(name: str, attribute: str) -> Any:
-    """Return a column whose text links to the address in ``attribute`` of the row."""
-    text_of = list_column(Document, name)
-
-    @admin.display(description=text_of.short_description)
-    def column(document: Document) -> SafeString | None:
-        text, url = text_of(document), getattr(document, attribute, "")
-        if not (text and url):
-            return text and clipped(text)
-        return format_html('<a href="{}">{}</a>', url, clipped(text))
-
-    column.__name__ = name
-    return column
+def _value(document: Any, name: str) -> SafeString | str | None:
+    """Return the text of a field of the model, as a link to the session or person."""
+    text = cut(column_name(getattr(document, name)))
+    if not text:
+        return text
+    if name == "collection":
+        return breakable(text)
+    if name == "creation_utc":
+        return _short_time(text)
+    # The style sheet clips ids; screen readers read all of one.
+    clipped = format_html('<bdi class="parlant-id" title="{0}">{0}</bdi>', text)
+    urls = {"customer_id": "person_url", "session_id": "session_url"}
+    url = getattr(document, urls[name], "") if name in urls else ""
+    return format_html('<a href="{}">{}</a>', url, clipped) if url else clipped
 
 
-def clipped(id_: str) -> SafeString:
-    """Return an id that the style sheet clips; screen readers read all of it."""
-    return format_html('<bdi class="parlant-id" title="{0}">{0}</bdi>', id_)
-
-
-def short_time(text: str) -> SafeString | str:
+def _short_time(text: str) -> SafeString | str:
     """Return a time in UTC, in ISO 8601, to the second; any other text as it is."""
     found = _UTC.fullmatch(text)
     if not found:
@@ -293,13 +248,3 @@ def short_time(text: str) -> SafeString | str:
         text,
         *found.groups(),
     )
-
-
-_DISPLAYED = {
-    "collection": _column("collection", breakable),
-    "document_id": _column("document_id", clipped),
-    "customer_id": _linked("customer_id", "person_url"),
-    "agent_id": _column("agent_id", clipped),
-    "session_id": _linked("session_id", "session_url"),
-    "creation_utc": _column("creation_utc", short_time),
-}

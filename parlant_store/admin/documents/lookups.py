@@ -1,22 +1,87 @@
-"""Documents found by their owner, by the value of a JSON field, and by words."""
+"""The collections, and documents found by their owner, the value of a JSON field or words."""
 
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from django.core.exceptions import EmptyResultSet
-from django.db import connections, router
+from django.db import connections
 from django.db.models import Case, F, Func, OrderBy, Q, QuerySet, TextField, Value, When
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.functions import Cast
+from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from parlant_store.admin.conversations import words
-from parlant_store.admin.documents.collections import NAMES, without_nul
-from parlant_store.admin.lookups import COUNTED, keys, named
+from parlant_store.admin.formatting import breakable, column_name, grouped, rounded
+from parlant_store.admin.lookups import (
+    COUNTED,
+    connection_of,
+    fetch,
+    first_values,
+    keys,
+    named,
+    with_first_values,
+)
 from parlant_store.content import codec, text_search
 from parlant_store.models import Document
 from parlant_store.sql.index_expressions import PREFIX, TEXT_FIELDS, IndexedField
+from parlant_store.types import FAILED
+
+SHOWN = 50
+"""Limit on the collections that are listed."""
+
+MAX_COLLECTIONS = 1_000
+"""Limit on the collections that are read, in the order of their names."""
+
+_NAMES = "_parlant_store_collections"
+"""The attribute of a request with the names of the collections."""
+
+MAX_COUNT = 1_000
+"""Limit on the documents of a collection that are counted."""
+
+MEASURED = 20
+"""The number of the newest documents of a collection whose size is measured."""
+
+NAMES = with_first_values(Document, "collection", MAX_COLLECTIONS)
+
+# In the order of the unique index, or PostgreSQL would rather scan the table from its start.
+_COUNTS = f"""{NAMES}, shown (name) AS (
+    SELECT name FROM names
+    ORDER BY CASE WHEN name LIKE %s ESCAPE '!' THEN 0 ELSE 1 END, name LIMIT {SHOWN + 1}
+){{estimates}}
+SELECT shown.name, (
+    SELECT count(*) FROM (
+        SELECT 1 FROM parlant_store_document d WHERE d.collection = shown.name
+        ORDER BY d.id LIMIT {MAX_COUNT + 1}
+    ) counted
+), {{estimate}}, (
+    SELECT avg(size) FROM (
+        SELECT {{size}} AS size FROM parlant_store_document d WHERE d.collection = shown.name
+        ORDER BY COALESCE(creation_utc, '') DESC, COALESCE(id, '') DESC LIMIT {MEASURED}
+    ) newest
+) FROM shown {{joined}}
+ORDER BY CASE WHEN shown.name LIKE %s ESCAPE '!' THEN 0 ELSE 1 END, shown.name
+"""
+DATA_SIZE = {"sqlite": "length(data)", "postgresql": "pg_column_size(data)"}
+"""The expressions for the number of bytes of the JSON of a row."""
+
+_FAILED_PATTERN = "%" + FAILED.replace("_", "!_")
+_SQLITE = {"estimates": "", "estimate": "NULL", "joined": "", "size": DATA_SIZE["sqlite"]}
+_POSTGRESQL = {
+    "estimates": """, estimates (name, share) AS (
+    SELECT unnest(s.most_common_vals::text::text[]), unnest(s.most_common_freqs) * c.reltuples
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname
+    WHERE c.oid = 'parlant_store_document'::regclass AND s.attname = 'collection'
+)""",
+    "estimate": "estimates.share",
+    "joined": "LEFT JOIN estimates ON estimates.name = shown.name",
+    "size": DATA_SIZE["postgresql"],
+}
 
 OWNERS = ("session_id", "customer_id", "agent_id")
 """The columns with the ids of the owners of a document."""
@@ -27,15 +92,13 @@ COLUMNS = {name: name for name in (*OWNERS, "version", "creation_utc")} | {"id":
 MAX_MATCHES = 1_000
 """Limit on the documents that a search without an index finds."""
 
-MAX_COLLECTIONS = 100
+MAX_OWNED = 100
 """Limit on the collections in which the documents of one owner are found."""
 
 # Django takes a name that is a number for an index, which databases refuse if it is large.
 _NAME, _INDEX = r"[^\W\d][\w$-]*", "[0-9]{1,4}"
 _FIELD = re.compile(rf"({_NAME}(?:\.(?:{_NAME}|{_INDEX})){{0,9}}):(.+)", re.DOTALL)
-
 _ORDER = "COALESCE(creation_utc, '') DESC, COALESCE(id, '') DESC"
-
 # A scalar subquery in the order of the index: PostgreSQL may turn EXISTS into a scan.
 _HELD = (
     "SELECT '{column}', name FROM names WHERE (SELECT d.key FROM parlant_store_document d"
@@ -46,6 +109,82 @@ _NEWEST = (
     "SELECT key FROM (SELECT key FROM parlant_store_document"
     f" WHERE collection = %s AND {{column}} = %s ORDER BY {_ORDER} LIMIT {COUNTED + 1}) newest"
 )
+
+
+class Collection(NamedTuple):
+    """A collection with the number and the size of its documents."""
+
+    name: str
+    """The value of the column."""
+
+    counted: int
+    """Exact up to MAX_COUNT; MAX_COUNT + 1 if there are more."""
+
+    estimate: float | None
+    """From the statistics of PostgreSQL, which may be out of date."""
+
+    mean_size: float | None
+    """The mean number of bytes of the newest documents."""
+
+    @property
+    def is_failed(self) -> bool:
+        return self.name.endswith(FAILED)
+
+    @property
+    def title(self) -> SafeString:
+        return breakable(column_name(self.name) or "")
+
+    @property
+    def label(self) -> SafeString:
+        return format_html("{} ({})", self.title, self.amount)
+
+    @property
+    def amount(self) -> str:
+        if self.counted <= MAX_COUNT:
+            return grouped(self.counted)
+        if self.estimate and self.estimate > MAX_COUNT:
+            return _("about %(number)s") % {"number": grouped(rounded(self.estimate))}
+        return _("more than %(number)s") % {"number": grouped(MAX_COUNT)}
+
+    @property
+    def size(self) -> str:
+        mean = float(self.mean_size or 0)
+        if self.counted <= MAX_COUNT:
+            return _("about %(size)s") % {"size": filesizeformat(self.counted * mean)}
+        if self.estimate and self.estimate > MAX_COUNT:
+            return _("about %(size)s") % {"size": filesizeformat(self.estimate * mean)}
+        return _("more than %(size)s") % {"size": filesizeformat(MAX_COUNT * mean)}
+
+
+def collections() -> list[Collection]:
+    """Return the first collections, those of failed migrations first; SHOWN + 1 at most."""
+    connection = connection_of(Document)
+    terms = _POSTGRESQL if connection.vendor == "postgresql" else _SQLITE
+    rows = fetch(connection, _COUNTS.format(**terms), (_FAILED_PATTERN, _FAILED_PATTERN))
+    return [Collection(*row) for row in rows]
+
+
+def collection_names(using: str | None = None) -> list[str]:
+    """Return the names of the first collections, as the column stores them."""
+    return first_values(Document, "collection", MAX_COLLECTIONS, using)
+
+
+def requested_names(request: HttpRequest) -> list[str]:
+    """Return ``collection_names``, which are read once for a request."""
+    if not hasattr(request, _NAMES):
+        setattr(request, _NAMES, collection_names())
+    names: list[str] = getattr(request, _NAMES)
+    return names
+
+
+def collection_of(request: HttpRequest) -> str:
+    """Return the collection that the list is filtered by; "" without one."""
+    return without_nul(request.GET.get("collection", ""))
+
+
+def without_nul(text: str) -> str:
+    """Return ``text`` as a parameter of a statement, which PostgreSQL refuses with NUL."""
+    return text.replace("\0", "\ufffd")
 
 
 class Owned(NamedTuple):
@@ -89,9 +228,8 @@ def newest_first() -> tuple[OrderBy, ...]:
 def owned(values: dict[str, str]) -> list[Owned]:
     """Return the collections with documents whose columns have these values."""
     sql = " UNION ALL ".join(_HELD.format(column=column) for column in values)
-    with connections[router.db_for_read(Document)].cursor() as cursor:
-        cursor.execute(f"{NAMES} {sql} LIMIT {MAX_COLLECTIONS}", tuple(values.values()))
-        return [Owned(*row) for row in cursor.fetchall()]
+    sql = f"{NAMES} {sql} LIMIT {MAX_OWNED}"
+    return [Owned(*row) for row in fetch(connection_of(Document), sql, tuple(values.values()))]
 
 
 def owned_keys(values: dict[str, str]) -> list[int]:
@@ -101,9 +239,8 @@ def owned_keys(values: dict[str, str]) -> list[int]:
         return []
     sql = " UNION ".join(_NEWEST.format(column=place.column) for place in places)
     params = [part for place in places for part in (place.collection, values[place.column])]
-    with connections[router.db_for_read(Document)].cursor() as cursor:
-        cursor.execute(f"{sql} ORDER BY key DESC LIMIT {COUNTED + 1}", params)
-        return [key for (key,) in cursor.fetchall()]
+    sql = f"{sql} ORDER BY key DESC LIMIT {COUNTED + 1}"
+    return [key for (key,) in fetch(connection_of(Document), sql, params)]
 
 
 def json_text(path: Iterable[str]) -> Cast:
@@ -139,7 +276,7 @@ def find(documents: QuerySet[Any], term: str, collection: str, names: list[str])
 def _find_by_words(query: str) -> Found:
     """Return the newest events and customers with these words."""
     terms = text_search.terms(without_nul(query))
-    connection = connections[router.db_for_read(Document)]
+    connection = connection_of(Document)
     hits = words.find_hits(connection, terms, items=False, events=True)
     newest = sorted((hit.key for hit in hits), reverse=True)
     return Found(set(newest[:MAX_MATCHES]), len(newest) > MAX_MATCHES, terms)
@@ -149,7 +286,7 @@ def snippets(keys: Sequence[int], terms: Sequence[list[str]]) -> dict[int, SafeS
     """Return the texts of documents around the terms, with <mark>, if they have any."""
     if not (keys and terms):
         return {}
-    connection = connections[router.db_for_read(Document)]
+    connection = connection_of(Document)
     found = words.snippets(connection, [], keys, words.Words(terms=terms))
     return {key: text for (_kind, key), text in found.items() if "<mark>" in text}
 
@@ -180,11 +317,8 @@ def matching(documents: QuerySet[Any], condition: Q) -> Found:
         inner, params = read.query.sql_with_params()
     except EmptyResultSet:
         return Found(set(), False)
-    connection = connections[read.db]
-    with connection.cursor() as cursor:
-        sql = f"SELECT key FROM ({inner}) documents WHERE is_match = 1 LIMIT {MAX_MATCHES + 1}"
-        cursor.execute(sql, params)
-        found = [key for (key,) in cursor.fetchall()]
+    sql = f"SELECT key FROM ({inner}) documents WHERE is_match = 1 LIMIT {MAX_MATCHES + 1}"
+    found = [key for (key,) in fetch(connections[read.db], sql, params)]
     is_partial = len(found) > MAX_MATCHES or bool(documents.values("key")[COUNTED : COUNTED + 1])
     return Found(set(found[:MAX_MATCHES]), is_partial)
 

@@ -1,12 +1,13 @@
 """The admin of documents."""
 
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.html import format_html
@@ -15,46 +16,158 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from parlant_store.admin.actions.actions import DOCUMENT_ACTIONS
-from parlant_store.admin.actions.options import ActionsAdmin
-from parlant_store.admin.conversations.header import document_header
-from parlant_store.admin.conversations.links import Links
-from parlant_store.admin.documents.changelist import FOUND, DocumentChangeList
-from parlant_store.admin.documents.collections import collection_of, requested_names
-from parlant_store.admin.documents.columns import Field, columns_of, display, labelled_cell
-from parlant_store.admin.documents.failed_migrations import is_failed, original_of
-from parlant_store.admin.documents.filters import (
+from parlant_store.admin.actions.retry import Retry, is_failed, original_of
+from parlant_store.admin.conversations.header import Links, document_header
+from parlant_store.admin.documents.columns import (
+    Column,
+    annotated,
+    columns_of,
+    display,
+    labelled_cell,
+)
+from parlant_store.admin.documents.lookups import (
+    Collection,
+    Found,
+    collection_of,
+    find,
+    json_text,
+    matching,
+    newest_first,
+    requested_names,
+    snippets,
+    without_nul,
+)
+from parlant_store.admin.documents.page import json_tree, links_of, session_links, shape_of
+from parlant_store.admin.filters import (
     FIELD_FILTERS,
     AgentFilter,
     CollectionFilter,
     CustomerFilter,
     SessionFilter,
+    StateFilter,
+    in_state,
+    order_of,
 )
-from parlant_store.admin.documents.json_tree import json_tree, shape_of
-from parlant_store.admin.documents.links import links_of
-from parlant_store.admin.documents.lookups import find
-from parlant_store.admin.documents.retry import Retry
-from parlant_store.admin.expiry import expiry, expiry_and_time
-from parlant_store.admin.filters import StateFilter
-from parlant_store.admin.formatting import column_name, full_name
-from parlant_store.admin.transcript.events_page import events_transcript
+from parlant_store.admin.formatting import column_name, expiry, expiry_and_time, full_name, grouped
+from parlant_store.admin.lookups import COUNTED
+from parlant_store.admin.options import ActionsAdmin, StoreChangeList
+from parlant_store.admin.transcript.pages import events_transcript
 from parlant_store.models import Document, Session
 
-FILTERS = (
-    CollectionFilter,
-    StateFilter,
-    *FIELD_FILTERS,
-    SessionFilter,
-    CustomerFilter,
-    AgentFilter,
-)
-LOOKUPS = {filter_.parameter_name for filter_ in FILTERS}
+FOUND = "_parlant_store_found"
+"""The attribute of a request with what its search found."""
+
 COLUMNS = "_parlant_store_columns"
 """The attribute of a request with the columns of its list."""
 
 
+class DocumentChangeList(StoreChangeList):
+    """The collections, or the documents of a filter in the order of an index."""
+
+    model_admin: Any
+    notes: Sequence[str] = ()
+    collections: list[Collection] | None = None
+    """The collections, if no filter is set; the documents are listed otherwise."""
+
+    more_collections = False
+
+    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().__init__(request, *args, **kwargs)
+        if self.collections is not None:
+            self.title = _("Collections")
+        elif collection := column_name(collection_of(request)):
+            self.title = collection
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        """The order of an index, whatever the address asks for."""
+        return newest_first() if collection_of(request) else ("-key",)
+
+    def get_queryset(self, request: HttpRequest, *args: Any, **kwargs: Any) -> QuerySet[Any]:
+        found = super().get_queryset(request, *args, **kwargs)
+        filters = {name for name, values in self.get_filters_params().items() if any(values)}
+        if request.method == "GET" and not (self.query or filters):
+            self._list_collections()
+            return found.none()
+        found = self._filtered(request, found, filters)
+        return annotated(found, self.model_admin.columns(request))
+
+    def _filtered(
+        self, request: HttpRequest, found: QuerySet[Any], filters: set[str]
+    ) -> QuerySet[Any]:
+        if (search := getattr(request, FOUND, None)) and search.is_partial:
+            self._note_bound()
+        state = request.GET.get(StateFilter.parameter_name)
+        is_in_state, fields = in_state(state, timezone.now()), dict(self._field_values(request))
+        others = filters - {StateFilter.parameter_name}
+        if is_in_state is not None and state != "live" and not (self.query or others):
+            return found.filter(is_in_state).order_by(*order_of(state))
+        if is_in_state is not None or fields:
+            condition = Q(
+                is_in_state or Q(), *(Q((f"has_{name}", fields[name])) for name in fields)
+            )
+            texts = {f"has_{name}": json_text((name,)) for name in fields}
+            found = self._matching(found, matching(found.alias(**texts), condition))
+        return found
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        if self.collections is not None:
+            # The search form shows the number of results if it is another one.
+            self.full_result_count = self.result_count
+        self.result_list = rows = list(self.result_list)
+        links = session_links(self.model_admin, request, rows)
+        search = getattr(request, FOUND, None)
+        found = snippets([row.key for row in rows], search.terms) if search else {}
+        for row in rows:
+            row.snippet = found.get(row.key)
+            row.session_url = links.get(row.key, "")
+            row.person_url = self.model_admin.person_url(row.customer_id)
+
+    def _list_collections(self) -> None:
+        self.collections = []
+        for spec in self.filter_specs:
+            if isinstance(spec, CollectionFilter):
+                self.collections, self.more_collections = spec.collections, spec.has_more
+                self.filter_specs = [one for one in self.filter_specs if one is not spec]
+                self.has_filters = bool(self.filter_specs)
+
+    def _field_values(self, request: HttpRequest) -> Iterator[tuple[str, str]]:
+        for one in FIELD_FILTERS:
+            if value := without_nul(request.GET.get(one.parameter_name, "")):
+                yield one.parameter_name, value
+
+    def _matching(self, documents: QuerySet[Any], found: Found) -> QuerySet[Any]:
+        if found.is_partial:
+            self._note_bound()
+        rest = self.root_queryset.filter(key__in=found.keys)
+        rows: QuerySet[Any] = self.model_admin.rows(rest).order_by(*documents.query.order_by)
+        return rows
+
+    def _note_bound(self) -> None:
+        text = _(
+            "There may be more: only the first matches among the newest %(number)s of these "
+            "documents are listed."
+        )
+        self.notes = (text % {"number": grouped(COUNTED)},)
+
+    @property
+    def failed(self) -> list[Collection]:
+        """The collections of failed migrations."""
+        found = (spec for spec in self.filter_specs if isinstance(spec, CollectionFilter))
+        listed = self.collections or [one for spec in found for one in spec.collections]
+        return [collection for collection in listed if collection.is_failed]
+
+
 @admin.register(Document)
 class DocumentAdmin(ActionsAdmin):
-    list_filter = FILTERS
+    list_filter = (
+        CollectionFilter,
+        StateFilter,
+        *FIELD_FILTERS,
+        SessionFilter,
+        CustomerFilter,
+        AgentFilter,
+    )
     search_fields = ("document_id", "session_id", "customer_id", "agent_id")
     search_help_text = gettext_lazy(
         "A whole id: of a document, also as collection/id, or of a session, customer or agent. "
@@ -78,21 +191,14 @@ class DocumentAdmin(ActionsAdmin):
     class Media:
         css: ClassVar = {"all": ["parlant_store/documents.css", "parlant_store/conversations.css"]}
 
-    def has_retry_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("parlant_store.change_document")
-
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Only what the filters ask for, which indexes serve."""
-        return lookup in LOOKUPS
-
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return DocumentChangeList
 
-    def columns(self, request: HttpRequest) -> tuple[str | Field, ...]:
+    def columns(self, request: HttpRequest) -> tuple[Column, ...]:
         """The columns of the list, by its collection."""
         if not hasattr(request, COLUMNS):
             setattr(request, COLUMNS, columns_of(collection_of(request)))
-        columns: tuple[str | Field, ...] = getattr(request, COLUMNS)
+        columns: tuple[Column, ...] = getattr(request, COLUMNS)
         return columns
 
     def get_list_display(self, request: HttpRequest) -> Any:
@@ -128,7 +234,7 @@ class DocumentAdmin(ActionsAdmin):
         context["json"], context["json_shape"] = json_tree(document.data, shape), shape
         if is_failed(document):
             context["failed"] = original_of(document.data)
-            context["may_retry"] = self.has_retry_permission(request)
+            context["may_retry"] = request.user.has_perm("parlant_store.change_document")
             context["checkbox_name"] = ACTION_CHECKBOX_NAME
         return super().render_change_form(request, context, *args, **kwargs)
 

@@ -8,12 +8,11 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from parlant_store.admin.actions.remote_rows import permitted_actions
-from parlant_store.admin.documents.columns import Field, cell, columns_of_documents, title
-from parlant_store.admin.documents.json_tree import json_tree, shape_of
-from parlant_store.admin.expiry import expiry
-from parlant_store.admin.formatting import cut, grouped
-from parlant_store.admin.remote_stores import (
+from parlant_store.admin.actions.remote_rows import show_rows
+from parlant_store.admin.documents.columns import Column, cell, columns_of_documents
+from parlant_store.admin.documents.page import json_tree, shape_of
+from parlant_store.admin.formatting import cut, expiry, grouped
+from parlant_store.admin.views.base import (
     call_store,
     decode_names,
     django_time,
@@ -69,18 +68,19 @@ def list_documents(admin: Any, request: HttpRequest, store: BaseBackend) -> Http
     page = call_store(store, partial(find, {"id": {"$eq": wanted}}) if wanted else find)
     last = page.next_cursor
     columns = columns_of_documents(collection, page.documents)
-    columns = tuple(column for column in columns if column != "document_id")
+    columns = tuple(column for column in columns if column.name != "document_id")
     place = {"store": store.alias, "collection": text}
-    return show(
+    return show_rows(
         admin,
         request,
+        store,
+        Document,
         "store/documents.html",
         title=_("Documents of the store %(alias)s") % {"alias": store.alias},
         subtitle=cut(collection),
-        store_alias=store.alias,
         collection=codec.printable(collection),
         name=text,
-        columns=[title(column) for column in columns],
+        columns=[column.title for column in columns],
         rows=[_row(admin, place, document, columns) for document in page.documents],
         wanted=wanted,
         is_first=not after,
@@ -89,10 +89,7 @@ def list_documents(admin: Any, request: HttpRequest, store: BaseBackend) -> Http
         )
         if last
         else "",
-        actions=permitted_actions(request, Document),
-        change_url=link(admin, "stores_documents_change", store=store.alias),
         page_url=link(admin, "stores_documents", **place),
-        collections_url=link(admin, "stores_documents", store=store.alias),
     )
 
 
@@ -105,13 +102,14 @@ def show_document(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpR
         raise Http404(_("There is no such document, or it has expired."))
     shape = shape_of(request.GET.get("json"))
     place = {"store": store.alias, "collection": encode_names([collection])}
-    return show(
+    return show_rows(
         admin,
         request,
+        store,
+        Document,
         "store/document.html",
         title=_("Document of the store %(alias)s") % {"alias": store.alias},
         subtitle=cut(id_),
-        store_alias=store.alias,
         collection=codec.printable(collection),
         id=codec.printable(id_),
         name=name,
@@ -119,10 +117,7 @@ def show_document(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpR
         expires=expiry(django_time(info.expires_at)),
         json=json_tree(info.document, shape),
         json_shape=shape,
-        actions=permitted_actions(request, Document),
-        change_url=link(admin, "stores_documents_change", store=store.alias),
         documents_url=link(admin, "stores_documents", **place),
-        collections_url=link(admin, "stores_documents", store=store.alias),
     )
 
 
@@ -145,9 +140,7 @@ def _collections(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpRe
     )
 
 
-def _row(
-    admin: Any, place: dict[str, str], document: JSONObject, columns: Sequence[str | Field]
-) -> Row:
+def _row(admin: Any, place: dict[str, str], document: JSONObject, columns: Sequence[Column]) -> Row:
     id_ = document.get("id")
     has_page = isinstance(id_, str)
     name = encode_names([*decode_names(place["collection"], 1), id_]) if has_page else ""
@@ -160,7 +153,7 @@ def _row(
     )
 
 
-def _cell(admin: Any, document: JSONObject, column: str | Field) -> Cell:
-    customer = document.get("customer_id") if column == "customer_id" else None
+def _cell(admin: Any, document: JSONObject, column: Column) -> Cell:
+    customer = document.get("customer_id") if column.name == "customer_id" else None
     url = admin.person_url(codec.to_column(customer)) if isinstance(customer, str) else ""
-    return Cell(title(column), cell(document, column), url)
+    return Cell(column.title, cell(document, column), url)

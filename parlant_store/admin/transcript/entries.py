@@ -12,7 +12,7 @@ from django.http import QueryDict
 from django.utils.functional import Promise
 from django.utils.safestring import SafeString
 
-from parlant_store.admin.transcript.options import Options
+from parlant_store.admin.transcript.reading import Options
 from parlant_store.content import codec
 
 OPEN = 1_200

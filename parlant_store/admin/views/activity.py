@@ -7,15 +7,15 @@ since than MAX_ROWS, those of evenly spread keys are read, each of which stands 
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from django.db import connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
-from django.utils import timezone
 
+from parlant_store.admin.conversations.conversation import midnight, today
+from parlant_store.admin.lookups import connection_of, fetch
 from parlant_store.content.times import as_utc
 from parlant_store.models import Document, Session, SessionItem
 
@@ -132,9 +132,7 @@ class WrittenItems(NamedTuple):
 
 
 def last_days() -> list[date]:
-    now = timezone.now()
-    today = (timezone.localtime(now) if timezone.is_aware(now) else now).date()
-    return [today - timedelta(days=ago) for ago in reversed(range(DAYS))]
+    return [today() - timedelta(days=ago) for ago in reversed(range(DAYS))]
 
 
 def active_conversations(days: list[date], models: Sequence[type[Model]]) -> list[Activity]:
@@ -147,8 +145,8 @@ def active_conversations(days: list[date], models: Sequence[type[Model]]) -> lis
     spans = [(source, first, last) for source in sources for first, last in pairwise(starts)]
     counts = [f"({_COUNT.format(**source._asdict(), table=source.table)})" for source, *_ in spans]
     params = [minute for _source, *span in spans for minute in span]
-    connection = connections[router.db_for_read(Session)]
-    (row,) = _fetch(connection, f"SELECT {', '.join(counts)}", params)
+    connection = connection_of(Session)
+    (row,) = fetch(connection, f"SELECT {', '.join(counts)}", params)
     estimates = _estimates(
         connection, [span for span, count in zip(spans, row, strict=True) if count > MAX_COUNT]
     )
@@ -171,12 +169,12 @@ def _estimates(connection: BaseDatabaseWrapper, spans: list[_Span]) -> dict[_Spa
         for number, (source, *_span) in enumerate(spans)
     )
     params = [number for _source, first, last in spans for number in (first, last - first)]
-    rows = _fetch(connection, f"{_MINUTES} {sql}", params)
+    rows = fetch(connection, f"{_MINUTES} {sql}", params)
     return {spans[number]: int(total or 0) * SAMPLED for number, total in rows}
 
 
 def written_items(days: list[date]) -> WrittenItems:
-    starts = [_start(day) for day in [*days, days[-1] + timedelta(days=1)]]
+    starts = [midnight(day) for day in [*days, days[-1] + timedelta(days=1)]]
     items, tokens = [0] * DAYS, [0] * DAYS
     rows, weight = _since(starts[0])
     for at, reported in rows:
@@ -190,23 +188,14 @@ def written_items(days: list[date]) -> WrittenItems:
     )
 
 
-def _start(day: date) -> datetime:
-    """When ``day`` begins here, as the columns say it."""
-    midnight = datetime.combine(day, time.min)
-    if timezone.is_naive(timezone.now()):
-        return midnight
-    return timezone.make_aware(midnight).astimezone(UTC)
-
-
 def _minute(day: date) -> int:
     """Return the minute with which ``day`` begins, as the columns have it."""
-    start = _start(day)
-    return int(as_utc(start).timestamp()) // 60
+    return int(as_utc(midnight(day)).timestamp()) // 60
 
 
 def _since(start: datetime) -> tuple[Iterable[tuple[Any, ...]], int]:
     """Return the times and tokens of items, and how many items each row stands for."""
-    connection = connections[router.db_for_read(SessionItem)]
+    connection = connection_of(SessionItem)
     bounds = _bounds(connection, start)
     if bounds is None:
         return [], 1
@@ -221,7 +210,7 @@ def _since(start: datetime) -> tuple[Iterable[tuple[Any, ...]], int]:
 def _bounds(connection: BaseDatabaseWrapper, start: datetime) -> tuple[int, int] | None:
     """Return the first key of what was written since ``start``, and the last key of all."""
     since = connection.ops.adapt_datetimefield_value(start)
-    rows = _fetch(connection, _STARTS, (since, since))
+    rows = fetch(connection, _STARTS, (since, since))
     return rows[0] if rows else None
 
 
@@ -231,14 +220,7 @@ def _spread(connection: BaseDatabaseWrapper, low: int, step: int) -> Iterator[tu
     field: Any = SessionItem._meta.get_field("created_at")
     column = field.get_col(SessionItem._meta.db_table)
     converters = connection.ops.get_db_converters(column)
-    for at, tokens in _fetch(connection, sql, (low, low, step, step, MAX_ROWS)):
+    for at, tokens in fetch(connection, sql, (low, low, step, step, MAX_ROWS)):
         for convert in converters:
             at = convert(at, column, connection)
         yield at, tokens
-
-
-def _fetch(connection: BaseDatabaseWrapper, sql: str, params: Sequence[Any]) -> list[Any]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, params)
-        rows: list[Any] = cursor.fetchall()
-    return rows

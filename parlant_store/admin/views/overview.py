@@ -1,30 +1,133 @@
-"""The overview of the stores."""
+"""The overview of the stores, with charts: SVG without scripts, styles or colours of its own."""
 
+from collections.abc import Callable, Sequence
 from datetime import date
 from functools import partial
+from itertools import count
 from typing import Any, NamedTuple
 
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
+from django.utils.formats import date_format
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from parlant_store.admin.conversations.conversation import FRAMEWORKS
-from parlant_store.admin.documents.collections import collections
-from parlant_store.admin.formatting import grouped
+from parlant_store.admin.documents.lookups import collections
+from parlant_store.admin.formatting import grouped, rounded
 from parlant_store.admin.lookups import COUNTED
-from parlant_store.admin.remote_stores import link, show
-from parlant_store.admin.views import failing_tools
 from parlant_store.admin.views.activity import (
+    Figure,
     active_conversations,
     last_days,
     written_items,
 )
-from parlant_store.admin.views.chart import Chart, Charts
-from parlant_store.admin.views.statistics import Amount, Window, amounts, expiring
+from parlant_store.admin.views.base import link, show
+from parlant_store.admin.views.figures import (
+    MAX_CONVERSATIONS,
+    Amount,
+    Window,
+    amounts,
+    expiring,
+    failing_tools,
+)
 from parlant_store.admin.views.stores import store_states, viewed_models
 from parlant_store.models import Document, Session, SessionItem
+
+WIDTH, GAP, HEIGHT = 16, 4, 60
+"""The width of a bar, the gap between two, and the height of the highest."""
+
+
+class Day(NamedTuple):
+    name: str
+    number: str
+    url: str = ""
+    """The list of what was counted."""
+
+
+class Chart(NamedTuple):
+    """The figures of some days, as a picture and as the rows of a table."""
+
+    title: str
+    svg: SafeString
+    days: list[Day]
+    total: str
+    highest: str
+
+    @property
+    def first(self) -> str:
+        return self.days[0].name
+
+
+class Charts:
+    """The charts of one page, whose elements have unique ids."""
+
+    def __init__(self) -> None:
+        self._ids = count(1)
+
+    def make(
+        self,
+        title: str,
+        days: Sequence[date],
+        figures: Sequence[Figure],
+        url: Callable[[date], str] = lambda day: "",
+    ) -> Chart:
+        """Return the chart of ``figures``; ``url`` is the list of what was counted on a day."""
+        named = [
+            Day(
+                date_format(day, "MONTH_DAY_FORMAT"),
+                shown(figure),
+                url(day) if figure.number else "",
+            )
+            for day, figure in zip(days, figures, strict=True)
+        ]
+        numbers = [figure.number for figure in figures]
+        is_estimate = any(figure.is_estimate for figure in figures)
+        svg = _svg(next(self._ids), title, named, numbers)
+        total, highest = (Figure(number, is_estimate) for number in (sum(numbers), max(numbers)))
+        return Chart(title, svg, named, shown(total), shown(highest))
+
+
+def shown(figure: Figure) -> str:
+    if not (figure.is_estimate and figure.number):
+        return grouped(figure.number)
+    return _("about %(number)s") % {"number": grouped(rounded(figure.number))}
+
+
+def _svg(id_: int, title: str, days: Sequence[Day], numbers: Sequence[int]) -> SafeString:
+    """Return the picture; screen readers read its title and its description."""
+    highest = max(1, *numbers)
+    described = [_("%(day)s: %(number)s") % {"day": day.name, "number": day.number} for day in days]
+    bars = (
+        (place * (WIDTH + GAP), HEIGHT - _height(number, highest), _height(number, highest), text)
+        for place, (number, text) in enumerate(zip(numbers, described, strict=True))
+    )
+    return format_html(
+        '<svg class="parlant-chart" viewBox="0 0 {width} {whole}" preserveAspectRatio="none"'
+        ' role="img" aria-labelledby="chart-{id}-title" aria-describedby="chart-{id}-desc">'
+        '<title id="chart-{id}-title">{title}</title><desc id="chart-{id}-desc">{desc}</desc>'
+        '<rect class="parlant-ground" x="0" y="{height}" width="{width}" height="1"/>{bars}</svg>',
+        id=str(id_),
+        title=title,
+        desc="; ".join(described),
+        width=str(len(days) * (WIDTH + GAP) - GAP),
+        height=str(HEIGHT),
+        whole=str(HEIGHT + 1),
+        bars=format_html_join(
+            "",
+            '<rect class="parlant-bar" x="{}" y="{}" width="' + str(WIDTH) + '" height="{}">'
+            "<title>{}</title></rect>",
+            ((str(x), str(y), str(height), text) for x, y, height, text in bars),
+        ),
+    )
+
+
+def _height(number: int, highest: int) -> int:
+    """Return the height of a bar: 0 for nothing, else a visible line at least."""
+    return max(2, round(number / highest * HEIGHT)) if number else 0
 
 
 class Table(NamedTuple):
@@ -62,8 +165,8 @@ def overview(admin: Any, request: HttpRequest) -> HttpResponse:
         file=tables[0].size if tables[0].amount.is_whole_file else "",
         charts=charts,
         is_estimate=is_estimate,
-        tools=failing_tools.failing_tools(models),
-        max_conversations=failing_tools.MAX_CONVERSATIONS,
+        tools=failing_tools(models),
+        max_conversations=MAX_CONVERSATIONS,
         models=[model._meta.verbose_name_plural for model in models],
         expiring=_expiring(admin, models),
         failed=[(one.label, admin.list_url(Document, collection=one.name)) for one in failed],

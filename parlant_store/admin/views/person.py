@@ -28,12 +28,18 @@ from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from parlant_store.admin.actions.log import log_by_name
+from parlant_store.admin.actions.confirmation import log_by_name
+from parlant_store.admin.conversations.header import Links
 from parlant_store.admin.formatting import cut
-from parlant_store.admin.remote_stores import TIMEOUT_SECONDS, is_local, link, show
-from parlant_store.admin.views.local_data import local_data
-from parlant_store.admin.views.remote_data import read_data, remote_data
-from parlant_store.admin.views.stored_data import StoredData
+from parlant_store.admin.views.base import (
+    TIMEOUT_SECONDS,
+    configured_stores,
+    error_message,
+    is_local,
+    link,
+    show,
+)
+from parlant_store.admin.views.person_data import StoredData, local_data, read_data, remote_data
 from parlant_store.admin.views.stores import viewed_models
 from parlant_store.content import codec
 from parlant_store.exceptions import InvalidName, StoreError
@@ -72,8 +78,7 @@ def show_person(admin: Any, request: HttpRequest) -> HttpResponse:
     user = _user(request)
     if request.method == "POST":
         return _act(admin, request, user)
-    may_read = admin.may_view(request, SessionItem)
-    found = stored_data(admin, user, models, may_read=may_read)
+    found = stored_data(admin, request, user, models)
     conversations = [one for data in found for one in data.conversations]
     conversations.sort(key=lambda one: one.active_at.timestamp() if one.active_at else 0.0)
     sizes = [data.size for data in found if data.size]
@@ -97,27 +102,25 @@ def show_person(admin: Any, request: HttpRequest) -> HttpResponse:
 
 
 def stored_data(
-    admin: Any, user: str, models: list[type[Model]], *, may_read: bool
+    admin: Any, request: HttpRequest, user: str, models: list[type[Model]]
 ) -> list[StoredData]:
     """Return the data of ``user`` in the local database and in each remote store.
 
     Remote stores are called in parallel. models: which of Session and Document the user of the
-    admin may view; may_read: whether that includes the items.
+    admin may view.
     """
-    until = monotonic() + TIMEOUT_SECONDS
+    until, links = monotonic() + TIMEOUT_SECONDS, Links(admin, request)
     local, remote, found = "", [], list[StoredData]()
-    for alias in stores:
-        try:
-            store = stores[alias]
-        except ImproperlyConfigured as exc:
-            found.append(StoredData(alias, error=codec.printable(str(exc)), size=None))
-            continue
-        if is_local(store):
+    for alias, store, error in configured_stores():
+        if store is None:
+            found.append(StoredData(alias, error=error, size=None))
+        elif is_local(store):
             local = local or alias
         else:
             remote.append((store, store.submit(partial(read_data, store, user, models))))
-    found.insert(0, local_data(admin, local, user, models, may_read=may_read))
-    return found + [remote_data(admin, *one, until) for one in remote]
+    may_read = admin.may_view(request, SessionItem)
+    found.insert(0, local_data(links, local, user, models, may_read=may_read))
+    return found + [remote_data(links, *one, until) for one in remote]
 
 
 def _user(request: HttpRequest) -> str:
@@ -216,7 +219,7 @@ def _erase_store(alias: str, user: str, until: float) -> Report:
     try:
         report.erase(stores[alias], user, lambda: monotonic() > until)
     except (StoreError, ImproperlyConfigured) as exc:
-        report.error = codec.printable(str(exc)) or type(exc).__name__
+        report.error = error_message(exc)
     return report
 
 

@@ -2,17 +2,14 @@
 
 from typing import Any, NamedTuple
 
-from django.db import connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
-from parlant_store.admin.documents.collections import collection_names, without_nul
-from parlant_store.admin.documents.lookups import newest_first
+from parlant_store.admin.documents.lookups import collection_names, newest_first, without_nul
 from parlant_store.admin.formatting import NAME, cut, grouped
-from parlant_store.admin.lookups import COUNTED
-from parlant_store.admin.loose_index_scan import values_starting
-from parlant_store.admin.remote_stores import link, show
+from parlant_store.admin.lookups import COUNTED, connection_of, fetch, values_starting
+from parlant_store.admin.views.base import link, show
 from parlant_store.admin.views.stores import viewed_models
 from parlant_store.content import codec
 from parlant_store.models import Document, Session
@@ -91,13 +88,10 @@ def _owners(query: str) -> tuple[list[str], bool]:
         owners = newest.values_list("user_id", flat=True)[:NEWEST]
         return list(dict.fromkeys(owner for owner in owners if owner)), False
     start = codec.escape(query)
-    connection = connections[router.db_for_read(Session)]
+    connection = connection_of(Session)
     part = _part(connection, "user_id")
     found = values_starting(Session, "user_id", start, connection.alias, MAX_PERSONS + 1)
-    with connection.cursor() as cursor:
-        sql = _NEWEST_OWNERS.format(part=part)
-        cursor.execute(sql, (start,))
-        found += [name for (name,) in cursor.fetchall()]
+    found += [name for (name,) in fetch(connection, _NEWEST_OWNERS.format(part=part), (start,))]
     return list(dict.fromkeys(found)), bool(newest.values("key")[COUNTED : COUNTED + 1])
 
 
@@ -108,7 +102,7 @@ def _customers(query: str) -> tuple[dict[str, str], bool]:
     if not collections:
         return {}, False
     text = codec.escape(query)
-    connection = connections[router.db_for_read(Document)]
+    connection = connection_of(Document)
     part = " OR ".join(_part(connection, column) for column in ("id", "name"))
     condition = f"{part} OR id = %s" if query else "0 = 0"
     values = (text, text, codec.to_column(query)) if query else ()
@@ -118,9 +112,7 @@ def _customers(query: str) -> tuple[dict[str, str], bool]:
         * len(collections)
     )
     params = [part for name in collections for part in (name, *values)]
-    with connection.cursor() as cursor:
-        cursor.execute(sql, params)
-        rows = cursor.fetchall()
+    rows = fetch(connection, sql, params)
     found = {id_: cut(codec.unescape(name or "")) or "" for id_, name in rows}
     is_partial = any(
         Document.objects.filter(collection=name).order_by(*newest_first()).values("key")[limit:][:1]

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from parlant_store.admin.actions import log as action_log
+from parlant_store.admin.actions import confirmation as action_log
 from parlant_store.admin.actions.selection import MAX_ROWS, format_keys, parse_keys
 from parlant_store.models import Document, Session
 from tests.admin.actions.action_forms import (

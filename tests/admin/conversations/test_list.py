@@ -10,7 +10,7 @@ from django.utils import timezone, translation
 
 from parlant_store.admin import options
 from parlant_store.admin.conversations import rows, streams
-from parlant_store.admin.expiry import ago, expiry
+from parlant_store.admin.formatting import ago, expiry
 from parlant_store.models import Session
 from tests.admin.conversations.cases import (
     created,

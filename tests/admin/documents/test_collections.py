@@ -5,7 +5,7 @@ import re
 from django.db import connection
 
 from parlant_store.adapters.parlant import migration
-from parlant_store.admin.documents import collections
+from parlant_store.admin.documents import lookups
 from tests.admin.documents.lists import bulk, documents, ids
 from tests.admin.pages import client as client
 from tests.admin.pages import column, get, listing, sent
@@ -69,7 +69,7 @@ def test_without_documents_the_list_says_how_they_come(client, store):
 
 
 def test_large_collections_are_not_counted_to_the_end(client, store, monkeypatch):
-    bulk(collections.MAX_COUNT + 1)
+    bulk(lookups.MAX_COUNT + 1)
     number, size, _url = listed(get(client, listing("document")))["big_events"]
     assert number == "more than 1,000"
     assert size.startswith("more than ")
@@ -79,11 +79,11 @@ def test_large_collections_are_not_counted_to_the_end(client, store, monkeypatch
 
 
 def test_more_collections_than_the_list_names(client, store):
-    for number in range(collections.SHOWN + 10):
+    for number in range(lookups.SHOWN + 10):
         store.insert_one(f"c{number:02}", {"id": "d"})
     store.insert_one(f"z{migration.FAILED}", {"id": "d"})
     html = get(client, listing("document"))
-    assert len(listed(html)) == collections.SHOWN
+    assert len(listed(html)) == lookups.SHOWN
     assert "Only the first 50 collections are listed." in html
     assert '<label for="parlant-collection">' in html
     html = get(client, listing("document", q="d"))

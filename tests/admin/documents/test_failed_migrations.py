@@ -10,8 +10,8 @@ from django.contrib.auth.models import Permission, User
 from django.utils import timezone
 
 from parlant_store.adapters.parlant import migration
-from parlant_store.admin.documents import collections, retry
-from parlant_store.admin.documents import failed_migrations as failed
+from parlant_store.admin.actions import retry
+from parlant_store.admin.documents import lookups
 from parlant_store.backends.orm import OrmBackend
 from parlant_store.exceptions import StoreUnavailable
 from parlant_store.models import Document
@@ -47,7 +47,7 @@ def ask(client, *chosen, **data):
 
 
 def test_failed_migrations_are_in_view_with_their_reason(client, store):
-    assert collections.FAILED == migration.FAILED
+    assert lookups.FAILED == migration.FAILED
     documents = fail(store, 1, 2)
     html = get(client, listing("document"))
     assert "could not be migrated" in html
@@ -185,7 +185,7 @@ def test_the_log_names_what_was_put_back_as_people_read_it(client, store):
 
 
 def test_all_that_a_list_shows_are_retried_in_batches(client, store, monkeypatch):
-    monkeypatch.setattr(failed, "BATCH", 2)
+    monkeypatch.setattr(retry, "BATCH", 2)
     monkeypatch.setattr(retry, "MAX_ROWS", 3)
     documents = fail(store, *range(5))
     url = listing("document", collection=FAILED)
@@ -198,7 +198,7 @@ def test_all_that_a_list_shows_are_retried_in_batches(client, store, monkeypatch
 
 
 def test_all_or_none_is_put_back(client, store, monkeypatch):
-    monkeypatch.setattr(failed, "BATCH", 1)
+    monkeypatch.setattr(retry, "BATCH", 1)
     documents = fail(store, 1, 2)
     replace, calls = OrmBackend.replace, []
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from parlant_store.admin.documents import changelist, lookups
+from parlant_store.admin.documents import lookups, options
 from parlant_store.models import Document
 from tests.admin.documents.lists import bulk, documents, event, ids, links, one, owned
 from tests.admin.pages import SCRIPT, column, get, listing, page, viewer
@@ -53,7 +53,7 @@ FIELDS = {"tags": ["vip"], "flag": True, "count": 7, "none": None}
 
 
 def test_a_field_with_an_index_is_searched_in_the_whole_collection(client, store, monkeypatch):
-    for module in (lookups, changelist):
+    for module in (lookups, options):
         monkeypatch.setattr(module, "COUNTED", 2)
     for number in range(4):
         long = "k" * 200 + str(number)
@@ -189,7 +189,7 @@ def test_what_has_expired_is_listed_as_such(client, store):
 
 
 def test_a_state_beside_a_collection_is_looked_for_among_the_newest(client, store, monkeypatch):
-    for module in (lookups, changelist):
+    for module in (lookups, options):
         monkeypatch.setattr(module, "COUNTED", 5)
     gone = timezone.now() - timedelta(seconds=1)
     for number in range(4):

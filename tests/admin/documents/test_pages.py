@@ -9,7 +9,8 @@ from parlant.core.customers import CustomerDocumentStore
 from parlant.core.sessions import SessionDocumentStore
 
 from parlant_store.adapters.parlant import DocumentDatabase, migration
-from parlant_store.admin.documents import collections, json_tree
+from parlant_store.admin.documents import lookups
+from parlant_store.admin.documents import page as document_page
 from parlant_store.content import codec
 from parlant_store.models import Document, Session
 from tests.admin.documents.lists import one, owned, shown
@@ -90,7 +91,7 @@ def test_deep_json_is_text_from_some_depth_on(client, store):
         deep = [deep]
     store.insert_one("x", {"id": "d", "deep": deep})
     section = folded(client, one(), json="open")
-    assert section.count("<details") == json_tree.MAX_DEPTH + 1
+    assert section.count("<details") == document_page.MAX_DEPTH + 1
     assert "bottom" in section
 
 
@@ -110,5 +111,5 @@ def test_the_documents_of_parlants_own_stores_are_shown(client, store, kind):
     assert Document.objects.count() > 5
     for document in Document.objects.all():
         get(client, page(document))
-    for collection in collections.collection_names():
+    for collection in lookups.collection_names():
         get(client, listing("document", collection=collection))

@@ -11,8 +11,7 @@ from parlant.core.customers import CustomerDocumentStore
 from parlant.core.sessions import EventKind, EventSource, SessionDocumentStore
 
 from parlant_store.adapters.parlant import DocumentDatabase
-from parlant_store.admin.transcript import events_page
-from parlant_store.admin.transcript.formats import parlant_events
+from parlant_store.admin.transcript import pages, parlant
 from tests.admin.documents.lists import event, links, one, shown
 from tests.admin.pages import SCRIPT, get, page
 from tests.admin.pages import client as client
@@ -153,11 +152,11 @@ def test_long_events_are_cut_in_the_database(client, store):
     with connection.cursor() as cursor:
         cursor.execute(sql)
         read = sum(len(str(value)) for row in cursor.fetchall() for value in row)
-    assert read < parlant_events.MESSAGE + 2 * parlant_events.READ + 2_000
+    assert read < parlant.MESSAGE + 2 * parlant.READ + 2_000
 
 
 def test_events_are_paged_by_offset(client, store, monkeypatch):
-    monkeypatch.setattr(events_page, "PAGE", 3)
+    monkeypatch.setattr(pages, "PAGE", 3)
     document = session(store)
     for offset in (5, 0, 1, 2, 3, 4, 7, 9):
         event(store, offset, {"message": f"text {offset}"})
@@ -328,7 +327,7 @@ def test_what_is_said_of_the_session_itself_comes_first(client, store):
 
 
 def test_events_are_found_on_other_pages(client, store, monkeypatch):
-    monkeypatch.setattr(events_page, "PAGE", 2)
+    monkeypatch.setattr(pages, "PAGE", 2)
     document = session(store)
     for offset in range(6):
         event(store, offset, {"message": f"number {offset % 3}"})
@@ -342,7 +341,7 @@ def test_events_are_found_on_other_pages(client, store, monkeypatch):
 
 
 def test_failed_calls_on_other_pages_are_linked(client, store, monkeypatch):
-    monkeypatch.setattr(events_page, "PAGE", 2)
+    monkeypatch.setattr(pages, "PAGE", 2)
     document = session(store)
     failed = {"tool_calls": [tool(result="Tool call error")]}
     for offset, kind in enumerate(["tool", *["message"] * 6, "tool"]):

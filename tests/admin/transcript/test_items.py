@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import parlant_store
-from parlant_store.admin.transcript import items_page as reading
+from parlant_store.admin.transcript import pages as reading
 from parlant_store.models import Session, SessionItem
 from tests.admin.pages import (
     CALL,

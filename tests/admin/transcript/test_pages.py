@@ -9,8 +9,8 @@ from django.template.defaultfilters import filesizeformat
 from django.test.utils import CaptureQueriesContext
 
 from parlant_store.admin.transcript import entries as transcript
-from parlant_store.admin.transcript import items_page as reading
-from parlant_store.admin.transcript.reading.partial_json import beginning, last_fields
+from parlant_store.admin.transcript import pages as reading
+from parlant_store.admin.transcript.reading import beginning, last_fields
 from parlant_store.models import Session, SessionItem
 from tests.admin.pages import (
     CALL,

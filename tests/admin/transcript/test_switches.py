@@ -5,9 +5,8 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from parlant_store.admin.transcript import items_page
+from parlant_store.admin.transcript import pages, reading
 from parlant_store.admin.transcript.markdown import MAX_HTML, render
-from parlant_store.admin.transcript.reading import find, paging
 from parlant_store.models import Session
 from tests.admin.pages import (
     CALL,
@@ -54,8 +53,8 @@ def test_messages_only(client, address):
 
 @pytest.mark.parametrize("calls", [0, 30])
 def test_pages_of_messages_only(client, store, monkeypatch, calls):
-    monkeypatch.setattr(items_page, "PAGE", 2)
-    monkeypatch.setattr(paging, "MAX_PASSED", 20)
+    monkeypatch.setattr(pages, "PAGE", 2)
+    monkeypatch.setattr(reading, "MAX_PASSED", 20)
     turn = [message("question"), *[CALL] * calls, message("answer", "assistant")]
     store.add_items("s", turn * 3)
     session = Session.objects.get()
@@ -99,7 +98,7 @@ def test_what_is_searched_for_is_highlighted_and_linked(client, address):
 
 
 def test_a_search_finds_items_on_other_pages(client, store, monkeypatch):
-    monkeypatch.setattr(items_page, "PAGE", 2)
+    monkeypatch.setattr(pages, "PAGE", 2)
     store.add_items("s", [message(f"loaf number {n % 3} 這盞燈") for n in range(9)])
     session = Session.objects.get()
     label, urls = found(get(client, page(session, find="number 1", after=3)))
@@ -109,20 +108,20 @@ def test_a_search_finds_items_on_other_pages(client, store, monkeypatch):
         "#item-4",
         "?find=number+1&amp;after=5#item-7",
     ]
-    monkeypatch.setattr(find, "MAX_SEARCHED", 4)
+    monkeypatch.setattr(reading, "MAX_SEARCHED", 4)
     html = get(client, page(session, find="number 1", after=6))
     assert found(html) == ("1 match:", ["#item-7"])
     assert "Only the last 4 of this conversation are searched." in html
     assert "are searched" not in get(client, page(session))
     monkeypatch.undo()
-    monkeypatch.setattr(items_page, "PAGE", 2)
+    monkeypatch.setattr(pages, "PAGE", 2)
     html = get(client, page(session, find="盞燈", after=8))
     assert found(html)[0] == "9 matches:"
     assert 'name="after" value="8"' in html
 
 
 def test_failed_calls_on_other_pages_are_linked(client, store, monkeypatch):
-    monkeypatch.setattr(items_page, "PAGE", 2)
+    monkeypatch.setattr(pages, "PAGE", 2)
     error = OUTPUT | {"output": "An error occurred while running the tool."}
     store.add_items("s", [CALL, error, *(message(f"{n}") for n in range(6)), CALL, error])
     session = Session.objects.get()

@@ -11,9 +11,9 @@ from django.urls import reverse
 from django.utils import timezone, translation
 
 from parlant_store import stores
-from parlant_store.admin.views import activity, statistics
+from parlant_store.admin.views import activity, figures
 from parlant_store.admin.views.activity import Figure
-from parlant_store.admin.views.chart import Charts
+from parlant_store.admin.views.overview import Charts
 from parlant_store.models import Document, Session
 from tests.admin.pages import SCRIPT, get, listing, message, viewer
 from tests.admin.pages import client as client
@@ -86,7 +86,7 @@ def test_an_empty_database_says_what_to_do_first(client):
 
 
 def test_how_many_there_are_is_exact_up_to_a_bound(client, store, monkeypatch):
-    monkeypatch.setattr(statistics, "COUNTED", 10)
+    monkeypatch.setattr(figures, "COUNTED", 10)
     fill(10)
     assert [row[1] for row in section(get(client, URL), "kept")[1:]] == ["10"] * 3
     fill(130, start=10)
@@ -133,7 +133,7 @@ def test_what_expires_is_told_and_leads_to_its_list(client, store):
 
 
 def test_what_expires_is_counted_up_to_a_bound(client, store, monkeypatch):
-    monkeypatch.setattr(statistics, "COUNTED", 5)
+    monkeypatch.setattr(figures, "COUNTED", 5)
     fill(400)
     rows = section(get(client, URL), "expiring")
     assert rows[2] == ["Expires within a day", "more than 5", "more than 5"]
@@ -206,7 +206,7 @@ def test_it_reads_no_more_of_large_tables(client, store, monkeypatch):
         analyze()
         return work_of(lambda: get(client, URL))
 
-    monkeypatch.setattr(statistics, "COUNTED", 300)
+    monkeypatch.setattr(figures, "COUNTED", 300)
     monkeypatch.setattr(activity, "MAX_ROWS", 300)
     fill(1_500)
     small = work()

@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from parlant_store.admin import remote_stores
+from parlant_store.admin.views import base
 from parlant_store.admin.views import stores as store_pages
 from tests.admin.pages import SCRIPT, get, message
 from tests.admin.pages import patience as patience
@@ -68,7 +68,7 @@ def test_all_stores_are_asked_at_once_and_for_a_time_only(client, settings, monk
 
 def test_a_page_waits_for_a_time_only(client, settings, monkeypatch):
     settings.PARLANT_STORES |= {"slow": {"BACKEND": "tests.admin.remote_stores.Slow"}}
-    monkeypatch.setattr(remote_stores, "TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(base, "TIMEOUT_SECONDS", 0.1)
     Slow.end.clear()
     try:
         html = get(client, url("stores_sessions", "slow"))

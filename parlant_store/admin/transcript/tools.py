@@ -9,14 +9,13 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from parlant_store.admin.formatting import cut
-from parlant_store.admin.transcript.entries import Part, code_part, note, text_part
-from parlant_store.admin.transcript.formats.attachments import image_part
-from parlant_store.admin.transcript.formats.content import (
+from parlant_store.admin.formatting import cut, mappings, text_of
+from parlant_store.admin.transcript.content import (
     MAX_PARTS,
     arguments,
     error_text,
     fields,
+    image_part,
     json_part,
     lines,
     list_of,
@@ -24,8 +23,8 @@ from parlant_store.admin.transcript.formats.content import (
     outcome,
     parsed,
     parts_of,
-    text_of,
 )
+from parlant_store.admin.transcript.entries import Part, code_part, note, text_part
 
 Item = Mapping[str, Any]
 
@@ -58,11 +57,7 @@ def _web_search(item: Item) -> tuple[Part, ...]:
     if not isinstance(action, Mapping):
         return _anything(item)
     queries = dict.fromkeys(map(text_of, [action.get("query"), *list_of(action.get("queries"))]))
-    sources = [
-        text_of(each.get("url"))
-        for each in list_of(action.get("sources"))
-        if isinstance(each, Mapping)
-    ]
+    sources = [text_of(each.get("url")) for each in mappings(action.get("sources"))]
     found = (
         *lines(list(queries)[:MAX_PARTS], _("Query")),
         *lines([action.get("pattern")], _("Words looked for")),
@@ -74,7 +69,7 @@ def _web_search(item: Item) -> tuple[Part, ...]:
 
 
 def _file_search(item: Item) -> tuple[Part, ...]:
-    results = [each for each in list_of(item.get("results")) if isinstance(each, Mapping)]
+    results = mappings(item.get("results"))
     parts = list(lines(list_of(item.get("queries"))[:MAX_PARTS], _("Query")))
     for result in results[:MAX_PARTS]:
         name = text_of(result.get("filename")) or text_of(result.get("file_id"))
@@ -85,8 +80,7 @@ def _file_search(item: Item) -> tuple[Part, ...]:
 
 
 def _computer(item: Item) -> tuple[Part, ...]:
-    actions = [item.get("action"), *list_of(item.get("actions"))]
-    done = [each for each in actions if isinstance(each, Mapping)]
+    done = mappings([item.get("action"), *list_of(item.get("actions"))])
     parts = tuple(text_part(_action(each)) for each in done[:MAX_PARTS])
     checks = safety_checks(item.get("pending_safety_checks"), _("Safety check"))
     return (*parts, *more(len(done) - MAX_PARTS), *checks) or _anything(item)
@@ -128,7 +122,7 @@ def _point(point: object) -> str:
 
 
 def safety_checks(checks: object, label: str) -> tuple[Part, ...]:
-    found = [check for check in list_of(checks) if isinstance(check, Mapping)]
+    found = mappings(checks)
     words = [text_of(check.get("message")) or text_of(check.get("code")) for check in found]
     return lines(words[:MAX_PARTS], label)
 

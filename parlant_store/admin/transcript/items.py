@@ -10,7 +10,20 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from parlant_store.admin.formatting import cut
+from parlant_store.admin.formatting import cut, mappings, text_of
+from parlant_store.admin.transcript import calls
+from parlant_store.admin.transcript.content import (
+    MAX_PARTS,
+    audio_part,
+    fields,
+    image_part,
+    json_part,
+    more,
+    names_of_tools,
+    parts_of,
+    prose,
+    reasoning_part,
+)
 from parlant_store.admin.transcript.entries import (
     Entry,
     Kind,
@@ -20,20 +33,6 @@ from parlant_store.admin.transcript.entries import (
     folded,
     markdown_part,
     note,
-)
-from parlant_store.admin.transcript.formats import calls
-from parlant_store.admin.transcript.formats.attachments import audio_part, image_part
-from parlant_store.admin.transcript.formats.content import (
-    MAX_PARTS,
-    fields,
-    json_part,
-    list_of,
-    more,
-    names_of_tools,
-    parts_of,
-    prose,
-    reasoning_part,
-    text_of,
 )
 from parlant_store.content.failures import is_provider_error
 
@@ -131,8 +130,7 @@ def _status(item: Mapping[str, Any], role: str) -> Status:
     content = item.get("content")
     if role == "assistant":
         if isinstance(item.get("refusal"), str) or any(
-            isinstance(piece, Mapping) and isinstance(piece.get("refusal"), str)
-            for piece in list_of(content)
+            isinstance(piece.get("refusal"), str) for piece in mappings(content)
         ):
             return "refused"
         if is_provider_error(item):
@@ -150,8 +148,8 @@ def _reasoning(item: Mapping[str, Any]) -> Reading:
     pieces = [
         piece["text"]
         for name in ("summary", "content")
-        for piece in list_of(item.get(name))
-        if isinstance(piece, Mapping) and isinstance(piece.get("text"), str)
+        for piece in mappings(item.get(name))
+        if isinstance(piece.get("text"), str)
     ]
     parts: tuple[Part, ...] = ()
     if pieces:
@@ -167,35 +165,27 @@ def _event(heading: str, *parts: Part, name: str | None = None) -> Reading:
     return Reading(Entry(heading, "event", name=name, parts=parts))
 
 
-def _compaction(item: Mapping[str, Any]) -> Reading:
-    words = _("Earlier items were compacted here: only the provider can read what they said.")
-    return _event(_("Compaction"), note(words))
-
-
-def _compaction_trigger(item: Mapping[str, Any]) -> Reading:
-    return _event(_("Compaction"), note(_("The provider was asked to compact what is above.")))
-
-
 def _reference(item: Mapping[str, Any]) -> Reading:
     words = note(_("The provider keeps the item that this refers to."))
     return _event(_("Item reference"), words, name=cut(text_of(item.get("id"))))
 
 
-def _configuration(item: Mapping[str, Any]) -> Reading:
-    return _event(_("Settings change"), *fields(item, ("type", "id")))
-
-
-def _additional_tools(item: Mapping[str, Any]) -> Reading:
-    return _event(_("More tools were given"), *names_of_tools(item.get("tools")))
-
-
 _TYPES: dict[str, Callable[[Mapping[str, Any]], Reading]] = {
     "reasoning": _reasoning,
-    "compaction": _compaction,
-    "compaction_trigger": _compaction_trigger,
+    "compaction": lambda item: _event(
+        _("Compaction"),
+        note(_("Earlier items were compacted here: only the provider can read what they said.")),
+    ),
+    "compaction_trigger": lambda item: _event(
+        _("Compaction"), note(_("The provider was asked to compact what is above."))
+    ),
     "item_reference": _reference,
-    "configuration_update": _configuration,
-    "additional_tools": _additional_tools,
+    "configuration_update": lambda item: _event(
+        _("Settings change"), *fields(item, ("type", "id"))
+    ),
+    "additional_tools": lambda item: _event(
+        _("More tools were given"), *names_of_tools(item.get("tools"))
+    ),
     "mcp_list_tools": calls.listed_tools,
     "mcp_approval_request": calls.approval_request,
     "mcp_approval_response": calls.approval_response,

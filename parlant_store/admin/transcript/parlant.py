@@ -7,13 +7,23 @@ from typing import Any, NamedTuple
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from parlant_store.admin.formatting import cut
+from parlant_store.admin.formatting import cut, text_of
+from parlant_store.admin.transcript.content import (
+    MAX_PARTS,
+    anything,
+    json_part,
+    lines,
+    list_of,
+    more,
+    outcome,
+    prose,
+)
 from parlant_store.admin.transcript.entries import (
     FOLDED,
+    Call,
     Entry,
     Kind,
     Part,
-    Reading,
     Status,
     Text,
     code_part,
@@ -21,19 +31,9 @@ from parlant_store.admin.transcript.entries import (
     note,
     text_part,
 )
-from parlant_store.admin.transcript.formats.content import (
-    MAX_PARTS,
-    anything,
-    json_part,
-    lines,
-    list_of,
-    more,
-    prose,
-    text_of,
-)
-from parlant_store.admin.transcript.formats.parlant_calls import handoffs, parlant_call
-from parlant_store.admin.transcript.reading import partial_json
+from parlant_store.admin.transcript.reading import beginning
 from parlant_store.content import codec
+from parlant_store.content.failures import parlant_call_status
 
 MESSAGE = FOLDED
 """How many characters of a message are read, and one more."""
@@ -55,8 +55,55 @@ _KINDS: dict[str, Kind] = {
 """How a message of a source looks."""
 
 _MARKDOWN = ("ai_agent", "human_agent", "human_agent_on_behalf_of_ai_agent")
-
 _MATCHES = ("matched_guidelines", "matched_journeys", "matched_journey_states")
+
+
+def parlant_call(call: Mapping[str, Any]) -> Call:
+    """A call as an entry shows it; ``...`` stands for a result or arguments that were not read."""
+    result, arguments = call.get("result"), call.get("arguments")
+    outputs: tuple[Entry, ...] = ()
+    if isinstance(result, dict):
+        outputs = (Entry(_("Tool output"), "tool", parts=tuple(_result(result))),)
+    name = call.get("tool_id")
+    return Call(
+        cut(name) if isinstance(name, str) else None,
+        () if arguments is ... else anything(arguments, _("No arguments.")),
+        outputs,
+        note="" if outputs or result is ... else _("No output."),
+        status=parlant_call_status(call) or ("" if outputs or result is ... else "unanswered"),
+    )
+
+
+def handoffs(calls: Sequence[Mapping[str, Any]]) -> Iterator[Part]:
+    """Who answers from here on, if a tool changed it."""
+    for call in calls:
+        match call:
+            case {"result": {"control": {"mode": str(mode)}}} if mode:
+                yield note(_handoff_words(mode))
+
+
+def _result(result: Mapping[str, Any]) -> Iterator[Part]:
+    data = result.get("data")
+    yield from outcome(data) or (note(_("It is empty.")),)
+    labels = {
+        "metadata": _("Metadata"),
+        "control": _("Control"),
+        "canned_responses": _("Canned responses"),
+        "canned_response_fields": _("Fields of canned responses"),
+        "guidelines": _("Guidelines"),
+    }
+    # PostgreSQL keeps the fields of JSON in no order.
+    for name in (*labels, *sorted(result.keys() - labels.keys() - {"data"})):
+        if result.get(name):
+            yield json_part(result[name], labels.get(name) or cut(name) or "")
+
+
+def _handoff_words(mode: str) -> str:
+    words = {
+        "manual": _("Handed to a person: the agent does not answer from here on (mode manual)."),
+        "auto": _("Given back to the agent: it answers from here on (mode auto)."),
+    }
+    return words.get(mode) or _("Mode %(mode)s") % {"mode": cut(mode)}
 
 
 class Event(NamedTuple):
@@ -85,15 +132,16 @@ class Event(NamedTuple):
     """JSON, or the text that the data are."""
 
 
-def read_event(event: Event, *, new_trace: bool) -> Reading:
-    """``event`` as an entry.
-
-    new_trace: whether the event before it belongs to another trace.
-    """
-    entry = _entry(event)
-    parts = (*_notes(event, new_trace=new_trace), *entry.parts, *_metadata(event))
-    labels = (_("Deleted"), *entry.labels) if event.deleted == "true" else entry.labels
-    return Reading(entry._replace(parts=parts, labels=labels, at=_time(event.creation_utc)))
+def traced(events: Sequence[Event]) -> Iterator[Entry]:
+    """The events as entries; the first of each trace names it."""
+    before: str | None = None
+    for event in events:
+        entry = _entry(event)
+        notes = _notes(event, new_trace=event.trace_id != before)
+        parts = (*notes, *entry.parts, *_metadata(event))
+        labels = (_("Deleted"), *entry.labels) if event.deleted == "true" else entry.labels
+        yield entry._replace(parts=parts, labels=labels, at=_time(event.creation_utc))
+        before = event.trace_id
 
 
 def session_entry(session: Mapping[str, Any]) -> Entry | None:
@@ -189,7 +237,7 @@ def _data(event: Event) -> tuple[Any, bool]:
     if len(data) <= READ:
         return _value(data), False
     try:
-        return partial_json.beginning(codec.unescape(data[:READ])), True
+        return beginning(codec.unescape(data[:READ])), True
     except (ValueError, RecursionError):
         return codec.unescape(data), True
 
@@ -292,11 +340,3 @@ def _time(text: str | None) -> datetime | None:
         return None
     # Others may have no equivalent in another time zone.
     return time if 1 < time.year < 9999 else None
-
-
-def traced(events: Sequence[Event]) -> Iterator[Reading]:
-    """The events in their order; the first of each trace names it."""
-    before: str | None = None
-    for event in events:
-        yield read_event(event, new_trace=event.trace_id != before)
-        before = event.trace_id

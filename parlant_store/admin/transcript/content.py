@@ -1,13 +1,15 @@
 """What a message or an output says, as parts: text, reasoning, files, sources, JSON."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from parlant_store.admin.formatting import pretty
+from parlant_store.admin.formatting import cut, mappings, pretty, text_of
 from parlant_store.admin.transcript.entries import (
     FOLDED,
     Part,
@@ -17,7 +19,7 @@ from parlant_store.admin.transcript.entries import (
     note,
     text_part,
 )
-from parlant_store.admin.transcript.formats.attachments import audio_part, file_part, image_part
+from parlant_store.admin.transcript.reading import length_of
 
 MAX_PARTS = 50
 """Limit on the parts of a message that are shown, and on its calls."""
@@ -32,6 +34,15 @@ MAX_NAMES = 100
 
 CALL_BLOCKS = ("tool_use", "server_tool_use", "tool_result")
 """Parts of a message that are calls and outputs (anthropic.types.MessageParam)."""
+
+_DATA_URL = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)?[^,]{0,200}?(?P<base64>;base64)?,")
+# What base64 of these begins with.
+_TYPES = {
+    "iVBORw0KGgo": "image/png",
+    "/9j/": "image/jpeg",
+    "R0lGOD": "image/gif",
+    "UklGR": "image/webp",
+}
 
 
 def parts_of(content: object, *, markdown: bool = False) -> tuple[Part, ...]:
@@ -87,7 +98,7 @@ def lines(values: Iterable[object], label: str) -> tuple[Part, ...]:
 
 def names_of_tools(tools: object) -> tuple[Part, ...]:
     """The names of tools and what they are for, a line each."""
-    listed = [tool for tool in list_of(tools) if isinstance(tool, Mapping)]
+    listed = mappings(tools)
     shown = []
     for tool in listed[:MAX_NAMES]:
         function = tool.get("function")
@@ -135,11 +146,6 @@ def parsed(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
-
-
-def text_of(value: object) -> str:
-    """``value`` when it is a text, else none."""
-    return value if isinstance(value, str) else ""
 
 
 def list_of(value: object) -> list[Any]:
@@ -199,7 +205,7 @@ def _file(piece: Mapping[str, Any]) -> Iterable[Part]:
 
 def _sources(piece: Mapping[str, Any]) -> Iterable[Part]:
     """What a text cites: pages by title and address, files by name."""
-    cited = [each for each in list_of(piece.get("annotations")) if isinstance(each, Mapping)]
+    cited = mappings(piece.get("annotations"))
     words = dict.fromkeys(filter(None, map(_source, cited)))
     shown = list(words)[:MAX_SOURCES]
     return (*lines(shown, _("Sources")), *more(len(words) - MAX_SOURCES))
@@ -217,3 +223,68 @@ def _source(cited: Mapping[str, Any]) -> str:
 
 def _name(value: object) -> str:
     return str(value) if isinstance(value, (str, int)) else ""
+
+
+class _Content(NamedTuple):
+    """What is known of something that stands in a text: its media type and its size."""
+
+    type: str = ""
+    size: str = ""
+
+
+def image_part(source: object, media_type: object = None, file_id: object = None) -> Part:
+    """An image by its type and size, or by its address or its id.
+
+    source: a data URL, base64, or an address; None when there is none.
+    """
+    if isinstance(source, str) and source and not _is_inline(source):
+        return _part(_("Image at %(url)s") % {"url": cut(source)})
+    content = _content(source, media_type) if isinstance(source, str) else _Content()
+    id_ = cut(file_id) if isinstance(file_id, str) else ""
+    return _part(_("Image"), content.type, content.size, id_)
+
+
+def audio_part(audio: Mapping[str, Any]) -> Part:
+    data = audio.get("data", audio.get("audio"))
+    known = audio.get("format") or audio.get("id")
+    content = _content(data, None, sniff=False) if isinstance(data, str) else _Content()
+    return _part(_("Audio"), _cut(known), content.size)
+
+
+def file_part(file: Mapping[str, Any]) -> Part:
+    """A file by its name and size, or by its address or its id."""
+    names = map(_cut, (file.get("filename"), file.get("file_url"), file.get("file_id")))
+    data = file.get("file_data", file.get("data"))
+    content = _content(data, None, sniff=False) if isinstance(data, str) else _Content()
+    return _part(_("File"), next(filter(None, names), ""), content.type, content.size)
+
+
+def _is_inline(source: str) -> bool:
+    return source.startswith("data:") or "://" not in source[:40]
+
+
+def _content(source: str, media_type: object, *, sniff: bool = True) -> _Content:
+    known = media_type if isinstance(media_type, str) and media_type else ""
+    if source.startswith("data:"):
+        match = _DATA_URL.match(source)
+        if match is None:
+            return _Content()
+        size = _size(source[match.end() :], is_base64=match["base64"] is not None)
+        return _Content(cut(match["type"]) or "", size)
+    sniffed = (type_ for start, type_ in _TYPES.items() if sniff and source.startswith(start))
+    return _Content(cut(known or next(sniffed, "")) or "", _size(source))
+
+
+def _size(data: str, *, is_base64: bool = True) -> str:
+    length = length_of(data)
+    if length is None:
+        return ""
+    return filesizeformat(length * 3 // 4 - data[-2:].count("=") if is_base64 else length)
+
+
+def _cut(value: object) -> str:
+    return cut(text_of(value)) or ""
+
+
+def _part(*words: str | None) -> Part:
+    return Part(", ".join(word for word in words if word), "attachment")

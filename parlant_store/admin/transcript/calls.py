@@ -6,7 +6,16 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from parlant_store.admin.formatting import cut
+from parlant_store.admin.formatting import cut, mappings, text_of
+from parlant_store.admin.transcript.content import (
+    MAX_PARTS,
+    arguments,
+    error_text,
+    lines,
+    list_of,
+    names_of_tools,
+    outcome,
+)
 from parlant_store.admin.transcript.entries import (
     Answer,
     Call,
@@ -16,17 +25,7 @@ from parlant_store.admin.transcript.entries import (
     Status,
     note,
 )
-from parlant_store.admin.transcript.formats.content import (
-    MAX_PARTS,
-    arguments,
-    error_text,
-    lines,
-    list_of,
-    names_of_tools,
-    outcome,
-    text_of,
-)
-from parlant_store.admin.transcript.formats.tools import (
+from parlant_store.admin.transcript.tools import (
     arguments_of,
     results_of,
     safety_checks,
@@ -82,11 +81,11 @@ def call_reading(item: Item, type_: str) -> Reading:
 
 def message_calls(item: Item) -> tuple[Call, ...]:
     """The calls in a message: of chat completions, selectools and Anthropic's blocks."""
-    made = [call for call in list_of(item.get("tool_calls")) if isinstance(call, Mapping)]
+    made = mappings(item.get("tool_calls"))
     made += [
         block
-        for block in list_of(item.get("content"))
-        if isinstance(block, Mapping) and block.get("type") in ("tool_use", "server_tool_use")
+        for block in mappings(item.get("content"))
+        if block.get("type") in ("tool_use", "server_tool_use")
     ]
     if isinstance(item.get("function_call"), Mapping):
         made.append(item["function_call"])
@@ -122,11 +121,8 @@ def output_reading(item: Item) -> Reading:
 
 def block_answers(item: Item) -> tuple[Answer, ...]:
     """The outputs in a user's message (anthropic.types.ToolResultBlockParam)."""
-    blocks = [
-        block
-        for block in list_of(item.get("content"))
-        if isinstance(block, Mapping) and block.get("type") == "tool_result"
-    ]
+    content = mappings(item.get("content"))
+    blocks = [block for block in content if block.get("type") == "tool_result"]
     return tuple(
         Answer(
             text_of(block.get("tool_use_id")),

@@ -1,16 +1,18 @@
-"""What the pages of remote stores share: calls of the store, addresses, permissions and errors."""
+"""What pages share: templates, addresses, calls of a remote store, permissions and errors."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import ExitStack
 from datetime import datetime
 from functools import wraps
 from typing import Any, TypeVar
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied, SuspiciousOperation
-from django.db import router
+from django.db import DatabaseError, InterfaceError, connections, router, transaction
 from django.db.models import Model
+from django.db.transaction import TransactionManagementError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
@@ -20,6 +22,7 @@ from django.utils.translation import gettext as _
 
 from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.orm import OrmBackend
+from parlant_store.backends.orm.checks import check_contents
 from parlant_store.content import codec
 from parlant_store.content.times import as_utc, without_zone
 from parlant_store.exceptions import InvalidInput, OutcomeUnknown, StoreError, StoreUnavailable
@@ -35,6 +38,9 @@ Page = Callable[[Any, HttpRequest], HttpResponseBase]
 """A view of a StoreAdmin."""
 
 StorePage = Callable[[Any, HttpRequest, BaseBackend], HttpResponseBase]
+
+View = Callable[..., HttpResponseBase]
+_ERRORS = (DatabaseError, InterfaceError, StoreError, TransactionManagementError)
 
 
 def call_store(store: BaseBackend, call: Callable[[], T]) -> T:
@@ -55,6 +61,25 @@ def result_of(future: Future[T], timeout: float) -> T:
         raise error(_("no answer in time")) from None
 
 
+def configured_stores() -> Iterator[tuple[str, BaseBackend | None, str]]:
+    """Yield each alias with its store, or with None and the error of an invalid setting."""
+    try:
+        aliases = list(stores)
+    except ImproperlyConfigured:
+        return
+    for alias in aliases:
+        try:
+            store = stores[alias]
+        except ImproperlyConfigured as exc:
+            yield alias, None, error_message(exc)
+        else:
+            yield alias, store, ""
+
+
+def error_message(exc: Exception) -> str:
+    return codec.printable(str(exc)) or type(exc).__name__
+
+
 def is_local(store: BaseBackend) -> bool:
     """Whether the store's sessions are those that this admin lists."""
     databases = router.db_for_read(Session), router.db_for_write(Session)
@@ -62,7 +87,7 @@ def is_local(store: BaseBackend) -> bool:
 
 
 def link(admin: Any, name: str, **query: Any) -> str:
-    """Return the address of a page (views.urls)."""
+    """Return the address of a page (sessions.PAGES)."""
     site = admin.admin_site.name
     return reverse(f"admin:parlant_store_session_{name}", query=query or None, current_app=site)
 
@@ -139,3 +164,70 @@ def decode_names(text: str, count: int) -> list[Any]:
     if not fits or not all(name is None or isinstance(name, str) for name in names):
         raise SuspiciousOperation("a parameter is not what a page has made")
     return list(names)
+
+
+def guarded(admin: Any, view: View) -> View:
+    """``view``, or a page that says what the database misses, when that makes it fail."""
+
+    @wraps(view)
+    def page(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            with _savepoints():
+                response = view(request, *args, **kwargs)
+        except _ERRORS as exc:
+            return _instead(admin, request, exc)
+        if isinstance(response, TemplateResponse) and not response.is_rendered:
+            _guard_rendering(admin, request, response)
+        return response
+
+    return page
+
+
+def _guard_rendering(admin: Any, request: HttpRequest, response: TemplateResponse) -> None:
+    """Lists are read when they are rendered."""
+    render = response.render
+
+    def guarded_render() -> HttpResponseBase:
+        try:
+            with _savepoints():
+                return render()
+        except _ERRORS as exc:
+            return _instead(admin, request, exc).render()
+
+    response.render = guarded_render  # type: ignore[method-assign,assignment]
+
+
+def _instead(admin: Any, request: HttpRequest, exc: Exception) -> TemplateResponse:
+    """The page that says what is missing; raises ``exc`` when nothing is."""
+    findings = [
+        finding
+        for alias in _aliases()
+        for finding in check_contents(f"the database {alias!r}", connections[alias])
+    ]
+    if not findings:
+        raise exc
+    request.current_app = admin.admin_site.name
+    context = admin.admin_site.each_context(request) | {
+        "title": _("The database is not ready"),
+        "opts": admin.opts,
+        "findings": [
+            (codec.printable(finding.msg), codec.printable(finding.hint or ""))
+            for finding in findings
+        ],
+        "error": codec.printable(str(exc).strip()),
+    }
+    return TemplateResponse(request, "admin/parlant_store/not_ready.html", context)
+
+
+def _aliases() -> list[str]:
+    """The databases that the pages read and write."""
+    return list(dict.fromkeys([router.db_for_read(Session), router.db_for_write(Session)]))
+
+
+def _savepoints() -> ExitStack:
+    """What keeps a failure from breaking the transaction of a request that is in one."""
+    stack = ExitStack()
+    for alias in _aliases():
+        if connections[alias].in_atomic_block:
+            stack.enter_context(transaction.atomic(using=alias))
+    return stack

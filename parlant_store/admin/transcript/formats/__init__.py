@@ -1,1 +1,0 @@
-"""Items and events of every framework as entries."""
