@@ -86,7 +86,7 @@ def test_extending_until_a_date_never_shortens_a_life(client, store, settings):
     response = do(client, "extend", *rows, by="date", until=until.strftime("%Y-%m-%dT%H:%M"))
     assert messages_after(client, response) == [
         "2 conversations expire later now.",
-        "1 that was chosen expires later anyway, or never, and stays as it is.",
+        "1 that was selected expires later anyway, or never, and stays as it is.",
     ]
     assert end_of(rows[0]) == end_of(rows[3]) == until
     assert end_of(rows[1]) == late
@@ -99,7 +99,7 @@ def test_a_session_that_never_expires_is_not_extended(client, store):
         listing("session"), {"action": "extend", "_selected_action": [first.pk, second.pk]}
     )
     assert messages_after(client, response) == [
-        "Nothing is to be done: what was chosen never expires."
+        "Nothing is to be done: what was selected never expires."
     ]
     ends(second, timedelta(days=365 * 200))
     before = end_of(second)
@@ -162,7 +162,7 @@ def test_what_an_action_is_not_for_is_counted_apart(client, store):
     ends(rows[0], -DAY)
     ends(rows[1], DAY)
     assert sentences(ask(client, "expire", *rows))[2:] == [
-        "1 that was chosen has expired already and stays as it is."
+        "1 that was selected has expired already and stays as it is."
     ]
     assert names(ask(client, "keep", *rows)) == ["b", "a"]
     assert sentences(ask(client, "keep", *rows))[0].startswith("2 conversations are kept for ever")

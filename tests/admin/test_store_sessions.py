@@ -246,7 +246,7 @@ def test_a_session_is_branched(client, remote):
     both = act(client, "branch", ["n", "s"], ["n", "t"])
     assert messages_of(both) == ["Choose one conversation to branch."]
     gone = client.post(change, data | {"session": '["n","gone"]', "new_id": "u"}, follow=True)
-    assert messages_of(gone) == ["What was chosen is there no more."]
+    assert messages_of(gone) == ["What was selected is there no more."]
 
 
 def test_sessions_are_exported(client, remote):
@@ -284,7 +284,7 @@ def test_what_never_expires_or_is_gone_is_left(client, remote):
     remote.add_items("s", [message("x")])
     response = act(client, "extend", ["", "s"], ["", "gone"], days="3")
     assert messages_of(response) == [
-        "1 that was chosen expires later anyway, or never, and stays as it is.",
+        "1 that was selected expires later anyway, or never, and stays as it is.",
         "1 of those you confirmed was there no more.",
     ]
     assert remote.get_session("s").expires_at is None
@@ -308,16 +308,16 @@ def test_days_without_end_are_refused(client, remote):
     late = timezone.now().replace(year=9990)
     remote.set_expiry("s", late)
     assert messages_of(act(client, "extend", ["", "s"], days="36500")) == [
-        "1 that was chosen expires later anyway, or never, and stays as it is."
+        "1 that was selected expires later anyway, or never, and stays as it is."
     ]
     assert remote.get_session("s").expires_at == late
 
 
 def test_actions_that_are_none(client, remote):
     remote.add_items("s", [message("x")])
-    assert messages_of(act(client, "drop", ["", "s"])) == ["No action was chosen."]
-    assert messages_of(act(client, "delete")) == ["No conversation was chosen."]
-    assert messages_of(act(client, "delete", on="document")) == ["No document was chosen."]
+    assert messages_of(act(client, "drop", ["", "s"])) == ["No action was selected."]
+    assert messages_of(act(client, "delete")) == ["No conversation was selected."]
+    assert messages_of(act(client, "delete", on="document")) == ["No document was selected."]
     for on in ("session", "document"):
         assert client.get(url(f"stores_{on}s_change")).status_code == 405
         forged = {"action": "delete", on: "x"}

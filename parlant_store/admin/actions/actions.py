@@ -58,11 +58,11 @@ class Expire(Action):
         ),
     }
     ineligible = ngettext_lazy(
-        "%(number)s that was chosen has expired already and stays as it is.",
-        "%(number)s that were chosen have expired already and stay as they are.",
+        "%(number)s that was selected has expired already and stays as it is.",
+        "%(number)s that were selected have expired already and stay as they are.",
         "count",
     )
-    none_eligible = _("Nothing is to be done: what was chosen has expired already.")
+    none_eligible = _("Nothing is to be done: what was selected has expired already.")
     log_entry = "Expired now."
 
     def is_eligible(self, expires_at: datetime | None, now: datetime, form: Any = None) -> bool:
@@ -104,11 +104,11 @@ class Extend(Action):
         ),
     }
     ineligible = ngettext_lazy(
-        "%(number)s that was chosen expires later anyway, or never, and stays as it is.",
-        "%(number)s that were chosen expire later anyway, or never, and stay as they are.",
+        "%(number)s that was selected expires later anyway, or never, and stays as it is.",
+        "%(number)s that were selected expire later anyway, or never, and stay as they are.",
         "count",
     )
-    none_eligible = _("Nothing is to be done: what was chosen never expires.")
+    none_eligible = _("Nothing is to be done: what was selected never expires.")
 
     def is_eligible(self, expires_at: datetime | None, now: datetime, form: Any = None) -> bool:
         until = None if form is None else form.end
@@ -160,11 +160,11 @@ class Keep(Action):
         ),
     }
     ineligible = ngettext_lazy(
-        "%(number)s that was chosen never expires anyway.",
-        "%(number)s that were chosen never expire anyway.",
+        "%(number)s that was selected never expires anyway.",
+        "%(number)s that were selected never expire anyway.",
         "count",
     )
-    none_eligible = _("Nothing is to be done: what was chosen never expires anyway.")
+    none_eligible = _("Nothing is to be done: what was selected never expires anyway.")
     log_entry = "Kept for ever."
 
     def is_eligible(self, expires_at: datetime | None, now: datetime, form: Any = None) -> bool:

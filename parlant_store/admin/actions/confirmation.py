@@ -31,7 +31,7 @@ MAX_NAMES = 10
 """Limit on the rows whose names a page shows."""
 
 TEMPLATE = "admin/parlant_store/action_confirmation.html"
-NONE_EXIST = _("What was chosen is there no more.")
+NONE_EXIST = _("What was selected is there no more.")
 RELATED_DONE = ngettext_lazy(
     "%(number)s document of a Parlant session went along.",
     "%(number)s documents of Parlant sessions went along.",
@@ -66,11 +66,11 @@ REMAINING: dict[type[Model], Any] = {
 }
 TOO_MANY: dict[type[Model], Any] = {
     Session: _(
-        "More than %(number)s conversations were chosen. Narrow the list, or use "
+        "More than %(number)s conversations were selected. Narrow the list, or use "
         "manage.py store_expire, which removes any number by a rule, or manage.py store_export."
     ),
     Document: _(
-        "More than %(number)s documents were chosen. Narrow the list, or use "
+        "More than %(number)s documents were selected. Narrow the list, or use "
         "manage.py store_expire, which removes any number by a rule, or manage.py store_export."
     ),
 }
@@ -202,7 +202,8 @@ class Action:
             may_view = selection.admin.may_view(selection.request, part.model)
             if not (may_view and self.is_permitted(selection.request, part.model)):
                 return _(
-                    "You may not do this to every conversation that you chose. Nothing was changed."
+                    "You may not do this to every conversation that you selected. Nothing was "
+                    "changed."
                 )
         if sum(map(len, selection.parts)) > MAX_ROWS:
             return TOO_MANY[self.model] % {"number": grouped(MAX_ROWS)}

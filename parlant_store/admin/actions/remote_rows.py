@@ -55,8 +55,8 @@ MAX_REMOTE_ROWS = 100
 
 ACTIONS = {Session: SESSION_ACTIONS, Document: DOCUMENT_ACTIONS}
 NONE_SELECTED: dict[type[Model], Any] = {
-    Session: gettext_lazy("No conversation was chosen."),
-    Document: gettext_lazy("No document was chosen."),
+    Session: gettext_lazy("No conversation was selected."),
+    Document: gettext_lazy("No document was selected."),
 }
 
 
@@ -227,7 +227,7 @@ def _change(
         raise PermissionDenied
     names = request.POST.getlist(str(model._meta.model_name))
     if len(set(names)) > MAX_REMOTE_ROWS:
-        raise SuspiciousOperation("more was chosen than a page lists")
+        raise SuspiciousOperation("more was selected than a page lists")
     rows = RemoteRows(store, model, names)
     list_url, title = _list(admin, rows)
     selection = Selection(
@@ -241,7 +241,7 @@ def _change(
     )
     if action is not None and rows.names:
         return action.respond(selection)
-    selection.show(levels.WARNING, NONE_SELECTED[model] if action else _("No action was chosen."))
+    selection.show(levels.WARNING, NONE_SELECTED[model] if action else _("No action was selected."))
     return selection.to_list()
 
 

@@ -216,7 +216,7 @@ class Retry(Action):
 
     def refusal(self, selection: Selection) -> Any:
         if not sum(map(len, selection.parts)):
-            return gettext_lazy("None of the chosen documents is a failed migration.")
+            return gettext_lazy("None of the selected documents is a failed migration.")
         return None
 
     def eligible(self, part: Rows, rows: list[Row], form: Any = None) -> list[Row]:

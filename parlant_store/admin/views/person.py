@@ -146,7 +146,7 @@ def _act(admin: Any, request: HttpRequest, user: str) -> HttpResponse:
         return _confirm(admin, request, user, action)
     selected = [alias for alias in stores if alias in request.POST.getlist("store")]
     if not selected:
-        messages.warning(request, _("No store was chosen."))
+        messages.warning(request, _("No store was selected."))
         return HttpResponseRedirect(request.get_full_path())
     return (
         _export(request, user, selected)

@@ -101,7 +101,7 @@ def test_those_that_are_gone_meanwhile_are_counted(client, store):
     response = client.post(listing("session"), data)
     assert messages_after(client, response) == [
         "1 conversation has expired.",
-        "1 that was chosen has expired already and stays as it is.",
+        "1 that was selected has expired already and stays as it is.",
         "1 of those you confirmed was there no more.",
     ]
 
@@ -112,7 +112,7 @@ def test_10_000_are_done_and_one_more_is_refused(client, store):
     data = {"action": "expire", "_selected_action": first.pk, "select_across": "1"}
     response = client.post(listing("session"), data)
     (text,) = messages_after(client, response)
-    assert text.startswith("More than 10,000 conversations were chosen.")
+    assert text.startswith("More than 10,000 conversations were selected.")
     assert "manage.py store_expire" in text
     first.delete()
     response = client.post(listing("session"), data)

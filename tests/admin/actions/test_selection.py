@@ -126,7 +126,7 @@ def test_those_that_are_gone_or_not_eligible_are_counted_together(client, store,
     assert messages_after(client, response) == [
         "1 conversation has expired.",
         "3 documents of Parlant sessions went along.",
-        "2 that were chosen have expired already and stay as they are.",
+        "2 that were selected have expired already and stay as they are.",
         "1 of those you confirmed was there no more.",
     ]
     assert LogEntry.objects.get().object_repr == "p_sessions/s"
@@ -135,7 +135,7 @@ def test_those_that_are_gone_or_not_eligible_are_counted_together(client, store,
 def test_a_document_that_is_no_parlant_session_is_left_alone(client, store, rows):
     event = Document.objects.get(document_id="s1")
     response = ask(client, "remove", event)
-    assert messages_of(response) == ["What was chosen is there no more."]
+    assert messages_of(response) == ["What was selected is there no more."]
     data = {"action": "remove", "_selected_action": f"document-{event.pk}", "confirmed": "yes"}
     client.post(listing("session"), data | {"document_keys": event.pk})
     assert len(live(store)) == 4
@@ -161,7 +161,7 @@ def test_it_needs_the_permission_on_both(store, rows, lacking):
     reader = viewer("session", "document")
     other = {"session": "document", "document": "session"}[lacking]
     allow(User.objects.get(), f"remove_{lacking}", f"expire_{other}")
-    refused = ["You may not do this to every conversation that you chose. Nothing was changed."]
+    refused = ["You may not do this to every conversation that you selected. Nothing was changed."]
     assert messages_of(ask(reader, "expire", *rows)) == refused
     data = {"keys": rows[0].pk, "document_keys": rows[2].pk, "confirmed": "yes"}
     response = ask(reader, "expire", *rows, **data)

@@ -143,7 +143,7 @@ def test_what_is_no_failed_migration_stays(client, store, data):
     assert one().collection == FAILED
     store.insert_one("p_notes", {"id": "y"})
     response = ask(client, one(document_id="y"))
-    assert messages_of(response) == ["None of the chosen documents is a failed migration."]
+    assert messages_of(response) == ["None of the selected documents is a failed migration."]
 
 
 @pytest.mark.parametrize("said", ["p_agents", "p_notes_failed_migrations", "", "P_notes"])

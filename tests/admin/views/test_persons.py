@@ -302,7 +302,7 @@ def test_only_the_chosen_stores_are_erased(client, remote):
     assert Session.objects.count() == 2
     assert remote.list_sessions().sessions == ()
     response = client.post(person(), {"action": "erase", "confirmed": "yes"}, follow=True)
-    assert messages_of(response) == ["No store was chosen."]
+    assert messages_of(response) == ["No store was selected."]
     assert Session.objects.count() == 2
 
 
