@@ -2,6 +2,7 @@
 
 import pytest
 
+from parlant_store.types import SessionRecord
 from tests.backends.redis.conftest import stores_on
 from tests.contract.snapshot_values import said
 from tests.contract.values import numbered
@@ -34,6 +35,7 @@ class Traffic:
             "in": info["total_net_input_bytes"],
             "out": info["total_net_output_bytes"],
             "scripts": calls.get("cmdstat_evalsha", {}).get("calls", 0),
+            "reads": info["total_reads_processed"],
             "trimmed": calls.get("cmdstat_ltrim", {}).get("calls", 0),
         }
 
@@ -79,6 +81,21 @@ def test_a_window_that_drops_its_oldest_items(store, server):
     assert traffic.spent["in"] < 5_000
     assert traffic.spent["trimmed"] == 2
     assert store.get_items("s") == numbered(*range(2, 1_002))
+
+
+def test_a_batch_of_sessions_is_sent_together(store, server):
+    records = [SessionRecord(session_id=f"s{n}", items=numbered(n)) for n in range(101)]
+    # First the scripts are loaded.
+    store.write_sessions(records[:1])
+    store.read_sessions([("", "s0")])
+    with Traffic(server) as traffic:
+        assert store.write_sessions(records[1:]) == [True] * 100
+    assert traffic.spent["scripts"] == 100
+    assert traffic.spent["reads"] < 50
+    with Traffic(server) as traffic:
+        assert len(store.read_sessions([("", record.session_id) for record in records])) == 101
+    assert traffic.spent["scripts"] == 101
+    assert traffic.spent["reads"] < 50
 
 
 def test_a_listing_does_not_grow_with_what_has_expired(store, server):
