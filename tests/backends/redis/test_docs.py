@@ -59,7 +59,8 @@ def test_the_table_of_keys_is_complete():
     types = {"zset": "sorted set"}
     with redis_servers.server(redis_servers.valkey()) as own, stores_on(url=own.url) as make:
         store = make(prefix="prefix")
-        store.save_snapshot("s", said("hello"), state={"a": 1}, user_id="ada", ttl_seconds=100)
+        items = [*said("hello"), {"type": "function_call_output", "output": "rain"}]
+        store.save_snapshot("s", items, state={"a": 1}, user_id="ada", ttl_seconds=100)
         store.set_metadata("s", {"a": 1})
         with own.client() as client:
             found = {}
