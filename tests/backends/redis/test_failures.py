@@ -336,7 +336,8 @@ def test_a_user_who_may_use_the_prefix_only(own_valkey):
 
 
 def test_a_key_of_another_type(store, valkey):
-    store.add_items("s", said("hello"), user_id="ada", ttl_seconds=100)
+    items = [*said("hello"), {"type": "function_call_output", "output": "rain"}]
+    store.add_items("s", items, user_id="ada", ttl_seconds=100)
     name = b"\0s"
     keys = store.keyspace.shard_of(name).keys(name)
     calls = [
@@ -350,6 +351,7 @@ def test_a_key_of_another_type(store, valkey):
         lambda: store.list_sessions(),
         lambda: list(store.list_summaries()),
         lambda: store.search("hello"),
+        lambda: store.search("rain", tools=True),
         lambda: store.expire(),
     ]
     with valkey.client() as client:
@@ -366,7 +368,7 @@ def test_a_key_of_another_type(store, valkey):
                     assert client.exists(other), (key, other)
             for each, stored in before.items():
                 client.restore(each, 0, stored, replace=True)
-    assert store.get_items("s") == said("hello")
+    assert store.get_items("s") == items
 
 
 @pytest.mark.parametrize("value", [b"", b"x", b"\xff\xfe", b"-", b"1e400", b"nan", b"[1]"])
