@@ -1,22 +1,29 @@
 """The admin over a thousand conversations and over a quarter of a million: what each page costs.
 
     python -m benchmarks.admin [--sessions 200000] [--events 1000000] [--rounds 5]
-        [--only sqlite|postgresql]
+        [--only sqlite|postgresql] [--pages REGEX] [--keep FOLDER]
 
-Each database is filled twice, with a thousand sessions and as many events, and with so many of
-both. Every session has five items, every Parlant session 20 events, and the last activity of all
-is within the last 30 days. A page is requested by Django's test client; a cell is the median over
-the rounds, in milliseconds, and the number of its statements.
+Each database is filled twice, with a thousand conversations and with as many as asked for; --keep
+stores the filled databases in a folder, and the next run with it fills none. Every session has five
+items, every Parlant session 20 events, and the last activity of all is within the last ten days.
+What a page asks for has as many results with a thousand conversations as with all: the rows of a
+page, or those of one person, id or word. A page is requested by Django's test client; a cell is the
+least of the rounds, in milliseconds, and the number of its statements. The last column has the
+tables of the project that a statement reads without an index.
 """
 
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import time
-from statistics import median
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import django
 from django.core.management import call_command
@@ -24,30 +31,40 @@ from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from tests.servers.postgresql import postgresql
+from tests.servers.postgresql import PostgreSQL, postgresql
 
-SMALL = 1_000
+ADMIN = {"defaults": {"is_superuser": True, "is_staff": True}}
+
+SMALL = (800, 4_000)
+"""The sessions and the events of a thousand conversations."""
+
 ITEMS = 5
+"""The items of a session."""
+
+EVENTS = 20
+"""The events of a Parlant session."""
 
 NUMBERS = {
     "sqlite": "WITH RECURSIVE t (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t LIMIT {count}) ",
     "postgresql": "WITH t (n) AS (SELECT generate_series(1, {count})) ",
 }
-TEXT = {
-    "sqlite": "'question number ' || n || CASE n WHEN 77 THEN ' platypus' ELSE '' END",
-    "postgresql": "'question number ' || n || CASE n WHEN 77 THEN ' platypus' ELSE '' END",
-}
-TERMS = {"sqlite": "{text}", "postgresql": "to_tsvector('simple', {text})"}
+TEXT = "'question number ' || n || CASE n WHEN 77 THEN ' platypus' ELSE '' END"
+NAME = "CASE n WHEN 3 THEN 'Grace Hopper' ELSE 'Customer ' || n END"
+TERMS = {"sqlite": "lower({text})", "postgresql": "to_tsvector('simple', {text})"}
 JSON = {"sqlite": "json_object", "postgresql": "jsonb_build_object"}
 
-EVENTS = 20
-"""The events of a Parlant session."""
-
+# The factor spreads neighbours: keys are not in the order of times.
 AGO = {
-    "sqlite": "strftime('%Y-%m-%d %H:%M:%S', 'now', '-' || (n % 43200) || ' minutes')",
-    "postgresql": "now() - (n % 43200) * interval '1 minute'",
+    "sqlite": "strftime('%Y-%m-%d %H:%M:%S', 'now', '-' || (n * 17 % 14400) || ' minutes')",
+    "postgresql": "(now() - (n::bigint * 17 % 14400) * interval '1 minute')",
 }
-"""A time within the last 30 days."""
+"""A time within the last ten days."""
+
+CREATED = {
+    "sqlite": "strftime('%Y-%m-%dT%H:%M:%S+00:00', {ago})",
+    "postgresql": """to_char({ago} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"+00:00"')""",
+}
+"""The same as Parlant writes it."""
 
 PAGES = {
     "the app": "",
@@ -60,66 +77,68 @@ PAGES = {
     "conversations with a failed tool": "session/?failed=yes",
     "conversations that have expired": "session/?state=expired",
     "conversations that have not expired": "session/?state=live",
-    "conversations of an owner": "session/?owner=user-3",
-    "conversations of a customer by name": "session/?owner=grace+77",
+    "conversations of an owner": "session/?owner=user3@example.org",
+    "conversations of a customer by name": "session/?owner=grace+hopper",
     "conversations of an agent": "session/?agent=agent-1",
     "conversations of a namespace": "session/?agent=shop-1",
     "conversations of Parlant": "session/?framework=parlant",
     "conversations by four filters": "session/?framework=openai&state=live&agent=shop&date=7days",
     "conversations by a rare word": "session/?q=platypus",
     "conversations by a word of every item": "session/?q=question",
-    "conversations by a name": "session/?q=grace+77&date=7days",
-    "conversations by an id": "session/?q=s-77",
+    "conversations by a name": "session/?q=grace+hopper",
+    "conversations by an id": "session/?q=chat77z",
     "a session": "session/{session}/change/",
     "a Parlant session": "document/{parlant}/change/",
     "documents": "document/",
     "documents of a collection": "document/?collection=parlant_sessions_events",
-    "documents of a session": "document/?q=p-3",
+    "documents of a session": "document/?q=p3z",
     "documents by a field": "document/?collection=parlant_sessions_events&q=kind:tool",
     "events of a kind": "document/?collection=parlant_sessions_events&kind=tool",
     "people": "session/people/",
-    "people found": "session/people/?q=ser-3",
-    "a person": "session/person/?user=user-3",
-    "a customer": "session/person/?user=c-0",
+    "people found": "session/people/?q=ser3%40ex",
+    "a person": "session/person/?user=user3@example.org",
+    "a customer": "session/person/?user=customer1@example.org",
     "overview": "session/overview/",
 }
 
 
 def fill(vendor: str, sessions: int, events: int) -> None:
-    numbers, build, text, ago = NUMBERS[vendor], JSON[vendor], TEXT[vendor], AGO[vendor]
-    terms = TERMS[vendor].format(text=text)
-    name = "'Grace ' || n"
-    names = TERMS[vendor].format(text="'grace ' || n")
+    numbers, build, ago, created = NUMBERS[vendor], JSON[vendor], AGO[vendor], CREATED[vendor]
+    created = created.format(ago=ago)
+    terms, names = (TERMS[vendor].format(text=text) for text in (TEXT, NAME))
     talks = max(1, events // EVENTS)
     statements = [
         numbers.format(count=sessions)
         + "INSERT INTO parlant_store_session (namespace, session_id, user_id, metadata, state,"
         " next_position, item_count, failed_calls, created_at, updated_at, expires_at)"
-        " SELECT 'shop-' || (n % 10), 's-' || n, 'user-' || (n / 200), '{}', '{}',"
-        f" {ITEMS}, {ITEMS}, CASE n % 100 WHEN 0 THEN 1 ELSE 0 END, {ago}, {ago},"
+        " SELECT 'shop-' || (n % 4), 'chat' || n || 'z', 'user' || (n / 4) || '@example.org',"
+        f" '{{}}', '{{}}', {ITEMS}, {ITEMS}, CASE n % 4 WHEN 0 THEN 1 ELSE 0 END, {ago}, {ago},"
         " CASE n % 5 WHEN 0 THEN CURRENT_TIMESTAMP END FROM t",
         numbers.format(count=sessions * ITEMS)
         + "INSERT INTO parlant_store_session_item (session_key, position, role, text, data,"
-        f" terms, created_at) SELECT (n - 1) / {ITEMS} + 1, (n - 1) % {ITEMS}, 'user', {text},"
-        f" CAST({build}('role', 'user', 'content', {text}) AS text), {terms},"
+        f" terms, created_at) SELECT (n - 1) / {ITEMS} + 1, (n - 1) % {ITEMS}, 'user', {TEXT},"
+        f" CAST({build}('role', 'user', 'content', {TEXT}) AS text), {terms},"
         " CURRENT_TIMESTAMP FROM t",
         # The triggers of sessions count events that exist already.
         numbers.format(count=talks * EVENTS)
         + "INSERT INTO parlant_store_document (collection, id, version, creation_utc,"
         " session_id, data, terms, failed_calls, updated_at)"
-        f" SELECT 'parlant_sessions_events', 'e-' || n, '0.9.0', '2026-01-01T00:00:' || n,"
-        f" 'p-' || ((n - 1) / {EVENTS} + 1), {build}('id', 'e-' || n, 'offset',"
-        f" (n - 1) % {EVENTS}, 'source', 'customer', 'kind', 'message', 'data',"
-        f" {build}('message', {text})), {terms}, CASE n % 2000 WHEN 0 THEN 1 END, {ago} FROM t",
+        f" SELECT 'parlant_sessions_events', 'e' || n || 'z', '0.9.0', {created},"
+        f" 'p' || ((n - 1) / {EVENTS} + 1) || 'z', {build}('id', 'e' || n || 'z', 'offset',"
+        f" (n - 1) % {EVENTS}, 'source', 'customer', 'kind', CASE n % 4 WHEN 0 THEN 'tool'"
+        f" ELSE 'message' END, 'data', {build}('message', {TEXT})), {terms},"
+        f" CASE n % 60 WHEN 0 THEN 1 END, {ago} FROM t",
         numbers.format(count=talks)
         + "INSERT INTO parlant_store_document (collection, id, version, creation_utc,"
         " customer_id, agent_id, data, updated_at)"
-        " SELECT 'parlant_sessions_sessions', 'p-' || n, '0.9.0', '2026-01-01T00:00:' || n,"
-        f" 'c-' || (n / 50), 'agent-' || (n % 5), {build}('id', 'p-' || n), {ago} FROM t",
-        numbers.format(count=talks // 50 + 1)
+        f" SELECT 'parlant_sessions_sessions', 'p' || n || 'z', '0.9.0', {created},"
+        " 'customer' || (n / 2) || '@example.org', 'agent-' || (n % 2),"
+        f" {build}('id', 'p' || n || 'z'), {ago} FROM t",
+        numbers.format(count=talks // 2)
         + "INSERT INTO parlant_store_document (collection, id, creation_utc, data, terms,"
-        " updated_at) SELECT 'parlant_sessions_customers', 'c-' || n, '2026-01-01T00:00:' || n,"
-        f" {build}('id', 'c-' || n, 'name', {name}), {names}, CURRENT_TIMESTAMP FROM t",
+        " updated_at) SELECT 'parlant_sessions_customers', 'customer' || n || '@example.org',"
+        f" {created}, {build}('id', 'customer' || n || '@example.org', 'name', {NAME}), {names},"
+        " CURRENT_TIMESTAMP FROM t",
     ]
     with transaction.atomic(), connection.cursor() as cursor:
         for statement in statements:
@@ -128,18 +147,40 @@ def fill(vendor: str, sessions: int, events: int) -> None:
         cursor.execute("VACUUM ANALYZE" if vendor == "postgresql" else "ANALYZE")
 
 
-def measure(rounds: int) -> dict[str, tuple[float, int]]:
-    """Of each page: milliseconds, and statements."""
+class Scans:
+    """Notes the tables of the project that statements read without an index."""
+
+    def __init__(self) -> None:
+        self.tables: set[str] = set()
+        self._prefix = "EXPLAIN " if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN "
+
+    def __call__(
+        self, execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]
+    ) -> Any:
+        if sql.lstrip("(").startswith(("SELECT", "WITH")) and not many:
+            execute(self._prefix + sql, params, many, context)
+            for row in context["cursor"].fetchall():
+                self.tables.update(SCAN.findall(str(row[-1])))
+        return execute(sql, params, many, context)
+
+
+SCAN = re.compile(r"(?:Seq Scan on|SCAN) (parlant_store_\w+)(?!.* (?:USING|VIRTUAL) )")
+
+
+def measure(rounds: int, pages: str) -> dict[str, tuple[float, int, list[str]]]:
+    """Of each page: milliseconds, statements, and tables that are scanned."""
     from django.contrib.auth.models import User
 
     from parlant_store.models import Document, Session
 
     client = Client(headers={"host": "localhost"})
-    client.force_login(User.objects.create_superuser("admin"))
+    client.force_login(User.objects.get_or_create(username="admin", **ADMIN)[0])
     key = Session.objects.values_list("key", flat=True)[0]
     talk = Document.objects.filter(collection="parlant_sessions_sessions").values_list("key")[0][0]
     found = {}
     for name, path in PAGES.items():
+        if not re.search(pages, name):
+            continue
         url = f"/admin/parlant_store/{path.format(session=key, parlant=talk)}"
         times = []
         for _ in range(rounds + 1):
@@ -149,36 +190,72 @@ def measure(rounds: int) -> dict[str, tuple[float, int]]:
                 times.append(time.perf_counter() - began)
             if answer.status_code != 200:
                 raise RuntimeError(f"{url} answers {answer.status_code}")
-        found[name] = (median(times[1:]) * 1_000, len(queries))
+        statements, scans = len(queries), Scans()
+        with connection.execute_wrapper(scans):
+            client.get(url, follow=True)
+        found[name] = (min(times[1:]) * 1_000, statements, sorted(scans.tables))
     return found
 
 
-def work(sessions: int, events: int, rounds: int) -> None:
-    """One size on the database of DATABASE_URL, which is empty; prints what was measured."""
+def work(sessions: int, events: int, rounds: int, pages: str) -> None:
+    """One size on the database of DATABASE_URL; prints what was measured."""
     django.setup()
+    from parlant_store.models import Session
+
     call_command("migrate", verbosity=0)
-    fill(connection.vendor, sessions, events)
-    json.dump(measure(rounds), sys.stdout)
+    if not Session.objects.exists():
+        fill(connection.vendor, sessions, events)
+    json.dump(measure(rounds, pages), sys.stdout)
 
 
-def run(uris: list[str], sizes: list[tuple[int, int]], rounds: int) -> None:
+def run(uris: list[str], sizes: list[tuple[int, int]], rounds: int, pages: str) -> None:
     found = []
     for uri, (sessions, events) in zip(uris, sizes, strict=True):
         own = {"DATABASE_URL": uri, "DJANGO_SETTINGS_MODULE": "project.settings"}
-        given = [str(number) for number in (sessions, events, rounds)]
+        given = [str(value) for value in (sessions, events, rounds, pages)]
         command = [sys.executable, "-m", "benchmarks.admin", "--work", *given]
         output = subprocess.run(command, env=os.environ | own, check=True, stdout=subprocess.PIPE)
         found.append(json.loads(output.stdout))
     small, large = found
-    (fewer, _), (sessions, events) = sizes
-    print(f"| page | {fewer:,} of each | {sessions:,} sessions, {events:,} events | times |")
-    print("|---|---|---|---|")
-    for name, (before, few) in small.items():
-        after, many = large[name]
+    _, (sessions, events) = sizes
+    print(
+        f"| page | 1,000 conversations | {sessions:,} sessions, {events:,} events | times | scans |"
+    )
+    print("|---|---|---|---|---|")
+    for name, (before, few, _) in small.items():
+        after, many, scans = large[name]
         print(
             f"| {name} | {before:.0f} ms, {few} statements | {after:.0f} ms, {many} statements"
-            f" | {after / before:.1f} |"
+            f" | {after / before:.1f} | {', '.join(scans) or 'none'} |"
         )
+
+
+@contextmanager
+def folder_of(path: Path | None) -> Iterator[Path]:
+    """Yield the folder, or one that is deleted afterwards."""
+    if path is not None:
+        path.mkdir(parents=True, exist_ok=True)
+        yield path.resolve()
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def server_of(path: Path | None) -> Iterator[PostgreSQL]:
+    """Yield a server with the data of the folder, or with data that are deleted afterwards."""
+    if path is None:
+        with postgresql() as server:
+            yield server
+        return
+    folder = path.resolve() / "postgresql"
+    folder.mkdir(parents=True, exist_ok=True)
+    server = PostgreSQL(folder)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 def main() -> None:
@@ -187,24 +264,30 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", choices=("sqlite", "postgresql"))
-    parser.add_argument("--work", type=int, nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--pages", default="")
+    parser.add_argument("--keep", type=Path)
+    parser.add_argument("--work", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
-        work(*options.work)
+        sessions, events, rounds, pages = options.work
+        work(int(sessions), int(events), int(rounds), pages)
         return
-    sizes = [(SMALL, SMALL), (options.sessions, options.events)]
+    sizes = [SMALL, (options.sessions, options.events)]
+    names = [f"rows_{sessions}_{events}" for sessions, events in sizes]
     if options.only != "postgresql":
         print("\n## SQLite\n")
-        with tempfile.TemporaryDirectory() as folder:
-            uris = [f"sqlite:///{folder}/{sessions}.sqlite3" for sessions, _ in sizes]
-            run(uris, sizes, options.rounds)
+        with folder_of(options.keep) as folder:
+            uris = [f"sqlite:///{folder}/{name}.sqlite3" for name in names]
+            run(uris, sizes, options.rounds, options.pages)
     if options.only != "sqlite":
         print("\n## PostgreSQL\n")
-        with postgresql() as server:
-            for sessions, _ in sizes:
-                server.psql(f"create database rows_{sessions}")
-            uris = [server.get_uri(f"rows_{sessions}") for sessions, _ in sizes]
-            run(uris, sizes, options.rounds)
+        with server_of(options.keep) as server:
+            existing = server.psql("select datname from pg_database")
+            for name in names:
+                if name not in existing:
+                    server.psql(f"create database {name}")
+            uris = [server.get_uri(name) for name in names]
+            run(uris, sizes, options.rounds, options.pages)
 
 
 if __name__ == "__main__":
