@@ -1,9 +1,10 @@
 """The conversations of the project's own databases: a page of those that match."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -46,6 +47,7 @@ from parlant_store.admin.conversations.streams import (
     count,
     is_cut,
     select,
+    select_and_count,
 )
 from parlant_store.admin.conversations.words import EVENT, ITEM, Words, search, snippets
 from parlant_store.admin.formatting import column_name, cut, grouped
@@ -53,6 +55,9 @@ from parlant_store.admin.views.base import parsed_time
 from parlant_store.backends.columns import owner_of
 from parlant_store.content import codec
 from parlant_store.content.related_documents import SESSIONS
+
+Read = Callable[[Any, Sequence[Table], int], tuple[list[Place], int]]
+"""Returns the first places of the tables, and the number of all of them."""
 
 
 class Access(NamedTuple):
@@ -155,34 +160,45 @@ def _match(database: Database, criteria: Criteria, access: Access, limit: int) -
     tables = [table for table in built if table is not None]
     if not tables:
         return _Matching(database, names, [], words, [], 0, False)
-    # What was found or filtered is read at once, and need not be counted.
+    # What was found or filtered is counted with the page; else indexes alone count.
     has_filters = any(stream.filters or not stream.is_sorted for stream in _streams(tables))
-    limit = streams.MAX_ROWS + 1 if has_filters else limit
+    read = select_and_count if has_filters else _select_unfiltered
     if criteria.order == CREATION:
-        places = [place for table in tables for place in _by_creation(connection, table, limit)]
-    else:
-        places = select(connection, tables, limit)
+        read = partial(_by_creation, read)
+    places, total = read(connection, tables, limit)
     return _Matching(
         database,
         names,
         tables,
         words,
         places,
-        len(places) if has_filters else count(connection, tables),
+        total,
         has_filters and is_cut(connection, tables),
     )
+
+
+def _select_unfiltered(
+    connection: Any, tables: Sequence[Table], limit: int
+) -> tuple[list[Place], int]:
+    return select(connection, tables, limit), count(connection, tables)
 
 
 def _streams(tables: Sequence[Table]) -> Iterator[Any]:
     return (stream for table in tables for stream in table.streams)
 
 
-def _by_creation(connection: Any, table: Table, limit: int) -> Iterator[Place]:
-    """Yield rows in the order of their keys or texts, with times that never grow."""
-    found = select(connection, [table], limit)
-    times = accumulate((_time(place.value) for place in found), min)
-    for place, time in zip(found, times, strict=True):
-        yield place._replace(value=time)
+def _by_creation(
+    read: Read, connection: Any, tables: Sequence[Table], limit: int
+) -> tuple[list[Place], int]:
+    """Read each table in the order of its keys or texts, with times that never grow."""
+    places: list[Place] = []
+    total = 0
+    for table in tables:
+        found, number = read(connection, [table], limit)
+        times = accumulate((_time(place.value) for place in found), min)
+        places += (place._replace(value=time) for place, time in zip(found, times, strict=True))
+        total += number
+    return places, total
 
 
 def _time(value: Any) -> float:
@@ -209,10 +225,12 @@ def _matches(using: str, criteria: Criteria, access: Access) -> tuple[Names | No
         customers = persons_named(connection, names, CUSTOMERS, criteria.owner or criteria.query)
         agents = persons_named(connection, names, AGENTS, criteria.agent)
     keys, words = None, Words()
-    if criteria.query:
+    if criteria.query or (criteria.owner and access.documents):
         items, events = access.sessions and access.items, access.documents
-        words = search(connection, criteria.query, items=items, events=events)
-        persons = [] if criteria.owner else [*customers, *words.customers][:MAX_PERSONS]
+        words = search(connection, criteria.query, criteria.owner, items=items, events=events)
+        customers = list(dict.fromkeys([*customers, *words.customers]))[:MAX_PERSONS]
+    if criteria.query:
+        persons = [] if criteria.owner else customers
         sessions, documents = named(connection, names, criteria.query, persons, list(words.events))
         keys = (sorted(sessions.union(words.items)), sorted(documents))
     matches = Matches(

@@ -15,7 +15,7 @@ from parlant_store.content.text_search import words
 from parlant_store.models import Document, Session
 
 MAX_NAMES = 1_000
-"""Limit on the namespaces, and on the collections, that are known by name."""
+"""Limit on the namespaces, the collections, and the names of persons, that are read."""
 
 MAX_COLLECTIONS = 10
 """Limit on the collections of one kind that are searched."""
@@ -89,7 +89,10 @@ def named(
 def persons_named(
     connection: BaseDatabaseWrapper, names: Names, suffix: str, text: str
 ) -> list[str]:
-    """Return the ids of customers or agents whose names contain the text."""
+    """Return the ids of customers or agents whose names contain the text.
+
+    Of the first MAX_NAMES alone; the words of customers' names have an index (words.search).
+    """
     collections = names.ending(suffix)
     if not collections or not text:
         return []
@@ -100,7 +103,7 @@ def persons_named(
         Condition(
             f"SELECT id FROM (SELECT id, terms, {_NAME[vendor]} AS name"
             " FROM parlant_store_document WHERE collection = %s"
-            f" ORDER BY collection, id LIMIT {MAX_ROWS}) first_rows"
+            f" ORDER BY collection, id LIMIT {MAX_NAMES}) first_rows"
             f" WHERE id IS NOT NULL AND {_CONTAINS[vendor]} LIMIT {MAX_PERSONS}",
             (collection, part, *terms),
         )

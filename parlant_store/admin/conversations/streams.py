@@ -14,7 +14,7 @@ from parlant_store.admin.lookups import fetch
 MAX_ROWS = 10_000
 """Limit on the rows that a list has."""
 
-MAX_FILTERED = 3_000
+MAX_FILTERED = 1_000
 """Limit on the rows of an index that are read for filters which it does not serve."""
 
 
@@ -76,15 +76,37 @@ class Place(NamedTuple):
 
 def select(connection: BaseDatabaseWrapper, tables: Sequence[Table], limit: int) -> list[Place]:
     """Return the first rows of all streams, by ``place`` and key; rows of two streams once."""
+    return [Place(*row) for row in _select(connection, tables, limit, limit)]
+
+
+def select_and_count(
+    connection: BaseDatabaseWrapper, tables: Sequence[Table], limit: int
+) -> tuple[list[Place], int]:
+    """Return what ``select`` does, and the number of all rows, by one statement.
+
+    The number is exact up to MAX_ROWS of each stream.
+    """
+    rows = _select(connection, tables, limit, MAX_ROWS + 1, ", count(*) OVER ()")
+    return [Place(*row[:3]) for row in rows], rows[0][3] if rows else 0
+
+
+def _select(
+    connection: BaseDatabaseWrapper,
+    tables: Sequence[Table],
+    limit: int,
+    stream_limit: int,
+    more: str = "",
+) -> list[tuple[Any, ...]]:
     parts = [
-        _part(table, stream, f"{table.number} AS kind, key, {table.place} AS place", limit)
+        _part(table, stream, f"{table.number} AS kind, key, {table.place} AS place", stream_limit)
         for table in tables
         for stream in table.streams
     ]
     by_key = all(table.order == "key DESC" for table in tables)
     order = "key DESC" if by_key else "place DESC, kind, key DESC"
-    sql = f"SELECT * FROM ({_union(parts, tables)}) found ORDER BY {order} LIMIT {limit}"
-    return [Place(*row) for row in _fetch(connection, sql, parts)]
+    union = _union(parts, tables)
+    sql = f"SELECT found.*{more} FROM ({union}) found ORDER BY {order} LIMIT {limit}"
+    return _fetch(connection, sql, parts)
 
 
 def count(connection: BaseDatabaseWrapper, tables: Sequence[Table]) -> int:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from django.db import transaction
@@ -15,7 +16,7 @@ from parlant_store.content import codec, text_search
 from parlant_store.content.events import event_text
 from parlant_store.content.items import searched_text
 
-MAX_HITS = 10_000
+MAX_HITS = 5_000
 """Limit on the items, and on the events, that match and are read."""
 
 MAX_CONVERSATIONS = 1_000
@@ -104,27 +105,67 @@ class Words(NamedTuple):
 
 
 def search(
-    connection: BaseDatabaseWrapper, query: str, *, items: bool = True, events: bool = True
+    connection: BaseDatabaseWrapper,
+    query: str,
+    person: str = "",
+    *,
+    items: bool = True,
+    events: bool = True,
 ) -> Words:
     """Search conversations that have all terms of the query in one item or event.
 
-    If there are none, search those with any of the terms. ``items`` and ``events`` are what the
-    user may read.
+    If there are none, search those with any of the terms. Customers are those whose names have all
+    words of ``person``; without one, those that the query finds. ``items`` and ``events`` are what
+    the user may read.
     """
     terms = text_search.terms(query)
-    return _words(find_hits(connection, terms, items=items, events=events), terms)
+    with _by_index(connection):
+        found = _words(_find(connection, _tables(items, events), terms), terms)
+        if not person:
+            return found
+        named = text_search.terms(person)
+        hits = _find(connection, _tables(False, events), named, needs_all=True)
+    return found._replace(customers=_words(hits, named).customers)
 
 
 def find_hits(
     connection: BaseDatabaseWrapper, terms: list[list[str]], *, items: bool, events: bool
 ) -> list[Hit]:
     """Return the items, events and customers that have all terms; with any, if none has all."""
+    with _by_index(connection):
+        return _find(connection, _tables(items, events), terms)
+
+
+def _tables(items: bool, events: bool) -> list[_Texts]:
     is_read = {ITEM: items, EVENT: events}
-    tables = [table for table in _TABLES if is_read[table.kind]]
+    return [table for table in _TABLES if is_read[table.kind]]
+
+
+@contextmanager
+def _by_index(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """Let PostgreSQL read no table to find words, however frequent it thinks they are."""
+    if connection.vendor == "sqlite":
+        require_index(connection)
+        yield
+        return
+    with transaction.atomic(connection.alias):
+        with connection.cursor() as cursor:
+            cursor.execute(_BY_INDEX)
+        yield
+        transaction.set_rollback(True, connection.alias)
+
+
+def _find(
+    connection: BaseDatabaseWrapper,
+    tables: list[_Texts],
+    terms: list[list[str]],
+    *,
+    needs_all: bool = False,
+) -> list[Hit]:
     if not terms or not tables:
         return []
     find = _find_sqlite if connection.vendor == "sqlite" else _find_postgresql
-    return find(connection, tables, terms)
+    return find(connection, tables, terms, needs_all or len(terms) == 1)
 
 
 def _words(hits: list[Hit], terms: list[list[str]]) -> Words:
@@ -148,29 +189,24 @@ def _words(hits: list[Hit], terms: list[list[str]]) -> Words:
 
 
 def _find_sqlite(
-    connection: BaseDatabaseWrapper, tables: list[_Texts], terms: list[list[str]]
+    connection: BaseDatabaseWrapper, tables: list[_Texts], terms: list[list[str]], needs_all: bool
 ) -> list[Hit]:
-    require_index(connection)
     phrases = [f'"{" ".join(words)}" *' for words in terms]
     hits = _fetch(connection, tables, _SQLITE, " AND ".join(phrases))
-    if not hits and len(terms) > 1:
+    if not hits and not needs_all:
         hits = _fetch(connection, tables, _SQLITE, " OR ".join(phrases))
     return hits
 
 
 def _find_postgresql(
-    connection: BaseDatabaseWrapper, tables: list[_Texts], terms: list[list[str]]
+    connection: BaseDatabaseWrapper, tables: list[_Texts], terms: list[list[str]], needs_all: bool
 ) -> list[Hit]:
     any_term = text_search.tsquery(terms, others=True)
     query = any_term.replace(") | (", ") & (")
-    with transaction.atomic(connection.alias):
-        with connection.cursor() as cursor:
-            cursor.execute(_BY_INDEX)
+    hits = _fetch(connection, tables, _POSTGRESQL, query)
+    if not hits and not needs_all:
+        query = any_term
         hits = _fetch(connection, tables, _POSTGRESQL, query)
-        if not hits and len(terms) > 1:
-            query = any_term
-            hits = _fetch(connection, tables, _POSTGRESQL, query)
-        transaction.set_rollback(True, connection.alias)
     cut = [table for table in tables if sum(hit.kind == table.kind for hit in hits) > MAX_HITS]
     if cut:
         hits += _fetch(connection, cut, _NEWEST, query)
