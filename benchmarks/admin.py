@@ -120,24 +120,25 @@ def fill(vendor: str, sessions: int, events: int) -> None:
         f" terms, created_at) SELECT (n - 1) / {ITEMS} + 1, (n - 1) % {ITEMS}, 'user', {TEXT},"
         f" CAST({build}('role', 'user', 'content', {TEXT}) AS text), {terms},"
         " CURRENT_TIMESTAMP FROM t",
-        # The triggers of sessions count events that exist already.
+        # The triggers of sessions count events that exist already, whose keys are the last ones.
         numbers.format(count=talks * EVENTS)
-        + "INSERT INTO parlant_store_document (collection, id, version, creation_utc,"
+        + "INSERT INTO parlant_store_document (key, collection, id, version, creation_utc,"
         " session_id, data, terms, failed_calls, updated_at)"
-        f" SELECT 'parlant_sessions_events', 'e' || n || 'z', '0.9.0', {created},"
+        f" SELECT {talks * 2} + n, 'parlant_sessions_events', 'e' || n || 'z', '0.9.0', {created},"
         f" 'p' || ((n - 1) / {EVENTS} + 1) || 'z', {build}('id', 'e' || n || 'z', 'offset',"
         f" (n - 1) % {EVENTS}, 'source', 'customer', 'kind', CASE n % 4 WHEN 0 THEN 'tool'"
         f" ELSE 'message' END, 'data', {build}('message', {TEXT})), {terms},"
         f" CASE n % 60 WHEN 0 THEN 1 END, {ago} FROM t",
         numbers.format(count=talks)
-        + "INSERT INTO parlant_store_document (collection, id, version, creation_utc,"
+        + "INSERT INTO parlant_store_document (key, collection, id, version, creation_utc,"
         " customer_id, agent_id, data, updated_at)"
-        f" SELECT 'parlant_sessions_sessions', 'p' || n || 'z', '0.9.0', {created},"
+        f" SELECT n, 'parlant_sessions_sessions', 'p' || n || 'z', '0.9.0', {created},"
         " 'customer' || (n / 2) || '@example.org', 'agent-' || (n % 2),"
         f" {build}('id', 'p' || n || 'z'), {ago} FROM t",
         numbers.format(count=talks // 2)
-        + "INSERT INTO parlant_store_document (collection, id, creation_utc, data, terms,"
-        " updated_at) SELECT 'parlant_sessions_customers', 'customer' || n || '@example.org',"
+        + "INSERT INTO parlant_store_document (key, collection, id, creation_utc, data, terms,"
+        f" updated_at) SELECT {talks} + n, 'parlant_sessions_customers',"
+        " 'customer' || n || '@example.org',"
         f" {created}, {build}('id', 'customer' || n || '@example.org', 'name', {NAME}), {names},"
         " CURRENT_TIMESTAMP FROM t",
     ]

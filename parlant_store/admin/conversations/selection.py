@@ -114,15 +114,20 @@ class _Kind:
             filters = (*filters, *since, *began)
             yield Stream(index.conditions, index.order, filters, is_sorted)
             return
+        if start is None and end is None:
+            yield Stream(index.conditions, index.order, filters, is_sorted)
+            return
+        # Both together would let PostgreSQL expect too few rows, and sort all of them.
+        served = tuple(one for one in index.conditions if one != _IS_PARLANT)
         if end is None:
-            yield Stream((*index.conditions, *since), index.order, filters, is_sorted)
+            yield Stream((*served, *since), index.order, filters, is_sorted)
             return
         before = Condition("active_minute < %s", (end,))
-        yield Stream((*index.conditions, *since, before), index.order, filters, is_sorted)
+        yield Stream((*served, *since, before), index.order, filters, is_sorted)
         # Conversations that went on afterwards may have had an activity before.
         after = Condition("active_minute >= %s", (end,))
         filters = (*filters, self.began_before(self.criteria.end))
-        yield Stream((*index.conditions, after), index.order, filters, is_sorted)
+        yield Stream((*served, after), index.order, filters, is_sorted)
 
     def conditions(self) -> Iterator[tuple[str, Condition]]:
         criteria = self.criteria

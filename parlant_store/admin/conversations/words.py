@@ -1,8 +1,10 @@
 """Conversations by the words of their items and events, through the indexes for search."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from django.db import transaction
@@ -19,6 +21,12 @@ from parlant_store.content.items import searched_text
 MAX_HITS = 5_000
 """Limit on the items, and on the events, that match and are read."""
 
+MAX_NEWEST = 2_000
+"""The number of the newest items, and documents, that are searched first."""
+
+FREQUENT = 200
+"""So many matches among the newest are enough."""
+
 MAX_CONVERSATIONS = 1_000
 """Limit on the conversations of one kind that a search finds by words."""
 
@@ -34,6 +42,8 @@ class _Texts(NamedTuple):
     kind: int
     table: str
     columns: str
+    last: str = ""
+    """The last key, as SQL."""
 
     @property
     def index_table(self) -> str:
@@ -49,24 +59,37 @@ _TABLES = (
     ),
     _Texts(EVENT, "parlant_store_document", "i.key, i.session_id AS session, i.collection, i.id"),
 )
-_SQLITE = (
-    "SELECT {kind} AS kind, {columns} FROM {index} CROSS JOIN {table} i"
-    " WHERE {index} MATCH %s AND i.key = {index}.rowid"
-    " ORDER BY {index}.rowid DESC LIMIT {limit}"
+# The newest rows are read first. If the words are frequent there, the index is not read: it would
+# collect all rows that have them.
+_FIND = (
+    "WITH newest AS MATERIALIZED (SELECT {kind} AS kind, {columns}, i.terms FROM {table} i"
+    " WHERE i.key > {last} - {newest}),"
+    " recent AS MATERIALIZED (SELECT kind, key, session, collection, id, true AS is_newest"
+    " FROM newest i WHERE {condition})"
+    " SELECT * FROM recent UNION ALL SELECT * FROM (SELECT {kind} AS kind, {columns},"
+    " false AS is_newest FROM {indexed} LIMIT {limit}) by_index"
 )
-_POSTGRESQL = (
-    "SELECT {kind} AS kind, {columns} FROM {table} i WHERE i.terms @@ %s::tsquery LIMIT {limit}"
-)
-_NEWEST = (
-    "SELECT {kind} AS kind, {columns} FROM (SELECT * FROM {table} ORDER BY key DESC"
-    " LIMIT {limit}) i WHERE i.terms @@ %s::tsquery"
-)
-# The index finds hits in no order; without this, a word that is thought to be frequent is
-# searched in the whole table. It lasts until the rollback.
+_IS_RARE = "(SELECT count(*) FROM recent) < {frequent}"
+_INDEXED = {
+    # An empty phrase finds nothing; a condition beside the search would follow it.
+    "sqlite": (
+        "{index} CROSS JOIN {table} i WHERE {index} MATCH"
+        " CASE WHEN {is_rare} THEN %s ELSE '\"\"' END"
+        " AND i.key = {index}.rowid ORDER BY {index}.rowid DESC"
+    ),
+    "postgresql": "{table} i WHERE i.terms @@ %s::tsquery AND {is_rare}",
+}
+_MATCHES = "i.terms @@ %s::tsquery"
+# As FTS5 finds a phrase with a prefix.
+_CONTAINS = "instr(' ' || i.terms, %s) > 0"
+# Otherwise a word that is thought to be frequent is searched in the whole table. It lasts until the
+# rollback, and begins after the keys are read.
 _BY_INDEX = (
-    "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_indexscan', 'off', true)"
+    "SELECT (SELECT max(key) FROM parlant_store_session_item),"
+    " (SELECT max(key) FROM parlant_store_document), set_config('enable_seqscan', 'off', true),"
+    " set_config('enable_indexscan', 'off', true), set_config('jit', 'off', true)"
 )
-
+_LAST = "(SELECT max(key) FROM {table})"
 
 _EVENT_TEXTS = {
     "postgresql": ("data -> 'data' ->> 'message'", "(data -> 'data')::text"),
@@ -85,6 +108,8 @@ class Hit(NamedTuple):
 
     collection: str | None
     id: str | None
+    is_newest: bool
+    """Whether it is among the newest rows, which are searched first."""
 
 
 class Words(NamedTuple):
@@ -119,12 +144,12 @@ def search(
     the user may read.
     """
     terms = text_search.terms(query)
-    with _by_index(connection):
-        found = _words(_find(connection, _tables(items, events), terms), terms)
+    with _by_index(connection) as last:
+        found = _words(_find(connection, _tables(items, events, last), terms), terms)
         if not person:
             return found
         named = text_search.terms(person)
-        hits = _find(connection, _tables(False, events), named, needs_all=True)
+        hits = _find(connection, _tables(False, events, last), named, needs_all=True)
     return found._replace(customers=_words(hits, named).customers)
 
 
@@ -132,26 +157,31 @@ def find_hits(
     connection: BaseDatabaseWrapper, terms: list[list[str]], *, items: bool, events: bool
 ) -> list[Hit]:
     """Return the items, events and customers that have all terms; with any, if none has all."""
-    with _by_index(connection):
-        return _find(connection, _tables(items, events), terms)
+    with _by_index(connection) as last:
+        return _find(connection, _tables(items, events, last), terms)
 
 
-def _tables(items: bool, events: bool) -> list[_Texts]:
+def _tables(items: bool, events: bool, last: Sequence[str]) -> list[_Texts]:
     is_read = {ITEM: items, EVENT: events}
-    return [table for table in _TABLES if is_read[table.kind]]
+    tables = zip(_TABLES, last, strict=True)
+    return [table._replace(last=key) for table, key in tables if is_read[table.kind]]
 
 
 @contextmanager
-def _by_index(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    """Let PostgreSQL read no table to find words, however frequent it thinks they are."""
+def _by_index(connection: BaseDatabaseWrapper) -> Iterator[list[str]]:
+    """Let PostgreSQL read no table to find words, however frequent it thinks they are.
+
+    Yield the last key of each table, as SQL.
+    """
     if connection.vendor == "sqlite":
         require_index(connection)
-        yield
+        yield [_LAST.format(table=table.table) for table in _TABLES]
         return
     with transaction.atomic(connection.alias):
         with connection.cursor() as cursor:
             cursor.execute(_BY_INDEX)
-        yield
+            keys = cursor.fetchone()[: len(_TABLES)]
+        yield [str(int(key or 0)) for key in keys]
         transaction.set_rollback(True, connection.alias)
 
 
@@ -181,49 +211,63 @@ def _words(hits: list[Hit], terms: list[list[str]]) -> Words:
                 found_events.setdefault((hit.collection, hit.session), hit.key)
         elif hit.collection and hit.id and hit.collection.endswith(CUSTOMERS):
             customers.setdefault(hit.id)
-    numbers = [sum(hit.kind == kind for hit in hits) for kind in (ITEM, EVENT)]
-    is_all = (
-        max(numbers) <= MAX_HITS and max(len(found_items), len(found_events)) < MAX_CONVERSATIONS
-    )
-    return Words(found_items, found_events, list(customers), terms, is_partial=not is_all)
+    has_more = len(found_items) >= MAX_CONVERSATIONS or len(found_events) >= MAX_CONVERSATIONS
+    is_partial = has_more or has_more_hits(hits)
+    return Words(found_items, found_events, list(customers), terms, is_partial=is_partial)
+
+
+def has_more_hits(hits: Sequence[Hit]) -> bool:
+    """Whether more items or events may match than these."""
+    kinds = Counter(hit.kind for hit in hits)
+    newest = Counter(hit.kind for hit in hits if hit.is_newest)
+    return any(kinds[kind] > MAX_HITS or newest[kind] >= FREQUENT for kind in kinds)
 
 
 def _find_sqlite(
     connection: BaseDatabaseWrapper, tables: list[_Texts], terms: list[list[str]], needs_all: bool
 ) -> list[Hit]:
-    phrases = [f'"{" ".join(words)}" *' for words in terms]
-    hits = _fetch(connection, tables, _SQLITE, " AND ".join(phrases))
-    if not hits and not needs_all:
-        hits = _fetch(connection, tables, _SQLITE, " OR ".join(phrases))
-    return hits
+    for operator in (" AND ",) if needs_all else (" AND ", " OR "):
+        query = operator.join(f'"{" ".join(words)}" *' for words in terms)
+        condition = f"({operator.join([_CONTAINS] * len(terms))})"
+        params = [*(f" {' '.join(words)}" for words in terms), query]
+        if hits := _fetch(connection, tables, condition, params):
+            return hits
+    return []
 
 
 def _find_postgresql(
     connection: BaseDatabaseWrapper, tables: list[_Texts], terms: list[list[str]], needs_all: bool
 ) -> list[Hit]:
     any_term = text_search.tsquery(terms, others=True)
-    query = any_term.replace(") | (", ") & (")
-    hits = _fetch(connection, tables, _POSTGRESQL, query)
-    if not hits and not needs_all:
-        query = any_term
-        hits = _fetch(connection, tables, _POSTGRESQL, query)
-    cut = [table for table in tables if sum(hit.kind == table.kind for hit in hits) > MAX_HITS]
-    if cut:
-        hits += _fetch(connection, cut, _NEWEST, query)
-    return hits
+    all_terms = any_term.replace(") | (", ") & (")
+    for query in (all_terms,) if needs_all else (all_terms, any_term):
+        if hits := _fetch(connection, tables, _MATCHES, [query, query]):
+            return hits
+    return []
 
 
 def _fetch(
-    connection: BaseDatabaseWrapper, tables: list[_Texts], template: str, query: str
+    connection: BaseDatabaseWrapper, tables: list[_Texts], condition: str, params: list[str]
 ) -> list[Hit]:
-    selects = (
-        template.format(**table._asdict(), index=table.index_table, limit=MAX_HITS + 1)
-        for table in tables
-    )
+    """Return the hits in each table; ``params`` are those of the condition and of the index."""
+    selects = (_statement(connection.vendor, table, condition) for table in tables)
     parts = (f"SELECT * FROM ({select}) part{n}" for n, select in enumerate(selects))
     with connection.cursor() as cursor:
-        cursor.execute(" UNION ALL ".join(parts), [query] * len(tables))
-        return [Hit(*row) for row in cursor.fetchall()]
+        cursor.execute(" UNION ALL ".join(parts), params * len(tables))
+        hits = (Hit(*row) for row in cursor.fetchall())
+        # The index may find the newest too.
+        return list({hit[:2]: hit for hit in sorted(hits, key=attrgetter("is_newest"))}.values())
+
+
+def _statement(vendor: str, table: _Texts, condition: str) -> str:
+    names = table._asdict() | {
+        "index": table.index_table,
+        "is_rare": _IS_RARE.format(frequent=FREQUENT),
+        "condition": condition,
+        "newest": MAX_NEWEST,
+        "limit": MAX_HITS + 1,
+    }
+    return _FIND.format(**names, indexed=_INDEXED[vendor].format(**names))
 
 
 def snippets(

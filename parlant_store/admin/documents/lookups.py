@@ -279,7 +279,8 @@ def _find_by_words(query: str) -> Found:
     connection = connection_of(Document)
     hits = words.find_hits(connection, terms, items=False, events=True)
     newest = sorted((hit.key for hit in hits), reverse=True)
-    return Found(set(newest[:MAX_MATCHES]), len(newest) > MAX_MATCHES, terms)
+    is_partial = len(newest) > MAX_MATCHES or words.has_more_hits(hits)
+    return Found(set(newest[:MAX_MATCHES]), is_partial, terms)
 
 
 def snippets(keys: Sequence[int], terms: Sequence[list[str]]) -> dict[int, SafeString]:

@@ -173,6 +173,7 @@ def test_a_search_reads_no_more_of_a_large_table(client, store, term, monkeypatc
         return work_of(lambda: get(client, listing("session", q=term)))
 
     monkeypatch.setattr(words, "MAX_HITS", 500)
+    monkeypatch.setattr(words, "MAX_NEWEST", 250)
     fill(1_000)
     small = work()
     fill(6_000)
