@@ -67,19 +67,24 @@ _OF_EVENT = (
 )
 _NEW_MINUTE = SQLITE_MINUTE.format("new.updated_at")
 _OLD_MINUTE = SQLITE_MINUTE.format("old.updated_at")
+_CLASS = SQLITE_LENGTH_CLASS.format("item_count")
+# SQLite writes the entries of an index if a statement sets its columns, even to the same values:
+# most events set item_count only.
 _ADD = (
-    f"UPDATE {_TABLE} SET active_minute = max(active_minute, {_NEW_MINUTE}),"
-    f" item_count = item_count + {_MESSAGE.format('new')}, length_class ="
-    f" {SQLITE_LENGTH_CLASS.format('item_count + ' + _MESSAGE.format('new'))},"
+    f"UPDATE {_TABLE} SET item_count = item_count + 1"
+    f" WHERE {_MESSAGE.format('new')} AND {_OF_EVENT.format('new')};"
+    f" UPDATE {_TABLE} SET active_minute = max(active_minute, {_NEW_MINUTE}),"
+    f" length_class = {_CLASS},"
     " failed_calls = COALESCE(failed_calls, 0) + COALESCE(new.failed_calls, 0)"
-    f" WHERE {_OF_EVENT.format('new')} AND ({_MESSAGE.format('new')}"
-    f" OR new.failed_calls > 0 OR active_minute < {_NEW_MINUTE});"
+    f" WHERE {_OF_EVENT.format('new')} AND (new.failed_calls > 0"
+    f" OR active_minute < {_NEW_MINUTE} OR length_class <> {_CLASS});"
 )
 _REMOVE = (
-    f"UPDATE {_TABLE} SET item_count = max(item_count - {_MESSAGE.format('old')}, 0),"
-    f" length_class = {SQLITE_LENGTH_CLASS.format('item_count - ' + _MESSAGE.format('old'))},"
+    f"UPDATE {_TABLE} SET item_count = max(item_count - 1, 0)"
+    f" WHERE {_MESSAGE.format('old')} AND {_OF_EVENT.format('old')};"
+    f" UPDATE {_TABLE} SET length_class = {_CLASS},"
     " failed_calls = max(COALESCE(failed_calls, 0) - COALESCE(old.failed_calls, 0), 0)"
-    f" WHERE {_OF_EVENT.format('old')} AND ({_MESSAGE.format('old')} OR old.failed_calls > 0);"
+    f" WHERE {_OF_EVENT.format('old')} AND (old.failed_calls > 0 OR length_class <> {_CLASS});"
 )
 _CHANGED = (
     "(new.collection, new.session_id, new.failed_calls) IS NOT"
