@@ -6,9 +6,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
+from parlant_store.admin.conversations.streams import Condition
+from parlant_store.admin.conversations.words import search
 from parlant_store.admin.documents.lookups import collection_names, newest_first, without_nul
 from parlant_store.admin.formatting import NAME, cut, grouped
-from parlant_store.admin.lookups import COUNTED, connection_of, fetch, values_starting
+from parlant_store.admin.lookups import connection_of, fetch, values_starting
 from parlant_store.admin.views.base import link, show
 from parlant_store.admin.views.stores import viewed_models
 from parlant_store.content import codec
@@ -18,20 +20,24 @@ MAX_PERSONS = 100
 """Limit on the people that are listed."""
 
 NEWEST = 1_000
-"""The number of the newest sessions, and customers, whose persons are listed at first."""
+"""The number of the newest sessions, and customers, that are read."""
 
 MAX_COLLECTIONS = 3
 """Limit on the collections of customers that are read."""
 
 _NEWEST_OWNERS = (
     "SELECT user_id FROM (SELECT user_id, key FROM parlant_store_session ORDER BY key DESC"
-    f" LIMIT {COUNTED}) newest WHERE {{part}} GROUP BY user_id"
+    f" LIMIT {NEWEST}) newest WHERE {{part}} GROUP BY user_id"
     f" ORDER BY max(key) DESC LIMIT {MAX_PERSONS + 1}"
+)
+_CUSTOMERS = (
+    "SELECT id, {name} AS name FROM parlant_store_document"
+    " WHERE collection = %s AND id IN ({marks})"
 )
 _NEWEST_CUSTOMERS = (
     "SELECT id, name FROM (SELECT id, name FROM ("
     "SELECT id, {name} AS name FROM parlant_store_document WHERE collection = %s AND id IS NOT NULL"
-    " ORDER BY COALESCE(creation_utc, '') DESC, COALESCE(id, '') DESC LIMIT {limit}) newest"
+    f" ORDER BY COALESCE(creation_utc, '') DESC, COALESCE(id, '') DESC LIMIT {NEWEST}) newest"
     f" WHERE {{condition}} LIMIT {MAX_PERSONS + 1}) found"
 )
 _NAME = {
@@ -73,7 +79,7 @@ def list_persons(admin: Any, request: HttpRequest) -> HttpResponse:
         people=[one for one in persons if one.url][:MAX_PERSONS],
         has_more=len(persons) > MAX_PERSONS,
         exact_url=admin.person_url(exact) if exact and exact not in names else "",
-        note=is_partial and grouped(COUNTED),
+        note=is_partial and grouped(NEWEST),
         people_url=link(admin, "people"),
     )
 
@@ -92,7 +98,7 @@ def _owners(query: str) -> tuple[list[str], bool]:
     part = _part(connection, "user_id")
     found = values_starting(Session, "user_id", start, connection.alias, MAX_PERSONS + 1)
     found += [name for (name,) in fetch(connection, _NEWEST_OWNERS.format(part=part), (start,))]
-    return list(dict.fromkeys(found)), bool(newest.values("key")[COUNTED : COUNTED + 1])
+    return list(dict.fromkeys(found)), bool(newest.values("key")[NEWEST : NEWEST + 1])
 
 
 def _customers(query: str) -> tuple[dict[str, str], bool]:
@@ -101,24 +107,35 @@ def _customers(query: str) -> tuple[dict[str, str], bool]:
     collections = names[:MAX_COLLECTIONS]
     if not collections:
         return {}, False
-    text = codec.escape(query)
     connection = connection_of(Document)
-    part = " OR ".join(_part(connection, column) for column in ("id", "name"))
-    condition = f"{part} OR id = %s" if query else "0 = 0"
-    values = (text, text, codec.to_column(query)) if query else ()
-    limit = COUNTED if query else NEWEST
-    sql = " UNION ALL ".join(
-        [_NEWEST_CUSTOMERS.format(name=_NAME[connection.vendor], condition=condition, limit=limit)]
-        * len(collections)
-    )
-    params = [part for name in collections for part in (name, *values)]
-    rows = fetch(connection, sql, params)
+    parts = [_newest_customers(connection, name, query) for name in collections]
+    if query:
+        named = search(connection, "", query, items=False).customers[:MAX_PERSONS]
+        ids = [codec.to_column(query), *named]
+        parts += [_customers_of(connection, name, ids) for name in collections]
+    sql = " UNION ALL ".join(part.sql for part in parts)
+    rows = fetch(connection, sql, [value for part in parts for value in part.parameters])
     found = {id_: cut(codec.unescape(name or "")) or "" for id_, name in rows}
     is_partial = any(
-        Document.objects.filter(collection=name).order_by(*newest_first()).values("key")[limit:][:1]
+        Document.objects.filter(collection=name)
+        .order_by(*newest_first())
+        .values("key")[NEWEST:][:1]
         for name in collections
     )
     return found, bool(query) and (is_partial or len(names) > MAX_COLLECTIONS)
+
+
+def _newest_customers(connection: BaseDatabaseWrapper, collection: str, query: str) -> Condition:
+    part = " OR ".join(_part(connection, column) for column in ("id", "name"))
+    sql = _NEWEST_CUSTOMERS.format(name=_NAME[connection.vendor], condition=part)
+    text = codec.escape(query)
+    return Condition(sql, (collection, text, text))
+
+
+def _customers_of(connection: BaseDatabaseWrapper, collection: str, ids: list[str]) -> Condition:
+    marks = ", ".join(["%s"] * len(ids))
+    sql = _CUSTOMERS.format(name=_NAME[connection.vendor], marks=marks)
+    return Condition(sql, (collection, *ids))
 
 
 def _part(connection: BaseDatabaseWrapper, column: str) -> str:
