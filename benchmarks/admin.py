@@ -175,7 +175,9 @@ class Scans:
     def __call__(
         self, execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]
     ) -> Any:
-        if sql.lstrip("(").startswith(("SELECT", "WITH")) and not many:
+        # On SQLite the rows of a table are in the order of their keys.
+        is_sorted = connection.vendor == "sqlite" and BY_KEY.search(sql)
+        if sql.lstrip("(").startswith(("SELECT", "WITH")) and not many and not is_sorted:
             execute(self._prefix + sql, params, many, context)
             for row in context["cursor"].fetchall():
                 self.tables.update(SCAN.findall(str(row[-1])))
@@ -183,6 +185,7 @@ class Scans:
 
 
 SCAN = re.compile(r"(?:Seq Scan on|SCAN) (parlant_store_\w+)(?!.* (?:USING|VIRTUAL) )")
+BY_KEY = re.compile(r'ORDER BY (\S+\.)?"?key"? DESC\s+LIMIT')
 
 
 def measure(rounds: int, pages: str) -> dict[str, tuple[float, int, list[str]]]:

@@ -85,9 +85,9 @@ _CONTAINS = "instr(' ' || i.terms, %s) > 0"
 # Otherwise a word that is thought to be frequent is searched in the whole table. It lasts until the
 # rollback, and begins after the keys are read.
 _BY_INDEX = (
-    "SELECT (SELECT max(key) FROM parlant_store_session_item),"
-    " (SELECT max(key) FROM parlant_store_document), set_config('enable_seqscan', 'off', true),"
-    " set_config('enable_indexscan', 'off', true), set_config('jit', 'off', true)"
+    "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_indexscan', 'off', true),"
+    " set_config('jit', 'off', true), (SELECT max(key) FROM parlant_store_session_item),"
+    " (SELECT max(key) FROM parlant_store_document)"
 )
 _LAST = "(SELECT max(key) FROM {table})"
 
@@ -180,7 +180,7 @@ def _by_index(connection: BaseDatabaseWrapper) -> Iterator[list[str]]:
     with transaction.atomic(connection.alias):
         with connection.cursor() as cursor:
             cursor.execute(_BY_INDEX)
-            keys = cursor.fetchone()[: len(_TABLES)]
+            keys = cursor.fetchone()[-len(_TABLES) :]
         yield [str(int(key or 0)) for key in keys]
         transaction.set_rollback(True, connection.alias)
 

@@ -89,3 +89,5 @@ def small_bounds(monkeypatch):
     monkeypatch.setattr(streams, "MAX_ROWS", 300)
     monkeypatch.setattr(streams, "MAX_FILTERED", 100)
     monkeypatch.setattr(words, "MAX_HITS", 300)
+    monkeypatch.setattr(words, "MAX_NEWEST", 200)
+    monkeypatch.setattr(words, "FREQUENT", 20)
