@@ -163,6 +163,19 @@ class Session(models.Model):
         help_text=_("The tokens that items and runs report; null if none is known."),
     )
     failed_calls = models.BigIntegerField(_("failed calls"), default=0, db_default=0)
+    next_turn = models.BigIntegerField(default=0, db_default=0)
+    usage = DocumentField(
+        null=True, editable=False, help_text=_("The usage of all runs; null if none is known.")
+    )
+    parent_id = CodePointField(
+        _("parent"), null=True, editable=False, help_text=_("The session that it is a branch of.")
+    )
+    parent_name = models.TextField(
+        null=True, editable=False, help_text=_("JSON of the id of a parent that is too long.")
+    )
+    parent_position = models.BigIntegerField(
+        null=True, editable=False, help_text=_("The position of the last copied item.")
+    )
     created_at = models.DateTimeField(_("created"), db_default=Now())
     updated_at = models.DateTimeField(_("updated"), db_default=Now())
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
@@ -210,6 +223,11 @@ class Session(models.Model):
                 condition=Q(failed_calls__gt=0),
             ),
             models.Index(fields=["length_class", "key"], name="parlant_store_session_length"),
+            models.Index(
+                fields=["namespace", "parent_id"],
+                name="parlant_store_session_parent",
+                condition=Q(parent_id__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -237,6 +255,12 @@ class SessionItem(models.Model):
     failed_calls = models.SmallIntegerField(
         _("failed calls"), null=True, help_text=_("The failed tool calls in the item.")
     )
+    turn = models.BigIntegerField(
+        _("turn"), null=True, editable=False, help_text=_("The number of the turn that it opens.")
+    )
+    usage = DocumentField(
+        null=True, editable=False, help_text=_("The usage of the runs in its turn.")
+    )
     created_at = models.DateTimeField(_("created"), db_default=Now())
 
     class Meta:
@@ -245,6 +269,13 @@ class SessionItem(models.Model):
         db_table = "parlant_store_session_item"
         constraints: ClassVar = [
             UniqueConstraint(fields=["session", "position"], name="parlant_store_item_position"),
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["session", "turn"],
+                name="parlant_store_item_turn",
+                condition=Q(turn__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

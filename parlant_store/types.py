@@ -50,6 +50,58 @@ class SessionInfo:
     expires_at: datetime | None
     """When the session expires; None: never."""
 
+    parent_id: str | None = None
+    """The id of the session, in the same namespace, of which it is a branch; None if it is none."""
+
+    parent_position: int | None = None
+    """The position of the last item that was copied from the parent; None if none was copied."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Usage:
+    """What runs of agents used; None: unknown."""
+
+    requests: int | None = None
+    """The number of requests to the model."""
+
+    input_tokens: int | None = None
+
+    output_tokens: int | None = None
+
+    total_tokens: int | None = None
+
+    input_tokens_details: dict[str, int] = field(default_factory=dict)
+    """Parts of the input tokens by name, as ``cached_tokens``."""
+
+    output_tokens_details: dict[str, int] = field(default_factory=dict)
+    """Parts of the output tokens by name, as ``reasoning_tokens``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Turn:
+    """A user's message with the items after it, up to the next message of a user."""
+
+    number: int
+    """From 1 on; 0 for the items before the first message of a user.
+
+    A turn keeps its number when turns before it are deleted.
+    """
+
+    position: int
+    """The position of the first item."""
+
+    text: str
+    """The text of the user's message; "" for turn 0, and for a message without text."""
+
+    created_at: datetime | None
+    """When the first item was written; None: unknown."""
+
+    item_count: int
+    """The number of items."""
+
+    usage: Usage | None
+    """What runs in this turn used; None: unknown."""
+
 
 class SessionSummary(NamedTuple):
     """A session as listings of very many sessions return it."""

@@ -3,7 +3,9 @@
 import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from parlant_store.backends.contract.validation import SessionName
@@ -13,6 +15,7 @@ from parlant_store.content.items import searched_text
 from parlant_store.content.query import Filter
 from parlant_store.content.related_documents import SESSIONS
 from parlant_store.content.text_search import snippet
+from parlant_store.content.usage import decode_usage, usage_of
 from parlant_store.types import (
     PROMOTED,
     ExpiredDocument,
@@ -21,6 +24,8 @@ from parlant_store.types import (
     Replacement,
     SearchHit,
     StoredDocument,
+    Turn,
+    Usage,
 )
 
 logger = logging.getLogger("parlant_store")
@@ -79,6 +84,45 @@ def owner_of(user_id: str | None, full: str | None) -> str | None:
     names = {} if full is None else json.loads(full)
     owner: str | None = names.get("user_id", user_id and codec.unescape(user_id))
     return owner
+
+
+def parent_of(parent_id: str | None, parent_name: str | None) -> str | None:
+    """Return the id of a session's parent from its columns; reverses ``parent_columns``."""
+    if parent_name is not None:
+        # A user of Supabase may write any text.
+        with suppress(ValueError, RecursionError):
+            name = json.loads(parent_name)
+            if isinstance(name, str):
+                return name
+    return None if parent_id is None else codec.unescape(parent_id)
+
+
+def parent_name(parent: SessionName) -> str | None:
+    """Return JSON of the parent's id if its column shortens it."""
+    name = parent.session_id
+    return json.dumps(name) if codec.is_long(name) else None
+
+
+def turn_of(
+    number: int, position: int, text: str | None, usage: Any, created_at: Any, items: int
+) -> Turn:
+    """Return a turn from its columns."""
+    return Turn(
+        number=number,
+        position=position,
+        text=text or "",
+        created_at=created_at,
+        item_count=items,
+        usage=usage_of(decode_usage(usage)),
+    )
+
+
+def usage_by_turn(rows: Iterable[Sequence[Any]]) -> dict[int, Usage]:
+    """Return the usage of turns from pairs of a number and stored usage, in the order of turns."""
+    usages = {
+        turn: usage_of(decode_usage(usage)) for turn, usage in sorted(rows, key=itemgetter(0))
+    }
+    return {turn: usage for turn, usage in usages.items() if usage is not None}
 
 
 def promoted(document: JSONObject) -> dict[str, str | None]:

@@ -13,7 +13,10 @@ MAX_TOKENS = 2**53
 """Limit on the tokens of an item or of a run."""
 
 
-SEARCHED_ROLES = ("user", "assistant")
+USER = "user"
+"""The role of the messages that open turns."""
+
+SEARCHED_ROLES = (USER, "assistant")
 """The roles whose texts are those of messages; other texts are what tools said."""
 
 
@@ -46,6 +49,11 @@ class Batch(NamedTuple):
     def failed_total(self) -> int:
         """The sum of the failed calls."""
         return sum(filter(None, self.failed))
+
+    @property
+    def turns(self) -> int:
+        """The number of turns that the items open."""
+        return self.roles.count(USER)
 
     def tsvectors(self) -> list[str | None]:
         """Return the words of each item as PostgreSQL stores them."""
@@ -82,12 +90,28 @@ def searched_text(item: Mapping[str, Any]) -> str:
 
 
 def role_of(item: Mapping[str, Any]) -> str | None:
-    """Return the role of a message, or the type of another item."""
+    """Return the role of a message, or the type of another item.
+
+    A user's message of results of tools only, as in Anthropic's API, has the role "tool".
+    """
     for field in ("role", "type"):
         value = item.get(field)
         if isinstance(value, str):
-            return codec.printable(value)
+            is_user = field == "role" and value == USER
+            return "tool" if is_user and _has_results_only(item) else codec.printable(value)
     return None
+
+
+def _has_results_only(item: Mapping[str, Any]) -> bool:
+    content = item.get("content")
+    return (
+        isinstance(content, (list, tuple))
+        and bool(content)
+        and all(
+            isinstance(part, Mapping) and str(part.get("type")).endswith("tool_result")
+            for part in content
+        )
+    )
 
 
 def tokens_of(item: Mapping[str, Any]) -> int | None:

@@ -12,7 +12,7 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.state import ProjectState
 
 from parlant_store.sql.closing import CLOSE, Open, find_open
-from parlant_store.sql.functions import functions_sql, names, signatures, version
+from parlant_store.sql.functions import UNCHECKED, functions_sql, names, signatures, version
 from parlant_store.sql.migration_operations import OutsideModels
 from parlant_store.sql.search_index import SQLITE_DOCUMENT_PARTS, SQLITE_PARTS, complete_index
 from parlant_store.sql.triggers import NAMES, SQLITE_TRIGGERS, create_triggers, drop_triggers
@@ -129,8 +129,8 @@ def complete(connection: BaseDatabaseWrapper) -> bool:
 def _has_columns(connection: BaseDatabaseWrapper) -> bool:
     """Whether the tables have the columns of this version, and not only of an older one."""
     with connection.cursor() as cursor:
-        columns = connection.introspection.get_table_description(cursor, "parlant_store_document")
-    return "active_minute" in {column.name for column in columns}
+        cursor.execute("SELECT * FROM parlant_store_session LIMIT 0")
+        return "next_turn" in {column[0] for column in cursor.description}
 
 
 def _make_functions(connection: BaseDatabaseWrapper) -> None:
@@ -140,7 +140,7 @@ def _make_functions(connection: BaseDatabaseWrapper) -> None:
     with connection.cursor() as cursor:
         for signature in old:
             cursor.execute(f"DROP FUNCTION {signature}")
-        cursor.execute(functions_sql())
+        cursor.execute(f"{UNCHECKED}; {functions_sql()}")
 
 
 def complete_after_migrate(

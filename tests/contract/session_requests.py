@@ -40,6 +40,9 @@ SESSION_WRITES: dict[str, Callable[..., Any]] = {
         "s", numbered(7), state={}, since=since, drop=1, keep=1, **id_
     ),
     "branch": lambda store, **id_: store.branch("s", "branched", **id_),
+    "branch of a part": lambda store, **id_: store.branch("s", "branched", at_position=0, **id_),
+    "truncate": lambda store, **id_: store.truncate("s", after_position=0, **id_),
+    "replace_tail": lambda store, **id_: store.replace_tail("s", 1, numbered(7, 8), **id_),
 }
 """Every write to sessions, some of them in several ways."""
 

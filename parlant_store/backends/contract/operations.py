@@ -13,6 +13,7 @@ from uuid import UUID
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.content.items import Batch
 from parlant_store.content.query import Filter
+from parlant_store.content.usage import StoredUsage
 from parlant_store.types import (
     Direction,
     DocumentCursor,
@@ -68,7 +69,13 @@ class SetMetadata(NamedTuple):
 
 class AddUsage(NamedTuple):
     session: SessionName
-    tokens: int
+    usage: StoredUsage
+    turn: int | None
+    """None: the last turn."""
+
+    replace: bool
+    """Whether it replaces the usage of the turn, instead of being added to it."""
+
     request: UUID | None
 
 
@@ -100,10 +107,51 @@ class SaveSnapshot(NamedTuple):
     request: UUID | None
 
 
+class ItemPlace(NamedTuple):
+    """A place among the items of a session: the start of a turn, or a position, or the end."""
+
+    turn: int | None = None
+    position: int | None = None
+
+    label: str = "end"
+    """What the caller named, for errors: "turn 7"."""
+
+    @property
+    def is_end(self) -> bool:
+        return self.turn is None and self.position is None
+
+
 class Branch(NamedTuple):
     source: SessionName
     target: SessionName
     ttl: timedelta | None
+    request: UUID | None
+    end: ItemPlace = ItemPlace()
+    """The first item that is not copied."""
+
+
+class ListTurns(NamedTuple):
+    session: SessionName
+    limit: int
+    after: int | None
+    """The number of the last turn before the page; None: the first page."""
+
+    newest_first: bool
+
+
+class ReplaceTail(NamedTuple):
+    session: SessionName
+    start: ItemPlace
+    """The first item to delete."""
+
+    batch: Batch
+    """The items in place of the deleted ones."""
+
+    user_id: str | None
+    ttl: timedelta | None
+    since: Revision | None
+    """None: the session may have changed."""
+
     request: UUID | None
 
 

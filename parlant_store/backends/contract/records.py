@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from parlant_store.backends.contract.documents import DocumentMethods
+from parlant_store.backends.contract.history import HistoryMethods
 from parlant_store.backends.contract.operations import (
     DeleteSession,
     GetItems,
@@ -15,7 +16,6 @@ from parlant_store.backends.contract.operations import (
     WriteDocuments,
     WriteSessions,
 )
-from parlant_store.backends.contract.sessions import SessionMethods
 from parlant_store.backends.contract.validation import (
     MAX_LIMIT,
     SessionName,
@@ -33,7 +33,7 @@ from parlant_store.exceptions import InvalidItem, InvalidName
 from parlant_store.types import DocumentRecord, SessionRecord, TimedItem
 
 
-class RecordMethods(SessionMethods, DocumentMethods):
+class RecordMethods(HistoryMethods, DocumentMethods):
     """Reading and writing of whole sessions and documents, with their times.
 
     No signals are sent.

@@ -10,8 +10,6 @@ from django.dispatch import Signal
 
 from parlant_store.backends.contract.operations import (
     AddItems,
-    AddUsage,
-    Branch,
     ClearSession,
     DeleteSession,
     GetItems,
@@ -34,7 +32,6 @@ from parlant_store.backends.contract.validation import (
     check_request,
     check_time,
     check_ttl,
-    check_usage,
     session_name,
 )
 from parlant_store.backends.threads.async_methods import as_async, as_async_iterator
@@ -43,7 +40,7 @@ from parlant_store.content.items import batch
 from parlant_store.content.text_search import terms
 from parlant_store.content.turns import MAX_RESPONSE, is_inside_response
 from parlant_store.content.turns import whole_turns as turns
-from parlant_store.exceptions import InvalidInput, InvalidLimit, SessionNotFound
+from parlant_store.exceptions import InvalidInput, InvalidLimit
 from parlant_store.signals import send, session_deleted, session_loaded, session_saved
 from parlant_store.types import (
     JSONObject,
@@ -209,28 +206,6 @@ class SessionMethods(ABC):
 
     aset_metadata = as_async(set_metadata)
 
-    def add_usage(
-        self,
-        session_id: str,
-        usage: int | Mapping[str, Any],
-        *,
-        namespace: str = "",
-        request_id: str | UUID | None = None,
-    ) -> bool:
-        """Add the tokens of a run to those of the session; return False if there is no session.
-
-        ``usage`` is their number, or has it as ``total_tokens``, or as ``input_tokens`` and
-        ``output_tokens``, like the ``usage`` of an item. If it has none, nothing is added.
-        """
-        request = check_request(request_id, "add_usage")
-        session = session_name(session_id, namespace)
-        tokens = check_usage(usage)
-        if not tokens:
-            return self._get_session(session) is not None
-        return self._add_usage(AddUsage(session, tokens, request))
-
-    aadd_usage = as_async(add_usage)
-
     def set_expiry(
         self,
         session_id: str,
@@ -305,28 +280,6 @@ class SessionMethods(ABC):
         return revision
 
     asave_snapshot = as_async(save_snapshot)
-
-    def branch(
-        self,
-        source_id: str,
-        new_id: str,
-        *,
-        namespace: str = "",
-        ttl_seconds: float | None = None,
-        request_id: str | UUID | None = None,
-    ) -> None:
-        """Copy a session, its items, state, metadata and owner, to ``new_id``.
-
-        A session with the id ``new_id`` is replaced. Raise SessionNotFound if there is no source.
-        """
-        request = check_request(request_id, "branch")
-        source, target = session_name(source_id, namespace), session_name(new_id, namespace)
-        count = self._branch(Branch(source, target, check_ttl(ttl_seconds), request))
-        if count is None:
-            raise not_found(source)
-        self._send(session_saved, target, count)
-
-    abranch = as_async(branch)
 
     def search(
         self,
@@ -435,9 +388,6 @@ class SessionMethods(ABC):
     def _set_metadata(self, change: SetMetadata) -> JSONObject: ...
 
     @abstractmethod
-    def _add_usage(self, addition: AddUsage) -> bool: ...
-
-    @abstractmethod
     def _set_expiry(self, change: SetExpiry) -> bool: ...
 
     @abstractmethod
@@ -445,10 +395,6 @@ class SessionMethods(ABC):
 
     @abstractmethod
     def _save_snapshot(self, snapshot: SaveSnapshot) -> Revision | None: ...
-
-    @abstractmethod
-    def _branch(self, branch: Branch) -> int | None:
-        """Return the number of items of the branch; None if there is no source."""
 
     @abstractmethod
     def _search(self, search: Search) -> list[SearchHit]: ...
@@ -491,11 +437,6 @@ class SessionMethods(ABC):
         whole_turns: bool = False,
     ) -> GetItems:
         return GetItems(session_name(session_id, namespace), check_limit(limit))
-
-
-def not_found(source: SessionName) -> SessionNotFound:
-    """Return the error for a source of a branch that does not exist."""
-    return SessionNotFound(f"there is no session {source.session_id!r} to branch from")
 
 
 def _filters(

@@ -1,15 +1,13 @@
 """Checks of the arguments of a store's methods, before a backend gets them."""
 
 import re
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID, uuid5
 
 from django.conf import settings
 
 from parlant_store.content import codec
-from parlant_store.content.items import MAX_TOKENS, tokens_of
 from parlant_store.content.query import kind_of
 from parlant_store.content.times import as_utc
 from parlant_store.exceptions import InvalidInput, InvalidLimit, InvalidName
@@ -116,12 +114,17 @@ def check_document(document: JSONObject) -> JSONObject:
     return document
 
 
-def check_usage(usage: Any) -> int | None:
-    """Return the number of tokens in ``usage``; None if it has none."""
-    if isinstance(usage, Mapping):
-        return tokens_of({"usage": usage})
-    if type(usage) is not int or not 0 <= usage <= MAX_TOKENS:
-        raise InvalidInput(
-            f"usage must be a number of tokens up to {MAX_TOKENS}, or a mapping, not {usage!r}"
-        )
-    return usage
+def check_turn(turn: int, what: str) -> int:
+    """Return the number of a turn, at most the largest bigint."""
+    return _check_number(turn, what)
+
+
+def check_position(position: int, what: str = "position") -> int:
+    """Return the position of an item, one less than the largest bigint at most."""
+    return _check_number(position, what)
+
+
+def _check_number(number: int, what: str) -> int:
+    if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+        raise InvalidInput(f"{what} must be a whole number, 0 or more, not {number!r}")
+    return min(number, MAX_LIMIT - 1)

@@ -2,8 +2,8 @@
 
 from itertools import islice
 
+from parlant_store.backends.contract.history import not_found
 from parlant_store.backends.contract.operations import Branch, SaveSnapshot
-from parlant_store.backends.contract.sessions import not_found
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.jsonfile.files import lines
 from parlant_store.backends.jsonfile.files.lines import State

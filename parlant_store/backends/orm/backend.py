@@ -8,8 +8,6 @@ from django.db import connections
 from parlant_store.backends.contract.expiry import Expired
 from parlant_store.backends.contract.operations import (
     AddItems,
-    AddUsage,
-    Branch,
     ClearSession,
     DeleteOne,
     DeleteSession,
@@ -37,7 +35,6 @@ from parlant_store.backends.contract.operations import (
     WriteSessions,
 )
 from parlant_store.backends.contract.retention import Place, Sweep
-from parlant_store.backends.contract.sessions import not_found
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.orm.base.search import search_items
 from parlant_store.backends.orm.checks import (
@@ -48,9 +45,9 @@ from parlant_store.backends.orm.checks import (
     check_threads,
 )
 from parlant_store.backends.orm.grouped_calls import OrmGroupedCalls
+from parlant_store.backends.orm.history import OrmHistory
 from parlant_store.backends.orm.references.registry import is_referenced
 from parlant_store.backends.orm.reindex import Step, reindex_documents, reindex_items
-from parlant_store.backends.orm.tables import Target
 from parlant_store.backends.reads import primary_reads
 from parlant_store.types import (
     DocumentInfo,
@@ -70,7 +67,7 @@ from parlant_store.types import (
 )
 
 
-class OrmBackend(OrmGroupedCalls):
+class OrmBackend(OrmHistory, OrmGroupedCalls):
     """Documents and sessions in the tables of parlant_store.models."""
 
     def _add_items(self, addition: AddItems) -> int:
@@ -112,12 +109,6 @@ class OrmBackend(OrmGroupedCalls):
             request=change.request,
         )
 
-    def _add_usage(self, addition: AddUsage) -> bool:
-        return self._write(
-            lambda on: on.tables.sessions.add_usage(on.connection, addition, on.time),
-            request=addition.request,
-        )
-
     def _set_expiry(self, change: SetExpiry) -> bool:
         return self._write(
             lambda on: on.tables.sessions.set_expiry(on.connection, change, on.time),
@@ -135,16 +126,6 @@ class OrmBackend(OrmGroupedCalls):
             snapshot.ttl,
             snapshot.request,
         )
-
-    def _branch(self, branch: Branch) -> int | None:
-        def copy(on: Target) -> int:
-            count = on.tables.snapshots.branch(on.connection, branch, on.time)
-            if count is None:
-                # Raised in the transaction, so that no answer is stored.
-                raise not_found(branch.source)
-            return count
-
-        return self._write(copy, branch.ttl, branch.request)
 
     def _search(self, search: Search) -> list[SearchHit]:
         return self._read(lambda on: search_items(on.connection, search, on.time))

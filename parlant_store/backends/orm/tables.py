@@ -6,6 +6,7 @@ from typing import NamedTuple
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store.backends.orm.base.documents import Documents
+from parlant_store.backends.orm.base.history import History
 from parlant_store.backends.orm.base.indexes import Indexes
 from parlant_store.backends.orm.base.migration import Versions
 from parlant_store.backends.orm.base.records import Records
@@ -14,6 +15,7 @@ from parlant_store.backends.orm.base.retention import RetentionRules
 from parlant_store.backends.orm.base.sessions import Sessions, Time
 from parlant_store.backends.orm.base.snapshots import Snapshots
 from parlant_store.backends.orm.postgresql.documents import PostgreSQLDocuments
+from parlant_store.backends.orm.postgresql.history import PostgreSQLHistory
 from parlant_store.backends.orm.postgresql.indexes import PostgreSQLIndexes
 from parlant_store.backends.orm.postgresql.migration import PostgreSQLVersions
 from parlant_store.backends.orm.postgresql.records import PostgreSQLRecords
@@ -22,6 +24,7 @@ from parlant_store.backends.orm.postgresql.retention import PostgreSQLRetention
 from parlant_store.backends.orm.postgresql.sessions import PostgreSQLSessions
 from parlant_store.backends.orm.postgresql.snapshots import PostgreSQLSnapshots
 from parlant_store.backends.orm.references.documents import ReferencedDocuments
+from parlant_store.backends.orm.references.history import ReferencedHistory
 from parlant_store.backends.orm.references.records import ReferencedRecords
 from parlant_store.backends.orm.references.registry import has_references, referenced_models
 from parlant_store.backends.orm.references.requests import ReferencedRequests
@@ -29,6 +32,7 @@ from parlant_store.backends.orm.references.retention import ReferencedRetention
 from parlant_store.backends.orm.references.sessions import ReferencedSessions
 from parlant_store.backends.orm.references.snapshots import ReferencedSnapshots
 from parlant_store.backends.orm.sqlite.documents import SQLiteDocuments
+from parlant_store.backends.orm.sqlite.history import SQLiteHistory
 from parlant_store.backends.orm.sqlite.indexes import SQLiteIndexes
 from parlant_store.backends.orm.sqlite.migration import SQLiteVersions
 from parlant_store.backends.orm.sqlite.records import SQLiteRecords
@@ -42,6 +46,7 @@ class Tables(NamedTuple):
     sessions: Sessions
     documents: Documents
     snapshots: Snapshots
+    history: History
     versions: Versions
     indexes: Indexes
     retention: RetentionRules
@@ -54,6 +59,7 @@ TABLES = {
         PostgreSQLSessions(),
         PostgreSQLDocuments(),
         PostgreSQLSnapshots(),
+        PostgreSQLHistory(),
         PostgreSQLVersions(),
         PostgreSQLIndexes(),
         PostgreSQLRetention(),
@@ -64,6 +70,7 @@ TABLES = {
         SQLiteSessions(),
         SQLiteDocuments(),
         SQLiteSnapshots(),
+        SQLiteHistory(),
         SQLiteVersions(),
         SQLiteIndexes(),
         SQLiteRetention(),
@@ -85,6 +92,7 @@ def _referenced(vendor: str, *, sessions: bool, documents: bool) -> Tables:
         tables = tables._replace(
             sessions=ReferencedSessions(tables.sessions),
             snapshots=ReferencedSnapshots(tables.snapshots),
+            history=ReferencedHistory(tables.history),
         )
     if documents:
         tables = tables._replace(documents=ReferencedDocuments(tables.documents))

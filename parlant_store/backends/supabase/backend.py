@@ -14,6 +14,7 @@ from parlant_store.backends.secrets import Secret
 from parlant_store.backends.supabase.client import Connection, Token
 from parlant_store.backends.supabase.documents import SupabaseDocuments
 from parlant_store.backends.supabase.expiry import SupabaseExpiry
+from parlant_store.backends.supabase.history import SupabaseHistory
 from parlant_store.backends.supabase.options import (
     is_unencrypted,
     key_error,
@@ -37,7 +38,9 @@ STEP_SECONDS = 2.0
 """How long a step of expire should take: Supabase ends statements after 8 s."""
 
 
-class SupabaseBackend(SupabaseSnapshots, SupabaseDocuments, SupabaseRecords, SupabaseExpiry):
+class SupabaseBackend(
+    SupabaseSnapshots, SupabaseHistory, SupabaseDocuments, SupabaseRecords, SupabaseExpiry
+):
     """Documents and sessions in a Supabase project.
 
     Every operation is one HTTP request and one transaction of the database, with the role of the

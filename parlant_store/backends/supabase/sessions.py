@@ -16,10 +16,10 @@ from parlant_store.backends.columns import (
     hits,
     name_of,
     owner_of,
+    parent_of,
 )
 from parlant_store.backends.contract.operations import (
     AddItems,
-    AddUsage,
     ClearSession,
     DeleteSession,
     GetItems,
@@ -147,7 +147,7 @@ class SupabaseSessions(BaseBackend):
             **name_arguments(session),
             now=self.clock(),
         )
-        return None if row is None else _info(row)
+        return None if row is None else session_info(row)
 
     def _set_metadata(self, change: SetMetadata) -> JSONObject:
         text = self.connection.write(
@@ -161,17 +161,6 @@ class SupabaseSessions(BaseBackend):
             merge=change.merge,
         )
         return codec.decode_document(text)  # type: ignore[no-any-return]
-
-    def _add_usage(self, addition: AddUsage) -> bool:
-        exists: bool = self.connection.write(
-            "add_usage",
-            shapes.boolean,
-            addition.request,
-            **name_arguments(addition.session),
-            tokens=addition.tokens,
-            now=self.clock(),
-        )
-        return exists
 
     def _set_expiry(self, change: SetExpiry) -> bool:
         exists: bool = self.connection.write(
@@ -208,7 +197,7 @@ class SupabaseSessions(BaseBackend):
             after_namespace=after and after.namespace,
             after_session_id=after and after.session_id,
         )
-        return [_info(row) for row in rows]
+        return [session_info(row) for row in rows]
 
     def _list_summaries(self, listing: ListSummaries) -> Iterator[SessionSummary]:
         rows = self.connection.read(
@@ -267,7 +256,7 @@ def item_arguments(batch: Batch) -> JSONObject:
     }
 
 
-def _info(row: dict[str, Any]) -> SessionInfo:
+def session_info(row: dict[str, Any]) -> SessionInfo:
     name = name_of(row["namespace"], row["session_id"], row["full_names"])
     times = {when: time_of(row[when]) for when in ("created_at", "updated_at", "expires_at")}
     return SessionInfo(
@@ -277,5 +266,7 @@ def _info(row: dict[str, Any]) -> SessionInfo:
         item_count=row["item_count"],
         tokens=row["tokens"],
         metadata=codec.decode_document(row["metadata"]),
+        parent_id=parent_of(row["parent_id"], row["parent_name"]),
+        parent_position=row["parent_position"],
         **times,
     )

@@ -1,9 +1,8 @@
-"""Whole sessions over Supabase: loading, saving what changed, branching."""
+"""Whole sessions over Supabase: loading, saving what changed."""
 
-from parlant_store.backends.columns import columns, decode_all, decode_state, full_names
-from parlant_store.backends.contract.operations import Branch, SaveSnapshot, Splice
+from parlant_store.backends.columns import decode_all, decode_state
+from parlant_store.backends.contract.operations import SaveSnapshot, Splice
 from parlant_store.backends.contract.validation import SessionName
-from parlant_store.backends.supabase.client import Conflict
 from parlant_store.backends.supabase.rest import shapes
 from parlant_store.backends.supabase.sessions import (
     SupabaseSessions,
@@ -11,7 +10,6 @@ from parlant_store.backends.supabase.sessions import (
     name_arguments,
     owner_arguments,
 )
-from parlant_store.exceptions import AccessDenied
 from parlant_store.types import JSONObject, Revision, Snapshot
 
 
@@ -48,23 +46,6 @@ class SupabaseSnapshots(SupabaseSessions):
         return Revision(
             key=saved["v_key"], next_position=saved["v_next"], item_count=saved["v_items"]
         )
-
-    def _branch(self, branch: Branch) -> int | None:
-        source, target, ttl, request = branch
-        try:
-            count: int | None = self.connection.write(
-                "branch",
-                shapes.optional(shapes.integer),
-                request,
-                namespace=columns(source).namespace,
-                source=columns(source).session_id,
-                target=columns(target).session_id,
-                names=full_names(target),
-                **self._times(ttl),
-            )
-        except Conflict as exc:
-            raise AccessDenied("the session to branch to belongs to another user") from exc
-        return count
 
 
 def _splice(splice: Splice | None) -> JSONObject:

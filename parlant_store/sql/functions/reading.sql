@@ -38,7 +38,9 @@ returns json language sql stable{search_path} as $$
         'full_names', $1.full_names, 'user_id', $1.user_id,
         'item_count', $1.item_count, 'tokens', $1.tokens,
         'metadata', $1.metadata::text, 'created_at', $1.created_at,
-        'updated_at', $1.updated_at, 'expires_at', $1.expires_at
+        'updated_at', $1.updated_at, 'expires_at', $1.expires_at,
+        'parent_id', $1.parent_id, 'parent_name', $1.parent_name,
+        'parent_position', $1.parent_position
     )
 $$;
 

@@ -39,7 +39,8 @@ begin
         join parlant_store_session s using (namespace, session_id)
         where s.expires_at <= p_now;
     with entry as materialized (
-        select entry.*, coalesce(counted.items, 0) as items, coalesce(counted.failed, 0) as failed
+        select entry.*, coalesce(counted.items, 0) as items, coalesce(counted.turns, 0) as turns,
+            coalesce(counted.failed, 0) as failed
         from unnest(
             p_namespaces, p_session_ids, p_names, p_user_ids, p_metadata, p_states,
             p_created, p_updated, p_expires, p_totals
@@ -48,24 +49,28 @@ begin
             created_at, updated_at, expires_at, tokens, ord
         )
         left join (
-            select place, count(*) as items, sum(failed) as failed
-            from unnest(p_places, p_failed) as item (place, failed) group by place
+            select place, count(*) as items, sum(failed) as failed,
+                count(*) filter (where role = 'user') as turns
+            from unnest(p_places, p_failed, p_roles) as item (place, failed, role) group by place
         ) counted on place = ord
     ), written as (
         insert into parlant_store_session as s (
             namespace, session_id, full_names, user_id, metadata, state,
-            next_position, item_count, tokens, failed_calls, created_at, updated_at, expires_at
+            next_position, next_turn, item_count, tokens, failed_calls,
+            created_at, updated_at, expires_at
         )
         select namespace, session_id, full_names, user_id,
             parlant_store_as_jsonb(metadata, {max_row}, 'a document'),
             parlant_store_as_jsonb(state, {max_row}, 'a document'),
-            items, items, tokens, failed, created_at, updated_at, expires_at
+            items, turns, items, tokens, failed, created_at, updated_at, expires_at
             from entry
         on conflict (namespace, session_id) do update set
             full_names = excluded.full_names, user_id = excluded.user_id,
             metadata = excluded.metadata, state = excluded.state,
             next_position = s.next_position + excluded.next_position,
-            item_count = excluded.item_count, tokens = excluded.tokens,
+            next_turn = excluded.next_turn, item_count = excluded.item_count,
+            tokens = excluded.tokens, usage = null,
+            parent_id = null, parent_name = null, parent_position = null,
             failed_calls = excluded.failed_calls,
             created_at = excluded.created_at, updated_at = excluded.updated_at,
             expires_at = excluded.expires_at
@@ -79,9 +84,10 @@ begin
             select key from unnest(v_keys, v_firsts) as replaced (key, first) where first > 0
         );
     insert into parlant_store_session_item
-        (session_key, position, role, text, data, terms, tokens, failed_calls, created_at)
+        (session_key, position, turn, role, text, data, terms, tokens, failed_calls, created_at)
         select v_keys[place],
             v_firsts[place] + row_number() over (partition by place order by ord) - 1,
+            {turn_of_new},
             role, text, data, terms::tsvector, tokens, failed, created_at
         from unnest(p_places, p_data, p_roles, p_texts, p_terms, p_tokens, p_failed, p_times)
             with ordinality as item (
@@ -104,8 +110,10 @@ create or replace function {in_schema}parlant_store_stage_items(
 ) returns bigint language plpgsql{search_path} as $$
 declare
     v_count bigint := cardinality(p_data);
+    v_turns bigint := cardinality(array_positions(p_roles, 'user'));
     v_key bigint := p_key;
     v_first bigint;
+    v_turn bigint;
 begin
     if v_key is null then
         insert into parlant_store_session (
@@ -116,16 +124,18 @@ begin
         ) returning key into v_key;
     end if;
     update parlant_store_session set
-        next_position = next_position + v_count, item_count = item_count + v_count,
+        next_position = next_position + v_count, next_turn = next_turn + v_turns,
+        item_count = item_count + v_count,
         tokens = coalesce(tokens + p_total, tokens, p_total),
         failed_calls = failed_calls + parlant_store_sum(p_failed)
-    where key = v_key and {is_hidden} returning next_position - v_count into v_first;
+    where key = v_key and {is_hidden}
+    returning next_position - v_count, next_turn - v_turns into v_first, v_turn;
     if not found then
         raise no_data_found using message = 'a sweep has deleted items that were being written';
     end if;
     insert into parlant_store_session_item
-        (session_key, position, role, text, data, terms, tokens, failed_calls, created_at)
-        select v_key, v_first + ord - 1, role, text, data, terms::tsvector, tokens, failed,
+        (session_key, position, turn, role, text, data, terms, tokens, failed_calls, created_at)
+        select v_key, v_first + ord - 1, {turn}, role, text, data, terms::tsvector, tokens, failed,
             created_at
         from unnest(p_data, p_roles, p_texts, p_terms, p_tokens, p_failed, p_times)
             with ordinality as item (data, role, text, terms, tokens, failed, created_at, ord);

@@ -39,7 +39,7 @@ begin
         and p_function in (
             'add_items', 'pop_item', 'clear', 'delete_session', 'delete_hidden', 'set_metadata',
             'set_expiry', 'add_usage',
-            'save', 'branch', 'expire', 'retire', 'insert_one', 'insert_numbered', 'update_one',
+            'save', 'branch', 'replace_tail', 'expire', 'retire', 'insert_one', 'insert_numbered', 'update_one',
             'delete_one', 'drop_collection', 'replace', 'ensure_index', 'set_document_expiry',
             'write_sessions', 'write_documents', 'stage_items', 'publish_session'
         );
@@ -53,6 +53,8 @@ begin
     ) into v_answer using p_arguments;
     perform parlant_store_end_request(p_request, v_answer::text, not coalesce(
         p_function in ('branch', 'insert_numbered') and v_answer is null
+        or p_function in ('branch', 'add_usage', 'replace_tail')
+            and v_answer ->> 'is_missing' = 'true'
         or p_function = 'insert_one' and v_answer::text = 'false'
         or p_function = 'update_one' and v_answer is not null and v_answer ->> 'document' is null,
         false

@@ -29,6 +29,7 @@ FILES = (
     "filters",
     "removal",
     "sessions",
+    "history",
     "reading",
     "records",
     "related_documents",
@@ -61,6 +62,9 @@ LIMITS = {
 
 MAX_DELETED = 5_000
 """Limit on the items deleted in one statement, where no statement may take long."""
+
+UNCHECKED = "SET LOCAL check_function_bodies TO off"
+"""Lets migrations create the functions before the last columns; tests call all functions."""
 
 OWNER_CLAIM = "sub"
 """The claim with the user's id in Supabase's tokens."""
@@ -138,7 +142,30 @@ _FAILED_CALLS = f"least(greatest(coalesce({{}}.failed_calls, 0), 0), {MAX_FIGURE
 
 _IS_MESSAGE = "{0} ->> 'kind' = 'message' and {0} ->> 'deleted' is distinct from 'true'"
 
+# A message of a user opens a turn.
+_IS_TURN = (
+    "case when {role} = 'user' then"
+    " {first} + count(*) filter (where {role} = 'user') over ({window}) end"
+)
+_TOKENS_OF_ITEM = "coalesce(tokens, 0) + coalesce((usage ->> 'total_tokens')::bigint, 0)"
+
 _EXPRESSIONS = {
+    "turn": _IS_TURN.format(role="role", first="v_turn", window="order by ord"),
+    "turn_of_all": _IS_TURN.format(
+        role="item.role", first="next_turn - turns", window="partition by key order by item.ord"
+    ),
+    "turn_of_new": _IS_TURN.format(
+        role="role", first="0", window="partition by place order by ord"
+    ),
+    "tokens_of_item": _TOKENS_OF_ITEM,
+    "sums": (
+        f"coalesce(sum({_TOKENS_OF_ITEM}), 0), coalesce(sum(failed_calls), 0),"
+        " array_agg(usage) filter (where usage is not null)"
+    ),
+    "usage_left": (
+        "case when v_usage is null then s.usage"
+        " else parlant_store_sum_usage(array[s.usage], v_usage) end"
+    ),
     "indexed_number": _template(indexed_number("postgresql", "%1$I", "{field}")),
     "indexed_text": _template(indexed_text("postgresql", "%1$I", "{field}")),
     "unique_value": _template(unique_value("%1$I", "{field}")),
@@ -166,6 +193,7 @@ _EXPRESSIONS = {
     "length_of_figures": POSTGRESQL_LENGTH_CLASS.format("coalesce(f.messages, 0)"),
     "is_hidden": "starts_with(session_id, chr(1) || chr(4))",
     "max_deleted": str(MAX_DELETED),
+    "max_bigint": str(2**63 - 1),
     **{name: str(number) for name, number in LIMITS.items()},
 }
 
@@ -183,7 +211,7 @@ class CreateFunctions(OutsideModels):
         connection = schema_editor.connection
         if connection.vendor != "postgresql" or not self.is_allowed(app_label, connection):
             return
-        schema_editor.execute(functions_sql(), params=None)
+        schema_editor.execute(f"{UNCHECKED}; {functions_sql()}", params=None)
         # In the transaction that creates the tables, so that they are never open.
         schema_editor.execute(CLOSE, params=None)
 

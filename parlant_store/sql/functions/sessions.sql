@@ -42,10 +42,12 @@ create or replace function {in_schema}parlant_store_add_items(
 declare
     p_total alias for $11;
     v_count bigint := cardinality(p_data);
+    v_turns bigint := cardinality(array_positions(p_roles, 'user'));
     v_failed bigint := case when p_failed is null then 0 else parlant_store_sum(p_failed) end;
     v_is_restricted boolean := row_security_active('parlant_store_session');
     v_key bigint;
     v_first bigint;
+    v_turn bigint;
     v_items bigint;
 begin
     perform parlant_store_limit_items(p_data, p_texts);
@@ -70,18 +72,20 @@ begin
             exit when found;
         end if;
         insert into parlant_store_session as s (
-            namespace, session_id, full_names, user_id, metadata, state,
-            next_position, item_count, tokens, failed_calls, created_at, updated_at, expires_at
+            namespace, session_id, full_names, user_id, metadata, state, next_position,
+            next_turn, item_count, tokens, failed_calls, created_at, updated_at, expires_at
         ) values (
-            p_namespace, p_session_id, p_names, p_user_id, '{}', '{}',
-            v_count, v_count, p_total, v_failed, p_now, p_now, p_expires_at
+            p_namespace, p_session_id, p_names, p_user_id, '{}', '{}', v_count,
+            v_turns, v_count, p_total, v_failed, p_now, p_now, p_expires_at
         )
         on conflict (namespace, session_id) do update set
             next_position = s.next_position + v_count,
+            next_turn = case when p_replace then v_turns else s.next_turn + v_turns end,
             item_count = case when p_replace then v_count else s.item_count + v_count end,
             tokens = case
                 when p_replace then p_total else coalesce(s.tokens + p_total, s.tokens, p_total)
             end,
+            usage = case when not p_replace then s.usage end,
             failed_calls = case when p_replace then v_failed else s.failed_calls + v_failed end,
             user_id = coalesce(s.user_id, excluded.user_id),
             full_names = case
@@ -90,7 +94,8 @@ begin
             updated_at = p_now,
             expires_at = coalesce(p_expires_at, s.expires_at)
         where s.expires_at is null or s.expires_at > p_now
-        returning s.key, s.next_position - v_count, s.item_count into v_key, v_first, v_items;
+        returning s.key, s.next_position - v_count, s.next_turn - v_turns, s.item_count
+            into v_key, v_first, v_turn, v_items;
         exit when found;
         perform parlant_store_delete_expired(p_namespace, p_session_id, p_now, v_tries);
     end loop;
@@ -98,8 +103,9 @@ begin
         delete from parlant_store_session_item where session_key = v_key;
     end if;
     insert into parlant_store_session_item
-        (session_key, position, role, text, data, terms, tokens, failed_calls, created_at)
-        select v_key, v_first + ord - 1, role, text, data, terms::tsvector, tokens, failed, p_now
+        (session_key, position, turn, role, text, data, terms, tokens, failed_calls, created_at)
+        select v_key, v_first + ord - 1, {turn}, role, text, data, terms::tsvector, tokens,
+            failed, p_now
         from unnest(p_data, p_roles, p_texts, p_terms, p_tokens, p_failed)
             with ordinality as item (data, role, text, terms, tokens, failed, ord);
     return v_items;
@@ -127,7 +133,8 @@ begin
         with addition as materialized (
             select namespace, session_id, names, user_id,
                 data::text[], roles::text[], texts::text[], terms::text[], tokens::bigint[],
-                failed::bigint[], cardinality(data::text[]) as count, total, ord
+                failed::bigint[], cardinality(data::text[]) as count,
+                cardinality(array_positions(roles::text[], 'user')) as turns, total, ord
             from unnest(
                 p_namespaces, p_session_ids, p_names, p_user_ids,
                 p_data, p_roles, p_texts, p_terms, p_tokens, p_failed, p_totals
@@ -137,15 +144,15 @@ begin
             )
         ), session as (
             insert into parlant_store_session as s (
-                namespace, session_id, full_names, user_id, metadata, state,
-                next_position, item_count, tokens, failed_calls,
-                created_at, updated_at, expires_at
+                namespace, session_id, full_names, user_id, metadata, state, next_position,
+                next_turn, item_count, tokens, failed_calls, created_at, updated_at, expires_at
             )
-            select namespace, session_id, names, user_id, '{}', '{}',
-                count, count, total, parlant_store_sum(failed), p_now, p_now, p_expires_at
+            select namespace, session_id, names, user_id, '{}', '{}', count,
+                turns, count, total, parlant_store_sum(failed), p_now, p_now, p_expires_at
                 from addition
             on conflict (namespace, session_id) do update set
                 next_position = s.next_position + excluded.next_position,
+                next_turn = s.next_turn + excluded.next_turn,
                 item_count = s.item_count + excluded.item_count,
                 tokens = coalesce(s.tokens + excluded.tokens, s.tokens, excluded.tokens),
                 failed_calls = s.failed_calls + excluded.failed_calls,
@@ -156,12 +163,14 @@ begin
                 updated_at = p_now,
                 expires_at = coalesce(p_expires_at, s.expires_at)
             where s.expires_at is null or s.expires_at > p_now
-            returning namespace, session_id, key, next_position, item_count
+            returning namespace, session_id, key, next_position, next_turn, item_count
         ), item as (
-            insert into parlant_store_session_item
-                (session_key, position, role, text, data, terms, tokens, failed_calls, created_at)
-                select key, next_position - count + item.ord - 1, item.role, item.text,
-                    item.data, item.terms::tsvector, item.tokens, item.failed, p_now
+            insert into parlant_store_session_item (
+                session_key, position, turn, role, text, data, terms, tokens, failed_calls,
+                created_at
+            )
+                select key, next_position - count + item.ord - 1, {turn_of_all}, item.role,
+                    item.text, item.data, item.terms::tsvector, item.tokens, item.failed, p_now
                 from addition join session using (namespace, session_id),
                     unnest(data, roles, texts, terms, addition.tokens, addition.failed)
                         with ordinality as item (data, role, text, terms, tokens, failed, ord)
@@ -200,8 +209,11 @@ create or replace function {in_schema}parlant_store_save(
 declare
     p_total alias for $17;
     v_count bigint := cardinality(p_data);
-    v_deleted bigint;
+    v_turns bigint := cardinality(array_positions(p_roles, 'user'));
+    v_tokens bigint;
     v_failed bigint;
+    v_turn bigint;
+    v_usage jsonb[];
     v_from bigint;
     v_to bigint;
     v_state jsonb := parlant_store_as_jsonb(p_state, {max_row}, 'a document');
@@ -242,75 +254,34 @@ begin
     with before as (
         delete from parlant_store_session_item
             where session_key = p_key and position < v_from
-            returning tokens, failed_calls
+            returning null::bigint as turn, tokens, failed_calls, usage
     ), after as (
         delete from parlant_store_session_item
             where session_key = p_key and position > v_to
-            returning tokens, failed_calls
-    ) select coalesce(sum(tokens), 0), coalesce(sum(failed_calls), 0) into v_deleted, v_failed
+            returning turn, tokens, failed_calls, usage
+    ) select min(turn), {sums} into v_turn, v_tokens, v_failed, v_usage
         from (select * from before union all select * from after) deleted;
     update parlant_store_session s set
         state = v_state,
         next_position = s.next_position + v_count,
+        next_turn = coalesce(v_turn - 1, s.next_turn) + v_turns,
         item_count = p_keep + v_count,
-        tokens = nullif(coalesce(s.tokens, 0) - v_deleted + coalesce(p_total, 0), 0),
+        tokens = nullif(coalesce(s.tokens, 0) - v_tokens + coalesce(p_total, 0), 0),
+        usage = {usage_left},
         failed_calls = s.failed_calls - v_failed + parlant_store_sum(p_failed),
         user_id = coalesce(s.user_id, p_user_id),
         full_names = case when s.user_id is null then p_names else s.full_names end,
         updated_at = p_now,
         expires_at = coalesce(p_expires_at, s.expires_at)
     where s.key = p_key
-    returning s.key, s.next_position, s.item_count into v_key, v_next, v_items;
+    returning s.key, s.next_position, s.item_count, s.next_turn - v_turns
+        into v_key, v_next, v_items, v_turn;
     insert into parlant_store_session_item
-        (session_key, position, role, text, data, terms, tokens, failed_calls, created_at)
-        select p_key, p_next + ord - 1, role, text, data, terms::tsvector, tokens, failed, p_now
+        (session_key, position, turn, role, text, data, terms, tokens, failed_calls, created_at)
+        select p_key, p_next + ord - 1, {turn}, role, text, data, terms::tsvector, tokens,
+            failed, p_now
         from unnest(p_data, p_roles, p_texts, p_terms, p_tokens, p_failed)
             with ordinality as item (data, role, text, terms, tokens, failed, ord);
-end $$;
-
--- Copies a session to the id p_target, and replaces a session of that id. Returns the number of
--- items, or null if there is no session p_source.
-create or replace function {in_schema}parlant_store_branch(
-    p_namespace text, p_source text, p_target text, p_names text,
-    p_now timestamptz, p_expires_at timestamptz
-) returns bigint language plpgsql{search_path} as $$
-declare
-    v_source parlant_store_session;
-    v_owner text;
-    v_key bigint;
-begin
-    select * into v_source from parlant_store_session
-        where namespace = p_namespace and session_id = p_source
-            and (expires_at is null or expires_at > p_now)
-        for update;
-    if not found then
-        return null;
-    end if;
-    if p_source = p_target then
-        return v_source.item_count;
-    end if;
-    perform parlant_store_delete_session(p_namespace, p_target, p_now, {max_deleted});
-    -- The full name of the owner, if it is too long for its column, is copied as JSON text.
-    v_owner := (v_source.full_names::json -> 'user_id')::text;
-    insert into parlant_store_session (
-        namespace, session_id, full_names, user_id, metadata, state,
-        next_position, item_count, tokens, failed_calls, created_at, updated_at, expires_at
-    ) values (
-        p_namespace, p_target,
-        case
-            when v_owner is null then p_names
-            when p_names is null then '{"user_id": ' || v_owner || '}'
-            else left(p_names, -1) || ', "user_id": ' || v_owner || '}'
-        end,
-        v_source.user_id, v_source.metadata, v_source.state,
-        v_source.next_position, v_source.item_count, v_source.tokens, v_source.failed_calls,
-        p_now, p_now, coalesce(p_expires_at, v_source.expires_at)
-    ) returning key into v_key;
-    insert into parlant_store_session_item
-        (session_key, position, role, text, data, terms, tokens, failed_calls, created_at)
-        select v_key, position, role, text, data, terms, tokens, failed_calls, created_at
-        from parlant_store_session_item where session_key = v_source.key;
-    return v_source.item_count;
 end $$;
 
 -- Deletes the latest item of a session and returns it; null if there is none.
@@ -322,6 +293,8 @@ declare
     v_data text;
     v_tokens bigint;
     v_failed bigint;
+    v_turn bigint;
+    v_usage jsonb;
 begin
     select key into v_key from parlant_store_session
         where namespace = p_namespace and session_id = p_session_id
@@ -330,12 +303,17 @@ begin
     delete from parlant_store_session_item where session_key = v_key and position = (
         select position from parlant_store_session_item
         where session_key = v_key order by position desc limit 1
-    ) returning data, coalesce(tokens, 0), coalesce(failed_calls, 0)
-        into v_data, v_tokens, v_failed;
+    ) returning data, {tokens_of_item}, coalesce(failed_calls, 0), turn, usage
+        into v_data, v_tokens, v_failed, v_turn, v_usage;
     if found then
-        update parlant_store_session set
+        update parlant_store_session s set
+            next_turn = coalesce(v_turn - 1, next_turn),
             item_count = item_count - 1,
             tokens = nullif(tokens - v_tokens, 0),
+            usage = case
+                when v_usage is null then usage
+                else parlant_store_sum_usage(array[usage], array[v_usage])
+            end,
             failed_calls = failed_calls - v_failed,
             updated_at = p_now,
             expires_at = coalesce(p_expires_at, expires_at)
@@ -352,8 +330,10 @@ declare
     v_key bigint;
 begin
     update parlant_store_session set
+        next_turn = 0,
         item_count = 0,
         tokens = null,
+        usage = null,
         failed_calls = 0,
         updated_at = p_now,
         expires_at = coalesce(p_expires_at, expires_at)
@@ -362,17 +342,6 @@ begin
     returning key into v_key;
     delete from parlant_store_session_item where session_key = v_key;
     return v_key is not null;
-end $$;
-
--- Adds to the tokens of a session; returns false if there is no session.
-create or replace function {in_schema}parlant_store_add_usage(
-    p_namespace text, p_session_id text, p_tokens bigint, p_now timestamptz
-) returns boolean language plpgsql{search_path} as $$
-begin
-    update parlant_store_session set tokens = coalesce(tokens, 0) + p_tokens
-        where namespace = p_namespace and session_id = p_session_id
-            and (expires_at is null or expires_at > p_now);
-    return found;
 end $$;
 
 -- Sets expires_at of a session, null for never; returns false if there is no session.

@@ -6,6 +6,7 @@ from parlant_store.models import Session, SessionItem
 from tests.backends.orm.test_retention import bulk as bulk
 from tests.contract.async_methods import AsyncDocumentContract, AsyncSessionContract
 from tests.contract.documents import DocumentContract
+from tests.contract.history import HistoryContract
 from tests.contract.records import DocumentRecordContract, SessionRecordContract
 from tests.contract.retention import RetentionContract
 from tests.contract.sessions import SessionContract
@@ -19,6 +20,12 @@ class TestSupabaseSessions(SessionContract):
 
 
 class TestSupabaseSnapshots(SnapshotContract):
+    @pytest.fixture
+    def make_store(self, make_store):
+        return make_store
+
+
+class TestSupabaseHistory(HistoryContract):
     @pytest.fixture
     def make_store(self, make_store):
         return make_store

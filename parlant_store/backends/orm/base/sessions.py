@@ -18,11 +18,11 @@ from parlant_store.backends.columns import (
     decode_all,
     name_of,
     owner_of,
+    parent_of,
 )
 from parlant_store.backends.contract.expiry import Expired
 from parlant_store.backends.contract.operations import (
     AddItems,
-    AddUsage,
     GetItems,
     ListSessions,
     ListSummaries,
@@ -44,8 +44,9 @@ KEY = f"(SELECT key FROM parlant_store_session WHERE namespace = %s AND session_
 _ITEMS = f"SELECT data FROM parlant_store_session_item WHERE session_key = {KEY} ORDER BY position"
 # PostgreSQL does not know this limit when it plans, and can use one generic plan for all limits.
 LATEST = f"{_ITEMS} DESC LIMIT (SELECT CAST(%s AS bigint))"
-_INFO = (
+INFO = (
     "SELECT namespace, session_id, full_names, user_id, item_count, tokens, metadata,"
+    " parent_id, parent_name, parent_position,"
     f" created_at, updated_at, expires_at FROM parlant_store_session WHERE {LIVE}"
 )
 
@@ -100,9 +101,9 @@ class Sessions(ABC):
     def get_session(
         self, connection: BaseDatabaseWrapper, name: SessionName, time: Time
     ) -> SessionInfo | None:
-        sql = f"{_INFO} AND namespace = %s AND session_id = %s"
+        sql = f"{INFO} AND namespace = %s AND session_id = %s"
         rows = fetch(connection, sql, (time.now, *columns(name)))
-        return _info(connection, rows[0]) if rows else None
+        return session_info(connection, rows[0]) if rows else None
 
     def list_sessions(
         self, connection: BaseDatabaseWrapper, listing: ListSessions, time: Time
@@ -111,9 +112,9 @@ class Sessions(ABC):
         if listing.after is not None:
             where += " AND (namespace, session_id) > (%s, %s)"
             params += columns(listing.after)
-        sql = f"{_INFO} AND {where} ORDER BY namespace, session_id LIMIT %s"
+        sql = f"{INFO} AND {where} ORDER BY namespace, session_id LIMIT %s"
         rows = fetch(connection, sql, (time.now, *params, listing.limit), prepare=None)
-        return [_info(connection, row) for row in rows]
+        return [session_info(connection, row) for row in rows]
 
     def list_summaries(
         self, connection: BaseDatabaseWrapper, listing: ListSummaries, time: Time
@@ -207,10 +208,6 @@ class Sessions(ABC):
         """Return the number of its items; None if there was no session, or an expired one."""
 
     @abstractmethod
-    def add_usage(self, connection: BaseDatabaseWrapper, addition: AddUsage, time: Time) -> bool:
-        """Return whether the session exists."""
-
-    @abstractmethod
     def set_expiry(
         self, connection: BaseDatabaseWrapper, change: SetExpiry, time: Time
     ) -> bool: ...
@@ -228,8 +225,9 @@ def _decode(rows: list[Row], name: SessionName) -> list[JSONObject]:
     return decode_all([text for (text,) in rows], name)
 
 
-def _info(connection: BaseDatabaseWrapper, row: Row) -> SessionInfo:
-    namespace, session_id, full, user_id, item_count, tokens, metadata, *times = row
+def session_info(connection: BaseDatabaseWrapper, row: Row) -> SessionInfo:
+    namespace, session_id, full, user_id, item_count, tokens, metadata, *more = row
+    parent, long_parent, parent_position, *times = more
     name = name_of(namespace, session_id, full)
     created_at, updated_at, expires_at = (aware(connection, time) for time in times)
     return SessionInfo(
@@ -242,6 +240,8 @@ def _info(connection: BaseDatabaseWrapper, row: Row) -> SessionInfo:
         created_at=created_at,
         updated_at=updated_at,
         expires_at=expires_at,
+        parent_id=parent_of(parent, long_parent),
+        parent_position=parent_position,
     )
 
 

@@ -1,11 +1,11 @@
-"""Statements for snapshots, and for branches of sessions."""
+"""Statements for snapshots."""
 
 from abc import ABC, abstractmethod
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store.backends.columns import columns, decode_all, decode_state
-from parlant_store.backends.contract.operations import Branch, SaveSnapshot
+from parlant_store.backends.contract.operations import SaveSnapshot
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.orm.base.sessions import LIVE, Time
 from parlant_store.backends.orm.database.statements import fetch
@@ -46,6 +46,3 @@ class Snapshots(ABC):
     def save(
         self, connection: BaseDatabaseWrapper, snapshot: SaveSnapshot, time: Time
     ) -> Revision | None: ...
-
-    @abstractmethod
-    def branch(self, connection: BaseDatabaseWrapper, branch: Branch, time: Time) -> int | None: ...

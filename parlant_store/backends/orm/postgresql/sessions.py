@@ -10,7 +10,6 @@ from parlant_store.backends.columns import Columns, columns, decode, full_names,
 from parlant_store.backends.contract.expiry import Expired
 from parlant_store.backends.contract.operations import (
     AddItems,
-    AddUsage,
     GetItems,
     SetExpiry,
     SetMetadata,
@@ -109,12 +108,6 @@ class PostgreSQLSessions(Sessions):
         )
         ((count,),) = fetch_once(connection, sql, (*columns(name), time.now))
         return count  # type: ignore[no-any-return]
-
-    def add_usage(self, connection: BaseDatabaseWrapper, addition: AddUsage, time: Time) -> bool:
-        sql = "SELECT parlant_store_add_usage(%s::text, %s::text, %s::bigint, %s::timestamptz)"
-        params = (*columns(addition.session), addition.tokens, time.now)
-        ((exists,),) = fetch_once(connection, sql, params)
-        return exists  # type: ignore[no-any-return]
 
     def set_expiry(self, connection: BaseDatabaseWrapper, change: SetExpiry, time: Time) -> bool:
         sql = (

@@ -2,8 +2,7 @@
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store.backends.columns import columns, full_names
-from parlant_store.backends.contract.operations import Branch, SaveSnapshot
+from parlant_store.backends.contract.operations import SaveSnapshot
 from parlant_store.backends.orm.base.sessions import Time
 from parlant_store.backends.orm.base.snapshots import Snapshots
 from parlant_store.backends.orm.postgresql.requests import fetch_once
@@ -15,10 +14,6 @@ _SAVE = (
     " %s::bigint, %s::bigint, %s::bigint, %s::bigint, %s::bigint,"
     " %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint,"
     " %s::timestamptz, %s::timestamptz)"
-)
-_BRANCH = (
-    "SELECT items FROM parlant_store_branch(%s::text, %s::text, %s::text, %s::text,"
-    " %s::timestamptz, %s::timestamptz) AS items WHERE items IS NOT NULL"
 )
 
 
@@ -36,9 +31,3 @@ class PostgreSQLSnapshots(Snapshots):
         if key is None:
             return None
         return Revision(key=key, next_position=next_position, item_count=item_count)
-
-    def branch(self, connection: BaseDatabaseWrapper, branch: Branch, time: Time) -> int | None:
-        source, target = branch.source, branch.target
-        params = (*columns(source), columns(target).session_id, full_names(target), *time)
-        rows = fetch_once(connection, _BRANCH, params)
-        return rows[0][0] if rows else None

@@ -8,11 +8,11 @@ from parlant_store.backends.columns import Columns, columns
 from parlant_store.backends.contract.expiry import Expired
 from parlant_store.backends.contract.operations import (
     AddItems,
-    AddUsage,
     SetExpiry,
     SetMetadata,
 )
 from parlant_store.backends.contract.validation import SessionName
+from parlant_store.backends.orm.base.removed_items import REMOVED, subtract
 from parlant_store.backends.orm.base.sessions import KEY, LIVE, Sessions, Time
 from parlant_store.backends.orm.database.statements import Row, fetch
 from parlant_store.backends.orm.references.deletion import delete, select_locked, writing
@@ -25,7 +25,7 @@ _BY_NAME = (
     " WHERE namespace = %s AND session_id = %s"
 )
 _LAST_ITEM = (
-    "SELECT key, session_key, data, COALESCE(tokens, 0), COALESCE(failed_calls, 0)"
+    f"SELECT key, session_key, data, {REMOVED}"
     f" FROM parlant_store_session_item WHERE session_key = {KEY} ORDER BY position DESC LIMIT 1"
 )
 
@@ -67,16 +67,15 @@ class ReferencedSessions(Sessions):
             rows = select_locked(connection, _LAST_ITEM, (*columns, time.now))
             if not rows:
                 return None
-            ((item, session, text, tokens, failed),) = rows
+            ((item, session, text, *removed),) = rows
             what = f"the last item of the session {codec.unescape(columns.session_id)!r}"
             delete(connection, SessionItem, [item], what, lock=False)
+            subtract(connection, session, [removed])
             fetch(
                 connection,
-                "UPDATE parlant_store_session SET item_count = item_count - 1,"
-                " tokens = NULLIF(tokens - %s, 0), failed_calls = failed_calls - %s,"
-                " updated_at = %s, expires_at = COALESCE(%s, expires_at) WHERE key = %s"
-                " RETURNING key",
-                (tokens, failed, *time, session),
+                "UPDATE parlant_store_session SET updated_at = %s,"
+                " expires_at = COALESCE(%s, expires_at) WHERE key = %s RETURNING key",
+                (*time, session),
             )
             return text  # type: ignore[no-any-return]
 
@@ -90,9 +89,6 @@ class ReferencedSessions(Sessions):
     ) -> int | None:
         with writing(connection):
             return remove(connection, name, time)
-
-    def add_usage(self, connection: BaseDatabaseWrapper, addition: AddUsage, time: Time) -> bool:
-        return self.tables.add_usage(connection, addition, time)
 
     def set_expiry(self, connection: BaseDatabaseWrapper, change: SetExpiry, time: Time) -> bool:
         return self.tables.set_expiry(connection, change, time)

@@ -3,18 +3,16 @@
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store.backends.columns import columns
-from parlant_store.backends.contract.operations import Branch, SaveSnapshot, Splice
+from parlant_store.backends.contract.operations import SaveSnapshot, Splice
 from parlant_store.backends.contract.validation import SessionName
+from parlant_store.backends.orm.base.removed_items import REMOVED, subtract
 from parlant_store.backends.orm.base.sessions import LIVE, Time
 from parlant_store.backends.orm.base.snapshots import Snapshots
-from parlant_store.backends.orm.database.statements import fetch
 from parlant_store.backends.orm.references.deletion import delete, select_locked, writing
 from parlant_store.backends.orm.references.registry import has_references
 from parlant_store.backends.orm.references.sessions import (
     delete_if_expired,
     delete_items,
-    lock_session,
-    remove,
 )
 from parlant_store.types import Revision
 
@@ -23,7 +21,7 @@ _UNCHANGED = (
     f" AND {LIVE} AND key = %s AND next_position = %s AND item_count = %s"
 )
 _ITEMS = (
-    "SELECT key, COALESCE(tokens, 0), COALESCE(failed_calls, 0)"
+    f"SELECT key, {REMOVED}"
     " FROM parlant_store_session_item WHERE session_key = %s ORDER BY position {} LIMIT %s"
 )
 
@@ -46,14 +44,6 @@ class ReferencedSnapshots(Snapshots):
                 splice = self._delete_dropped(connection, session, time, splice)
             return self.tables.save(connection, snapshot._replace(splice=splice), time)
 
-    def branch(self, connection: BaseDatabaseWrapper, branch: Branch, time: Time) -> int | None:
-        source, target = branch.source, branch.target
-        with writing(connection):
-            rows = lock_session(connection, columns(source), time)
-            if rows and rows[0][-1] and source != target:
-                remove(connection, target, time)
-            return self.tables.branch(connection, branch, time)
-
     def _delete_dropped(
         self, connection: BaseDatabaseWrapper, name: SessionName, time: Time, splice: Splice
     ) -> Splice:
@@ -67,20 +57,14 @@ class ReferencedSnapshots(Snapshots):
         params = (*columns(name), time.now, since.key, since.next_position, since.item_count)
         if not select_locked(connection, _UNCHANGED, params, "FOR NO KEY UPDATE"):
             return splice
-        items = select_locked(connection, _ITEMS.format("ASC"), (since.key, drop))
-        items += select_locked(connection, _ITEMS.format("DESC"), (since.key, dropped - drop))
+        first = select_locked(connection, _ITEMS.format("ASC"), (since.key, drop))
+        last = select_locked(connection, _ITEMS.format("DESC"), (since.key, dropped - drop))
+        items = first + last
         what = f"an item of the session {name.session_id!r}"
         delete(connection, SessionItem, [key for key, *_ in items], what, lock=False)
-        fetch(
-            connection,
-            "UPDATE parlant_store_session SET item_count = item_count - %s,"
-            " tokens = NULLIF(tokens - %s, 0), failed_calls = failed_calls - %s"
-            " WHERE key = %s RETURNING key",
-            (
-                *(len(items), sum(tokens for _, tokens, _ in items)),
-                *(sum(failed for *_, failed in items), since.key),
-            ),
-        )
+        # Turns before those that are kept have no part in the number of the next turn.
+        subtract(connection, since.key, [(None, *row[2:]) for row in first])
+        subtract(connection, since.key, [row[1:] for row in last])
         revision = Revision(
             key=since.key,
             next_position=since.next_position,

@@ -1,5 +1,6 @@
 """Items on SQLite: their rows, the positions that a session reserves, and their deletion."""
 
+import itertools
 import json
 from collections.abc import Sequence
 from functools import lru_cache
@@ -14,17 +15,18 @@ from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.orm.base.sessions import LIVE, Time
 from parlant_store.backends.orm.database.statements import Row, fetch
 from parlant_store.content import codec
-from parlant_store.content.items import Batch
+from parlant_store.content.items import USER, Batch
 
 MAX_ITEM_ROWS = 500
 """Limit on the items of an insert; SQLite allows 32,766 parameters."""
 
 _UPSERT = (
     "INSERT INTO parlant_store_session (namespace, session_id, full_names, user_id,"
-    " metadata, state, next_position, item_count, tokens, failed_calls,"
+    " metadata, state, next_position, item_count, tokens, failed_calls, next_turn,"
     " created_at, updated_at, expires_at)"
     " {rows} ON CONFLICT (namespace, session_id) DO UPDATE SET"
     " next_position = next_position + excluded.next_position,"
+    " next_turn = next_turn + excluded.next_turn,"
     " item_count = item_count + excluded.item_count,"
     " tokens = COALESCE(tokens + excluded.tokens, tokens, excluded.tokens),"
     " failed_calls = failed_calls + excluded.failed_calls,"
@@ -32,11 +34,11 @@ _UPSERT = (
     " user_id = COALESCE(user_id, excluded.user_id),"
     " updated_at = excluded.updated_at,"
     " expires_at = COALESCE(excluded.expires_at, expires_at)"
-    f" WHERE {LIVE} RETURNING key, next_position, item_count,"
+    f" WHERE {LIVE} RETURNING key, next_position, next_turn, item_count,"
 )
 
 _RESERVE = (
-    _UPSERT.format(rows="VALUES (%s, %s, %s, %s, '{}', '{}', %s, %s, %s, %s, %s, %s, %s)")
+    _UPSERT.format(rows="VALUES (%s, %s, %s, %s, '{}', '{}', %s, %s, %s, %s, %s, %s, %s, %s)")
     + " metadata"
 )
 
@@ -46,7 +48,8 @@ _RESERVE_ALL = (
         rows="SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'),"
         " json_extract(value, '$[2]'), json_extract(value, '$[3]'), '{}', '{}',"
         " json_extract(value, '$[4]'), json_extract(value, '$[4]'), json_extract(value, '$[5]'),"
-        " json_extract(value, '$[6]'), %s, %s, %s FROM json_each(%s) WHERE true"
+        " json_extract(value, '$[6]'), json_extract(value, '$[7]'), %s, %s, %s"
+        " FROM json_each(%s) WHERE true"
     )
     + " namespace, session_id"
 )
@@ -60,6 +63,7 @@ class Counts(NamedTuple):
     """None if the tokens are not known."""
 
     failed_calls: int = 0
+    turns: int = 0
 
 
 class Reservation(NamedTuple):
@@ -67,14 +71,22 @@ class Reservation(NamedTuple):
 
     key: int
     position: int
+    turn: int
+    """The number of the turn before."""
+
     items: int
     """The number of items before."""
 
 
-def item_rows(key: int, first: int, batch: Batch, time: Time) -> list[Row]:
-    """Return the rows of the items of ``batch``, starting at the position ``first``."""
+def item_rows(key: int, first: int, turn: int, batch: Batch, time: Time) -> list[Row]:
+    """Return the rows of the items of ``batch``, from the position ``first`` on.
+
+    ``turn`` is the number of the turn before them.
+    """
+    numbers = itertools.count(turn + 1)
+    turns = [next(numbers) if role == USER else None for role in batch.roles]
     columns = (
-        *(batch.data, batch.roles, batch.texts, batch.stored_words()),
+        *(turns, batch.data, batch.roles, batch.texts, batch.stored_words()),
         *(batch.tokens, batch.failed),
     )
     positions = range(first, first + len(batch.data))
@@ -82,7 +94,7 @@ def item_rows(key: int, first: int, batch: Batch, time: Time) -> list[Row]:
 
 
 def counts_of(batch: Batch) -> Counts:
-    return Counts(len(batch.data), batch.total or None, batch.failed_total)
+    return Counts(len(batch.data), batch.total or None, batch.failed_total, batch.turns)
 
 
 def insert_items(connection: BaseDatabaseWrapper, rows: Sequence[Row]) -> None:
@@ -96,8 +108,8 @@ def insert_items(connection: BaseDatabaseWrapper, rows: Sequence[Row]) -> None:
 def _insertion(count: int) -> str:
     return (
         "INSERT INTO parlant_store_session_item"
-        " (session_key, position, data, role, text, terms, tokens, failed_calls, created_at)"
-        " VALUES " + ", ".join(["(%s, %s, %s, %s, %s, %s, %s, %s, %s)"] * count)
+        " (session_key, position, turn, data, role, text, terms, tokens, failed_calls, created_at)"
+        " VALUES " + ", ".join([f"({', '.join(['%s'] * 10)})"] * count)
     )
 
 
@@ -110,7 +122,8 @@ def reserve(
 ) -> Row:
     """Reserve positions for items.
 
-    Return the key, the position after them, the number of items, and the metadata.
+    Return the key, the position after them, the number of their last turn, the number of items, and
+    the metadata.
     """
     params = _reservation(name, user_id, counts, time)
     rows = fetch(connection, _RESERVE, params)
@@ -147,26 +160,31 @@ def reserve_all(
     ]
     params = (time.now, *time, json.dumps(values), time.now)
     reservations = {}
-    for key, end, items, *names in fetch(connection, _RESERVE_ALL, params):
-        name, _, counts = pending.pop(Columns(*names))
-        reservations[name] = Reservation(key, end - counts.items, items - counts.items)
+    for *reserved, first, second in fetch(connection, _RESERVE_ALL, params):
+        name, _, counts = pending.pop(Columns(first, second))
+        reservations[name] = _before(counts, *reserved)
     # The others have expired.
     for name, owner, counts in pending.values():
-        key, end, items, _ = reserve(connection, name, owner, counts, time)
-        reservations[name] = Reservation(key, end - counts.items, items - counts.items)
+        *reserved, _ = reserve(connection, name, owner, counts, time)
+        reservations[name] = _before(counts, *reserved)
     return reservations
+
+
+def _before(counts: Counts, key: int, end: int, turn: int, items: int) -> Reservation:
+    return Reservation(key, end - counts.items, turn - counts.turns, items - counts.items)
 
 
 def _totals(additions: Sequence[AddItems]) -> dict[SessionName, tuple[str | None, Counts]]:
     """Return, for each session, the first owner in ``additions``, and what they add."""
     totals: dict[SessionName, tuple[str | None, Counts]] = {}
     for name, batch, user_id, *_ in additions:
-        owner, (count, tokens, failed) = totals.get(name, (None, Counts()))
+        owner, (count, tokens, failed, turns) = totals.get(name, (None, Counts()))
         owner = user_id if owner is None else owner
         total = Counts(
             count + len(batch.data),
             (tokens or 0) + batch.total or None,
             failed + batch.failed_total,
+            turns + batch.turns,
         )
         totals[name] = owner, total
     return totals

@@ -35,15 +35,18 @@ from parlant_store.types import PROMOTED, DocumentRecord
 
 _COLUMNS = (
     "full_names, user_id, metadata, state, next_position, item_count, tokens, failed_calls,"
-    " created_at, updated_at, expires_at"
+    " next_turn, created_at, updated_at, expires_at"
 )
-_REPLACE = ", ".join(
-    f"{column} = {'next_position + ' if column == 'next_position' else ''}excluded.{column}"
-    for column in _COLUMNS.split(", ")
+_REPLACE = (
+    ", ".join(
+        f"{column} = {'next_position + ' if column == 'next_position' else ''}excluded.{column}"
+        for column in _COLUMNS.split(", ")
+    )
+    + ", usage = NULL, parent_id = NULL, parent_name = NULL, parent_position = NULL"
 )
 _WRITE = (
     f"INSERT INTO parlant_store_session (namespace, session_id, {_COLUMNS})"
-    f" VALUES ({', '.join(['%s'] * 13)})"
+    f" VALUES ({', '.join(['%s'] * 14)})"
     f" ON CONFLICT (namespace, session_id) DO UPDATE SET {_REPLACE}"
     " WHERE %s RETURNING key, next_position"
 )
@@ -154,6 +157,6 @@ def _session_row(connection: BaseDatabaseWrapper, entry: SessionEntry) -> Row:
 def _item_rows(
     connection: BaseDatabaseWrapper, key: int, first: int, entry: SessionEntry
 ) -> list[Row]:
-    rows = item_rows(key, first, entry.batch, Time(None, None))
+    rows = item_rows(key, first, 0, entry.batch, Time(None, None))
     times = {time: adapted(connection, time) for time in set(entry.item_times)}
     return [(*row[:-1], times[time]) for row, time in zip(rows, entry.item_times, strict=True)]

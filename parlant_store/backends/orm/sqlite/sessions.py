@@ -15,12 +15,12 @@ from parlant_store.backends.columns import Columns, columns, name_of
 from parlant_store.backends.contract.expiry import Expired
 from parlant_store.backends.contract.operations import (
     AddItems,
-    AddUsage,
     GetItems,
     SetExpiry,
     SetMetadata,
 )
 from parlant_store.backends.contract.validation import SessionName
+from parlant_store.backends.orm.base.removed_items import REMOVED, removed, subtract_usage
 from parlant_store.backends.orm.base.sessions import KEY, LIVE, Sessions, Time, adapted
 from parlant_store.backends.orm.database.errors import is_locked
 from parlant_store.backends.orm.database.sqlite_functions import create_function
@@ -117,9 +117,9 @@ class SQLiteSessions(Sessions):
         name, batch, user_id, *_ = addition
         counts = counts_of(batch)
         count = counts.items
-        key, end, items, _ = reserve(connection, name, user_id, counts, time)
+        key, end, turn, items, _ = reserve(connection, name, user_id, counts, time)
         if addition.replace:
-            items = count
+            items, turn = count, counts.turns
             fetch(
                 connection,
                 "DELETE FROM parlant_store_session_item WHERE session_key = %s",
@@ -127,11 +127,11 @@ class SQLiteSessions(Sessions):
             )
             fetch(
                 connection,
-                "UPDATE parlant_store_session SET item_count = %s, tokens = %s, failed_calls = %s"
-                " WHERE key = %s",
+                "UPDATE parlant_store_session SET item_count = %s, tokens = %s, failed_calls = %s,"
+                " next_turn = %s, usage = NULL WHERE key = %s",
                 (*counts, key),
             )
-        insert_items(connection, item_rows(key, end - count, batch, time))
+        insert_items(connection, item_rows(key, end - count, turn - counts.turns, batch, time))
         return items  # type: ignore[no-any-return]
 
     def add_all(
@@ -152,10 +152,11 @@ class SQLiteSessions(Sessions):
         rows: list[Row] = []
         counts = []
         for name, batch, *_ in additions:
-            (key, position, items), count = reservations[name], len(batch.data)
-            rows += item_rows(key, position, batch, time)
+            (key, position, turn, items), count = reservations[name], len(batch.data)
+            rows += item_rows(key, position, turn, batch, time)
             counts.append(items + count)
-            reservations[name] = Reservation(key, position + count, items + count)
+            after = Reservation(key, position + count, turn + batch.turns, items + count)
+            reservations[name] = after
         insert_items(connection, rows)
         return counts
 
@@ -179,19 +180,22 @@ class SQLiteSessions(Sessions):
                 "DELETE FROM parlant_store_session_item WHERE key = ("
                 " SELECT key FROM parlant_store_session_item"
                 f" WHERE session_key = {KEY} ORDER BY position DESC LIMIT 1)"
-                " RETURNING session_key, data, COALESCE(tokens, 0), COALESCE(failed_calls, 0)",
+                f" RETURNING session_key, data, {REMOVED}",
                 (*columns, time.now),
             )
             if not rows:
                 return None
-            ((key, text, tokens, failed),) = rows
+            ((key, text, *item),) = rows
+            turn, tokens, failed, usage = removed([item])
             fetch(
                 connection,
                 "UPDATE parlant_store_session SET item_count = item_count - 1,"
+                " next_turn = COALESCE(%s - 1, next_turn),"
                 " tokens = NULLIF(tokens - %s, 0), failed_calls = failed_calls - %s,"
                 " updated_at = %s, expires_at = COALESCE(%s, expires_at) WHERE key = %s",
-                (tokens, failed, *time, key),
+                (turn, tokens, failed, *time, key),
             )
+            subtract_usage(connection, key, usage)
             return text  # type: ignore[no-any-return]
 
     def clear(self, connection: BaseDatabaseWrapper, name: SessionName, time: Time) -> None:
@@ -199,6 +203,7 @@ class SQLiteSessions(Sessions):
             rows = fetch(
                 connection,
                 "UPDATE parlant_store_session SET item_count = 0, tokens = NULL, failed_calls = 0,"
+                " next_turn = 0, usage = NULL,"
                 " updated_at = %s, expires_at = COALESCE(%s, expires_at)"
                 f" WHERE namespace = %s AND session_id = %s AND {LIVE} RETURNING key",
                 (*time, *columns(name), time.now),
@@ -213,14 +218,6 @@ class SQLiteSessions(Sessions):
         with write(connection):
             return delete_session(connection, name, time)
 
-    def add_usage(self, connection: BaseDatabaseWrapper, addition: AddUsage, time: Time) -> bool:
-        sql = (
-            "UPDATE parlant_store_session SET tokens = COALESCE(tokens, 0) + %s"
-            f" WHERE key = {KEY} RETURNING key"
-        )
-        params = (addition.tokens, *columns(addition.session), time.now)
-        return bool(fetch(connection, sql, params))
-
     def set_expiry(self, connection: BaseDatabaseWrapper, change: SetExpiry, time: Time) -> bool:
         expires_at = adapted(connection, change.expires_at)
         sql = f"UPDATE parlant_store_session SET expires_at = %s WHERE key = {KEY} RETURNING key"
@@ -230,7 +227,7 @@ class SQLiteSessions(Sessions):
         self, connection: BaseDatabaseWrapper, change: SetMetadata, time: Time
     ) -> JSONObject:
         with write(connection):
-            key, _, _, before = reserve(connection, change.session, None, Counts(), time)
+            key, *_, before = reserve(connection, change.session, None, Counts(), time)
             after: JSONObject = codec.decode_document(change.metadata)
             if change.merge:
                 after = codec.decode_document(before) | after

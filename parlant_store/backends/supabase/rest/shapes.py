@@ -103,11 +103,20 @@ SESSION = record(
     created_at=moment,
     updated_at=moment,
     expires_at=optional(moment),
+    parent_id=optional(text),
+    parent_name=optional(text),
+    parent_position=optional(integer),
 )
 SNAPSHOT = record(
     key=integer, next_position=integer, item_count=integer, state=text, items=list_of(text)
 )
 REVISION = record(v_key=optional(integer), v_next=optional(integer), v_items=optional(integer))
+TAIL = record(deleted=optional(integer), items=optional(integer), is_missing=boolean)
+BRANCHED = record(items=optional(integer), is_missing=boolean)
+USAGE_ADDED = record(is_found=boolean, is_missing=boolean)
+USAGE = row(anything, optional(integer))
+USAGE_OF_TURNS = list_of(row(integer, anything))
+TURNS = list_of(row(integer, integer, optional(text), anything, moment, integer))
 FOUND = record(documents=list_of(document), total=optional(integer))
 DOCUMENT = record(document=document, updated_at=moment, expires_at=optional(moment))
 UPDATED = record(matched=boolean, document=optional(document))

@@ -1,0 +1,85 @@
+"""Statements for turns, usage and branches of sessions."""
+
+from abc import ABC, abstractmethod
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from parlant_store.backends.columns import columns, usage_by_turn
+from parlant_store.backends.contract.history import TailChange
+from parlant_store.backends.contract.operations import (
+    AddUsage,
+    Branch,
+    ListTurns,
+    ReplaceTail,
+)
+from parlant_store.backends.contract.validation import SessionName
+from parlant_store.backends.orm.base.sessions import INFO, LIVE, Time, session_info
+from parlant_store.backends.orm.database.statements import fetch
+from parlant_store.content.usage import decode_usage, usage_of
+from parlant_store.types import SessionInfo, Turn, Usage
+
+_SESSION = f"FROM parlant_store_session WHERE namespace = %s AND session_id = %s AND {LIVE}"
+
+# A branch that is older than the session is one of an earlier session with the same id.
+_BRANCHES = (
+    f"{INFO} AND namespace = %s AND parent_id = %s AND created_at >= (SELECT created_at {_SESSION})"
+    " ORDER BY created_at, key"
+)
+_USAGE = f"SELECT usage, tokens {_SESSION}"
+_USAGE_OF_TURNS = f"""
+WITH session AS (SELECT key {_SESSION})
+SELECT turn, usage FROM parlant_store_session_item
+WHERE session_key = (SELECT key FROM session) AND turn > 0 AND usage IS NOT NULL
+UNION ALL
+SELECT 0, usage FROM (
+    SELECT turn, usage FROM parlant_store_session_item
+    WHERE session_key = (SELECT key FROM session) ORDER BY position LIMIT 1
+) AS first_item WHERE turn IS NULL AND usage IS NOT NULL
+"""
+
+
+class History(ABC):
+    """The operations on turns, usage and branches, for one kind of database."""
+
+    @abstractmethod
+    def list_turns(
+        self, connection: BaseDatabaseWrapper, listing: ListTurns, time: Time
+    ) -> list[Turn]: ...
+
+    @abstractmethod
+    def replace_tail(
+        self, connection: BaseDatabaseWrapper, change: ReplaceTail, time: Time
+    ) -> TailChange | None:
+        """Return None if the session has changed.
+
+        Raise LookupError if there is no such session, turn or position.
+        """
+
+    @abstractmethod
+    def branch(self, connection: BaseDatabaseWrapper, branch: Branch, time: Time) -> int:
+        """Return the number of items of the branch.
+
+        Raise LookupError if there is no such session, turn or position.
+        """
+
+    @abstractmethod
+    def add_usage(self, connection: BaseDatabaseWrapper, addition: AddUsage, time: Time) -> bool:
+        """Return whether the session exists; raise LookupError if there is no such turn."""
+
+    def list_branches(
+        self, connection: BaseDatabaseWrapper, name: SessionName, time: Time
+    ) -> list[SessionInfo]:
+        names = columns(name)
+        rows = fetch(connection, _BRANCHES, (time.now, *names, *names, time.now))
+        return [session_info(connection, row) for row in rows]
+
+    def get_usage(
+        self, connection: BaseDatabaseWrapper, name: SessionName, time: Time
+    ) -> Usage | None:
+        rows = fetch(connection, _USAGE, (*columns(name), time.now))
+        return usage_of(decode_usage(rows[0][0]), rows[0][1]) if rows else None
+
+    def get_usage_of_turns(
+        self, connection: BaseDatabaseWrapper, name: SessionName, time: Time
+    ) -> dict[int, Usage]:
+        return usage_by_turn(fetch(connection, _USAGE_OF_TURNS, (*columns(name), time.now)))

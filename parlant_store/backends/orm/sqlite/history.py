@@ -1,0 +1,237 @@
+"""Turns, usage and branches on SQLite."""
+
+import json
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from parlant_store.backends.columns import columns, full_names, parent_name, turn_of
+from parlant_store.backends.contract.history import TailChange
+from parlant_store.backends.contract.operations import (
+    AddUsage,
+    Branch,
+    ItemPlace,
+    ListTurns,
+    ReplaceTail,
+)
+from parlant_store.backends.contract.validation import MAX_LIMIT, SessionName
+from parlant_store.backends.orm.base.history import History
+from parlant_store.backends.orm.base.removed_items import REMOVED, removed, subtract_usage
+from parlant_store.backends.orm.base.sessions import LIVE, Time, aware
+from parlant_store.backends.orm.database.statements import Row, fetch, write
+from parlant_store.backends.orm.sqlite.items import (
+    counts_of,
+    delete_session,
+    insert_items,
+    item_rows,
+)
+from parlant_store.content import codec
+from parlant_store.content.usage import TOTAL, decode_usage, encode_usage, sum_usage
+from parlant_store.types import Turn
+
+_ITEMS = "parlant_store_session_item WHERE session_key = (SELECT key FROM session)"
+_LIST_TURNS = f"""
+WITH session AS (
+    SELECT key FROM parlant_store_session WHERE namespace = %s AND session_id = %s AND {LIVE}
+), opener AS (
+    SELECT turn, position, text, usage, created_at FROM {_ITEMS} AND {{page}} LIMIT %s
+)
+SELECT turn, position, text, usage, created_at, (
+    SELECT count(*) FROM {_ITEMS} AND position >= opener.position AND position < COALESCE((
+        SELECT position FROM {_ITEMS} AND turn > opener.turn ORDER BY turn LIMIT 1
+    ), {MAX_LIMIT})
+) FROM opener
+UNION ALL
+SELECT 0, min(position), NULL, max(usage), min(created_at), count(*) FROM {_ITEMS}
+AND position < COALESCE((
+    SELECT position FROM {_ITEMS} AND turn > 0 ORDER BY turn LIMIT 1
+), {MAX_LIMIT})
+AND %s AND (SELECT count(*) FROM opener) < %s
+HAVING count(*) > 0
+"""
+_OLDEST_FIRST = _LIST_TURNS.format(page="turn > %s ORDER BY turn")
+_NEWEST_FIRST = _LIST_TURNS.format(page="turn < %s ORDER BY turn DESC")
+_SESSION = (
+    "SELECT key, next_position, next_turn, item_count, full_names FROM parlant_store_session"
+    f" WHERE namespace = %s AND session_id = %s AND {LIVE}"
+)
+_START = (
+    "SELECT position FROM parlant_store_session_item WHERE session_key = %s AND turn = %s LIMIT 1"
+)
+_COPIED = "position, turn, role, text, data, terms, tokens, failed_calls, usage, created_at"
+
+
+class SQLiteHistory(History):
+    """Each write is a transaction that starts by taking the lock for writes."""
+
+    def list_turns(
+        self, connection: BaseDatabaseWrapper, listing: ListTurns, time: Time
+    ) -> list[Turn]:
+        session, limit, after, newest_first = listing
+        # In the page: the last one of the oldest turns may make place for turn 0.
+        has_turn_0 = (after is None or after > 0) if newest_first else after is None
+        edge = after if after is not None else MAX_LIMIT if newest_first else 0
+        sql = _NEWEST_FIRST if newest_first else _OLDEST_FIRST
+        room = limit if newest_first else MAX_LIMIT
+        params = (*columns(session), time.now, edge, limit, has_turn_0, room)
+        rows = sorted(fetch(connection, sql, params), reverse=newest_first)
+        return [
+            turn_of(number, position, text, usage, aware(connection, created), items)
+            for number, position, text, usage, created, items in rows[:limit]
+        ]
+
+    def replace_tail(
+        self, connection: BaseDatabaseWrapper, change: ReplaceTail, time: Time
+    ) -> TailChange | None:
+        with write(connection):
+            key, next_position, next_turn, item_count, _ = _find(connection, change.session, time)
+            since = change.since
+            if since is not None and (key, next_position, item_count) != (
+                *(since.key, since.next_position, since.item_count),
+            ):
+                return None
+            start = _position(connection, key, next_position, change.start)
+            deleted = fetch(
+                connection,
+                "DELETE FROM parlant_store_session_item WHERE session_key = %s AND position >= %s"
+                f" RETURNING {REMOVED}",
+                (key, start),
+            )
+            first, tokens, failed, usage = removed(deleted)
+            turn = next_turn if first is None else first - 1
+            counts = counts_of(change.batch)
+            items = item_count - len(deleted) + counts.items
+            fetch(
+                connection,
+                "UPDATE parlant_store_session SET next_position = next_position + %s,"
+                " next_turn = %s, item_count = %s, tokens = NULLIF(COALESCE(tokens, 0) + %s, 0),"
+                " failed_calls = failed_calls + %s,"
+                " full_names = CASE WHEN user_id IS NULL THEN %s ELSE full_names END,"
+                " user_id = COALESCE(user_id, %s),"
+                " updated_at = %s, expires_at = COALESCE(%s, expires_at) WHERE key = %s",
+                (
+                    *(counts.items, turn + counts.turns, items),
+                    *((counts.tokens or 0) - tokens, counts.failed_calls - failed),
+                    full_names(change.session, change.user_id),
+                    *(change.user_id and codec.to_column(change.user_id), *time, key),
+                ),
+            )
+            subtract_usage(connection, key, usage)
+            insert_items(connection, item_rows(key, next_position, turn, change.batch, time))
+        return TailChange(len(deleted), items)
+
+    def branch(self, connection: BaseDatabaseWrapper, branch: Branch, time: Time) -> int:
+        source, target = branch.source, branch.target
+        with write(connection):
+            key, next_position, _, count, full = _find(connection, source, time)
+            if source == target:
+                return count  # type: ignore[no-any-return]
+            end = next_position
+            if not branch.end.is_end:
+                end = _position(connection, key, next_position, branch.end)
+            delete_session(connection, target, time)
+            owner = None if full is None else json.loads(full).get("user_id")
+            ((new,),) = fetch(
+                connection,
+                "INSERT INTO parlant_store_session (namespace, session_id, full_names, user_id,"
+                " metadata, state, next_position, next_turn, item_count, tokens, usage,"
+                " failed_calls, parent_id, parent_name, created_at, updated_at, expires_at)"
+                " SELECT namespace, %s, %s, user_id, metadata, state, %s, next_turn, item_count,"
+                " tokens, usage, failed_calls, %s, %s, %s, %s, COALESCE(%s, expires_at)"
+                " FROM parlant_store_session WHERE key = %s RETURNING key",
+                (
+                    *(columns(target).session_id, full_names(target, owner), end),
+                    *(columns(source).session_id, parent_name(source), time.now, *time, key),
+                ),
+            )
+            fetch(
+                connection,
+                f"INSERT INTO parlant_store_session_item (session_key, {_COPIED}) SELECT %s,"
+                f" {_COPIED} FROM parlant_store_session_item"
+                " WHERE session_key = %s AND position < %s",
+                (new, key, end),
+            )
+            return _count_copied(connection, new, count)
+
+    def add_usage(self, connection: BaseDatabaseWrapper, addition: AddUsage, time: Time) -> bool:
+        with write(connection):
+            try:
+                key, _, next_turn, *_ = _find(connection, addition.session, time)
+            except LookupError:
+                return False
+            turn = next_turn if addition.turn is None else addition.turn
+            item, stored = _usage_of_turn(connection, key, turn)
+            if item is None and turn and addition.turn is not None:
+                raise LookupError(turn)
+            before = decode_usage(stored) if addition.replace else None
+            if item is not None:
+                kept = None if addition.replace else decode_usage(stored)
+                usage = encode_usage(sum_usage([kept, addition.usage]))
+                sql = "UPDATE parlant_store_session_item SET usage = %s WHERE key = %s"
+                fetch(connection, sql, (usage, item))
+            ((total,),) = fetch(
+                connection, "SELECT usage FROM parlant_store_session WHERE key = %s", (key,)
+            )
+            tokens = addition.usage.get(TOTAL, 0) - (before or {}).get(TOTAL, 0)
+            total = encode_usage(sum_usage([decode_usage(total), addition.usage], [before]))
+            fetch(
+                connection,
+                "UPDATE parlant_store_session SET usage = %s,"
+                " tokens = NULLIF(COALESCE(tokens, 0) + %s, 0) WHERE key = %s",
+                (total, tokens, key),
+            )
+            return True
+
+
+def _find(connection: BaseDatabaseWrapper, name: SessionName, time: Time) -> Row:
+    """Return key, next position, next turn, number of items and full names of the session."""
+    rows = fetch(connection, _SESSION, (*columns(name), time.now))
+    if not rows:
+        raise LookupError(name)
+    return rows[0]
+
+
+def _position(connection: BaseDatabaseWrapper, key: int, end: int, place: ItemPlace) -> int:
+    """Return the position of ``place`` in the session with ``key`` that ends at ``end``."""
+    position = place.position
+    if place.turn == 0:
+        position = 0
+    elif place.turn is not None:
+        rows = fetch(connection, _START, (key, place.turn))
+        position = rows[0][0] if rows else None
+    if position is None or position > end:
+        raise LookupError(place.label)
+    return position
+
+
+def _usage_of_turn(connection: BaseDatabaseWrapper, key: int, turn: int) -> tuple[Any, Any]:
+    """Return the key and the stored usage of the first item of the turn, or None for both."""
+    where, params = ("turn = %s", (key, turn)) if turn else ("TRUE", (key,))
+    rows = fetch(
+        connection,
+        "SELECT key, usage, turn FROM parlant_store_session_item"
+        f" WHERE session_key = %s AND {where} ORDER BY position LIMIT 1",
+        params,
+    )
+    if not rows or (turn == 0 and rows[0][2] is not None):
+        return None, None
+    return rows[0][:2]
+
+
+def _count_copied(connection: BaseDatabaseWrapper, key: int, count: int) -> int:
+    """Set the counters of a branch to those of its items, if it has not all of ``count`` items."""
+    of_items = "FROM parlant_store_session_item WHERE session_key = %s"
+    sql = f"SELECT count(*), max(position), max(turn) {of_items}"
+    ((items, last, turn),) = fetch(connection, sql, (key,))
+    sql = "UPDATE parlant_store_session SET parent_position = %s WHERE key = %s"
+    fetch(connection, sql, (last, key))
+    if items < count:
+        rows = fetch(connection, f"SELECT {REMOVED} {of_items}", (key,))
+        _, tokens, failed, usage = removed(rows)
+        fetch(
+            connection,
+            "UPDATE parlant_store_session SET next_turn = %s, item_count = %s,"
+            " tokens = NULLIF(%s, 0), failed_calls = %s, usage = %s WHERE key = %s",
+            (turn or 0, items, tokens, failed, encode_usage(usage), key),
+        )
+    return items  # type: ignore[no-any-return]
