@@ -21,6 +21,7 @@ from parlant_store.content.related_documents import SESSIONS
 from parlant_store.content.text_search import stored_words, tsvector
 from parlant_store.exceptions import InvalidItem
 from parlant_store.sql.triggers import COUNT_SESSIONS
+from parlant_store.sql.turns import NUMBER_TURNS
 
 _ITEM_TYPES = ("text", "text", "tsvector", "bigint", "smallint")
 _ITEM_COLUMNS = ("role", "text", "terms", "tokens", "failed_calls")
@@ -28,6 +29,11 @@ _DOCUMENT_TYPES = ("tsvector", "bigint")
 _DOCUMENT_COLUMNS = ("terms", "failed_calls")
 
 
+# Results of tools open no turn.
+_NO_TURN = (
+    "UPDATE parlant_store_session_item SET turn = NULL"
+    " WHERE key > %s AND key <= %s AND turn IS NOT NULL AND role <> 'user' RETURNING key"
+)
 _ENDINGS = (EVENTS, CUSTOMERS, SESSIONS)
 
 
@@ -54,6 +60,8 @@ def reindex_items(connection: BaseDatabaseWrapper, after: int, limit: int) -> St
     from parlant_store.models import Session
 
     with writing(connection):
+        for statement in () if after else NUMBER_TURNS:
+            fetch(connection, f"{statement} RETURNING 1", prepare=None)
         sql = (
             "SELECT key, session_key FROM parlant_store_session_item WHERE key > %s"
             " ORDER BY key LIMIT %s"
@@ -73,6 +81,7 @@ def reindex_items(connection: BaseDatabaseWrapper, after: int, limit: int) -> St
         table = "parlant_store_session_item"
         changed = _update(connection, table, _ITEM_COLUMNS, _ITEM_TYPES, new)
         _add_to_sessions(connection, rows, new, changed)
+        fetch(connection, _NO_TURN, (after, last))
         return Step(last if len(keys) == limit else None, len(keys), len(changed))
 
 

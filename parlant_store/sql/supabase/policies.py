@@ -113,6 +113,7 @@ _SESSION = """for all to authenticated using (
     user_id = {owner}
     and (full_names is null or {private}.names_agree(full_names, {names}))
     and {private}.is_readable(metadata) and {private}.is_readable(state)
+    and (usage is null or {private}.is_readable(usage))
     and greatest(created_at, updated_at, expires_at) < {last_day}
     and least(created_at, updated_at, expires_at) > {first_day}
 )"""
@@ -122,7 +123,8 @@ _OWN_SESSIONS = (
 )
 _ITEM = (
     f"for all to authenticated using (\n    {_OWN_SESSIONS}\n) with check (\n    {_OWN_SESSIONS}\n"
-    "    and created_at > {first_day} and created_at < {last_day}\n)"
+    "    and created_at > {first_day} and created_at < {last_day}\n"
+    "    and (usage is null or {private}.is_readable(usage))\n)"
 )
 _OWNERS = {
     "Document": {"owner": _DOCUMENT, "change": _CHANGE, "removal": _REMOVAL},

@@ -22,6 +22,7 @@ from parlant_store.sql.supabase.schema import (
     update_sql,
 )
 from parlant_store.sql.triggers import drop_triggers_sql, triggers_sql
+from parlant_store.sql.turns import number_turns
 
 PUBLICATION = "supabase_realtime"
 
@@ -67,6 +68,7 @@ def supabase_sql(
         functions_sql(identifier(schema)),
         triggers_sql(identifier(schema)),
         _count_sessions(schema),
+        _number_turns(schema),
         policies_sql(**access),
         partition_policies_sql(**access),
     ]
@@ -126,6 +128,12 @@ def _check_schema(schema: str) -> None:
 def _count_sessions(schema: str) -> str:
     call = f"perform {identifier(schema)}.parlant_store_count_sessions();"
     return f"{do_block(f'begin {call} end')};"
+
+
+def _number_turns(schema: str) -> str:
+    tables = ("parlant_store_session", "parlant_store_session_item")
+    names = (f"{identifier(schema)}.{identifier(table)}" for table in tables)
+    return "\n".join(f"{statement};" for statement in number_turns(*names))
 
 
 def _realtime_sql(schema: str) -> str:
