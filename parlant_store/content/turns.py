@@ -32,6 +32,14 @@ def whole_turns(items: list[JSONObject], limit: int) -> list[JSONObject]:
     return items if len(items) <= limit else items[_start(items, limit) :]
 
 
+def valid_items(items: list[JSONObject], limit: int) -> list[JSONObject]:
+    """Return at most the ``limit`` latest ``items``, from the earliest one that can be the first."""
+    if len(items) <= limit:
+        return items
+    starts = [*_starts(_needs(items), len(items) - limit)]
+    return items[starts[-1] :] if starts else []
+
+
 def is_inside_response(items: list[JSONObject], limit: int) -> bool:
     """Whether the window starts inside a response of the model that starts before ``items``."""
     if len(items) <= limit or _type(items[0]) == "reasoning":
@@ -42,19 +50,28 @@ def is_inside_response(items: list[JSONObject], limit: int) -> bool:
 
 def _start(items: list[JSONObject], limit: int) -> int:
     needs = _needs(items)
-    first = lowest = len(items)
-    earliest, turn = len(items) - limit, None
-    for place in range(len(items) - 1, earliest - 1, -1):
-        lowest = min(lowest, needs[place])
-        if lowest == place:
-            first = place
-            if items[place].get("role") == "user" or _type(items[place]) == "compaction":
-                turn = place
-    if turn is None:
-        return first
+    earliest = len(items) - limit
+    starts = [*_starts(needs, earliest)]
+    turns = [
+        place
+        for place in starts
+        if items[place].get("role") == "user" or _type(items[place]) == "compaction"
+    ]
+    if not turns:
+        return starts[-1] if starts else len(items)
+    turn = turns[-1]
     while turn > earliest and _is_context(items[turn - 1]) and needs[turn - 1] == turn - 1:
         turn -= 1
     return turn
+
+
+def _starts(needs: list[int], earliest: int) -> Iterator[int]:
+    """Yield the places from ``earliest`` on that need nothing before them, the last one first."""
+    lowest = len(needs)
+    for place in range(len(needs) - 1, earliest - 1, -1):
+        lowest = min(lowest, needs[place])
+        if lowest == place:
+            yield place
 
 
 def _needs(items: list[JSONObject]) -> list[int]:

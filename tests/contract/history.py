@@ -8,6 +8,7 @@ import pytest
 from parlant_store import signals
 from parlant_store.exceptions import InvalidInput, InvalidItem, InvalidLimit, SessionNotFound
 from parlant_store.types import Usage
+from tests.contract import turns as pieces
 from tests.contract.snapshot_values import said, used
 from tests.contract.stores import Timed
 from tests.contract.threads import in_threads
@@ -551,5 +552,62 @@ class UsageContract(Timed):
         assert store.get_session("s").tokens == sum(range(8)) + 8
 
 
-class HistoryContract(TurnContract, TailContract, BranchContract, UsageContract):
-    """Tests of turns, usage and branches; a subclass gives the fixture ``make_store``."""
+def one(item: dict[str, Any]) -> int:
+    """A counter that gives each item one token."""
+    return 1
+
+
+class WindowContract(Timed):
+    """Reads with a limit in tokens."""
+
+    def within(self, store: Any, tokens: int, **options: Any) -> list[Any]:
+        return store.get_items("s", max_tokens=tokens, count_tokens=one, **options)
+
+    def test_the_latest_items_within_the_limit(self, store):
+        store.add_items("s", numbered(*range(10)))
+        assert self.within(store, 3) == numbered(7, 8, 9)
+        assert self.within(store, 10) == self.within(store, 2**70) == numbered(*range(10))
+        assert self.within(store, 0) == []
+        assert self.within(store, 5, limit=2) == numbered(8, 9)
+        assert store.get_items("none", max_tokens=5) == []
+
+    def test_the_estimate(self, store):
+        items = said("a" * 400, "b" * 400, "c" * 400)
+        store.add_items("s", items)
+        assert store.get_items("s", max_tokens=250) == items[1:]
+        assert store.get_items("s", max_tokens=100) == []
+        assert store.get_items("s", max_tokens=1_000) == items
+
+    def test_a_long_session(self, store):
+        store.add_items("s", numbered(*range(2_000)))
+        for count in (1, 200, 256, 700, 1_999):
+            assert self.within(store, count) == numbered(*range(2_000 - count, 2_000))
+
+    @pytest.mark.values
+    @pytest.mark.parametrize("name", pieces.NAMES)
+    def test_no_pair_is_parted(self, store, name):
+        session = pieces.joined(["a question", name, "an answer"])
+        store.add_items("s", session.items)
+        for tokens in range(1, len(session.items) + 1):
+            found = self.within(store, tokens)
+            assert len(found) <= tokens
+            assert found == session.items[len(session.items) - len(found) :]
+            assert not pieces.parted(session, found)
+        assert found == session.items
+
+    def test_whole_turns_begin_with_a_user(self, store):
+        items = [*said("rules", role="system"), *turn("one", 3), *turn("two", 3)]
+        store.add_items("s", items)
+        assert self.within(store, 6) == items[3:]
+        assert self.within(store, 6, whole_turns=True) == items[5:]
+        assert self.within(store, 9, whole_turns=True) == items
+
+    @pytest.mark.values
+    @pytest.mark.parametrize("tokens", [-1, True, "1", 1.5])
+    def test_a_bad_limit_is_refused(self, store, tokens):
+        with pytest.raises(InvalidLimit, match="max_tokens"):
+            store.get_items("s", max_tokens=tokens)
+
+
+class HistoryContract(TurnContract, TailContract, BranchContract, UsageContract, WindowContract):
+    """Tests of turns, usage, branches and windows; a subclass gives the fixture ``make_store``."""

@@ -1,9 +1,9 @@
 """The contract of stores: sessions."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.dispatch import Signal
@@ -38,7 +38,8 @@ from parlant_store.backends.threads.async_methods import as_async, as_async_iter
 from parlant_store.content import codec, query
 from parlant_store.content.items import batch
 from parlant_store.content.text_search import terms
-from parlant_store.content.turns import MAX_RESPONSE, is_inside_response
+from parlant_store.content.tokens import estimate_tokens
+from parlant_store.content.turns import MAX_RESPONSE, is_inside_response, valid_items
 from parlant_store.content.turns import whole_turns as turns
 from parlant_store.exceptions import InvalidInput, InvalidLimit
 from parlant_store.signals import send, session_deleted, session_loaded, session_saved
@@ -55,6 +56,26 @@ from parlant_store.types import (
 
 MAX_SUMMARIES = 10_000
 """The default of the limit of list_summaries."""
+
+FIRST_ROWS = 256
+"""The number of items that a read with max_tokens starts with."""
+
+
+class Window(NamedTuple):
+    """The limit of a read in tokens."""
+
+    max_tokens: int
+    count_tokens: Callable[[JSONObject], int]
+    whole_turns: bool
+
+    def count(self, items: list[JSONObject]) -> int:
+        """Return how many of the latest items are within the limit."""
+        left = self.max_tokens
+        for number, item in enumerate(reversed(items)):
+            left -= self.count_tokens(item)
+            if left < 0:
+                return number
+        return len(items)
 
 
 class SessionMethods(ABC):
@@ -114,16 +135,28 @@ class SessionMethods(ABC):
         namespace: str = "",
         limit: int | None = None,
         whole_turns: bool = False,
+        max_tokens: int | None = None,
+        count_tokens: Callable[[JSONObject], int] | None = None,
     ) -> list[JSONObject]:
         """Return the latest ``limit`` items, oldest first; without a limit, all items.
 
-        With ``whole_turns``, items at the start that a model cannot start with are left out
-        (parlant_store.content.turns). Without a session, or with limit 0, return an empty list.
-        Damaged rows are skipped and do not count. Raise InvalidLimit if ``limit`` is negative.
+        With ``whole_turns``, the first one is the message of a user, with the instructions right
+        before it, if there is one among them (parlant_store.content.turns). With ``max_tokens``,
+        the items have at most so many tokens, and items at the start that a model cannot start
+        with are left out: an output whose call is not among them, or a call without its reasoning.
+        ``count_tokens`` returns the tokens of an item; None: an estimate
+        (parlant_store.content.tokens).
+
+        Without a session, or with limit 0, return an empty list. Damaged rows are skipped and do
+        not count. Raise InvalidLimit if ``limit`` or ``max_tokens`` is negative.
         """
         read = self._reading(session_id, namespace=namespace, limit=limit)
-        if read.limit == 0:
+        tokens = check_limit(max_tokens, "max_tokens")
+        if 0 in (read.limit, tokens):
             items = []
+        elif tokens is not None:
+            window = Window(tokens, count_tokens or estimate_tokens, whole_turns)
+            items = self._items_within(read, window)
         elif whole_turns and read.limit is not None:
             items = self._whole_turns(read.session, read.limit)
         else:
@@ -411,6 +444,18 @@ class SessionMethods(ABC):
         if is_inside_response(items, limit):
             items = self._get_items(GetItems(session, min(limit + MAX_RESPONSE, MAX_LIMIT)))
         return turns(items, limit)
+
+    def _items_within(self, read: GetItems, window: Window) -> list[JSONObject]:
+        limit = MAX_LIMIT if read.limit is None else read.limit
+        rows = FIRST_ROWS
+        while True:
+            items = self._get_items(GetItems(read.session, rows))
+            count = min(window.count(items), limit)
+            # The items before the first one decide whether it can be the first.
+            if len(items) < rows or len(items) - count >= MAX_RESPONSE:
+                trim = turns if window.whole_turns else valid_items
+                return trim(items, count)
+            rows *= 4
 
     def _send(self, signal: Signal, session: SessionName, message_count: int) -> None:
         send(signal, self.alias, session.namespace, session.session_id, message_count)

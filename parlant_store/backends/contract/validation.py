@@ -85,14 +85,14 @@ def check_time(time: datetime | None, what: str) -> datetime | None:
         raise InvalidInput(f"{what} is beyond all times in UTC: {time!r}") from None
 
 
-def check_limit(limit: int | None) -> int | None:
+def check_limit(limit: int | None, what: str = "limit") -> int | None:
     """Return ``limit``, at most the largest bigint."""
     if limit is None:
         return None
     if not isinstance(limit, int) or isinstance(limit, bool):
-        raise InvalidLimit(f"limit must be a whole number or None, not {limit!r}")
+        raise InvalidLimit(f"{what} must be a whole number or None, not {limit!r}")
     if limit < 0:
-        raise InvalidLimit(f"limit must not be negative; it is {limit}")
+        raise InvalidLimit(f"{what} must not be negative; it is {limit}")
     return min(limit, MAX_LIMIT)
 
 
