@@ -33,7 +33,7 @@ def whole_turns(items: list[JSONObject], limit: int) -> list[JSONObject]:
 
 
 def valid_items(items: list[JSONObject], limit: int) -> list[JSONObject]:
-    """Return at most the ``limit`` latest ``items``, from the earliest one that can be the first."""
+    """Return at most the ``limit`` latest ``items``, from one that can be the first."""
     if len(items) <= limit:
         return items
     starts = [*_starts(_needs(items), len(items) - limit)]
