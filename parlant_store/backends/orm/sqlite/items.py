@@ -209,7 +209,9 @@ def delete_items(connection: BaseDatabaseWrapper, sessions: Sequence[Row]) -> No
     """Delete the items of the sessions, whose keys are the first columns of the rows."""
     fetch(
         connection,
-        "DELETE FROM parlant_store_session_item"
-        " WHERE session_key IN (SELECT value FROM json_each(%s))",
+        # A cross join keeps its order: after ANALYZE, SQLite would scan the table.
+        "DELETE FROM parlant_store_session_item WHERE key IN (SELECT item.key"
+        " FROM json_each(%s) session CROSS JOIN parlant_store_session_item item"
+        " ON item.session_key = session.value)",
         (json.dumps([row[0] for row in sessions]),),
     )

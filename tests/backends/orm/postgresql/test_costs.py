@@ -43,6 +43,15 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
         "s", numbered(1), state={}, since=REVISION, drop=1, keep=1
     ),
     "branch": lambda store: store.branch("s", "branched"),
+    "branch before a turn": lambda store: store.branch("s", "branched", before_turn=0),
+    "get_items within tokens": lambda store: store.get_items("s", max_tokens=100),
+    "list_turns": lambda store: store.list_turns("s"),
+    "truncate": lambda store: store.truncate("s", after_position=20),
+    "replace_tail": lambda store: store.replace_tail("s", 20, numbered(1)),
+    "list_branches": lambda store: store.list_branches("s"),
+    "add_usage": lambda store: store.add_usage("s", 5),
+    "get_usage": lambda store: store.get_usage("s"),
+    "get_usage by turn": lambda store: store.get_usage("s", by="turn"),
     "search": lambda store: store.search("word", namespace=""),
     "set_expiry": lambda store: store.set_expiry("s", None),
     "list_sessions narrowed": lambda store: store.list_sessions(

@@ -74,7 +74,17 @@ SAVE: Arguments = (
 )
 SINCE = {"p_key": B_KEY, "p_next": 3, "p_count": 2, "p_drop": 1, "p_keep": 1}
 BRANCH: Arguments = {"p_namespace": "", "p_source": "b-session", "p_target": "copy"}
-BRANCH |= {"p_names": None} | NOW | ENDS
+BRANCH |= {"p_names": None, "p_parent": None, "p_turn": None, "p_position": None} | NOW | ENDS
+TAIL: Arguments = (
+    AT
+    | ENDS
+    | ITEMS
+    | {"p_names": None, "p_user_id": A, "p_turn": None, "p_position": 0}
+    | {"p_key": None, "p_next": None, "p_count": None}
+)
+NOTHING_OF_TAIL = {"deleted": None, "items": None, "is_missing": False}
+USAGE: Arguments = {"p_usage": '{"total_tokens": 5}', "p_turn": None, "p_replace": False}
+TURNS: Arguments = {"p_after": None, "p_limit": 9}
 METADATA: Arguments = AT | ENDS | {"p_names": None, "p_metadata": "{}", "p_merge": True}
 EVERYTHING: Arguments = {"all": []}
 OF_B: Arguments = {"field": "customer_id", "column": True, "in": [B]}
@@ -150,10 +160,17 @@ CALLS: dict[str, list[tuple[Arguments, Any]]] = {
         (GONE | {"p_tries": -1, "p_now": "infinity"}, None),
     ],
     "branch": [
-        (BRANCH, None),
-        (BRANCH | {"p_source": "b-expired"}, None),
-        (BRANCH | {"p_source": "nobodys"}, None),
-        (BRANCH | {"p_target": "b-session"}, None),
+        *(
+            (BRANCH | place, {"items": None, "is_missing": False})
+            for place in (
+                {},
+                {"p_source": "b-expired"},
+                {"p_source": "nobodys"},
+                {"p_target": "b-session"},
+                {"p_turn": 0},
+                {"p_position": 1},
+            )
+        ),
         (BRANCH | {"p_source": "a-session", "p_target": "b-session"}, Refused("23505")),
         (BRANCH | {"p_source": "a-session", "p_target": "b-expired"}, Refused("23505")),
         (BRANCH | {"p_source": "a-session", "p_names": '{"user_id": "b"}'}, DENIED),
@@ -178,7 +195,24 @@ CALLS: dict[str, list[tuple[Arguments, Any]]] = {
             {"v_key": None, "v_next": None, "v_items": None},
         ),
     ],
-    "add_usage": [(where | {"p_tokens": 5}, False) for where in (AT, GONE, LEFT)],
+    "add_usage": [
+        (where | USAGE | {"p_turn": turn}, {"is_found": False, "is_missing": False})
+        for where in (AT, GONE, LEFT)
+        for turn in (None, 0, 1)
+    ],
+    "replace_tail": [
+        (TAIL | where | since, NOTHING_OF_TAIL)
+        for where in ({}, GONE, LEFT)
+        for since in ({}, {"p_turn": 1}, {"p_key": B_KEY, "p_next": 3, "p_count": 2})
+    ],
+    "list_turns": [
+        (where | TURNS | {"p_newest": newest}, [])
+        for where in (AT, GONE, LEFT)
+        for newest in (False, True)
+    ],
+    "list_branches": [(where, []) for where in (AT, GONE, LEFT)],
+    "get_usage": [(where, None) for where in (AT, GONE, LEFT)],
+    "get_usage_of_turns": [(where, []) for where in (AT, GONE, LEFT)],
     "set_expiry": [(where | ENDS, False) for where in (AT, GONE, LEFT)],
     "set_metadata": [
         (METADATA, DENIED),
@@ -302,11 +336,14 @@ CALLS: dict[str, list[tuple[Arguments, Any]]] = {
             "limit_json",
             "lock_one",
             "matching",
+            "openers",
             "order",
             "part_where",
             "related_documents",
             "sessions_where",
+            "start_of_turn",
             "sum",
+            "sum_usage",
             "value_in",
             "where",
         )
@@ -328,7 +365,7 @@ CALLS: dict[str, list[tuple[Arguments, Any]]] = {
     "rows": [({}, TOLD)],
 }
 
-BY_ONCE = {"add_items", "save"}
+BY_ONCE = {"add_items", "replace_tail", "save"}
 """What is called by parlant_store_once alone."""
 
 REPEATABLE = {
@@ -347,6 +384,7 @@ REPEATABLE = {
     "insert_one",
     "pop_item",
     "replace",
+    "replace_tail",
     "save",
     "set_expiry",
     "set_document_expiry",
