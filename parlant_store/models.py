@@ -205,6 +205,11 @@ class Session(models.Model):
                 condition=Q(user_id__isnull=False),
             ),
             models.Index(
+                fields=["user_id", "active_minute", "key"],
+                name="parlant_store_session_person",
+                condition=Q(user_id__isnull=False),
+            ),
+            models.Index(
                 fields=["expires_at"],
                 name="parlant_store_session_expires",
                 condition=Q(expires_at__isnull=False),

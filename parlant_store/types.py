@@ -221,10 +221,13 @@ class SessionCursor:
     namespace: str
     session_id: str
 
+    updated_at: datetime | None = None
+    """The last change of the session, in a listing by activity."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SessionPage:
-    """A page of sessions, ordered by namespace and session_id."""
+    """A page of sessions, in the order of the listing."""
 
     sessions: tuple[SessionInfo, ...]
 

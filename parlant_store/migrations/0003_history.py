@@ -55,6 +55,10 @@ class Migration(migrations.Migration):
             index=models.Index(condition=models.Q(('parent_id__isnull', False)), fields=['namespace', 'parent_id'], name='parlant_store_session_parent'),
         ),
         migrations.AddIndex(
+            model_name='session',
+            index=models.Index(condition=models.Q(('user_id__isnull', False)), fields=['user_id', 'active_minute', 'key'], name='parlant_store_session_person'),
+        ),
+        migrations.AddIndex(
             model_name='sessionitem',
             index=models.Index(condition=models.Q(('turn__isnull', False)), fields=['session', 'turn'], name='parlant_store_item_turn'),
         ),

@@ -7,6 +7,7 @@ import pytest
 from parlant_store.exceptions import (
     InvalidFilter,
     InvalidInput,
+    InvalidLimit,
     InvalidName,
 )
 from tests.contract.stores import Timed
@@ -81,6 +82,49 @@ class ListingContract(Timed):
         assert [session.session_id for session in page.sessions] == ["b"]
         with pytest.raises(InvalidInput, match="timezone"):
             store.list_sessions(updated_since=clock().replace(tzinfo=None))
+
+    def test_listing_by_activity(self, store, clock):
+        for number, name in enumerate(["b", "a", "c\ud800", "d", "e" * 600]):
+            clock.pass_(25.5)
+            store.add_items(name, numbered(1), user_id="ada" if number % 2 else None)
+        store.add_items("z", numbered(1), namespace="n")
+        store.save_snapshot("y", numbered(1), state={"selectools": "memory"}, user_id="ada")
+        clock.pass_(1)
+        store.add_items("a", numbered(1))
+
+        def listed(**options):
+            page = store.list_sessions(order="activity", limit=2, **options)
+            sessions = [*page.sessions]
+            while (cursor := page.next_cursor) is not None:
+                page = store.list_sessions(order="activity", limit=2, cursor=cursor, **options)
+                sessions += page.sessions
+            return [session.session_id for session in sessions]
+
+        assert listed() == ["a", "z", "y", "e" * 600, "d", "c\ud800", "b"]
+        assert listed(namespace="") == ["a", "y", "e" * 600, "d", "c\ud800", "b"]
+        assert listed(user_id="ada") == ["a", "y", "d"]
+        assert listed(user_id="ada", namespace="n") == []
+        assert listed(prefix="e") == ["e" * 600]
+
+    def test_a_cursor_of_another_order_is_refused(self, store):
+        for name in "abc":
+            store.add_items(name, numbered(1))
+        by_name = store.list_sessions(limit=1).next_cursor
+        by_activity = store.list_sessions(limit=1, order="activity").next_cursor
+        with pytest.raises(InvalidLimit, match="order"):
+            store.list_sessions(cursor=by_activity)
+        with pytest.raises(InvalidLimit, match="order"):
+            store.list_sessions(cursor=by_name, order="activity")
+        with pytest.raises(InvalidInput, match="order"):
+            store.list_sessions(order="size")
+
+    def test_a_title_is_in_the_metadata(self, store):
+        store.set_metadata("s", {"a": 1})
+        assert store.set_title("s", "On cats") == {"a": 1, "title": "On cats"}
+        assert store.get_metadata("s") == {"a": 1, "title": "On cats"}
+        assert store.set_title("new", "\ud800") == {"title": "\ud800"}
+        with pytest.raises(InvalidInput, match="title"):
+            store.set_title("s", 5)
 
     def test_listing_by_metadata(self, store):
         store.set_metadata("a", {"topic": "x", "n": 1, "agent_id": "y"})

@@ -179,6 +179,11 @@ class ListSessions(NamedTuple):
     filters: SessionFilters
     limit: int
     after: SessionName | None
+    by_activity: bool = False
+    """Whether the last changed session comes first, instead of the order of names."""
+
+    before: datetime | None = None
+    """When the session ``after`` was changed, in a listing by activity."""
 
 
 class ListSummaries(NamedTuple):

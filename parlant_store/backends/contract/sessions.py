@@ -3,7 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from heapq import nlargest
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from django.dispatch import Signal
@@ -38,6 +39,7 @@ from parlant_store.backends.threads.async_methods import as_async, as_async_iter
 from parlant_store.content import codec, query
 from parlant_store.content.items import batch
 from parlant_store.content.text_search import terms
+from parlant_store.content.times import as_utc
 from parlant_store.content.tokens import estimate_tokens
 from parlant_store.content.turns import MAX_RESPONSE, is_inside_response, valid_items
 from parlant_store.content.turns import whole_turns as turns
@@ -350,8 +352,12 @@ class SessionMethods(ABC):
         where: Mapping[str, Any] | None = None,
         limit: int = 100,
         cursor: SessionCursor | None = None,
+        order: Literal["name", "activity"] = "name",
     ) -> SessionPage:
         """Return a page of sessions, ordered by namespace and session_id.
+
+        With the order "activity", the session that was written last comes first. The cursor of a
+        page is for the same order. A session that is written meanwhile moves to the first page.
 
         ``namespace`` and ``user_id`` are filters; None matches any. ``prefix`` is the beginning of
         session_id, ``updated_since`` a time, ``where`` a filter on the metadata
@@ -360,15 +366,45 @@ class SessionMethods(ABC):
         filters = _filters(namespace, user_id, prefix, updated_since, where)
         if check_limit(limit) in (0, None):
             raise InvalidLimit("limit must be 1 or more to list sessions")
-        after = None if cursor is None else session_name(cursor.session_id, cursor.namespace)
+        if order not in ("name", "activity"):
+            raise InvalidInput(f'order must be "name" or "activity", not {order!r}')
         # One more than the limit shows whether there are more.
-        sessions = self._list_sessions(ListSessions(filters, min(limit + 1, MAX_LIMIT), after))
+        listing = ListSessions(filters, min(limit + 1, MAX_LIMIT), None, order == "activity")
+        if cursor is not None:
+            listing = _after(listing, cursor)
+        is_sorted = listing.by_activity and not self.lists_by_activity
+        sessions = self._sort_sessions(listing) if is_sorted else self._list_sessions(listing)
         last = sessions[limit - 1] if len(sessions) > limit else None
         return SessionPage(
             sessions=tuple(sessions[:limit]),
             next_cursor=None
             if last is None
-            else SessionCursor(namespace=last.namespace, session_id=last.session_id),
+            else SessionCursor(
+                namespace=last.namespace,
+                session_id=last.session_id,
+                updated_at=last.updated_at if listing.by_activity else None,
+            ),
+        )
+
+    lists_by_activity = True
+    """Does the backend list sessions by activity, without reading all of them?"""
+
+    def set_title(
+        self,
+        session_id: str,
+        title: str,
+        *,
+        namespace: str = "",
+        request_id: str | UUID | None = None,
+    ) -> JSONObject:
+        """Set "title" in the metadata of the session, and return the metadata.
+
+        The admin shows it as the title of the conversation. Create the session if there is none.
+        """
+        if not isinstance(title, str):
+            raise InvalidInput(f"title must be text, not {type(title).__name__}")
+        return self.set_metadata(
+            session_id, {"title": title}, namespace=namespace, merge=True, request_id=request_id
         )
 
     alist_sessions = as_async(list_sessions)
@@ -457,6 +493,14 @@ class SessionMethods(ABC):
                 return trim(items, count)
             rows *= 4
 
+    def _sort_sessions(self, listing: ListSessions) -> list[SessionInfo]:
+        """Return a page by activity from all sessions that match."""
+        sessions = self._list_sessions(ListSessions(listing.filters, MAX_LIMIT, None))
+        if listing.after is not None and listing.before is not None:
+            first = (listing.before, *listing.after)
+            sessions = [each for each in sessions if _activity(each) < first]
+        return nlargest(listing.limit, sessions, key=_activity)
+
     def _send(self, signal: Signal, session: SessionName, message_count: int) -> None:
         send(signal, self.alias, session.namespace, session.session_id, message_count)
 
@@ -482,6 +526,19 @@ class SessionMethods(ABC):
         whole_turns: bool = False,
     ) -> GetItems:
         return GetItems(session_name(session_id, namespace), check_limit(limit))
+
+
+def _after(listing: ListSessions, cursor: SessionCursor) -> ListSessions:
+    """Return the listing of the page after ``cursor``."""
+    before = check_time(cursor.updated_at, "updated_at of the cursor")
+    if listing.by_activity != (before is not None):
+        raise InvalidLimit("the cursor is of a listing in another order")
+    after = session_name(cursor.session_id, cursor.namespace)
+    return listing._replace(after=after, before=before)
+
+
+def _activity(session: SessionInfo) -> tuple[datetime, str, str]:
+    return as_utc(session.updated_at), session.namespace, session.session_id
 
 
 def _filters(

@@ -30,6 +30,7 @@ class JsonFileBackend(JsonFileRecords, JsonFileSearch, JsonFileExpiry):
     """
 
     supports_documents = False
+    lists_by_activity = False
 
     def __init__(
         self,

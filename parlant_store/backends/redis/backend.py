@@ -38,6 +38,7 @@ class RedisBackend(RedisGroupedCalls, RedisRecords):
     """Sessions in Redis 7 or later, or in Valkey; no documents."""
 
     supports_documents = False
+    lists_by_activity = False
     keeps_answers = True
 
     def __init__(

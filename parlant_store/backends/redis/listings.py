@@ -59,7 +59,7 @@ class Page:
 
 class RedisListings(RedisSnapshots):
     def _list_sessions(self, listing: ListSessions) -> list[SessionInfo]:
-        filters, limit, after = listing
+        filters, limit, after, *_ = listing
         start = _start(filters)
         owner = encode_owner(filters.user_id)
         lead = owner + b"\0" if owner else b""

@@ -196,6 +196,8 @@ class SupabaseSessions(BaseBackend):
             limit=listing.limit,
             after_namespace=after and after.namespace,
             after_session_id=after and after.session_id,
+            by_activity=listing.by_activity,
+            before=listing.before,
         )
         return [session_info(row) for row in rows]
 

@@ -84,36 +84,60 @@ create or replace function {in_schema}parlant_store_sessions_where(
 $$;
 
 -- Returns sessions in the order of namespace and session_id, after p_after_namespace and
--- p_after_session_id unless these are null.
+-- p_after_session_id unless these are null; with p_by_activity, the session that was changed last
+-- first, after one that was changed at p_before.
 create or replace function {in_schema}parlant_store_list_sessions(
     p_namespace text, p_user_id text, p_prefix text, p_since timestamptz, p_filter json,
-    p_limit bigint, p_after_namespace text, p_after_session_id text, p_now timestamptz
+    p_limit bigint, p_after_namespace text, p_after_session_id text, p_by_activity boolean,
+    p_before timestamptz, p_now timestamptz
 ) returns json language plpgsql stable{search_path} as $$
 declare
     v_where text := parlant_store_sessions_where(
         p_namespace, p_user_id, p_prefix, p_since,
         parlant_store_as_jsonb(p_filter::text, {max_filter}, 'a filter'), p_now
     );
+    v_order text := 'namespace, session_id';
+    v_pages text;
     v_page json;
 begin
-    if p_after_session_id is not null then
+    if p_by_activity then
+        v_order := 'active_minute desc, updated_at desc, namespace desc, session_id desc';
+    end if;
+    if p_after_session_id is not null and p_by_activity then
+        v_where := v_where || format(
+            ' and (active_minute, updated_at, namespace, session_id) < (%L, %L, %L, %L)',
+            {minute_before}, p_before, p_after_namespace, p_after_session_id
+        );
+    elsif p_after_session_id is not null then
         v_where := v_where || format(
             ' and (namespace, session_id) > (%L, %L)', p_after_namespace, p_after_session_id
         );
     end if;
+    v_pages := format(
+        'select * from parlant_store_session where %s order by %s limit %L',
+        v_where, v_order, p_limit
+    );
+    if p_by_activity and p_namespace is null and p_user_id is null then
+        -- The index without a namespace or an owner starts with the framework.
+        select format(
+            'select * from (%s) pages order by %s limit %L', string_agg(format(
+                '(select * from parlant_store_session where %s and framework = %L'
+                ' order by %s limit %L)',
+                v_where, framework, v_order, p_limit
+            ), ' union all '), v_order, p_limit
+        ) into v_pages from unnest(array['openai', 'selectools']) as framework;
+    end if;
     if row_security_active('parlant_store_session') then
         execute format(
-            'select parlant_store_limit_answer(sum(1000 + octet_length(metadata::text))) from ('
-            'select metadata from parlant_store_session where %s'
-            ' order by namespace, session_id limit %L) s',
-            v_where, p_limit
+            'select parlant_store_limit_answer(sum(1000 + octet_length(metadata::text)))'
+            ' from (%s) s',
+            v_pages
         );
     end if;
     execute format(
-        'select coalesce(json_agg(parlant_store_describe(s)), ''[]'') from ('
-        'select * from parlant_store_session where %s'
-        ' order by namespace, session_id limit %L) s',
-        v_where, p_limit
+        'select coalesce(json_agg(parlant_store_describe(s) order by %s), ''[]'')'
+        ' from (select (page::parlant_store_session).* from (%s) page) s',
+        v_order, v_pages
     ) into v_page;
     return v_page;
 end $$;

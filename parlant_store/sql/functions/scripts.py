@@ -182,6 +182,7 @@ _EXPRESSIONS = {
     "minute_old": POSTGRESQL_MINUTE.format("old.updated_at"),
     "minute_d": POSTGRESQL_MINUTE.format("d.updated_at"),
     "minute_s": POSTGRESQL_MINUTE.format("s.updated_at"),
+    "minute_before": POSTGRESQL_MINUTE.format("p_before"),
     "minute": POSTGRESQL_MINUTE.format("updated_at"),
     "is_message": _IS_MESSAGE.format("data"),
     "is_d_message": _IS_MESSAGE.format("d.data"),

@@ -37,6 +37,9 @@ from parlant_store.content import codec
 from parlant_store.content.times import as_utc, without_zone
 from parlant_store.types import JSONObject, SessionInfo, SessionSummary
 
+FRAMEWORKS = ("openai", "selectools")
+"""The values of the column ``framework``."""
+
 logger = logging.getLogger("parlant_store")
 
 LIVE = "(expires_at IS NULL OR expires_at > %s)"
@@ -109,11 +112,37 @@ class Sessions(ABC):
         self, connection: BaseDatabaseWrapper, listing: ListSessions, time: Time
     ) -> list[SessionInfo]:
         where, params = self._where(connection, listing.filters)
+        if listing.by_activity:
+            return self._list_by_activity(connection, listing, time, (where, params))
         if listing.after is not None:
             where += " AND (namespace, session_id) > (%s, %s)"
             params += columns(listing.after)
         sql = f"{INFO} AND {where} ORDER BY namespace, session_id LIMIT %s"
         rows = fetch(connection, sql, (time.now, *params, listing.limit), prepare=None)
+        return [session_info(connection, row) for row in rows]
+
+    def _list_by_activity(
+        self, connection: BaseDatabaseWrapper, listing: ListSessions, time: Time, filters: Sql
+    ) -> list[SessionInfo]:
+        where, params = filters
+        if listing.after is not None and listing.before is not None:
+            before = adapted(connection, listing.before)
+            where += " AND (active_minute, updated_at, namespace, session_id) < (%s, %s, %s, %s)"
+            params = [*params, _minute(before), before, *columns(listing.after)]
+        order = "updated_at DESC, namespace DESC, session_id DESC LIMIT %s"
+        page = f"{INFO} AND {where} {{}} ORDER BY active_minute DESC, {order}"
+        page_params = (time.now, *params, listing.limit)
+        if listing.filters.namespace is not None or listing.filters.user_id is not None:
+            rows = fetch(connection, page.format(""), page_params, prepare=None)
+        else:
+            # The index without a namespace or an owner starts with the framework.
+            pages = " UNION ALL ".join(
+                f"SELECT * FROM ({page.format(f'AND framework = {name!r}')}) AS {name}"
+                for name in FRAMEWORKS
+            )
+            sql = f"SELECT * FROM ({pages}) AS pages ORDER BY {order}"
+            all_params = (*page_params * len(FRAMEWORKS), listing.limit)
+            rows = fetch(connection, sql, all_params, prepare=None)
         return [session_info(connection, row) for row in rows]
 
     def list_summaries(
@@ -243,6 +272,13 @@ def session_info(connection: BaseDatabaseWrapper, row: Row) -> SessionInfo:
         parent_id=parent_of(parent, long_parent),
         parent_position=parent_position,
     )
+
+
+def _minute(time: Any) -> int:
+    """Return the column ``active_minute`` for a parameter of ``updated_at``."""
+    if isinstance(time, str):
+        time = datetime.fromisoformat(time).replace(tzinfo=UTC)
+    return int(time.timestamp() // 60)
 
 
 def aware(connection: BaseDatabaseWrapper, time: Any) -> Any:

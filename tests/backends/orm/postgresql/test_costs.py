@@ -62,6 +62,7 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
     "exists": lambda store: store.exists("s"),
     "get_session": lambda store: store.get_session("s"),
     "list_sessions": lambda store: store.list_sessions(),
+    "list_sessions by activity": lambda store: store.list_sessions(order="activity"),
     "get_metadata": lambda store: store.get_metadata("s"),
     "set_metadata": lambda store: store.set_metadata("s", {"a": 1}),
     "merge metadata": lambda store: store.set_metadata("s", {"b": 1}, merge=True),
@@ -215,6 +216,34 @@ def test_parlants_filters_use_an_index(filled, where, index):
     assert index in plan
     assert "Seq Scan" not in plan
     assert len(filled.find("events", where).documents) > 0
+
+
+@pytest.mark.parametrize("names", [{}, {"namespace": ""}, {"user_id": "u7"}])
+def test_a_page_by_activity_is_read_through_an_index(store, names):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO parlant_store_session
+                (namespace, session_id, user_id, metadata, state, next_position, item_count,
+                updated_at)
+            SELECT '', 's' || n, 'u' || n % 10, '{}', '{}', 0, 0,
+                now() - make_interval(mins => n)
+            FROM generate_series(1, 5000) n
+            """
+        )
+    analyze()
+
+    def page() -> Any:
+        return store.list_sessions(order="activity", limit=10, **names)
+
+    plan = plan_of(store, page)
+    assert "Seq Scan" not in plan
+    assert rows_read(page)["parlant_store_session"][1] <= 60
+    first = page()
+    rest = store.list_sessions(order="activity", limit=10, cursor=first.next_cursor, **names)
+    updated = [session.updated_at for session in (*first.sessions, *rest.sessions)]
+    assert updated == sorted(updated, reverse=True)
+    assert len({*updated}) == 20
 
 
 def test_the_latest_offset_is_one_step_into_an_index(filled):

@@ -124,6 +124,7 @@ LIST: Arguments = {
     **NOW,
 }
 AFTER: Arguments = {"p_limit": 9, "p_after_namespace": None, "p_after_session_id": None}
+AFTER |= {"p_by_activity": False, "p_before": None}
 REPLACE: Arguments = NOW | {
     "p_documents": [
         {"key": B_KEY, "collection": "notes", "data": "{}", "customer_id": A, "old": old}
@@ -233,6 +234,8 @@ CALLS: dict[str, list[tuple[Arguments, Any]]] = {
     ],
     "list_sessions": [
         (LIST | AFTER, []),
+        (LIST | AFTER | {"p_by_activity": True}, []),
+        (LIST | AFTER | {"p_by_activity": True, "p_user_id": None, "p_prefix": "b-"}, []),
         (LIST | AFTER | {"p_user_id": None, "p_prefix": "b-"}, []),
         (LIST | AFTER | {"p_user_id": None, "p_namespace": "b-space"}, []),
         (LIST | AFTER | {"p_user_id": None, "p_filter": OF_B | {"field": "user_id"}}, []),
