@@ -45,6 +45,12 @@ begin
                 select *, not is_missing and (
                     is_other or not was_generated or old_value is distinct from value
                 ) as is_changed from columns where is_generated
+            ), missing as (
+                -- In the order of the columns, unless one that changes its type may be among the
+                -- columns from which they are computed.
+                select *, case when exists (select from columns where is_other and not is_missing)
+                    then 8 else 2 end as step
+                from computed where is_missing
             ), steps (step, place, statement) as (
                 -- Columns that policies use cannot change their type; the script creates them
                 -- again.
@@ -84,9 +90,13 @@ begin
                 select 8, 0, format('alter table %s drop column %I', v_old, name)
                 from computed where is_changed
                 union all
-                select 8, place, format('alter table %s add column %I %s generated always as (%s)'
+                select step, place, format('alter table %s add column %I %s generated always as (%s)'
                     ' stored', v_old, name, type, value)
-                from computed where is_missing or is_changed
+                from (
+                    select step, place, name, type, value from missing
+                    union all
+                    select 8, place, name, type, value from computed where is_changed
+                ) generated
                 union all
                 select 8, attnum, format('alter table %s alter column %I drop not null', v_old, attname)
                 from pg_attribute o
