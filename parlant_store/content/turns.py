@@ -8,6 +8,7 @@ tools by the suffixes of their names (``_call``, ``_call_output``).
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from parlant_store.content.items import USER, role_of
 from parlant_store.types import JSONObject
 
 MISSING = -1
@@ -38,6 +39,22 @@ def valid_items(items: list[JSONObject], limit: int) -> list[JSONObject]:
         return items
     starts = [*_starts(_needs(items), len(items) - limit)]
     return items[starts[-1] :] if starts else []
+
+
+def start_of_latest(items: list[JSONObject], count: int | None, turns: int | None) -> int:
+    """Return the place of the first item of the latest ``turns``, or of those with ``count`` items.
+
+    A message of a user opens a turn, unless it only has results of tools.
+    """
+    openers = [place for place, item in enumerate(items) if role_of(item) == USER]
+    starts = []
+    if turns is not None:
+        starts.append(0 if turns > len(openers) else [*openers, len(items)][len(openers) - turns])
+    if count is not None:
+        first = len(items) - count
+        before = [place for place in openers if place <= first]
+        starts.append(len(items) if count == 0 else before[-1] if before else 0)
+    return min(starts)
 
 
 def is_inside_response(items: list[JSONObject], limit: int) -> bool:

@@ -311,6 +311,75 @@ class TailContract(Timed):
         assert len(contents) == len(set(contents))
 
 
+class KeepContract(Timed):
+    """Deletions of all but the latest turns."""
+
+    def filled(self, store: Any) -> None:
+        items = [*said("rules", role="system"), *turn("one", 2), *turn("two", 1), *turn("three", 3)]
+        store.add_items("s", items)
+
+    @pytest.mark.parametrize(
+        ("limits", "deleted", "left"),
+        [
+            ({"turns": 1}, 6, ["three"]),
+            ({"turns": 2}, 4, ["two", "three"]),
+            ({"turns": 3}, 1, ["one", "two", "three"]),
+            ({"turns": 4}, 0, ["", "one", "two", "three"]),
+            ({"turns": 0}, 10, []),
+            ({"items": 1}, 6, ["three"]),
+            ({"items": 4}, 6, ["three"]),
+            ({"items": 5}, 4, ["two", "three"]),
+            ({"items": 6}, 4, ["two", "three"]),
+            ({"items": 9}, 1, ["one", "two", "three"]),
+            ({"items": 10}, 0, ["", "one", "two", "three"]),
+            ({"items": 2**70}, 0, ["", "one", "two", "three"]),
+            ({"items": 0}, 10, []),
+            ({"items": 1, "turns": 2}, 4, ["two", "three"]),
+            ({"items": 9, "turns": 1}, 1, ["one", "two", "three"]),
+        ],
+    )
+    def test_whole_turns_are_kept(self, store, limits, deleted, left):
+        self.filled(store)
+        before = store.get_session("s")
+        numbers_of = {turn.text: turn.number for turn in store.list_turns("s")}
+        assert store.keep_latest("s", **limits) == deleted
+        assert {turn.text: turn.number for turn in store.list_turns("s")} == {
+            text: numbers_of[text] for text in left
+        }
+        after = store.get_session("s")
+        assert after.item_count == len(store.get_items("s")) == 10 - deleted
+        assert (after.updated_at, after.expires_at) == (before.updated_at, before.expires_at)
+        assert store.keep_latest("s", **limits) == 0
+
+    def test_items_before_the_first_turn_are_one(self, store):
+        store.add_items("s", numbered(*range(5)))
+        assert store.keep_latest("s", items=2) == 0
+        assert store.keep_latest("s", turns=3) == 0
+
+    def test_counters_follow(self, store):
+        store.add_items("s", [*said("one"), *used(5), *said("two"), *used(7)])
+        store.add_usage("s", usage(100), turn=1)
+        store.add_usage("s", usage(200), turn=2)
+        store.keep_latest("s", turns=1)
+        session = store.get_session("s")
+        assert (session.item_count, session.tokens) == (2, 208)
+        assert store.get_usage("s").input_tokens == 200
+
+    def test_what_is_not_there(self, store):
+        assert store.keep_latest("s", turns=1) == 0
+        assert not store.exists("s")
+        with pytest.raises(InvalidInput, match="keep_latest"):
+            store.keep_latest("s")
+        with pytest.raises(InvalidLimit, match="turns"):
+            store.keep_latest("s", turns=-1)
+
+    def test_any_change_is_a_new_revision(self, store):
+        self.filled(store)
+        since = store.load_snapshot("s").revision
+        store.keep_latest("s", turns=1)
+        assert store.save_snapshot("s", [], state={}, since=since, keep=10) is None
+
+
 class BranchContract(Timed):
     def test_a_branch_before_a_turn(self, store):
         store.add_items("s", [*turn("one"), *turn("two"), *turn("three")], user_id="ada")
@@ -609,5 +678,7 @@ class WindowContract(Timed):
             store.get_items("s", max_tokens=tokens)
 
 
-class HistoryContract(TurnContract, TailContract, BranchContract, UsageContract, WindowContract):
+class HistoryContract(
+    TurnContract, TailContract, KeepContract, BranchContract, UsageContract, WindowContract
+):
     """Tests of turns, usage, branches and windows; a subclass gives the fixture ``make_store``."""

@@ -41,6 +41,7 @@ SESSION_WRITES: dict[str, Callable[..., Any]] = {
     ),
     "branch": lambda store, **id_: store.branch("s", "branched", **id_),
     "branch of a part": lambda store, **id_: store.branch("s", "branched", at_position=0, **id_),
+    "keep_latest": lambda store, **id_: store.keep_latest("s", items=0, **id_),
     "truncate": lambda store, **id_: store.truncate("s", after_position=0, **id_),
     "replace_tail": lambda store, **id_: store.replace_tail("s", 1, numbered(7, 8), **id_),
 }

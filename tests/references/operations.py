@@ -89,6 +89,7 @@ ITEM = SESSION | {
         lambda store: changed(store, drop=1, keep=2), last=False
     ),
     "save_snapshot without any": Operation(lambda store: changed(store)),
+    "keep_latest": Operation(lambda store: store.keep_latest("s", items=0)),
     "truncate": Operation(lambda store: store.truncate("s", after_position=1)),
     "truncate to nothing": Operation(lambda store: store.truncate("s", before_turn=0)),
     "replace_tail": Operation(lambda store: store.replace_tail("s", 2, numbered(7))),

@@ -13,8 +13,11 @@ from parlant_store.backends.contract.operations import (
     AddUsage,
     Branch,
     ItemPlace,
+    KeepLatest,
     ListTurns,
     ReplaceTail,
+    SaveSnapshot,
+    Splice,
 )
 from parlant_store.backends.contract.sessions import SessionMethods
 from parlant_store.backends.contract.validation import (
@@ -29,7 +32,10 @@ from parlant_store.backends.contract.validation import (
     session_name,
 )
 from parlant_store.backends.threads.async_methods import as_async
+
+from parlant_store.content import codec
 from parlant_store.content.items import batch
+from parlant_store.content.turns import start_of_latest
 from parlant_store.content.usage import parse_usage
 from parlant_store.exceptions import InvalidInput, SessionNotFound
 from parlant_store.signals import session_saved
@@ -122,6 +128,30 @@ class HistoryMethods(SessionMethods):
         return None if change is None else change.deleted
 
     areplace_tail = as_async(replace_tail)
+
+    def keep_latest(
+        self,
+        session_id: str,
+        *,
+        items: int | None = None,
+        turns: int | None = None,
+        namespace: str = "",
+        request_id: str | UUID | None = None,
+    ) -> int:
+        """Delete all but the latest turns, and return the number of deleted items.
+
+        Kept are the latest ``turns``, or the turns that have the latest ``items``: a turn is kept
+        or deleted as a whole. With both, what either keeps is kept. Without a session, delete
+        nothing. The time of the last write and the expiry of the session stay.
+        """
+        request = check_request(request_id, "keep_latest")
+        session = session_name(session_id, namespace)
+        if items is None and turns is None:
+            raise InvalidInput("keep_latest needs items or turns")
+        limits = check_limit(items, "items"), check_limit(turns, "turns")
+        return self._keep_latest(KeepLatest(session, *limits, request))
+
+    akeep_latest = as_async(keep_latest)
 
     def branch(
         self,
@@ -243,6 +273,21 @@ class HistoryMethods(SessionMethods):
     @abstractmethod
     def _replace_tail(self, change: ReplaceTail) -> TailChange | None:
         """Return None if the session has changed; raise SessionNotFound or InvalidInput."""
+
+    def _keep_latest(self, keep: KeepLatest) -> int:
+        """Read the whole session, unless a backend has a better way."""
+        while True:
+            snapshot = self._load_snapshot(keep.session)
+            if snapshot is None:
+                return 0
+            since = snapshot.revision
+            kept = len(snapshot.items) - start_of_latest(snapshot.items, keep.items, keep.turns)
+            drop = max(0, since.item_count - kept)
+            state = codec.encode_document(snapshot.state, "state")
+            splice = Splice(since, drop, since.item_count - drop)
+            change = SaveSnapshot(keep.session, batch(()), state, None, None, splice, keep.request)
+            if not drop or self._save_snapshot(change) is not None:
+                return drop
 
     @abstractmethod
     def _branch(self, branch: Branch) -> int | None:

@@ -155,6 +155,15 @@ class ReplaceTail(NamedTuple):
     request: UUID | None
 
 
+class KeepLatest(NamedTuple):
+    session: SessionName
+    items: int | None
+    """None: the number of items does not matter."""
+
+    turns: int | None
+    request: UUID | None
+
+
 class Search(NamedTuple):
     terms: list[list[str]]
     """The words of each term (parlant_store.content.text_search)."""

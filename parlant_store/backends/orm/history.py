@@ -8,6 +8,7 @@ from parlant_store.backends.contract.operations import (
     AddUsage,
     Branch,
     ItemPlace,
+    KeepLatest,
     ListTurns,
     ReplaceTail,
 )
@@ -31,6 +32,12 @@ class OrmHistory(OrmCalls):
 
         numbers = self._write(replace, change.ttl, change.request)
         return None if numbers is None else TailChange(*numbers)
+
+    def _keep_latest(self, keep: KeepLatest) -> int:
+        return self._write(
+            lambda on: on.tables.history.keep_latest(on.connection, keep, on.time),
+            request=keep.request,
+        )
 
     def _branch(self, branch: Branch) -> int:
         def copy(on: Target) -> int:

@@ -8,6 +8,7 @@ from parlant_store.backends.contract.operations import (
     AddUsage,
     Branch,
     ItemPlace,
+    KeepLatest,
     ListTurns,
     ReplaceTail,
 )
@@ -61,6 +62,18 @@ class SupabaseHistory(SupabaseSessions):
         if result["is_missing"]:
             raise no_place(change.session, change.start)
         return None if result["deleted"] is None else TailChange(result["deleted"], result["items"])
+
+    def _keep_latest(self, keep: KeepLatest) -> int:
+        deleted: int = self.connection.write(
+            "keep_latest",
+            shapes.integer,
+            keep.request,
+            **name_arguments(keep.session),
+            items=keep.items,
+            turns=keep.turns,
+            now=self.clock(),
+        )
+        return deleted
 
     def _branch(self, branch: Branch) -> int:
         source, target, ttl, request, end = branch

@@ -99,6 +99,68 @@ begin
             with ordinality as item (data, role, text, terms, tokens, failed, ord);
 end $$;
 
+-- Deletes all items of a session but the latest p_turns turns and the turns with the latest p_items
+-- items, of which one may be null. Returns the number of deleted items.
+create or replace function {in_schema}parlant_store_keep_latest(
+    p_namespace text, p_session_id text, p_items bigint, p_turns bigint, p_now timestamptz
+) returns bigint language plpgsql{search_path} as $$
+declare
+    v_key bigint;
+    v_items bigint;
+    v_next bigint;
+    v_start bigint;
+    v_deleted bigint;
+    v_tokens bigint;
+    v_failed bigint;
+    v_usage jsonb[];
+begin
+    select key, item_count, next_position into v_key, v_items, v_next from parlant_store_session
+        where namespace = p_namespace and session_id = p_session_id
+            and (expires_at is null or expires_at > p_now)
+        for update;
+    if not found then
+        return 0;
+    end if;
+    v_start := least(
+        case
+            when p_turns is null then null
+            when p_turns = 0 then v_next
+            else coalesce((
+                select position from parlant_store_session_item
+                where session_key = v_key and turn > 0 order by turn desc
+                offset p_turns - 1 limit 1
+            ), 0)
+        end,
+        case
+            when p_items is null then null
+            when p_items = 0 then v_next
+            when p_items >= v_items then 0
+            else coalesce((
+                select position from parlant_store_session_item
+                where session_key = v_key and turn > 0 and position <= (
+                    select position from parlant_store_session_item
+                    where session_key = v_key order by position desc offset p_items - 1 limit 1
+                )
+                order by turn desc limit 1
+            ), 0)
+        end
+    );
+    with removed as (
+        delete from parlant_store_session_item
+            where session_key = v_key and position < v_start
+            returning turn, tokens, failed_calls, usage
+    ) select count(*), {sums} into v_deleted, v_tokens, v_failed, v_usage from removed;
+    if v_deleted > 0 then
+        update parlant_store_session s set
+            item_count = s.item_count - v_deleted,
+            tokens = nullif(s.tokens - v_tokens, 0),
+            usage = {usage_left},
+            failed_calls = s.failed_calls - v_failed
+        where s.key = v_key;
+    end if;
+    return v_deleted;
+end $$;
+
 -- Copies a session to the id p_target, and replaces a session of that id: all items, or those before
 -- the turn p_turn or the position p_position. p_parent is the JSON of an id p_source that is too
 -- long for its column. Returns the number of items, null if there is no session p_source; or that

@@ -39,7 +39,7 @@ begin
         and p_function in (
             'add_items', 'pop_item', 'clear', 'delete_session', 'delete_hidden', 'set_metadata',
             'set_expiry', 'add_usage',
-            'save', 'branch', 'replace_tail', 'expire', 'retire', 'insert_one', 'insert_numbered', 'update_one',
+            'save', 'branch', 'replace_tail', 'keep_latest', 'expire', 'retire', 'insert_one', 'insert_numbered', 'update_one',
             'delete_one', 'drop_collection', 'replace', 'ensure_index', 'set_document_expiry',
             'write_sessions', 'write_documents', 'stage_items', 'publish_session'
         );

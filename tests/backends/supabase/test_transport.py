@@ -53,6 +53,7 @@ OPERATIONS = {
     "load_snapshot": lambda store: store.load_snapshot("s"),
     "save_snapshot": lambda store: store.save_snapshot("s", numbered(1), state={}),
     "branch": lambda store: store.branch("s", "t"),
+    "keep_latest": lambda store: store.keep_latest("s", turns=1),
     "list_turns": lambda store: store.list_turns("s"),
     "truncate": lambda store: store.truncate("s", after_position=0),
     "replace_tail": lambda store: store.replace_tail("s", 0, numbered(1)),

@@ -9,6 +9,7 @@ from parlant_store.backends.contract.history import TailChange
 from parlant_store.backends.contract.operations import (
     AddUsage,
     Branch,
+    KeepLatest,
     ListTurns,
     ReplaceTail,
 )
@@ -37,6 +38,16 @@ SELECT 0, usage FROM (
 ) AS first_item WHERE turn IS NULL AND usage IS NOT NULL
 """
 
+_LATEST_TURN = (
+    "SELECT position FROM parlant_store_session_item WHERE session_key = %s AND turn > 0"
+    " ORDER BY turn DESC LIMIT 1 OFFSET %s"
+)
+_TURN_OF = (
+    "SELECT position FROM parlant_store_session_item WHERE session_key = %s AND turn > 0"
+    " AND position <= (SELECT position FROM parlant_store_session_item WHERE session_key = %s"
+    " ORDER BY position DESC LIMIT 1 OFFSET %s) ORDER BY turn DESC LIMIT 1"
+)
+
 
 class History(ABC):
     """The operations on turns, usage and branches, for one kind of database."""
@@ -54,6 +65,10 @@ class History(ABC):
 
         Raise LookupError if there is no such session, turn or position.
         """
+
+    @abstractmethod
+    def keep_latest(self, connection: BaseDatabaseWrapper, keep: KeepLatest, time: Time) -> int:
+        """Return the number of deleted items."""
 
     @abstractmethod
     def branch(self, connection: BaseDatabaseWrapper, branch: Branch, time: Time) -> int:
@@ -83,3 +98,19 @@ class History(ABC):
         self, connection: BaseDatabaseWrapper, name: SessionName, time: Time
     ) -> dict[int, Usage]:
         return usage_by_turn(fetch(connection, _USAGE_OF_TURNS, (*columns(name), time.now)))
+
+
+def start_of_latest(
+    connection: BaseDatabaseWrapper, key: int, end: int, count: int, keep: KeepLatest
+) -> int:
+    """Return the position of the first item to keep, in a session of ``count`` items."""
+    starts = []
+    if keep.turns is not None:
+        rows = fetch(connection, _LATEST_TURN, (key, keep.turns - 1)) if keep.turns else [(end,)]
+        starts += [position for (position,) in rows] or [0]
+    if keep.items is not None and keep.items < count:
+        rows = fetch(connection, _TURN_OF, (key, key, keep.items - 1)) if keep.items else [(end,)]
+        starts += [position for (position,) in rows] or [0]
+    elif keep.items is not None:
+        starts.append(0)
+    return int(min(starts))

@@ -10,6 +10,7 @@ from parlant_store.backends.contract.history import TailChange
 from parlant_store.backends.contract.operations import (
     AddUsage,
     Branch,
+    KeepLatest,
     ListTurns,
     ReplaceTail,
 )
@@ -30,6 +31,9 @@ _REPLACE_TAIL = (
     " %s::text, %s::bigint, %s::bigint, %s::bigint, %s::bigint, %s::bigint,"
     " %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint,"
     " %s::timestamptz, %s::timestamptz) WHERE items IS NOT NULL AND NOT is_missing"
+)
+_KEEP_LATEST = (
+    "SELECT parlant_store_keep_latest(%s::text, %s::text, %s::bigint, %s::bigint, %s::timestamptz)"
 )
 _BRANCH = (
     "SELECT items FROM parlant_store_branch(%s::text, %s::text, %s::text, %s::text, %s::text,"
@@ -73,6 +77,11 @@ class PostgreSQLHistory(History):
             raise LookupError(start.label)
         ((deleted, items),) = rows
         return None if deleted is None else TailChange(deleted, items)
+
+    def keep_latest(self, connection: BaseDatabaseWrapper, keep: KeepLatest, time: Time) -> int:
+        params = (*columns(keep.session), keep.items, keep.turns, time.now)
+        ((deleted,),) = fetch_once(connection, _KEEP_LATEST, params)
+        return deleted  # type: ignore[no-any-return]
 
     def branch(self, connection: BaseDatabaseWrapper, branch: Branch, time: Time) -> int:
         source, target, end = branch.source, branch.target, branch.end

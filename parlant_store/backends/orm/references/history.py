@@ -8,10 +8,11 @@ from parlant_store.backends.contract.operations import (
     AddUsage,
     Branch,
     ItemPlace,
+    KeepLatest,
     ListTurns,
     ReplaceTail,
 )
-from parlant_store.backends.orm.base.history import History
+from parlant_store.backends.orm.base.history import History, start_of_latest
 from parlant_store.backends.orm.base.removed_items import REMOVED, subtract
 from parlant_store.backends.orm.base.sessions import LIVE, Time
 from parlant_store.backends.orm.database.statements import Row
@@ -28,6 +29,10 @@ _START = "SELECT position FROM parlant_store_session_item WHERE session_key = %s
 _TAIL = (
     f"SELECT key, {REMOVED} FROM parlant_store_session_item"
     " WHERE session_key = %s AND position >= %s ORDER BY key"
+)
+_HEAD = (
+    f"SELECT key, {REMOVED} FROM parlant_store_session_item"
+    " WHERE session_key = %s AND position < %s ORDER BY key"
 )
 
 
@@ -69,6 +74,24 @@ class ReferencedHistory(History):
             rest = change._replace(start=ItemPlace(None, end), since=None)
             appended = self.tables.replace_tail(connection, rest, time)
             return appended and appended._replace(deleted=len(tail))
+
+    def keep_latest(self, connection: BaseDatabaseWrapper, keep: KeepLatest, time: Time) -> int:
+        from parlant_store.models import SessionItem
+
+        if not has_references(SessionItem):
+            return self.tables.keep_latest(connection, keep, time)
+        with writing(connection):
+            rows = select_locked(
+                connection, _REVISION, (*columns(keep.session), time.now), "FOR NO KEY UPDATE"
+            )
+            for key, end, count in rows:
+                start = start_of_latest(connection, key, end, count, keep)
+                items = select_locked(connection, _HEAD, (key, start))
+                what = f"an item of the session {keep.session.session_id!r}"
+                delete(connection, SessionItem, [item for item, *_ in items], what, lock=False)
+                subtract(connection, key, [(None, *row[2:]) for row in items])
+                return len(items)
+            return 0
 
     def branch(self, connection: BaseDatabaseWrapper, branch: Branch, time: Time) -> int:
         source, target = branch.source, branch.target

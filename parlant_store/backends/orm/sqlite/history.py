@@ -11,12 +11,13 @@ from parlant_store.backends.contract.operations import (
     AddUsage,
     Branch,
     ItemPlace,
+    KeepLatest,
     ListTurns,
     ReplaceTail,
 )
 from parlant_store.backends.contract.validation import MAX_LIMIT, SessionName
-from parlant_store.backends.orm.base.history import History
-from parlant_store.backends.orm.base.removed_items import REMOVED, removed, subtract_usage
+from parlant_store.backends.orm.base.history import History, start_of_latest
+from parlant_store.backends.orm.base.removed_items import REMOVED, removed, subtract, subtract_usage
 from parlant_store.backends.orm.base.sessions import LIVE, Time, aware
 from parlant_store.backends.orm.database.statements import Row, fetch, write
 from parlant_store.backends.orm.sqlite.items import (
@@ -119,6 +120,22 @@ class SQLiteHistory(History):
             subtract_usage(connection, key, usage)
             insert_items(connection, item_rows(key, next_position, turn, change.batch, time))
         return TailChange(len(deleted), items)
+
+    def keep_latest(self, connection: BaseDatabaseWrapper, keep: KeepLatest, time: Time) -> int:
+        with write(connection):
+            try:
+                key, end, _, count, _ = _find(connection, keep.session, time)
+            except LookupError:
+                return 0
+            deleted = fetch(
+                connection,
+                "DELETE FROM parlant_store_session_item WHERE session_key = %s AND position < %s"
+                f" RETURNING {REMOVED}",
+                (key, start_of_latest(connection, key, end, count, keep)),
+            )
+            # The turns after them keep their numbers.
+            subtract(connection, key, [(None, *row[1:]) for row in deleted])
+            return len(deleted)
 
     def branch(self, connection: BaseDatabaseWrapper, branch: Branch, time: Time) -> int:
         source, target = branch.source, branch.target

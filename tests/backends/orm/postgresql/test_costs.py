@@ -45,6 +45,7 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
     "branch": lambda store: store.branch("s", "branched"),
     "branch before a turn": lambda store: store.branch("s", "branched", before_turn=0),
     "get_items within tokens": lambda store: store.get_items("s", max_tokens=100),
+    "keep_latest": lambda store: store.keep_latest("s", turns=1),
     "list_turns": lambda store: store.list_turns("s"),
     "truncate": lambda store: store.truncate("s", after_position=20),
     "replace_tail": lambda store: store.replace_tail("s", 20, numbered(1)),

@@ -206,6 +206,11 @@ CALLS: dict[str, list[tuple[Arguments, Any]]] = {
         for where in ({}, GONE, LEFT)
         for since in ({}, {"p_turn": 1}, {"p_key": B_KEY, "p_next": 3, "p_count": 2})
     ],
+    "keep_latest": [
+        (where | limits, 0)
+        for where in (AT, GONE, LEFT)
+        for limits in ({"p_items": 0, "p_turns": None}, {"p_items": None, "p_turns": 0})
+    ],
     "list_turns": [
         (where | TURNS | {"p_newest": newest}, [])
         for where in (AT, GONE, LEFT)
@@ -385,6 +390,7 @@ REPEATABLE = {
     "expire",
     "insert_numbered",
     "insert_one",
+    "keep_latest",
     "pop_item",
     "replace",
     "replace_tail",
