@@ -349,13 +349,17 @@ class ExpireResult:
     protected: tuple[Protected, ...] = ()
     """Rows that are not deleted because rows of the project protect them."""
 
+    items: int = 0
+    """The number of deleted items of sessions that stay."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Retention:
-    """A rule that selects sessions and documents for deletion by age.
+    """A rule that selects sessions and documents, or the first items of sessions, for deletion.
 
-    It needs ``older_than``, ``idle`` or both, which are then ANDed. With a ``namespace`` it
-    applies to sessions only, with a ``collection`` to documents only, else to both.
+    It needs ``older_than``, ``idle`` or both, which are then ANDed; or ``keep_last_items``,
+    ``keep_last_turns`` or both, as the arguments of keep_latest. With a ``namespace`` it applies
+    to sessions only, with a ``collection`` to documents only, else to both.
     """
 
     older_than: timedelta | None = None
@@ -370,6 +374,17 @@ class Retention:
     collection: str | None = None
     """The collection of the documents."""
 
+    keep_last_items: int | None = None
+    """Turns with so many of the latest items stay."""
+
+    keep_last_turns: int | None = None
+    """So many of the latest turns stay."""
+
+    @property
+    def trims(self) -> bool:
+        """Whether it deletes items of sessions that stay."""
+        return self.keep_last_items is not None or self.keep_last_turns is not None
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExpiredSession:
@@ -381,6 +396,19 @@ class ExpiredSession:
     namespace: str
     session_id: str
     item_count: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExpiredItems:
+    """The first items of a session, which would be deleted."""
+
+    key: int
+    """The primary key of the session's row."""
+
+    namespace: str
+    session_id: str
+    item_count: int
+    """The number of the items."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

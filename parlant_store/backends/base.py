@@ -32,9 +32,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from parlant_store.backends.contract.expiry import ExpiryMethods
 from parlant_store.backends.contract.records import RecordMethods
 from parlant_store.backends.contract.retention import parse_rules
+from parlant_store.backends.contract.trimming import TrimmingMethods
 from parlant_store.backends.contract.validation import check_ttl
 from parlant_store.backends.threads import caller
 from parlant_store.backends.threads.async_methods import as_async
@@ -49,7 +49,7 @@ IDLE_SECONDS = 60.0
 """The default of the option ``idle_seconds``."""
 
 
-class BaseBackend(RecordMethods, ExpiryMethods):
+class BaseBackend(TrimmingMethods, RecordMethods):
     """A store: documents and sessions of one alias in PARLANT_STORES."""
 
     def __init__(

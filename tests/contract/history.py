@@ -7,7 +7,7 @@ import pytest
 
 from parlant_store import signals
 from parlant_store.exceptions import InvalidInput, InvalidItem, InvalidLimit, SessionNotFound
-from parlant_store.types import Usage
+from parlant_store.types import Retention, Usage
 from tests.contract import turns as pieces
 from tests.contract.snapshot_values import said, used
 from tests.contract.stores import Timed
@@ -372,6 +372,40 @@ class KeepContract(Timed):
             store.keep_latest("s")
         with pytest.raises(InvalidLimit, match="turns"):
             store.keep_latest("s", turns=-1)
+
+    def test_rules(self, store):
+        self.filled(store)
+        store.add_items("few", turn("a", 3))
+        store.add_items("other", [*turn("a"), *turn("b")], namespace="n")
+        rule = Retention(keep_last_turns=1)
+        expired = store.list_expired(rule=rule)
+        listed = {(one.namespace, one.session_id): one.item_count for one in expired}
+        assert listed == {("", "s"): 6, ("n", "other"): 2}
+        of_n = Retention(keep_last_items=2, namespace="n")
+        assert [one.item_count for one in store.list_expired(rule=of_n)] == [2]
+        batches = [*store.expire_batches(rule=of_n, batch_size=1)]
+        assert sum(batch.items for batch in batches) == 2
+        assert len(store.get_items("s")) == 10
+        batches = [*store.expire_batches(rule=rule)]
+        assert sum(batch.items for batch in batches) == 6
+        assert sum(batch.sessions for batch in batches) == 0
+        assert [turn.text for turn in store.list_turns("s")] == ["three"]
+        assert len(store.get_items("few")) == 4
+        assert [*store.list_expired(rule=rule)] == []
+
+    @pytest.mark.values
+    @pytest.mark.parametrize(
+        "rule",
+        [
+            Retention(keep_last_items=-1),
+            Retention(keep_last_turns="1"),
+            Retention(keep_last_turns=1, collection="c"),
+            Retention(keep_last_turns=1, idle=timedelta(days=1)),
+        ],
+    )
+    def test_bad_rules_are_refused(self, store, rule):
+        with pytest.raises(InvalidInput):
+            [*store.expire_batches(rule=rule)]
 
     def test_any_change_is_a_new_revision(self, store):
         self.filled(store)

@@ -16,6 +16,7 @@ from parlant_store.exceptions import InvalidLimit, ProtectedRow, StoreUnavailabl
 from parlant_store.signals import send, session_expired
 from parlant_store.types import (
     ExpiredDocument,
+    ExpiredItems,
     ExpiredSession,
     ExpireResult,
     Protected,
@@ -123,17 +124,21 @@ class ExpiryMethods(ABC):
             raise InvalidLimit("batch_size must be 1 or more")
         if rule is None:
             return self._expire_all(batch_size)
+        if check_rule(rule).trims:
+            return self._trim_all(rule, batch_size)
         return self._retire_all(self._sweeps(check_rule(rule), batch_size))
 
     aexpire_batches = as_async_iterator(expire_batches, 1)
 
     def list_expired(
         self, *, rule: Retention | None = None
-    ) -> Iterator[ExpiredSession | ExpiredDocument]:
+    ) -> Iterator[ExpiredSession | ExpiredDocument | ExpiredItems]:
         """Yield what ``expire_batches`` would delete now, and delete nothing.
 
         It is read in pages. Raise InvalidInput if the rule is wrong.
         """
+        if rule is not None and check_rule(rule).trims:
+            return self._list_trimmed(rule)
         sweeps = self._sweeps(None if rule is None else check_rule(rule), PAGE)
         return self._list_all(sweeps)
 
@@ -144,6 +149,12 @@ class ExpiryMethods(ABC):
         return
 
     adelete_hidden = as_async(delete_hidden)
+
+    @abstractmethod
+    def _trim_all(self, rule: Retention, batch_size: int) -> Iterator[ExpireResult]: ...
+
+    @abstractmethod
+    def _list_trimmed(self, rule: Retention) -> Iterator[ExpiredItems]: ...
 
     @abstractmethod
     def _expire(self, batch_size: int) -> Expired: ...

@@ -8,7 +8,11 @@ from typing import Any, NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
 
-from parlant_store.backends.contract.validation import MAX_TTL_SECONDS, check_collection
+from parlant_store.backends.contract.validation import (
+    MAX_TTL_SECONDS,
+    check_collection,
+    check_limit,
+)
 from parlant_store.content import codec
 from parlant_store.content.query import kind_of
 from parlant_store.content.times import as_utc
@@ -94,8 +98,10 @@ def check_rule(rule: Retention) -> Retention:
     """Return ``rule``; raise InvalidInput if it lacks something or contradicts itself."""
     if not isinstance(rule, Retention):
         raise InvalidInput(f"a rule must be a Retention, not {type(rule).__name__}")
-    if rule.older_than is rule.idle is None:
-        raise InvalidInput("it needs older_than or idle")
+    if rule.trims:
+        _check_trimming(rule)
+    elif rule.older_than is rule.idle is None:
+        raise InvalidInput("it needs older_than or idle, or keep_last_items or keep_last_turns")
     if rule.namespace is not None and rule.collection is not None:
         raise InvalidInput(
             "it has a namespace, for sessions, and a collection, for documents: use only one of "
@@ -108,6 +114,16 @@ def check_rule(rule: Retention) -> Retention:
     if rule.collection is not None:
         check_collection(rule.collection)
     return rule
+
+
+def _check_trimming(rule: Retention) -> None:
+    for name in ("older_than", "idle", "collection"):
+        if getattr(rule, name) is not None:
+            raise InvalidInput(
+                f"it has {name} and keep_last_items or keep_last_turns: use two rules"
+            )
+    for name in ("keep_last_items", "keep_last_turns"):
+        check_limit(getattr(rule, name), name)
 
 
 def _check_duration(duration: timedelta | None, what: str) -> None:

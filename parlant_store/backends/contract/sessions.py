@@ -363,7 +363,7 @@ class SessionMethods(ABC):
         session_id, ``updated_since`` a time, ``where`` a filter on the metadata
         (parlant_store.content.query). Raise InvalidLimit if ``limit`` is below 1.
         """
-        filters = _filters(namespace, user_id, prefix, updated_since, where)
+        filters = filters_of(namespace, user_id, prefix, updated_since, where)
         if check_limit(limit) in (0, None):
             raise InvalidLimit("limit must be 1 or more to list sessions")
         if order not in ("name", "activity"):
@@ -425,7 +425,7 @@ class SessionMethods(ABC):
         It yields at most ``limit`` sessions, in the order of their creation, after the key
         ``after``. All rows are read at once.
         """
-        filters = _filters(namespace, user_id, prefix, updated_since, where)
+        filters = filters_of(namespace, user_id, prefix, updated_since, where)
         rows = check_limit(limit)
         return self._list_summaries(
             ListSummaries(filters, MAX_LIMIT if rows is None else rows, after)
@@ -541,13 +541,14 @@ def _activity(session: SessionInfo) -> tuple[datetime, str, str]:
     return as_utc(session.updated_at), session.namespace, session.session_id
 
 
-def _filters(
-    namespace: str | None,
-    user_id: str | None,
-    prefix: str,
-    updated_since: datetime | None,
-    where: Mapping[str, Any] | None,
+def filters_of(
+    namespace: str | None = None,
+    user_id: str | None = None,
+    prefix: str = "",
+    updated_since: datetime | None = None,
+    where: Mapping[str, Any] | None = None,
 ) -> SessionFilters:
+    """Return the filters of a listing from its arguments."""
     if namespace is not None:
         codec.check_name(namespace, "namespace", empty=True)
     return SessionFilters(

@@ -15,7 +15,10 @@ from parlant_store.exceptions import InvalidInput
 from parlant_store.management.arguments import Attempt, add_store_argument, store_aliases
 from parlant_store.management.interruption import Interruption
 from parlant_store.management.progress import Progress
-from parlant_store.types import ExpiredDocument, ExpiredSession, Retention
+from parlant_store.types import ExpiredDocument, ExpiredItems, ExpiredSession, Retention
+
+Row = ExpiredSession | ExpiredDocument | ExpiredItems
+"""What would be deleted."""
 
 
 @dataclass
@@ -25,22 +28,25 @@ class Report:
     store: str
     sessions: int = 0
     documents: int = 0
+    items: int = 0
     protected: list[str] = field(default_factory=list)
     seconds: float = 0.0
     finished: bool = False
     error: str | None = None
 
     def __str__(self) -> str:
+        items = f" and {self.items:,} items of other sessions" if self.items else ""
         return (
-            f"{self.store}: removed {self.sessions:,} sessions and {self.documents:,} documents "
-            f"in {self.seconds:.1f} s" + ("" if self.finished else "; not finished")
+            f"{self.store}: removed {self.sessions:,} sessions and {self.documents:,} documents"
+            f"{items} in {self.seconds:.1f} s" + ("" if self.finished else "; not finished")
         ) + "".join(f"\n{self.store}: not deleted: the {row}" for row in self.protected)
 
 
 class Command(BaseCommand):
     help = (
         "Deletes from every store the sessions and documents that have expired, and those that "
-        "the rules of its option retention match; --older-than and --idle replace these rules. "
+        "the rules of its option retention match; --older-than, --idle, --keep-last-items and "
+        "--keep-last-turns replace these rules. "
         "The command may be stopped at any time, and several may run at once. Rows that rows of "
         "the project protect are not deleted, but listed. If a store fails, the command goes on "
         "with the others and its exit code is 1."
@@ -57,7 +63,19 @@ class Command(BaseCommand):
         parser.add_argument(
             "--idle", metavar="AGE", help="Delete what was last written to at least this long ago."
         )
-        parser.add_argument("--namespace", help="With an age: only sessions of this namespace.")
+        parser.add_argument(
+            "--keep-last-items",
+            type=int,
+            metavar="N",
+            help="Delete the items of sessions before the turns that have the latest N items.",
+        )
+        parser.add_argument(
+            "--keep-last-turns",
+            type=int,
+            metavar="N",
+            help="Delete the items of sessions before the latest N turns.",
+        )
+        parser.add_argument("--namespace", help="With a rule: only sessions of this namespace.")
         parser.add_argument("--collection", help="With an age: only documents of this collection.")
         parser.add_argument(
             "--batch-size",
@@ -135,6 +153,7 @@ class Command(BaseCommand):
             for batch in store.expire_batches(rule=applied, batch_size=batch_size):
                 report.sessions += batch.sessions
                 report.documents += batch.documents
+                report.items += batch.items
                 report.protected += map(str, batch.protected)
                 self._progress.show(
                     f"{report.store}: {report.sessions:,} sessions, {report.documents:,} documents"
@@ -152,7 +171,7 @@ class Command(BaseCommand):
         counts: Counter[str] = Counter()
         with Attempt(alias) as attempt:
             for row in _expired(attempt.store, rule):
-                counts[_group(row)] += 1
+                counts[_group(row)] += row.item_count if isinstance(row, ExpiredItems) else 1
                 if options["json"]:
                     self.stdout.write(json.dumps({"store": alias, **_as_dict(row)}))
                 elif options["verbosity"] > 1:
@@ -172,9 +191,10 @@ def _rule(options: dict[str, Any]) -> Retention | None:
         for name in ("older_than", "idle")
         if options[name] is not None
     }
+    limits = {name: options[name] for name in ("keep_last_items", "keep_last_turns")}
     namespace, collection = options["namespace"], options["collection"]
-    if ages:
-        return check_rule(Retention(**ages, namespace=namespace, collection=collection))
+    if ages or any(limit is not None for limit in limits.values()):
+        return check_rule(Retention(**ages, **limits, namespace=namespace, collection=collection))
     if namespace is not None or collection is not None:
         raise CommandError("--namespace and --collection go with --older-than or --idle")
     return None
@@ -185,14 +205,14 @@ def _rules(store: BaseBackend, rule: Retention | None) -> list[Retention | None]
     return [None, *([rule] if rule is not None else store.retention)]
 
 
-def _expired(
-    store: BaseBackend, rule: Retention | None
-) -> Iterator[ExpiredSession | ExpiredDocument]:
+def _expired(store: BaseBackend, rule: Retention | None) -> Iterator[Row]:
     """Return what would be deleted, each row once even if several rules match it."""
     rules = _rules(store, rule)
     # A rule does not match what has expired: with a single rule, no row comes twice.
     has_duplicates = len(rules) > 2
-    seen: dict[type, set[int]] = {ExpiredSession: set(), ExpiredDocument: set()}
+    seen: dict[type, set[int]] = {
+        kind: set() for kind in (ExpiredSession, ExpiredDocument, ExpiredItems)
+    }
     for applied in rules:
         for row in store.list_expired(rule=applied):
             if row.key not in seen[type(row)]:
@@ -201,23 +221,29 @@ def _expired(
                 yield row
 
 
-def _group(row: ExpiredSession | ExpiredDocument) -> str:
+def _group(row: Row) -> str:
+    if isinstance(row, ExpiredItems):
+        return f"first items of sessions of the namespace {row.namespace!r}"
     if isinstance(row, ExpiredSession):
         return f"sessions of the namespace {row.namespace!r}"
     return f"documents of the collection {row.collection!r}"
 
 
-def _label(row: ExpiredSession | ExpiredDocument) -> str:
+def _label(row: Row) -> str:
+    if isinstance(row, ExpiredItems):
+        return (
+            f"{row.item_count:,} first items of the session {row.session_id!r} of {row.namespace!r}"
+        )
     if isinstance(row, ExpiredSession):
         return f"session {row.session_id!r} of {row.namespace!r}, {row.item_count:,} items"
     return f"document {row.id!r} of {row.collection!r}"
 
 
-def _as_dict(row: ExpiredSession | ExpiredDocument) -> dict[str, Any]:
-    kind = "session" if isinstance(row, ExpiredSession) else "document"
+def _as_dict(row: Row) -> dict[str, Any]:
+    kinds = {ExpiredSession: "session", ExpiredDocument: "document", ExpiredItems: "items"}
     fields = asdict(row)
     del fields["key"]
-    return {"kind": kind, **fields}
+    return {"kind": kinds[type(row)], **fields}
 
 
 def _as_json(reports: list[Report]) -> str:
@@ -225,9 +251,14 @@ def _as_json(reports: list[Report]) -> str:
     for fields in dicts:
         if fields["error"] is None:
             del fields["error"]
+        if not fields["items"]:
+            del fields["items"]
     total = {
         "sessions": sum(report.sessions for report in reports),
         "documents": sum(report.documents for report in reports),
         "finished": all(report.finished for report in reports),
     }
+    items = sum(report.items for report in reports)
+    if items:
+        total["items"] = items
     return json.dumps({"stores": dicts, **total})

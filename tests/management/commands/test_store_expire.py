@@ -197,6 +197,33 @@ def test_a_dry_run_says_exactly_what_would_go(store, aged):
     assert "would remove 0" in expire("--idle", "80d", "--dry-run")
 
 
+def test_the_latest_turns_of_sessions_are_kept(store):
+    turn = [{"role": "user", "content": "q"}, *numbered(1)]
+    store.add_items("long", turn * 5)
+    store.add_items("short", turn)
+    said = expire("--keep-last-turns", "2", "--dry-run", "--verbosity", "2")
+    assert "session 'long' of '', its first 6 items" in said
+    assert "would remove 6 first items of sessions of the namespace ''" in said
+    assert "2 items of other sessions" in expire("--keep-last-turns", "4", "--namespace", "")
+    assert as_json("--keep-last-items", "3")["items"] == 4
+    assert len(store.get_items("long")) == 4
+    assert "items" not in as_json("--keep-last-items", "3")
+    assert len(store.get_items("short")) == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--keep-last-items", "-1"),
+        ("--keep-last-turns", "1", "--idle", "1d"),
+        ("--keep-last-turns", "1", "--collection", "c"),
+    ],
+)
+def test_a_wrong_limit_is_named(store, arguments):
+    with pytest.raises(CommandError, match="keep_last"):
+        expire(*arguments)
+
+
 def test_what_several_rules_say_is_listed_once(store, aged):
     aged(100, sessions=5, documents=5)
     rules = [{"older_than": "90d"}, {"idle": "80d"}, {"idle": "1d", "collection": "c"}]
