@@ -232,7 +232,7 @@ def _group(row: Row) -> str:
 def _label(row: Row) -> str:
     if isinstance(row, ExpiredItems):
         return (
-            f"{row.item_count:,} first items of the session {row.session_id!r} of {row.namespace!r}"
+            f"session {row.session_id!r} of {row.namespace!r}, its first {row.item_count:,} items"
         )
     if isinstance(row, ExpiredSession):
         return f"session {row.session_id!r} of {row.namespace!r}, {row.item_count:,} items"
