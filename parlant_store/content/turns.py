@@ -5,10 +5,9 @@ providers refuse such a history. The item types of all frameworks are supported,
 tools by the suffixes of their names (``_call``, ``_call_output``).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from parlant_store.content.items import USER, role_of
 from parlant_store.types import JSONObject
 
 MISSING = -1
@@ -41,19 +40,20 @@ def valid_items(items: list[JSONObject], limit: int) -> list[JSONObject]:
     return items[starts[-1] :] if starts else []
 
 
-def start_of_latest(items: list[JSONObject], count: int | None, turns: int | None) -> int:
+def start_of_latest(
+    openers: Sequence[int], length: int, count: int | None, turns: int | None
+) -> int:
     """Return the place of the first item of the latest ``turns``, or of those with ``count`` items.
 
-    A message of a user opens a turn, unless it only has results of tools.
+    ``openers`` are the places of the first items of turns, among ``length`` items.
     """
-    openers = [place for place, item in enumerate(items) if role_of(item) == USER]
     starts = []
     if turns is not None:
-        starts.append(0 if turns > len(openers) else [*openers, len(items)][len(openers) - turns])
+        number = len(openers) - turns
+        starts.append(0 if number < 0 else [*openers, length][number])
     if count is not None:
-        first = len(items) - count
-        before = [place for place in openers if place <= first]
-        starts.append(len(items) if count == 0 else before[-1] if before else 0)
+        before = [place for place in openers if place <= length - count]
+        starts.append(length if count == 0 else before[-1] if before else 0)
     return min(starts)
 
 

@@ -32,9 +32,8 @@ from parlant_store.backends.contract.validation import (
     session_name,
 )
 from parlant_store.backends.threads.async_methods import as_async
-
 from parlant_store.content import codec
-from parlant_store.content.items import batch
+from parlant_store.content.items import USER, batch, role_of
 from parlant_store.content.turns import start_of_latest
 from parlant_store.content.usage import parse_usage
 from parlant_store.exceptions import InvalidInput, SessionNotFound
@@ -281,7 +280,10 @@ class HistoryMethods(SessionMethods):
             if snapshot is None:
                 return 0
             since = snapshot.revision
-            kept = len(snapshot.items) - start_of_latest(snapshot.items, keep.items, keep.turns)
+            roles = map(role_of, snapshot.items)
+            openers = [place for place, role in enumerate(roles) if role == USER]
+            length = len(snapshot.items)
+            kept = length - start_of_latest(openers, length, keep.items, keep.turns)
             drop = max(0, since.item_count - kept)
             state = codec.encode_document(snapshot.state, "state")
             splice = Splice(since, drop, since.item_count - drop)
