@@ -165,16 +165,16 @@ class Session(models.Model):
     failed_calls = models.BigIntegerField(_("failed calls"), default=0, db_default=0)
     next_turn = models.BigIntegerField(default=0, db_default=0)
     usage = DocumentField(
-        null=True, editable=False, help_text=_("The usage of all runs; null if none is known.")
+        null=True, editable=False, help_text="The usage of all runs; null if none is known."
     )
     parent_id = CodePointField(
-        _("parent"), null=True, editable=False, help_text=_("The session that it is a branch of.")
+        null=True, editable=False, help_text="The session that it is a branch of."
     )
     parent_name = models.TextField(
-        null=True, editable=False, help_text=_("JSON of the id of a parent that is too long.")
+        null=True, editable=False, help_text="JSON of the id of a parent that is too long."
     )
     parent_position = models.BigIntegerField(
-        null=True, editable=False, help_text=_("The position of the last copied item.")
+        null=True, editable=False, help_text="The position of the last copied item."
     )
     created_at = models.DateTimeField(_("created"), db_default=Now())
     updated_at = models.DateTimeField(_("updated"), db_default=Now())
@@ -261,11 +261,9 @@ class SessionItem(models.Model):
         _("failed calls"), null=True, help_text=_("The failed tool calls in the item.")
     )
     turn = models.BigIntegerField(
-        _("turn"), null=True, editable=False, help_text=_("The number of the turn that it opens.")
+        null=True, editable=False, help_text="The number of the turn that it opens."
     )
-    usage = DocumentField(
-        null=True, editable=False, help_text=_("The usage of the runs in its turn.")
-    )
+    usage = DocumentField(null=True, editable=False, help_text="The usage of the runs in its turn.")
     created_at = models.DateTimeField(_("created"), db_default=Now())
 
     class Meta:

@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='session',
             name='parent_id',
-            field=parlant_store.fields.CodePointField(editable=False, help_text='The session that it is a branch of.', null=True, verbose_name='parent'),
+            field=parlant_store.fields.CodePointField(editable=False, help_text='The session that it is a branch of.', null=True),
         ),
         migrations.AddField(
             model_name='session',
@@ -43,7 +43,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='sessionitem',
             name='turn',
-            field=models.BigIntegerField(editable=False, help_text='The number of the turn that it opens.', null=True, verbose_name='turn'),
+            field=models.BigIntegerField(editable=False, help_text='The number of the turn that it opens.', null=True),
         ),
         migrations.AddField(
             model_name='sessionitem',
