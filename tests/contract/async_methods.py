@@ -65,6 +65,21 @@ class AsyncSessionContract(Timed):
         assert await store.adelete_session("s", namespace="n") is True
         assert await store.adelete_session("s", namespace="n") is False
 
+    async def test_history(self, store):
+        question = {"role": "user", "content": "q"}
+        await store.aadd_items("s", [question, *numbered(1), question, *numbered(2)])
+        assert [turn.number for turn in await store.alist_turns("s")] == [1, 2]
+        assert await store.aadd_usage("s", {"input_tokens": 3}, turn=1) is True
+        assert (await store.aget_usage("s")).input_tokens == 3
+        assert [*(await store.aget_usage("s", by="turn"))] == [1]
+        await store.abranch("s", "b", before_turn=2)
+        assert await store.alist_branches("s") == [await store.aget_session("b")]
+        assert await store.areplace_tail("s", 3, numbered(4, 5)) == 1
+        assert await store.atruncate("s", after_position=2) == 2
+        assert await store.akeep_latest("s", turns=1) == 2
+        assert await store.aget_items("s") == [question]
+        assert (await store.aset_title("s", "On q"))["title"] == "On q"
+
     async def test_snapshots(self, store):
         saved = await store.asave_snapshot("s", numbered(1, 2), state={"a": 1})
         loaded = await store.aload_snapshot("s")

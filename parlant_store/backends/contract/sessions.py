@@ -407,6 +407,8 @@ class SessionMethods(ABC):
             session_id, {"title": title}, namespace=namespace, merge=True, request_id=request_id
         )
 
+    aset_title = as_async(set_title)
+
     alist_sessions = as_async(list_sessions)
 
     def list_summaries(
