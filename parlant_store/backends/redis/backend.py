@@ -13,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from parlant_store.backends.redis.checks import check_servers, shards_error
 from parlant_store.backends.redis.grouped_calls import RedisGroupedCalls
+from parlant_store.backends.redis.history import RedisHistory
 from parlant_store.backends.redis.keys import MAX_SHARDS, Keyspace
 from parlant_store.backends.redis.records import RedisRecords
 from parlant_store.backends.redis.server.client import Connection, Run
@@ -34,7 +35,7 @@ TIMEOUT = 5.0
 """The default of the option ``timeout``."""
 
 
-class RedisBackend(RedisGroupedCalls, RedisRecords):
+class RedisBackend(RedisGroupedCalls, RedisHistory, RedisRecords):
     """Sessions in Redis 7 or later, or in Valkey; no documents."""
 
     supports_documents = False

@@ -25,12 +25,14 @@ class SessionKeys(NamedTuple):
     session: bytes
     items: bytes
     texts: bytes
+    turns: bytes
     names: bytes
     owners: bytes
     created: bytes
     expires: bytes
     words: bytes
     tools: bytes
+    branches: bytes
 
 
 class Shard:
@@ -44,9 +46,11 @@ class Shard:
         self.expires = base + b"expires"
         self.words = base + b"words"
         self.tools = base + b"tools"
+        self.branches = base + b"branches"
         self.sessions = base + b"session:"
         self.items = base + b"items:"
         self.texts = base + b"texts:"
+        self.turns = base + b"turns:"
         self.requests = base + b"request:"
 
     def keys(self, name: bytes) -> SessionKeys:
@@ -54,12 +58,14 @@ class Shard:
             self.sessions + name,
             self.items + name,
             self.texts + name,
+            self.turns + name,
             self.names,
             self.owners,
             self.created,
             self.expires,
             self.words,
             self.tools,
+            self.branches,
         )
 
 

@@ -10,7 +10,6 @@ from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.columns import decode_all
 from parlant_store.backends.contract.operations import (
     AddItems,
-    AddUsage,
     ClearSession,
     DeleteSession,
     GetItems,
@@ -125,10 +124,6 @@ class RedisSessions(BaseBackend):
         )
         with undamaged(change.session):
             return decode_metadata(stored)
-
-    def _add_usage(self, addition: AddUsage) -> bool:
-        name, tokens, request = addition
-        return self._write("add_usage", name, request, *self._now(), tokens) is not None
 
     def _set_expiry(self, change: SetExpiry) -> bool:
         expires = optional_microseconds(change.expires_at)

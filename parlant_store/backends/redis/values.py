@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import islice
 from struct import pack
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from parlant_store.backends.columns import decode
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.redis.keys import MAX_SHARDS, Shard, decode_name, decode_owner
 from parlant_store.content import codec
-from parlant_store.content.items import Batch
+from parlant_store.content.items import USER, Batch
 from parlant_store.content.text_search import stored_words
 from parlant_store.content.times import as_utc, without_zone
 from parlant_store.exceptions import BackendError
@@ -28,6 +29,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 _TIME = re.compile(rb"\d*@(-?[0-9a-f]+)")
+
+UNKNOWN = "?"
+"""A time of a turn that is not known."""
 
 BUCKETS = 4_096
 """The number of buckets of words."""
@@ -83,6 +87,8 @@ class Row(NamedTuple):
     owner: bytes
     tokens: bytes = b""
     metadata: bytes = b""
+    parent: bytes = b""
+    parent_position: bytes = b""
 
     @property
     def info(self) -> SessionInfo:
@@ -97,10 +103,12 @@ class Row(NamedTuple):
             created_at=time_of(self.created),
             updated_at=time_of(self.updated),
             expires_at=time_of(self.expires) if self.expires else None,
+            parent_id=codec.unescape(self.parent.decode()) if self.parent else None,
+            parent_position=int(self.parent_position) if self.parent_position else None,
         )
 
 
-FURTHER_FIELDS = ("tokens", "metadata")
+FURTHER_FIELDS = ("tokens", "metadata", "parent", "parent_position")
 """The last fields of a Row, which list.lua reads for SessionInfo."""
 
 ROW_FIELDS = ("key", "count", "created", "updated", "expires", "owner", *FURTHER_FIELDS)
@@ -163,8 +171,9 @@ def decode_item(text: bytes) -> JSONObject | None:
 def batch_arguments(batch: Batch, times: Iterable[int]) -> list[Any]:
     """Return the last arguments of scripts that append items; ``times`` are microseconds."""
     texts, buckets, tool_buckets, last = [], set[bytes](), set[bytes](), None
+    moments = list(islice(times, len(batch.data)))
     for words, tokens, tool_words, time in zip(
-        batch.words, batch.tokens, batch.tool_words, times, strict=False
+        batch.words, batch.tokens, batch.tool_words, moments, strict=True
     ):
         text = str(tokens or "")
         if time != last:
@@ -175,7 +184,17 @@ def batch_arguments(batch: Batch, times: Iterable[int]) -> list[Any]:
         buckets.update(map(bucket, prefixes_of(words or ())))
         tool_buckets.update(map(bucket, prefixes_of(tool_words or ())))
     lists = (*batch.data, *texts)
-    return [batch.total, b"".join(buckets), b"".join(tool_buckets), len(texts), *lists]
+    openers = opened_turns(batch.roles, moments)
+    return [batch.total, b"".join(buckets), b"".join(tool_buckets), openers, len(texts), *lists]
+
+
+def opened_turns(roles: Iterable[str | None], times: Iterable[int | None]) -> str:
+    """Return the offsets of the items that open turns, and their times."""
+    return " ".join(
+        f"{offset}@{UNKNOWN if time is None else f'{time:x}'}"
+        for offset, (role, time) in enumerate(zip(roles, times, strict=False))
+        if role == USER
+    )
 
 
 def times_of(texts: Sequence[bytes], count: int) -> list[datetime | None]:

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.contract.async_methods import AsyncSessionContract
+from tests.contract.history import HistoryContract
 from tests.contract.records import SessionRecordContract
 from tests.contract.session_requests import SessionRequestContract
 from tests.contract.session_retention import SessionRetentionContract
@@ -19,6 +20,12 @@ class TestJsonFileSessions(SessionContract):
 
 
 class TestJsonFileSnapshots(SnapshotContract):
+    @pytest.fixture
+    def make_store(self, make_store):
+        return make_store
+
+
+class TestJsonFileHistory(HistoryContract):
     @pytest.fixture
     def make_store(self, make_store):
         return make_store

@@ -4,6 +4,7 @@ import pytest
 
 from tests.backends.redis.conftest import stores_on
 from tests.contract.async_methods import AsyncSessionContract
+from tests.contract.history import HistoryContract
 from tests.contract.records import SessionRecordContract
 from tests.contract.session_requests import SessionRequestContract
 from tests.contract.session_retention import SessionRetentionContract
@@ -33,6 +34,12 @@ class TestRedisSessions(SessionContract):
 
 
 class TestRedisSnapshots(SnapshotContract):
+    @pytest.fixture
+    def make_store(self, make_store):
+        return make_store
+
+
+class TestRedisHistory(HistoryContract):
     @pytest.fixture
     def make_store(self, make_store):
         return make_store

@@ -4,6 +4,7 @@ import pytest
 
 from parlant_store.types import SessionRecord
 from tests.backends.redis.conftest import stores_on
+from tests.contract.history import turn, usage
 from tests.contract.snapshot_values import said
 from tests.contract.values import numbered
 from tests.servers import redis_servers
@@ -37,6 +38,7 @@ class Traffic:
             "scripts": calls.get("cmdstat_evalsha", {}).get("calls", 0),
             "reads": info["total_reads_processed"],
             "trimmed": calls.get("cmdstat_ltrim", {}).get("calls", 0),
+            "reads": info["total_reads_processed"],
         }
 
     def __enter__(self):
@@ -126,3 +128,48 @@ def test_a_search_sends_no_texts_of_sessions_that_do_not_match(store, server):
     with Traffic(server) as traffic:
         assert [hit.session_id for hit in store.search("zebra")] == ["t"]
     assert traffic.spent["out"] < 10_000
+
+
+HISTORY = {
+    "list_turns": lambda store, name, _: store.list_turns(name, newest_first=True, limit=3),
+    "list_turns after": lambda store, name, _: store.list_turns(name, after=2, limit=3),
+    "get_usage": lambda store, name, _: store.get_usage(name),
+    "get_usage by turn": lambda store, name, _: store.get_usage(name, by="turn"),
+    "add_usage": lambda store, name, _: store.add_usage(name, usage(3), turn=1),
+    "replace_tail": lambda store, name, last: store.replace_tail(name, last, turn("new")),
+    "truncate": lambda store, name, last: store.truncate(name, before_turn=(last + 1) // 2),
+    "branch": lambda store, name, _: store.branch(name, "b", before_turn=3),
+}
+"""Each with a session and the position of its last item, which ends a turn of two."""
+
+
+@pytest.mark.parametrize("name", HISTORY)
+def test_history_of_a_long_session_costs_what_is_returned(store, server, name):
+    operation = HISTORY[name]
+    costs = []
+    # First the scripts are loaded.
+    for session, count in (("first", 5), ("long", 3_000), ("short", 5)):
+        store.add_items(session, [item for _ in range(count) for item in turn("hello")])
+        if session == "first":
+            operation(store, session, 2 * count - 1)
+            continue
+        with Traffic(server) as idle:
+            pass
+        with Traffic(server) as traffic:
+            operation(store, session, 2 * count - 1)
+        costs.append({key: traffic.spent[key] - idle.spent[key] for key in idle.spent})
+    long_cost, short_cost = costs
+    assert abs(long_cost["in"] - short_cost["in"]) < 100
+    assert abs(long_cost["out"] - short_cost["out"]) < 100
+    assert long_cost["reads"] == short_cost["reads"] == (2 if name == "branch" else 1)
+    assert long_cost["scripts"] == {"get_usage": 0, "branch": 2}.get(name, 1)
+
+
+def test_branches_are_found_by_one_command_for_each_shard(store, server):
+    for number in range(300):
+        store.add_items(f"s{number}", turn("one"))
+        store.branch(f"s{number}", f"b{number}")
+    with Traffic(server) as traffic:
+        assert [branch.session_id for branch in store.list_branches("s7")] == ["b7"]
+    assert traffic.spent["scripts"] == 64
+    assert traffic.spent["out"] < 30_000

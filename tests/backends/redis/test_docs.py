@@ -62,15 +62,16 @@ def test_the_table_of_keys_is_complete():
         items = [*said("hello"), {"type": "function_call_output", "output": "rain"}]
         store.save_snapshot("s", items, state={"a": 1}, user_id="ada", ttl_seconds=100)
         store.set_metadata("s", {"a": 1})
+        store.branch("s", "b")
         with own.client() as client:
             found = {}
             for key in client.scan_iter():
                 name = re.sub(r"\{\d+\}:", "", key.decode())
-                name = re.sub(r"(session|items|texts|request):.*", r"\1:", name, flags=re.S)
+                name = re.sub(r"(session|items|texts|turns|request):.*", r"\1:", name, flags=re.S)
                 type_ = client.type(key).decode()
                 found[name] = types.get(type_, type_)
             assert found == described
-            (session,) = client.scan_iter("*:session:*")
+            (session,) = client.scan_iter("*:session:*b")
             fields = {field.decode() for field in client.hkeys(session)}
     (row,) = re.findall(r"^\| `prefix:\{tag\}:session:NAME` .*$", PAGE.read_text("utf-8"), re.M)
     assert fields == set(re.findall(r"`(\w+)`", row))

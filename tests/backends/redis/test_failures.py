@@ -30,7 +30,9 @@ WRITERS = 5
 AT_ONCE = ("--repl-diskless-sync-delay", "0")
 """Replicas get a copy without waiting for others."""
 
-NUMBERS = ["key", "next", "count", "tokens", "created", "updated", "expires"]
+NUMBERS = ["key", "next", "count", "tokens", "created", "updated", "expires", "first", "turns"]
+
+TEXTS = ["metadata", "state", "owner", "buckets", "usage", "usage_0", "parent", "parent_position"]
 
 
 @pytest.fixture
@@ -337,7 +339,8 @@ def test_a_user_who_may_use_the_prefix_only(own_valkey):
 
 def test_a_key_of_another_type(store, valkey):
     items = [*said("hello"), {"type": "function_call_output", "output": "rain"}]
-    store.add_items("s", items, user_id="ada", ttl_seconds=100)
+    store.add_items("source", items, user_id="ada")
+    store.branch("source", "s", ttl_seconds=100)
     name = b"\0s"
     keys = store.keyspace.shard_of(name).keys(name)
     calls = [
@@ -346,8 +349,13 @@ def test_a_key_of_another_type(store, valkey):
         lambda: store.save_snapshot("s", said("others"), state={}),
         lambda: store.pop_item("s"),
         lambda: store.delete_session("s"),
+        lambda: store.replace_tail("s", 0, said("others")),
+        lambda: store.add_usage("s", 5),
+        lambda: store.branch("source", "s"),
         lambda: store.get_items("s"),
         lambda: store.load_snapshot("s"),
+        lambda: store.list_turns("s"),
+        lambda: store.list_branches("source"),
         lambda: store.list_sessions(),
         lambda: list(store.list_summaries()),
         lambda: store.search("hello"),
@@ -372,7 +380,7 @@ def test_a_key_of_another_type(store, valkey):
 
 
 @pytest.mark.parametrize("value", [b"", b"x", b"\xff\xfe", b"-", b"1e400", b"nan", b"[1]"])
-@pytest.mark.parametrize("field", [*NUMBERS, "metadata", "state", "owner", "buckets"])
+@pytest.mark.parametrize("field", [*NUMBERS, *TEXTS])
 def test_damaged_fields_are_clear_errors(store, valkey, field, value):
     store.save_snapshot("s", said("hello"), state={"a": 1}, ttl_seconds=100)
     with valkey.client() as client:
@@ -388,6 +396,14 @@ def test_damaged_fields_are_clear_errors(store, valkey, field, value):
         lambda: store.set_metadata("s", {"b": 1}, merge=True),
         lambda: store.add_items("s", said("more")),
         lambda: store.branch("s", "t"),
+        lambda: store.branch("s", "t", before_turn=1),
+        lambda: store.list_turns("s"),
+        lambda: store.list_branches("s"),
+        lambda: store.add_usage("s", 5),
+        lambda: store.add_usage("s", 5, turn=0),
+        lambda: store.get_usage("s"),
+        lambda: store.get_usage("s", by="turn"),
+        lambda: store.replace_tail("s", 1, said("others")),
         lambda: store.pop_item("s"),
         lambda: list(store.list_expired()),
         lambda: store.expire(),

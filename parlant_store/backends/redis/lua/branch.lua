@@ -1,12 +1,15 @@
 -- ARGV: whether there is a source, and its owner, metadata, state, tokens, next position and expires_at
--- or "", the buckets of its words and of those of tools, the number of its items, and its items and words.
+-- or "", its first place, the number of its last turn, its usage and that of turn 0, its id, the position
+-- of the last item or "", the buckets of its words and of those of tools, the number of its items, and its items, words and turns.
 if ARGV[6] == "0" then
   return false
 end
 local owner, metadata, state, tokens, next_position, expires = unpack(ARGV, 7, 12)
+local first, turns, usage, usage_0, parent, parent_position = unpack(ARGV, 13, 18)
 redis.call("ZCARD", NAMES)
 redis.call("ZCARD", OWNERS)
 redis.call("ZCARD", CREATED)
+redis.call("ZCARD", BRANCHES)
 local session = read(true)
 if session then
   remove(session)
@@ -16,13 +19,21 @@ set_owner(session, owner)
 if expires ~= "" then
   set(session, "expires", expires)
 end
-local count = tonumber(ARGV[15])
-push(ITEMS, 16, count)
-push(TEXTS, 16 + count, count)
+local count = tonumber(ARGV[21])
+push(ITEMS, ARGV, 22, count)
+push(TEXTS, ARGV, 22 + count, count)
+push(TURNS, ARGV, 22 + 2 * count, #ARGV - 21 - 2 * count)
 session.count, session.next, session.tokens = count, tonumber(next_position), tonumber(tokens)
-add_words(session, WORDS, "buckets", ARGV[13])
-add_words(session, TOOLS, "tool_buckets", ARGV[14])
-set(session, "metadata", metadata)
-set(session, "state", state)
+add_words(session, WORDS, "buckets", ARGV[19])
+add_words(session, TOOLS, "tool_buckets", ARGV[20])
+for field, value in pairs({
+  metadata = metadata, state = state, first = first, turns = turns, usage = usage, usage_0 = usage_0,
+  parent = parent, parent_position = parent_position,
+}) do
+  set(session, field, value)
+end
+for _, entry in ipairs({branch_entries(NAME, parent)}) do
+  redis.call("ZADD", BRANCHES, 0, entry)
+end
 save(session)
 return finish(number(count))

@@ -1,4 +1,4 @@
--- KEYS: the index, of names, of owners or by creation. ARGV: the beginning of the keys of sessions, the
+-- KEYS: the index, of names, of owners, of branches or by creation. ARGV: the beginning of the keys of sessions, the
 -- time, the kind of the index, its limits, the number of entries to read, the owner or "", the
 -- beginning of the names and of the session ids, the time of the earliest write, or "", and further
 -- fields to read. Returns the number of entries that were read, the last one, and the fields of the
@@ -13,7 +13,8 @@ else
 end
 local rows = {}
 for _, entry in ipairs(entries) do
-  local name = index == "owners" and string.sub(entry, #owner + 2) or entry
+  local name = index == "owners" and string.sub(entry, #owner + 2)
+    or index == "branches" and start .. string.sub(entry, #first) or entry
   local separator = string.find(name, "\0", 1, true)
   if string.sub(name, 1, #start) == start
       and (prefix == "" or string.sub(name, separator + 1, separator + #prefix) == prefix) then

@@ -12,6 +12,7 @@ else
   redis.call("PERSIST", SESSION)
   redis.call("PERSIST", ITEMS)
   redis.call("PERSIST", TEXTS)
+  redis.call("PERSIST", TURNS)
 end
 set_expiry(session)
 return finish("")

@@ -1,11 +1,11 @@
--- What every write does. The operation follows, in the same script.
+-- What every write does. The operation follows in the same script, after other files that it needs.
 --
--- KEYS: the hash of the session, its lists of items and of words, the indexes of the shard, and the
--- answer of the request. ARGV: the name of the session, the time, the id of the request, the
+-- KEYS: the hash of the session, its lists of items, of words and of turns, the indexes of the shard,
+-- and the answer of the request. ARGV: the name of the session, the time, the id of the request, the
 -- milliseconds for which its answer is stored, the new expires_at or "", and those of the operation.
 -- Times are microseconds since 1970.
 
-local SESSION, ITEMS, TEXTS, NAMES, OWNERS, CREATED, EXPIRES, WORDS, TOOLS, REQUEST = unpack(KEYS)
+local SESSION, ITEMS, TEXTS, TURNS, NAMES, OWNERS, CREATED, EXPIRES, WORDS, TOOLS, BRANCHES, REQUEST = unpack(KEYS)
 local NAME, NOW, REQUEST_ID, REQUEST_MS, EXPIRES_AT = unpack(ARGV, 1, 5)
 NOW = tonumber(NOW)
 
@@ -21,9 +21,10 @@ end
 -- The types of all keys are checked before anything is written.
 local STORED = redis.call("GET", REQUEST)
 local ROW = redis.call("HMGET", SESSION, "key", "next", "tokens", "owner", "created", "expires", "metadata", "buckets",
-  "tool_buckets")
+  "tool_buckets", "first", "turns")
 local COUNT = redis.call("LLEN", ITEMS)
 redis.call("LLEN", TEXTS)
+redis.call("LLEN", TURNS)
 redis.call("HLEN", WORDS)
 redis.call("HLEN", TOOLS)
 local DUE = redis.call("ZRANGEBYSCORE", EXPIRES, "-inf", number(NOW - MARGIN), "LIMIT", 0, MAX_CLEANED)
@@ -31,6 +32,7 @@ if not ROW[1] or ROW[6] or #DUE > 0 then
   redis.call("ZCARD", NAMES)
   redis.call("ZCARD", OWNERS)
   redis.call("ZCARD", CREATED)
+  redis.call("ZCARD", BRANCHES)
 end
 
 local function whole(value)
@@ -49,6 +51,20 @@ end
 local function remove_owner(name, owner)
   if owner ~= "" then
     redis.call("ZREM", OWNERS, owner .. "\0" .. name)
+  end
+end
+
+-- Entries of BRANCHES: "<", the namespace, the parent and the branch, with NUL between them; and ">",
+-- the namespace, the branch and the parent.
+local function branch_entries(name, parent)
+  local namespace, branch = string.match(name, "^(%Z*%z)(%Z*)$")
+  return "<" .. namespace .. parent .. "\0" .. branch, ">" .. name .. "\0" .. parent
+end
+
+local function remove_branch(name)
+  local start = ">" .. name .. "\0"
+  for _, entry in ipairs(redis.call("ZRANGEBYLEX", BRANCHES, "[" .. start, "(" .. start .. "\255")) do
+    redis.call("ZREM", BRANCHES, branch_entries(name, string.sub(entry, #start + 1)))
   end
 end
 
@@ -72,6 +88,7 @@ local function clean()
       redis.call("ZREM", NAMES, name)
       redis.call("ZREM", CREATED, name)
       remove_owner(name, owner)
+      remove_branch(name)
     end
   end
 end
@@ -182,14 +199,16 @@ end
 local function remove(session)
   remove_words(session, WORDS, session.buckets)
   remove_words(session, TOOLS, session.tool_buckets)
-  redis.call("DEL", SESSION, ITEMS, TEXTS)
+  redis.call("DEL", SESSION, ITEMS, TEXTS, TURNS)
   redis.call("ZREM", NAMES, NAME)
   redis.call("ZREM", CREATED, NAME)
+  remove_branch(NAME)
   redis.call("ZREM", EXPIRES, expiry_entry(NAME, session.owner))
   remove_owner(NAME, session.owner)
 end
 
 -- Return the session with this name, expired or not, or nil. One that is damaged can only be removed.
+-- The turns of a session of an earlier version of this store are nil until they are numbered.
 local function read(is_removed)
   if not ROW[1] then
     return nil
@@ -197,10 +216,14 @@ local function read(is_removed)
   local session = {
     key = whole(ROW[1]), next = whole(ROW[2]), tokens = whole(ROW[3]), owner = ROW[4] or "",
     created = ROW[5], expires = ROW[6], metadata = ROW[7] or "", buckets = ROW[8] or "",
-    tool_buckets = ROW[9] or "", count = COUNT, changes = {},
+    tool_buckets = ROW[9] or "", first = whole(ROW[10]), turns = whole(ROW[11]), count = COUNT, changes = {},
   }
   if session.key and session.next and session.tokens and whole(session.created)
       and (not session.expires or whole(session.expires)) then
+    if not session.turns and COUNT == 0 then
+      set(session, "turns", 0)
+    end
+    session.first = session.turns and (session.first or 0) or session.next - COUNT
     return session
   elseif is_removed then
     session.key, session.buckets, session.tool_buckets = 0, "", ""
@@ -221,7 +244,8 @@ end
 
 -- Return a new session, which save() stores. Its key is the time of the server, which is unique.
 local function create()
-  redis.call("DEL", SESSION, ITEMS, TEXTS)
+  redis.call("DEL", SESSION, ITEMS, TEXTS, TURNS)
+  remove_branch(NAME)
   local time = redis.call("TIME")
   local key = tonumber(time[1]) * 1000000 + tonumber(time[2])
   local last = redis.call("ZRANGE", CREATED, -1, -1, "WITHSCORES")
@@ -232,7 +256,7 @@ local function create()
   redis.call("ZADD", CREATED, key, NAME)
   return {
     key = key, next = 0, tokens = 0, owner = "", metadata = "", buckets = "", tool_buckets = "",
-    count = 0, changes = {"key", key, "owner", "", "created", NOW},
+    count = 0, first = 0, turns = 0, changes = {"key", key, "owner", "", "created", NOW, "turns", 0},
   }
 end
 
@@ -253,6 +277,9 @@ local function set_expiry(session)
     redis.call("PEXPIRE", SESSION, ms)
     redis.call("PEXPIRE", ITEMS, ms)
     redis.call("PEXPIRE", TEXTS, ms)
+    if session.turns ~= 0 then
+      redis.call("PEXPIRE", TURNS, ms)
+    end
   elseif ROW[6] or not ROW[1] then
     redis.call("ZREM", EXPIRES, entry)
   end
@@ -266,36 +293,6 @@ local function save(session)
   redis.call("HSET", SESSION, "next", session.next, "count", session.count, "tokens", session.tokens,
     "updated", NOW, unpack(session.changes))
   set_expiry(session)
-end
-
-local function push(list, first, count)
-  for start = first, first + count - 1, 1000 do
-    redis.call("RPUSH", list, unpack(ARGV, start, math.min(start + 999, first + count - 1)))
-  end
-end
-
--- Append items: from ARGV[first] on, their tokens, their buckets in both indexes, their number, and the two
--- lists.
-local function append(session, first)
-  local count = tonumber(ARGV[first + 3])
-  push(ITEMS, first + 4, count)
-  push(TEXTS, first + 4 + count, count)
-  session.next = session.next + count
-  session.count = session.count + count
-  session.tokens = session.tokens + tonumber(ARGV[first])
-  add_words(session, WORDS, "buckets", ARGV[first + 1])
-  add_words(session, TOOLS, "tool_buckets", ARGV[first + 2])
-end
-
-local function delete_items(session)
-  redis.call("DEL", ITEMS, TEXTS)
-  session.count, session.tokens = 0, 0
-end
-
--- An entry of TEXTS is the tokens of the item, if it has any; after "@" its time, unless the item before it
--- has the same; its words, each after a space; and after " \31" those of tools.
-local function tokens_of(text)
-  return text and tonumber(string.match(text, "^%d+")) or 0
 end
 
 local done, answer = repeated()

@@ -4,16 +4,27 @@ from functools import cache
 from hashlib import sha1
 from importlib.resources import files
 
-_READS = ("load_snapshot", "list", "search")
+_READS = ("load_snapshot", "load_part", "list_turns", "get_usage", "list", "search")
 _DELETES = ("pop_item", "clear", "delete_session")
 """Writes that the server runs even if its memory is full."""
+
+_TURNS = ("read", "turns")
+_DELETIONS = ("write", "turns", "usage", "deletions")
+_FILES: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(_READS, ()),
+    **dict.fromkeys(("load_part", "list_turns", "get_usage"), _TURNS),
+    **dict.fromkeys(("save_snapshot", "replace_tail", "number_turns"), (*_DELETIONS, "items")),
+    "pop_item": _DELETIONS,
+    "add_usage": ("write", "turns", "usage"),
+}
+"""The files that scripts begin with, if they are not write.lua and items.lua."""
 
 
 class Script:
     """A script, with the flags by which the server refuses it before it starts."""
 
     def __init__(self, name: str) -> None:
-        text = _text(name) if name in _READS else _text("write") + _text(name)
+        text = "".join(map(_text, (*_FILES.get(name, ("write", "items")), name)))
         flags = "no-writes" if name in _READS else "allow-oom" if name in _DELETES else ""
         self.text = f"#!lua{' flags=' if flags else ''}{flags}\n{text}".encode()
         self.sha = sha1(self.text, usedforsecurity=False).hexdigest().encode()
