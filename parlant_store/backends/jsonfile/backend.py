@@ -12,6 +12,7 @@ from parlant_store.backends.base import check_seconds
 from parlant_store.backends.jsonfile.expiry import JsonFileExpiry
 from parlant_store.backends.jsonfile.files.directory import Directory
 from parlant_store.backends.jsonfile.files.session_files import SessionFiles
+from parlant_store.backends.jsonfile.history import JsonFileHistory
 from parlant_store.backends.jsonfile.records import JsonFileRecords
 from parlant_store.backends.jsonfile.search import JsonFileSearch
 
@@ -22,7 +23,7 @@ OTHERS = 0o077
 """The permissions of users other than the owner."""
 
 
-class JsonFileBackend(JsonFileRecords, JsonFileSearch, JsonFileExpiry):
+class JsonFileBackend(JsonFileHistory, JsonFileRecords, JsonFileSearch, JsonFileExpiry):
     """Sessions in a directory: a folder for each namespace, a file of JSON lines for each session.
 
     A write appends to the file, under a lock of the operating system, and is done when it is on

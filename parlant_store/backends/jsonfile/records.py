@@ -63,6 +63,7 @@ class JsonFileRecords(JsonFileSnapshots):
                 items=count,
                 next_position=count,
                 tokens=entry.batch.total,
+                next_turn=1 + entry.batch.turns,
                 user_id=entry.user_id,
                 created_at=as_utc(entry.created_at).isoformat(),
                 updated_at=as_utc(entry.updated_at).isoformat(),

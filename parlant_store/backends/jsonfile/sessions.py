@@ -12,7 +12,6 @@ from django.conf import settings
 from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.contract.operations import (
     AddItems,
-    AddUsage,
     ClearSession,
     DeleteSession,
     GetItems,
@@ -26,8 +25,8 @@ from parlant_store.backends.jsonfile.files.lines import State
 from parlant_store.backends.jsonfile.files.locked_session import Change, LockedSession
 from parlant_store.backends.jsonfile.files.session_file import FIRST_BLOCK, SessionFile
 from parlant_store.backends.jsonfile.files.session_files import SessionFiles
+from parlant_store.backends.jsonfile.turns import added, deleted, deletion, emptied
 from parlant_store.content import codec
-from parlant_store.content.items import Batch, tokens_of
 from parlant_store.content.times import as_utc, without_zone
 from parlant_store.types import JSONObject, SessionInfo
 
@@ -46,7 +45,7 @@ class JsonFileSessions(BaseBackend):
             expires_at = self._expires_at(session.now, addition.ttl)
             after = session.begin(expires_at, addition.user_id)
             removed = after.items if addition.replace else 0
-            after = added(after, addition.batch, removed, after.tokens if removed else 0)
+            after = added(emptied(after) if addition.replace else after, addition.batch)
             did = "replace" if addition.replace else "add"
             session.save(Change(did, after, addition.batch.data, removed), after.items)
             return after.items
@@ -66,10 +65,8 @@ class JsonFileSessions(BaseBackend):
                 session.answer(None)
                 return None
             item, removed, size = last_item(file, removal.session)
-            after = session.touched(state, self._expires_at(session.now))._replace(
-                items=state.items - removed,
-                tokens=max(0, state.tokens - (0 if item is None else tokens_of(item) or 0)),
-            )
+            gone = deletion(file, state, removed)
+            after = deleted(session.touched(state, self._expires_at(session.now)), gone)
             session.save(Change("pop", after, removed=removed, removed_bytes=size), item)
             return item
 
@@ -82,7 +79,7 @@ class JsonFileSessions(BaseBackend):
                 session.answer(None)
                 return
             after = session.touched(state, self._expires_at(session.now))
-            session.save(Change("clear", after._replace(items=0, tokens=0), removed=state.items))
+            session.save(Change("clear", emptied(after), removed=state.items))
 
         self._write(removal.session, removal.request, clear)
 
@@ -113,17 +110,6 @@ class JsonFileSessions(BaseBackend):
             return metadata
 
         return self._write(change.session, change.request, set_metadata)
-
-    def _add_usage(self, addition: AddUsage) -> bool:
-        def add_usage(session: LockedSession) -> bool:
-            if session.state is None:
-                session.answer(False)
-                return False
-            after = session.state._replace(tokens=session.state.tokens + addition.tokens)
-            session.save(Change("add_usage", after), True)
-            return True
-
-        return self._write(addition.session, addition.request, add_usage)
 
     def _set_expiry(self, change: SetExpiry) -> bool:
         def set_expiry(session: LockedSession) -> bool:
@@ -159,16 +145,6 @@ class JsonFileSessions(BaseBackend):
         if state is None or not state.key or state.has_expired(self._now()):
             return None
         return state
-
-
-def added(state: State, batch: Batch, removed: int = 0, removed_tokens: int = 0) -> State:
-    """Return the state after items are added in place of ``removed`` ones."""
-    count = len(batch.data)
-    return state._replace(
-        items=state.items - removed + count,
-        next_position=state.next_position + count,
-        tokens=max(0, state.tokens - removed_tokens + batch.total),
-    )
 
 
 def latest_items(file: SessionFile, name: SessionName, limit: int | None) -> list[JSONObject]:
@@ -234,6 +210,8 @@ def info(name: SessionName, state: State, metadata: JSONObject) -> SessionInfo:
         created_at=time_of(state.created_at),
         updated_at=time_of(state.updated_at),
         expires_at=None if state.expires_at is None else time_of(state.expires_at),
+        parent_id=state.parent_id,
+        parent_position=state.parent_position,
     )
 
 

@@ -12,7 +12,13 @@ An item that was written at another time than the line about its write says, suc
 copied session, has its own: ``{"item":{...},"at":"2026-01-01T12:00:00+00:00"}``.
 
 ``added`` are the items before the line. ``removed`` and ``dropped`` are the numbers of older items
-that the write has deleted, the last ones and the first ones.
+that the write has deleted, the last ones and the first ones. The items have the positions before
+``next_position`` of the state. When a file is rewritten, there are lines between them: the position
+of the item before the line, if the next one has not the next position; and the usage of the turn
+that the item before it opens.
+
+    {"position":7}
+    {"turn":3,"usage":{"total_tokens":5}}
 """
 
 import json
@@ -23,6 +29,8 @@ from typing import Any, NamedTuple, Self
 
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.content import codec
+from parlant_store.content.items import USER, role_of
+from parlant_store.content.usage import Counts, decode_usage
 from parlant_store.types import JSONObject
 
 FORMAT = 1
@@ -32,6 +40,8 @@ ITEM = b'{"item":'
 WRITE = b'{"did":'
 REQUEST = b'{"request":'
 HEADER = b'{"format":'
+TURN = b'{"turn":'
+POSITION = b'{"position":'
 
 MISSING = b'{"damaged":null}'
 """The line of an item that was lost."""
@@ -42,6 +52,7 @@ NOT_WRITTEN = b"\0"
 _AFTER = b',"after":'
 _AT = b',"at":"'
 _COUNTS = re.compile(rb'\{"did":"[a-z_]+","added":(\d+),"removed":(\d+),"dropped":(\d+)[,}]')
+_NEXT_POSITION = re.compile(rb'"next_position":(\d+)')
 
 
 class State(NamedTuple):
@@ -73,20 +84,32 @@ class State(NamedTuple):
     rewritten_bytes: int = 0
     """The size of the file when it was last rewritten, without its last line."""
 
+    next_turn: int = 0
+    """The number of the next turn; 0: unknown, for items of an earlier version."""
+
+    usage: Counts | None = None
+    usage_0: Counts | None = None
+    """The usage of turn 0."""
+
+    parent_id: str | None = None
+    parent_position: int | None = None
+
     def has_expired(self, now: datetime) -> bool:
         return self.expires_at is not None and datetime.fromisoformat(self.expires_at) <= now
 
     def is_valid(self) -> bool:
         """Whether the fields have values of their types, for a line that may be damaged."""
         return (
-            all(map(_is_count, (*self[:5], *self[9:])))
-            and (self.user_id is None or type(self.user_id) is str)
+            all(map(_is_count, (*self[:5], *self[9:16], self.parent_position or 0)))
+            and all(usage is None or type(usage) is dict for usage in (self.usage, self.usage_0))
+            and all(name is None or type(name) is str for name in (self.user_id, self.parent_id))
             and (not self.key or (_is_time(self.created_at) and _is_time(self.updated_at)))
             and (self.expires_at is None or _is_time(self.expires_at))
         )
 
     def as_json(self) -> JSONObject:
-        return {name: value for name, value in self._asdict().items() if value}
+        defaults = self._field_defaults
+        return {name: value for name, value in self._asdict().items() if value != defaults[name]}
 
 
 class Write(NamedTuple):
@@ -150,10 +173,13 @@ def write_line(
     metadata: str | None = None,
     state: str | None = None,
     answer: Answer | None = None,
+    usage: tuple[int, Counts] | None = None,
 ) -> bytes:
     """Return the line of a write; ``counts`` are those of items added, removed and dropped."""
     added, removed, dropped = counts
     parts = [f'"did":"{did}","added":{added},"removed":{removed},"dropped":{dropped}']
+    if usage is not None:
+        parts.append(turn_usage(*usage))
     if metadata is not None:
         parts.append(f'"metadata":{metadata}')
     if state is not None:
@@ -167,6 +193,50 @@ def write_line(
 def request_line(answer: Answer) -> bytes:
     """Return the line that preserves an answer when the file is rewritten."""
     return encoded({"request": answer._asdict()})
+
+
+def turn_usage(number: int, usage: Counts) -> str:
+    return f'"turn":{number},"usage":{codec.encode(usage, "usage")}'
+
+
+def turn_line(number: int, usage: Counts) -> bytes:
+    """Return the line with the usage of a turn, when the file is rewritten."""
+    return f"{{{turn_usage(number, usage)}}}".encode()
+
+
+def usage_of_turn(line: bytes) -> tuple[int, Counts] | None:
+    """Return the number and the usage of a turn in a line, also that of a write."""
+    match = _COUNTS.match(line)
+    if not line.startswith(b'"turn":', match.end() if match else 1):
+        return None
+    value = parse(line) or {}
+    number, usage = value.get("turn"), value.get("usage")
+    is_valid = _is_count(number) and type(usage) is dict
+    return (number, decode_usage(usage) or {}) if is_valid else None  # type: ignore[return-value]
+
+
+def position_line(position: int) -> bytes:
+    """Return the line with the position of the item before it, when the file is rewritten."""
+    return b"%b%d}" % (POSITION, position)
+
+
+def position_of(line: bytes) -> int | None:
+    position = (parse(line) or {}).get("position")
+    return position if _is_count(position) else None
+
+
+def next_position_of(line: bytes) -> int | None:
+    """Return the position after the items of a write; None if it is unknown."""
+    match = _NEXT_POSITION.search(line, max(0, line.rfind(_AFTER)))
+    return None if match is None else int(match[1])
+
+
+def is_user_message(line: bytes) -> bool:
+    """Whether the item in the line opens a turn."""
+    if b'"user"' not in line:
+        return False
+    (item,) = parse_items([line])
+    return item is not None and role_of(item) == USER
 
 
 def encoded(value: JSONObject) -> bytes:
@@ -214,7 +284,11 @@ def _state(value: object) -> State | None:
         state = State(**value) if isinstance(value, dict) else None
     except TypeError:
         return None
-    return state if state is not None and state.is_valid() else None
+    if state is None or not state.is_valid():
+        return None
+    if state.usage is None and state.usage_0 is None:
+        return state
+    return state._replace(usage=decode_usage(state.usage), usage_0=decode_usage(state.usage_0))
 
 
 def _is_count(value: object) -> bool:

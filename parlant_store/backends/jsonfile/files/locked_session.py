@@ -7,13 +7,15 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import takewhile
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 from parlant_store.backends.jsonfile.files import lines
 from parlant_store.backends.jsonfile.files.lines import Answer, State, Write
+from parlant_store.backends.jsonfile.files.session_file import SessionFile
 from parlant_store.backends.jsonfile.files.session_files import LockedFile
 from parlant_store.content import codec
+from parlant_store.content.usage import Counts
 
 ANSWERS_FOR = timedelta(hours=1)
 """How long an answer is stored."""
@@ -46,6 +48,29 @@ class Change(NamedTuple):
 
     times: Sequence[str] = ()
     """The time of each new item; without any, that of the write."""
+
+    usage: tuple[int, Counts] | None = None
+    """The number of a turn, and its new usage."""
+
+
+class Stored(NamedTuple):
+    """Items for a new file, the latest first."""
+
+    items: list[tuple[bytes, str]]
+    """Their lines and times."""
+
+    notes: list[bytes]
+    """The lines after each."""
+
+    @classmethod
+    def of(cls, file: SessionFile, skip: int, count: int, following: int) -> Self:
+        """Return ``count`` items of a file, before the last ``skip``.
+
+        ``following`` is the position of the item after them.
+        """
+        if count == 0:
+            return cls([], [])
+        return cls(file.timed_items()[skip : skip + count], file.notes(skip, count, following))
 
 
 class LockedSession:
@@ -86,7 +111,7 @@ class LockedSession:
         """Make the change, and store the answer if the write has a request id."""
         before, file = self.state, self.file.file
         if before is None or file is None:
-            self._rewrite(change, [], answer)
+            self._rewrite(change, Stored([], []), answer)
             return
         data = lines.items(change.items)
         size = before.bytes - change.removed_bytes + len(data)
@@ -97,7 +122,8 @@ class LockedSession:
         is_replaced = 0 < before.items == change.removed + change.dropped
         if is_replaced or is_wasteful(after, file.end + len(data) + len(line)):
             stored = before.items - change.removed - change.dropped
-            items = file.timed_items()[change.removed : change.removed + stored] if stored else []
+            following = change.after.next_position - len(change.items)
+            items = Stored.of(file, change.removed, stored, following)
             # If there is no room for another file, there may be for a line.
             with suppress(OSError):
                 self._rewrite(change, items, answer)
@@ -111,7 +137,7 @@ class LockedSession:
 
     def create(self, change: Change) -> None:
         """Replace the session, if there is one, by a new one that the change describes."""
-        self._rewrite(change, [], None)
+        self._rewrite(change, Stored([], []), None)
 
     def delete_old_answers(self) -> None:
         """Delete the file, which has no session, if its answers are old."""
@@ -119,15 +145,10 @@ class LockedSession:
             self.file.delete()
 
     def put(
-        self,
-        items: list[tuple[bytes, str]],
-        after: State,
-        metadata: str | None,
-        state: str | None,
-        answer: Any,
+        self, stored: Stored, after: State, metadata: str | None, state: str | None, answer: Any
     ) -> None:
-        """Replace the session by one with the lines ``items`` and their times, the latest first."""
-        self._rewrite(Change("branch", after, metadata=metadata, state=state), items, answer)
+        """Replace the session by one with stored items."""
+        self._rewrite(Change("branch", after, metadata=metadata, state=state), stored, answer)
 
     def delete(self, answer: Any = None) -> None:
         """Delete the session; answers of the last hour stay in its file."""
@@ -136,14 +157,14 @@ class LockedSession:
             return
         self.file.forget_damaged()
         self.state = None
-        self._rewrite(Change("delete", State()), [], answer)
+        self._rewrite(Change("delete", State()), Stored([], []), answer)
 
     def answer(self, answer: Any) -> None:
         """Store the answer of a write that changes nothing, if it has a request id."""
         if self._request is None:
             return
         if self.state is None:
-            self._rewrite(Change("nothing", State()), [], answer)
+            self._rewrite(Change("nothing", State()), Stored([], []), answer)
         else:
             self.save(Change("nothing", self.state), answer)
 
@@ -156,8 +177,8 @@ class LockedSession:
     def _is_recent(self, answer: Answer) -> bool:
         return datetime.fromisoformat(answer.at) > self.now - ANSWERS_FOR
 
-    def _rewrite(self, change: Change, stored: list[tuple[bytes, str]], answer: Any) -> None:
-        """Write a new file with ``stored``, the latest first, and the items of the change."""
+    def _rewrite(self, change: Change, stored: Stored, answer: Any) -> None:
+        """Write a new file with ``stored`` and the items of the change."""
         parts = [lines.header(self.file.name)]
         place, request_at = len(parts[0]), 0
         answers: dict[str, int] = {}
@@ -166,7 +187,7 @@ class LockedSession:
             answers[old.id] = request_at = place
             place += len(line)
             parts.append(line)
-        data = _dated(reversed(stored), change.after.updated_at) + _new_items(change)
+        data = _stored_items(stored, change.after.updated_at) + _new_items(change)
         parts.append(data)
         complete = self._with_parts(change)._replace(removed=0, dropped=0)
         after, line = self._line(
@@ -175,12 +196,12 @@ class LockedSession:
             place + len(data),
             request_at,
             answer,
-            added=len(stored) + len(change.items),
+            added=len(stored.items) + len(change.items),
         )
         parts.append(line)
         if self._request is not None:
             answers[self._request] = after.request_at
-        self.file.replace(parts, Write(len(stored) + len(change.items), 0, 0, after), answers)
+        self.file.replace(parts, Write(len(stored.items) + len(change.items), 0, 0, after), answers)
 
     def _with_parts(self, change: Change) -> Change:
         """Return the change with the metadata and the state of the session."""
@@ -216,7 +237,13 @@ class LockedSession:
             after = after._replace(request_at=offset)
         counts = len(change.items) if added is None else added, change.removed, change.dropped
         line = lines.write_line(
-            change.did, counts, after, metadata=change.metadata, state=change.state, answer=stored
+            change.did,
+            counts,
+            after,
+            metadata=change.metadata,
+            state=change.state,
+            answer=stored,
+            usage=change.usage,
         )
         return after, line
 
@@ -226,6 +253,15 @@ def _new_items(change: Change) -> bytes:
     if not change.times:
         return data
     return _dated(zip(data.splitlines(), change.times, strict=True), change.after.updated_at)
+
+
+def _stored_items(stored: Stored, default: str) -> bytes:
+    return b"".join(
+        [
+            b"%b\n%b" % (lines.with_time(line, at, default), note)
+            for (line, at), note in zip(reversed(stored.items), reversed(stored.notes), strict=True)
+        ]
+    )
 
 
 def _dated(items: Iterable[tuple[bytes, str]], default: str) -> bytes:

@@ -3,10 +3,12 @@
 import os
 import stat
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple, Self
 
 from parlant_store.backends.jsonfile.files import lines
 from parlant_store.backends.jsonfile.files.lines import Answer, Write
+from parlant_store.content.usage import Counts
 from parlant_store.exceptions import BackendError
 from parlant_store.types import JSONObject
 
@@ -74,12 +76,16 @@ class SessionFile:
                 return write
         return None
 
-    def items(self, first_block: int = FIRST_BLOCK) -> Iterator[bytes]:
-        """Yield the lines of the items, the latest first; those of damaged items too."""
+    def items(self, first_block: int = FIRST_BLOCK, walk: "Walk | None" = None) -> Iterator[bytes]:
+        """Yield the lines of the items, the latest first; those of damaged items too.
+
+        ``walk`` is a new Walk, which says more of each item.
+        """
         if self.last is None:
             return
         left = self.last.after.items
-        for line in _Walk(self.last).lines(self._backwards(self.end, first_block)):
+        walk = Walk(self.last) if walk is None else walk
+        for line in walk.lines(self._backwards(self.end, first_block)):
             if left == 0:
                 return
             left -= 1
@@ -94,7 +100,7 @@ class SessionFile:
             return []
         count, created_at = self.last.after.items, self.last.after.created_at
         count = count if limit is None else min(count, limit)
-        walk = _Walk(self.last, dates=True)
+        walk = Walk(self.last, dates=True)
         found = []
         for line in walk.lines(self._backwards(self.end, FIRST_BLOCK)):
             if len(walk.times) >= count:
@@ -107,6 +113,28 @@ class SessionFile:
             (line, lines.split_time(line)[1] or time)
             for line, time in zip(found, times, strict=False)
         ]
+
+    def notes(self, skip: int, count: int, following: int) -> list[bytes]:
+        """Return the lines to put after those of ``count`` items in a file that is rewritten.
+
+        They are the positions of items, and the usage of turns. The latest item comes first; the
+        ``skip`` items after it are left out, and ``following`` is the position after it.
+        """
+        if self.last is None:
+            return []
+        found, walk, has_usage = [], Walk(self.last), bool(self.last.after.usage)
+        for place, line in enumerate(islice(self.items(LARGEST_BLOCK, walk), skip + count)):
+            turn = walk.turn_of(line) if has_usage else None
+            if place < skip:
+                continue
+            note = b""
+            if turn is not None and turn[1]:
+                note = lines.turn_line(turn[0], turn[1]) + b"\n"
+            if walk.position + 1 != following:
+                note += lines.position_line(walk.position) + b"\n"
+            following = walk.position
+            found.append(note)
+        return found
 
     def line_at(self, offset: int) -> JSONObject:
         """Return the object of the line at ``offset``; an empty one if it is damaged."""
@@ -196,15 +224,23 @@ class SessionFile:
             yield 0, rest
 
 
-class _Walk:
+class Walk:
     """The way back over writes: which items the later ones have left.
 
     A damaged line is an item, unless all items of its write were found: then it is the line of
     a write. How many items that write deleted follows from the counts before and after it.
     """
 
-    def __init__(self, last: Write, *, dates: bool = False) -> None:
-        """``dates``: whether ``times`` is wanted."""
+    def __init__(self, last: Write, *, dates: bool = False, next_turn: int | None = None) -> None:
+        """
+        dates: whether ``times`` is wanted.
+        next_turn: that of the session, unless the last write has it.
+        """
+        self.position = last.after.next_position
+        """The position of the item that was yielded last."""
+
+        self._next_turn = last.after.next_turn if next_turn is None else next_turn
+        self._usage: dict[int, Counts] = {}
         self.times: list[str] = []
         """For each line of an item that was yielded, the time of its write."""
 
@@ -219,10 +255,15 @@ class _Walk:
         """The number of items and the next position after a write whose line is damaged."""
 
     def lines(self, backwards: Iterator[tuple[int, bytes]]) -> Iterator[bytes]:
-        next(backwards)
+        _, line = next(backwards)
+        self._note_usage(line)
         for _, line in backwards:
             if line.startswith(lines.ITEM):
                 yield from self._pass_item(line)
+            elif line.startswith((lines.TURN, lines.POSITION)):
+                self._note_usage(line)
+                position = lines.position_of(line)
+                self.position = self.position if position is None else position + 1
             elif lines.is_write(line) and (counts := lines.counts_of(line)) is not None:
                 yield from self._pass_write(line, counts)
             elif line.startswith((lines.REQUEST, lines.HEADER)):
@@ -233,7 +274,30 @@ class _Walk:
                 yield from self._pass_item(line)
         self._date()
 
+    def turn_of(self, line: bytes) -> tuple[int, Counts | None] | None:
+        """Return the number and the usage of the turn that an item opens; None if it opens none.
+
+        It must be called for each line of an item, before the next one.
+        """
+        if not lines.is_user_message(line):
+            return None
+        self._next_turn -= 1
+        return self._next_turn, self._usage.pop(self._next_turn, None)
+
+    def time_of(self, line: bytes) -> str | None:
+        """Return the time of the item that was yielded last; None if it is unknown."""
+        write = self._write or lines.parse_write(self._line)
+        _, at = lines.split_time(line)
+        return at or (None if write is None or self._lost else write.after.updated_at)
+
+    def _note_usage(self, line: bytes) -> None:
+        usage = lines.usage_of_turn(line)
+        # That of later turns is of earlier ones with their numbers, which were deleted.
+        if usage is not None and usage[0] < self._next_turn:
+            self._usage.setdefault(*usage)
+
     def _pass_item(self, line: bytes) -> Iterator[bytes]:
+        self.position -= 1
         if self._left:
             self._left -= 1
         if self._skip:
@@ -253,6 +317,9 @@ class _Walk:
             added = position - write.after.next_position
             self._skip += max(0, write.after.items + added - items)
         self._date()
+        self._note_usage(line)
+        next_position = lines.next_position_of(line)
+        self.position = self.position if next_position is None else next_position
         self._write, self._line, self._counts = None, line, counts
         self._left, self._lost = counts[0], None
 
