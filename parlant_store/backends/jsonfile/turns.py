@@ -57,9 +57,7 @@ def deleted(state: State, deletion: Deletion) -> State:
         tokens=max(0, state.tokens - tokens),
         next_turn=next_turn or int(not items),
         usage=sum_usage([state.usage], deletion.usages) or None,
-        usage_0=None
-        if _deletes_first(state, deletion.removed, deletion.dropped)
-        else state.usage_0,
+        usage_0=None if deletes_first else state.usage_0,
     )
 
 
