@@ -10,6 +10,7 @@ from parlant_store.backends.contract.operations import (
     AddUsage,
     Branch,
     ItemPlace,
+    KeepLatest,
     ListTurns,
     ReplaceTail,
 )
@@ -35,7 +36,7 @@ from parlant_store.backends.jsonfile.turns import (
 )
 from parlant_store.content import codec
 from parlant_store.content.items import text_of
-from parlant_store.content.usage import TOTAL, Counts, decode_usage, sum_usage, usage_of
+from parlant_store.content.usage import TOTAL, StoredUsage, decode_usage, sum_usage, usage_of
 from parlant_store.types import SessionInfo, Turn, Usage
 
 
@@ -46,7 +47,7 @@ class FoundTurn(NamedTuple):
     position: int
     time: str | None
     items: int
-    usage: Counts | None
+    usage: StoredUsage | None
     line: bytes
     """The line of its first item."""
 
@@ -105,6 +106,22 @@ class JsonFileHistory(JsonFileListings):
 
         changed = self._write(change.session, change.request, replace)
         return None if changed is None else TailChange(*changed)
+
+    def _keep_latest(self, keep: KeepLatest) -> int:
+        def delete(session: LockedSession) -> int:
+            if session.state is None:
+                session.answer(0)
+                return 0
+            state, file = _existing(session, keep.session)
+            dropped = state.items - _kept(file, state, keep)
+            if not dropped:
+                session.answer(0)
+                return 0
+            after = deleted(state, deletion(file, state, 0, dropped))
+            session.save(Change("keep_latest", after, dropped=dropped), dropped)
+            return dropped
+
+        return self._write(keep.session, keep.request, delete)
 
     def _branch(self, branch: Branch) -> int | None:
         source, target = branch.source, branch.target
@@ -242,6 +259,17 @@ def _turns(file: SessionFile, state: State) -> Iterator[FoundTurn]:
             time = walk.time_of(line)
     if count:
         yield FoundTurn(0, walk.position, time, count, state.usage_0, line)
+
+
+def _kept(file: SessionFile, state: State, keep: KeepLatest) -> int:
+    """Return the number of items in the latest turns to keep."""
+    kept, turns, number = 0, _turns(file, state), 0
+    while kept < (keep.items or 0) or number < (keep.turns or 0):
+        turn = next(turns, None)
+        if turn is None:
+            return state.items
+        kept, number = kept + turn.items, number + 1
+    return kept
 
 
 def _find(turns: Iterator[FoundTurn], number: int | None) -> FoundTurn | None:

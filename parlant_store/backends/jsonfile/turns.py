@@ -13,7 +13,7 @@ from parlant_store.backends.jsonfile.files.session_file import (
     Walk,
 )
 from parlant_store.content.items import Batch, tokens_of
-from parlant_store.content.usage import TOTAL, Counts, sum_usage
+from parlant_store.content.usage import TOTAL, StoredUsage, sum_usage
 
 
 class Deletion(NamedTuple):
@@ -27,7 +27,7 @@ class Deletion(NamedTuple):
     first_turn: int | None = None
     """The number of the first turn that the removed items open."""
 
-    usages: tuple[Counts, ...] = ()
+    usages: tuple[StoredUsage, ...] = ()
 
 
 def added(state: State, batch: Batch) -> State:

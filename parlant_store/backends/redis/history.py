@@ -11,6 +11,7 @@ from parlant_store.backends.contract.operations import (
     AddUsage,
     Branch,
     ItemPlace,
+    KeepLatest,
     ListTurns,
     ReplaceTail,
 )
@@ -34,7 +35,7 @@ from parlant_store.backends.redis.values import (
 )
 from parlant_store.content import codec
 from parlant_store.content.items import role_of, text_of
-from parlant_store.content.usage import TOTAL, Counts, decode_usage, sum_usage, usage_of
+from parlant_store.content.usage import TOTAL, StoredUsage, decode_usage, sum_usage, usage_of
 from parlant_store.types import SessionInfo, Turn, Usage
 
 _TOKENS = re.compile(rb"\d*")
@@ -104,6 +105,14 @@ class RedisHistory(RedisSnapshots):
         if changed == NO_PLACE:
             raise no_place(change.session, change.start)
         return None if changed is None else TailChange(*map(int, changed.split()))
+
+    def _keep_latest(self, keep: KeepLatest) -> int:
+        limits = ["" if limit is None else limit for limit in (keep.items, keep.turns)]
+
+        def delete() -> Any:
+            return self._write("keep_latest", keep.session, keep.request, *self._now(), *limits)
+
+        return int(self._numbered(keep.session, delete))
 
     def _branch(self, branch: Branch) -> int | None:
         # Both sessions may be on different servers: the copy is of the moment of the reading.
@@ -243,14 +252,14 @@ def _place_arguments(place: ItemPlace) -> tuple[int | str, int | str]:
     return tuple("" if number is None else number for number in place[:2])  # type: ignore[return-value]
 
 
-def _encode_usage(counts: Counts) -> str:
+def _encode_usage(counts: StoredUsage) -> str:
     """Return usage as JSON without quotes in names."""
     names = {name: json.dumps(name)[1:-1].replace('\\"', "\\u0022") for name in counts}
     members = ",".join(f'"{names[name]}":{count}' for name, count in counts.items())
     return f"{{{members}}}" if counts else ""
 
 
-def _decode_usage(stored: bytes | None) -> Counts | None:
+def _decode_usage(stored: bytes | None) -> StoredUsage | None:
     """Return stored usage; None if there is none."""
     (text,) = decode_texts([stored or b""])
     return decode_usage(text)

@@ -30,7 +30,7 @@ from typing import Any, NamedTuple, Self
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.content import codec
 from parlant_store.content.items import USER, role_of
-from parlant_store.content.usage import Counts, decode_usage
+from parlant_store.content.usage import StoredUsage, decode_usage
 from parlant_store.types import JSONObject
 
 FORMAT = 1
@@ -87,8 +87,8 @@ class State(NamedTuple):
     next_turn: int = 0
     """The number of the next turn; 0: unknown, for items of an earlier version."""
 
-    usage: Counts | None = None
-    usage_0: Counts | None = None
+    usage: StoredUsage | None = None
+    usage_0: StoredUsage | None = None
     """The usage of turn 0."""
 
     parent_id: str | None = None
@@ -173,7 +173,7 @@ def write_line(
     metadata: str | None = None,
     state: str | None = None,
     answer: Answer | None = None,
-    usage: tuple[int, Counts] | None = None,
+    usage: tuple[int, StoredUsage] | None = None,
 ) -> bytes:
     """Return the line of a write; ``counts`` are those of items added, removed and dropped."""
     added, removed, dropped = counts
@@ -195,16 +195,16 @@ def request_line(answer: Answer) -> bytes:
     return encoded({"request": answer._asdict()})
 
 
-def turn_usage(number: int, usage: Counts) -> str:
+def turn_usage(number: int, usage: StoredUsage) -> str:
     return f'"turn":{number},"usage":{codec.encode(usage, "usage")}'
 
 
-def turn_line(number: int, usage: Counts) -> bytes:
+def turn_line(number: int, usage: StoredUsage) -> bytes:
     """Return the line with the usage of a turn, when the file is rewritten."""
     return f"{{{turn_usage(number, usage)}}}".encode()
 
 
-def usage_of_turn(line: bytes) -> tuple[int, Counts] | None:
+def usage_of_turn(line: bytes) -> tuple[int, StoredUsage] | None:
     """Return the number and the usage of a turn in a line, also that of a write."""
     match = _COUNTS.match(line)
     if not line.startswith(b'"turn":', match.end() if match else 1):

@@ -15,7 +15,7 @@ from parlant_store.backends.jsonfile.files.lines import Answer, State, Write
 from parlant_store.backends.jsonfile.files.session_file import SessionFile
 from parlant_store.backends.jsonfile.files.session_files import LockedFile
 from parlant_store.content import codec
-from parlant_store.content.usage import Counts
+from parlant_store.content.usage import StoredUsage
 
 ANSWERS_FOR = timedelta(hours=1)
 """How long an answer is stored."""
@@ -49,7 +49,7 @@ class Change(NamedTuple):
     times: Sequence[str] = ()
     """The time of each new item; without any, that of the write."""
 
-    usage: tuple[int, Counts] | None = None
+    usage: tuple[int, StoredUsage] | None = None
     """The number of a turn, and its new usage."""
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple, Self
 
 from parlant_store.backends.jsonfile.files import lines
 from parlant_store.backends.jsonfile.files.lines import Answer, Write
-from parlant_store.content.usage import Counts
+from parlant_store.content.usage import StoredUsage
 from parlant_store.exceptions import BackendError
 from parlant_store.types import JSONObject
 
@@ -240,7 +240,7 @@ class Walk:
         """The position of the item that was yielded last."""
 
         self._next_turn = last.after.next_turn if next_turn is None else next_turn
-        self._usage: dict[int, Counts] = {}
+        self._usage: dict[int, StoredUsage] = {}
         self.times: list[str] = []
         """For each line of an item that was yielded, the time of its write."""
 
@@ -274,7 +274,7 @@ class Walk:
                 yield from self._pass_item(line)
         self._date()
 
-    def turn_of(self, line: bytes) -> tuple[int, Counts | None] | None:
+    def turn_of(self, line: bytes) -> tuple[int, StoredUsage | None] | None:
         """Return the number and the usage of the turn that an item opens; None if it opens none.
 
         It must be called for each line of an item, before the next one.

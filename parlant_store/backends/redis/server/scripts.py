@@ -5,7 +5,7 @@ from hashlib import sha1
 from importlib.resources import files
 
 _READS = ("load_snapshot", "load_part", "list_turns", "get_usage", "list", "search")
-_DELETES = ("pop_item", "clear", "delete_session")
+_DELETES = ("pop_item", "keep_latest", "clear", "delete_session")
 """Writes that the server runs even if its memory is full."""
 
 _TURNS = ("read", "turns")
@@ -14,7 +14,7 @@ _FILES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(_READS, ()),
     **dict.fromkeys(("load_part", "list_turns", "get_usage"), _TURNS),
     **dict.fromkeys(("save_snapshot", "replace_tail", "number_turns"), (*_DELETIONS, "items")),
-    "pop_item": _DELETIONS,
+    **dict.fromkeys(("pop_item", "keep_latest"), _DELETIONS),
     "add_usage": ("write", "turns", "usage"),
 }
 """The files that scripts begin with, if they are not write.lua and items.lua."""
