@@ -57,10 +57,12 @@ begin
         if not v_is_restricted then
             update parlant_store_session s set
                 next_position = s.next_position + v_count,
+                next_turn = case when p_replace then v_turns else s.next_turn + v_turns end,
                 item_count = case when p_replace then v_count else s.item_count + v_count end,
                 tokens = case
                     when p_replace then p_total else coalesce(s.tokens + p_total, s.tokens, p_total)
                 end,
+                usage = case when not p_replace then s.usage end,
                 failed_calls = case when p_replace then v_failed else s.failed_calls + v_failed end,
                 user_id = coalesce(s.user_id, p_user_id),
                 full_names = case when s.user_id is null then p_names else s.full_names end,
@@ -68,7 +70,8 @@ begin
                 expires_at = coalesce(p_expires_at, s.expires_at)
             where s.namespace = p_namespace and s.session_id = p_session_id
                 and (s.expires_at is null or s.expires_at > p_now)
-            returning s.key, s.next_position - v_count, s.item_count into v_key, v_first, v_items;
+            returning s.key, s.next_position - v_count, s.next_turn - v_turns, s.item_count
+                into v_key, v_first, v_turn, v_items;
             exit when found;
         end if;
         insert into parlant_store_session as s (

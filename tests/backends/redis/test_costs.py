@@ -38,7 +38,6 @@ class Traffic:
             "scripts": calls.get("cmdstat_evalsha", {}).get("calls", 0),
             "reads": info["total_reads_processed"],
             "trimmed": calls.get("cmdstat_ltrim", {}).get("calls", 0),
-            "reads": info["total_reads_processed"],
         }
 
     def __enter__(self):
