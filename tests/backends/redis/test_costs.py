@@ -4,8 +4,8 @@ import pytest
 
 from parlant_store.types import SessionRecord
 from tests.backends.redis.conftest import stores_on
-from tests.contract.history import turn, usage
 from tests.contract.snapshot_values import said
+from tests.contract.turn_values import turn, usage
 from tests.contract.values import numbered
 from tests.servers import redis_servers
 
