@@ -62,7 +62,6 @@ def test_the_table_of_keys_is_complete():
         items = [*said("hello"), {"type": "function_call_output", "output": "rain"}]
         store.save_snapshot("s", items, state={"a": 1}, user_id="ada", ttl_seconds=100)
         store.set_metadata("s", {"a": 1})
-        store.add_items("s", [{"type": "function_call", "name": "search", "arguments": "{}"}])
         store.branch("s", "b")
         with own.client() as client:
             found = {}

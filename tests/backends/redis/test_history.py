@@ -5,8 +5,8 @@ import pytest
 from parlant_store.exceptions import BackendError, InvalidInput
 from parlant_store.types import Usage
 from tests.contract.clock import Clock
-from tests.contract.history import turn, usage
 from tests.contract.snapshot_values import said, used
+from tests.contract.turn_values import turn, usage
 from tests.contract.values import IDS, numbered
 
 MARGIN = 60
