@@ -61,6 +61,15 @@ class RemotePagesContract:
         assert messages_of(response) == ["Removed as expired: conversations 1, documents 0."]
         assert list(remote.list_expired()) == []
 
+    def test_branches_and_their_parent_are_linked(self, client, remote):
+        remote.add_items("s", [message("x")], namespace="n")
+        remote.branch("s", "b", namespace="n")
+        html = self.page(client, "stores_session", session=["n", "s"])
+        (link,) = re.findall(r"<dt>Branches</dt><dd><a href=\"([^\"]*)\"", html)
+        html = get(client, link.replace("&amp;", "&"))
+        (link,) = re.findall(r"<dt>Branch of</dt><dd><a href=\"([^\"]*)\"", html)
+        assert "<dt>Branches</dt>" in get(client, link.replace("&amp;", "&"))
+
     def test_sessions_are_branched_and_exported(self, client, remote):
         remote.save_snapshot("s", [message("x"), UNPRINTABLE], state={"n": 1.0}, user_id="ann")
         data = {"action": "branch", "session": '["","s"]', "new_id": "t", "confirmed": "yes"}

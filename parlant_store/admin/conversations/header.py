@@ -1,12 +1,12 @@
 """The head of the page of a conversation, and the addresses of conversations and persons."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from django.db import router
 from django.http import HttpRequest, QueryDict
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -19,12 +19,15 @@ from parlant_store.admin.conversations.rows import (
     read_agent_name,
     read_persons,
 )
-from parlant_store.admin.formatting import ago, column_name, counted, expiry, grouped
+from parlant_store.admin.formatting import ago, column_name, counted, cut, expiry, grouped
 from parlant_store.admin.views.base import django_time, encode_names, link, parsed_time
-from parlant_store.backends.columns import name_of, owner_of
+from parlant_store.backends.columns import name_of, owner_of, parent_of
 from parlant_store.content import codec
 from parlant_store.models import Document, Session
 from parlant_store.types import SessionInfo
+
+MAX_BRANCHES = 20
+"""Limit on the branches in the head of a page."""
 
 REMOTE_PARAMETERS = ("store", "q", "owner", "agent", "date", "from", "to", "order", "state")
 
@@ -116,7 +119,43 @@ def session_header(session: Session, links: Links) -> Header:
         failed_calls=session.failed_calls,
     )
     is_expired = bool(session.expires_at and session.expires_at <= timezone.now())
-    return Header(list(_facts(one, session.tokens)), links.others(owner), is_expired)
+    facts = [*_facts(one, session.tokens), *_branch_facts(session, links)]
+    return Header(facts, links.others(owner), is_expired)
+
+
+def _branch_facts(session: Session, links: Links) -> Iterator[Fact]:
+    """Yield the session of which it is a branch, and its branches."""
+    using = router.db_for_read(Session)
+    siblings = Session.objects.using(using).filter(namespace=session.namespace)
+    parent = parent_of(session.parent_id, session.parent_name)
+    if parent is not None:
+        key = siblings.filter(session_id=session.parent_id).values_list("key", flat=True).first()
+        url = "" if key is None else str(links.admin.page_url(Session, key))
+        yield Fact(_("Branch of"), _named_link(parent, url))
+    # An older one is a branch of an earlier session with the same id.
+    branches = siblings.filter(parent_id=session.session_id, created_at__gte=session.created_at)
+    rows = branches.order_by("created_at", "key")[: MAX_BRANCHES + 1]
+    named = [
+        (
+            name_of(row.namespace, row.session_id, row.full_names).session_id,
+            str(links.admin.page_url(Session, row.key)),
+        )
+        for row in rows.only("namespace", "session_id", "full_names")
+    ]
+    yield from _branches(named)
+
+
+def _branches(named: list[tuple[str, str]]) -> Iterator[Fact]:
+    """Yield the branches, from their ids and the addresses of their pages."""
+    if named:
+        shown = [(_named_link(name, url),) for name, url in named[:MAX_BRANCHES]]
+        shown += [("…",)] if len(named) > MAX_BRANCHES else []
+        yield Fact(_("Branches"), format_html_join(", ", "{}", shown))
+
+
+def _named_link(session_id: str, url: str) -> str:
+    shown = format_html('<bdi title="{0}">{1}</bdi>', codec.printable(session_id), cut(session_id))
+    return format_html('<a href="{}">{}</a>', url, shown) if url else shown
 
 
 def document_header(document: Document, links: Links) -> Header:
@@ -142,8 +181,10 @@ def document_header(document: Document, links: Links) -> Header:
     return Header(list(_facts(one, None)), links.others(person))
 
 
-def info_header(info: SessionInfo, links: Links) -> Header:
-    """Return the head of a session of a remote store."""
+def info_header(
+    info: SessionInfo, branches: Sequence[SessionInfo], alias: str, links: Links
+) -> Header:
+    """Return the head of a session of the remote store ``alias``."""
     one = Conversation(
         framework=OPENAI,
         person=info.user_id and codec.printable(info.user_id),
@@ -154,7 +195,15 @@ def info_header(info: SessionInfo, links: Links) -> Header:
         active_at=django_time(info.updated_at),
         expires_at=django_time(info.expires_at),
     )
-    return Header(list(_facts(one, info.tokens)))
+    facts = [*_facts(one, info.tokens)]
+    if info.parent_id is not None:
+        url = links.remote_session(alias, info.namespace, info.parent_id)
+        facts.append(Fact(_("Branch of"), _named_link(info.parent_id, url)))
+    named = [
+        (each.session_id, links.remote_session(alias, each.namespace, each.session_id))
+        for each in branches
+    ]
+    return Header([*facts, *_branches(named)])
 
 
 def _facts(one: Conversation, tokens: int | None) -> Iterator[Fact]:

@@ -298,6 +298,8 @@ def show_session(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpRe
     if info is None:
         raise Http404(_("There is no such session, or it has expired."))
     limit = MANY if request.GET.get("more") else FEW
+    list_branches = partial(store.list_branches, session_id, namespace=namespace)
+    branches = call_store(store, list_branches)
     transcript = None
     if admin.may_view(request, SessionItem):
         read = partial(store.get_timed_items, session_id, namespace=namespace, limit=limit)
@@ -318,7 +320,7 @@ def show_session(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpRe
         subtitle="/".join(filter(None, (cut(namespace), cut(session_id)))),
         name=name,
         info=info,
-        header=info_header(info, Links(admin, request)),
+        header=info_header(info, branches, store.alias, Links(admin, request)),
         session_id=codec.printable(session_id),
         namespace=codec.printable(namespace) or NOTHING,
         owner=codec.printable(info.user_id or "") or NOTHING,

@@ -5,6 +5,7 @@ import re
 from django.contrib.auth.models import User
 from django.urls import reverse
 
+from parlant_store.admin.conversations.header import MAX_BRANCHES
 from parlant_store.models import Document, Session
 from tests.admin.conversations.cases import failed_call, names, names_in, parlant, person
 from tests.admin.pages import CALL, OUTPUT, expire, get, listing, message, page, text_of, viewer
@@ -43,6 +44,32 @@ def test_the_page_begins_with_its_head_and_its_messages(client, store):
     assert f'href="{person_url}"' in html
     (others,) = re.findall(r'<a href="([^"]*)">All conversations of this person', html)
     assert set(names_in(get(client, others))) == {"shop/s", "other"}
+
+
+def test_branches_and_their_parent_are_a_step_apart(client, store):
+    store.add_items("s", [message("x")], namespace="shop")
+    store.add_items("b", [message("other")])
+    for name in ("b", "c<i>"):
+        store.branch("s", name, namespace="shop")
+    html = get(client, page(Session.objects.get(session_id="s")))
+    assert facts(html)["Branches"] == "b , c<i>"
+    assert "Branch of" not in facts(html)
+    branch = Session.objects.get(namespace="shop", session_id="b")
+    assert f'href="{page(branch)}"' in html
+    html = get(client, page(branch))
+    assert facts(html)["Branch of"] == "s"
+    assert "Branches" not in facts(html)
+    assert f'href="{page(Session.objects.get(session_id="s"))}"' in html
+    store.delete_session("s", namespace="shop")
+    assert facts(get(client, page(branch)))["Branch of"] == "s"
+
+
+def test_many_branches_are_not_all_named(client, store):
+    store.add_items("s", [message("x")])
+    for number in range(MAX_BRANCHES + 1):
+        store.branch("s", f"b{number}")
+    named = facts(get(client, page(Session.objects.get(session_id="s"))))["Branches"]
+    assert named.endswith(f"b{MAX_BRANCHES - 1} , …")
 
 
 def test_what_is_not_known_is_not_zero(client, store):

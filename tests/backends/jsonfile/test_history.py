@@ -8,17 +8,11 @@ import pytest
 
 from parlant_store.exceptions import InvalidInput
 from parlant_store.types import Usage
-from tests.contract.snapshot_values import said, used
+from tests.contract.earlier_sessions import EarlierSessionContract, fill
 from tests.contract.turn_values import turn, usage
 from tests.contract.values import IDS, numbered
 
 pytestmark = pytest.mark.any_database
-
-TURNS = [(0, ""), (1, "one"), (2, "two")]
-
-
-def numbers_and_texts(store, session_id="s"):
-    return [(turn.number, turn.text) for turn in store.list_turns(session_id)]
 
 
 def bytes_read() -> int:
@@ -29,52 +23,15 @@ def bytes_read() -> int:
 def old(make_store, path):
     """A store with a session as versions without turns have written it."""
     store = make_store()
-    store.add_items("s", [*said("rules", role="system"), *turn("one"), *used(3)])
-    store.add_items("s", turn("two", 2))
+    fill(store)
     text = path.read_text("utf-8")
     assert '"next_turn":' in text
     path.write_text(re.sub(r',"next_turn":\d+', "", text), "utf-8")
     return make_store()
 
 
-@pytest.mark.parametrize(
-    "use",
-    [
-        lambda store: store.list_turns("s"),
-        lambda store: store.get_usage("s", by="turn"),
-        lambda store: store.add_usage("s", usage(5), turn=2, replace=True),
-        lambda store: store.truncate("s", after_position=6),
-        lambda store: store.branch("s", "b", at_position=0),
-    ],
-)
-def test_turns_of_earlier_sessions_are_counted_when_they_are_used(old, use):
-    use(old)
-    assert numbers_and_texts(old) == TURNS
-    old.add_usage("s", usage(10), turn=1)
-    old.add_items("s", turn("three"))
-    assert numbers_and_texts(old) == [*TURNS, (3, "three")]
-    assert old.truncate("s", before_turn=1) == 8
-    assert old.get_usage("s") is None
-
-
-def test_earlier_sessions_can_be_written_first(old):
-    old.add_items("s", turn("three"))
-    assert old.pop_item("s") == {"n": 0}
-    revision = old.load_snapshot("s").revision
-    old.save_snapshot("s", turn("four"), state={}, since=revision, drop=1, keep=6)
-    assert numbers_and_texts(old) == [(1, "one"), (2, "two"), (3, "four")]
-    first = old.list_turns("s", limit=1)[0]
-    assert old.truncate("s", after_position=first.position) == 7
-    assert old.get_items("s") == said("one")
-
-
-def test_earlier_sessions_that_are_emptied(old):
-    old.clear("s")
-    old.add_items("s", turn("five"))
-    assert numbers_and_texts(old) == [(1, "five")]
-    old.truncate("s", before_turn=0)
-    old.add_items("s", turn("six"))
-    assert numbers_and_texts(old) == [(1, "six")]
+class TestEarlierSessions(EarlierSessionContract):
+    pass
 
 
 def test_the_latest_turns_are_read_from_the_end(store):

@@ -5,18 +5,13 @@ import pytest
 from parlant_store.exceptions import BackendError, InvalidInput
 from parlant_store.types import Usage
 from tests.contract.clock import Clock
-from tests.contract.snapshot_values import said, used
+from tests.contract.earlier_sessions import EarlierSessionContract, fill, numbers_and_texts
+from tests.contract.snapshot_values import said
 from tests.contract.turn_values import turn, usage
 from tests.contract.values import IDS, numbered
 
 MARGIN = 60
 """How many seconds after a session its keys expire."""
-
-TURNS = [(0, ""), (1, "one"), (2, "two")]
-
-
-def numbers_and_texts(store, session_id="s"):
-    return [(turn.number, turn.text) for turn in store.list_turns(session_id)]
 
 
 def keys_of(store, session_id="s"):
@@ -26,7 +21,7 @@ def keys_of(store, session_id="s"):
 @pytest.fixture
 def old(store, valkey):
     """A store with a session as versions without turns have written it."""
-    store.add_items("s", [*said("rules", role="system"), *turn("one"), *used(3), *turn("two", 2)])
+    fill(store)
     keys = keys_of(store)
     with valkey.client() as client:
         assert client.llen(keys.turns) == 2
@@ -35,46 +30,14 @@ def old(store, valkey):
     return store
 
 
-@pytest.mark.parametrize(
-    "use",
-    [
-        lambda store: store.list_turns("s"),
-        lambda store: store.get_usage("s", by="turn"),
-        lambda store: store.add_usage("s", usage(5), turn=2, replace=True),
-        lambda store: store.truncate("s", after_position=6),
-        lambda store: store.branch("s", "b", at_position=0),
-    ],
-)
-def test_turns_of_earlier_sessions_are_numbered_when_they_are_used(old, valkey, use):
-    use(old)
-    with valkey.client() as client:
-        assert client.llen(keys_of(old).turns) == 2
-    assert numbers_and_texts(old) == TURNS
-    old.add_usage("s", usage(10), turn=1)
-    old.add_items("s", turn("three"))
-    assert numbers_and_texts(old) == [*TURNS, (3, "three")]
-    assert old.truncate("s", before_turn=1) == 8
-    assert old.get_usage("s") is None
+class TestEarlierSessions(EarlierSessionContract):
+    @pytest.fixture
+    def check(self, old, valkey):
+        def assert_numbered() -> None:
+            with valkey.client() as client:
+                assert client.llen(keys_of(old).turns) == 2
 
-
-def test_earlier_sessions_can_be_written_first(old):
-    old.add_items("s", turn("three"))
-    assert old.pop_item("s") == {"n": 0}
-    revision = old.load_snapshot("s").revision
-    old.save_snapshot("s", turn("four"), state={}, since=revision, drop=1, keep=6)
-    assert numbers_and_texts(old) == [(1, "one"), (2, "two"), (3, "four")]
-    first = old.list_turns("s", limit=1)[0]
-    assert old.truncate("s", after_position=first.position) == 7
-    assert old.get_items("s") == said("one")
-
-
-def test_earlier_sessions_that_are_emptied(old):
-    old.clear("s")
-    old.add_items("s", turn("five"))
-    assert numbers_and_texts(old) == [(1, "five")]
-    old.truncate("s", before_turn=0)
-    old.add_items("s", turn("six"))
-    assert numbers_and_texts(old) == [(1, "six")]
+        return assert_numbered
 
 
 def test_a_position_of_deleted_items_is_the_end_of_those_before(store):

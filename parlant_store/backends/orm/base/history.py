@@ -9,6 +9,7 @@ from parlant_store.backends.contract.history import TailChange
 from parlant_store.backends.contract.operations import (
     AddUsage,
     Branch,
+    ItemPlace,
     KeepLatest,
     ListTurns,
     ReplaceTail,
@@ -38,6 +39,9 @@ SELECT 0, usage FROM (
 ) AS first_item WHERE turn IS NULL AND usage IS NOT NULL
 """
 
+_START = (
+    "SELECT position FROM parlant_store_session_item WHERE session_key = %s AND turn = %s LIMIT 1"
+)
 _LATEST_TURN = (
     "SELECT position FROM parlant_store_session_item WHERE session_key = %s AND turn > 0"
     " ORDER BY turn DESC LIMIT 1 OFFSET %s"
@@ -114,3 +118,16 @@ def start_of_latest(
     elif keep.items is not None:
         starts.append(0)
     return int(min(starts))
+
+
+def position_of(connection: BaseDatabaseWrapper, key: int, end: int, place: ItemPlace) -> int:
+    """Return the position of ``place`` in the session with ``key`` that ends at ``end``."""
+    position = place.position
+    if place.turn == 0:
+        position = 0
+    elif place.turn is not None:
+        rows = fetch(connection, _START, (key, place.turn))
+        position = rows[0][0] if rows else None
+    if position is None or position > end:
+        raise LookupError(place.label)
+    return position

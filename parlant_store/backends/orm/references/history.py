@@ -12,10 +12,9 @@ from parlant_store.backends.contract.operations import (
     ListTurns,
     ReplaceTail,
 )
-from parlant_store.backends.orm.base.history import History, start_of_latest
+from parlant_store.backends.orm.base.history import History, position_of, start_of_latest
 from parlant_store.backends.orm.base.removed_items import REMOVED, subtract
 from parlant_store.backends.orm.base.sessions import LIVE, Time
-from parlant_store.backends.orm.database.statements import Row
 from parlant_store.backends.orm.references.deletion import delete, select_locked, writing
 from parlant_store.backends.orm.references.registry import has_references
 from parlant_store.backends.orm.references.sessions import lock_session, remove
@@ -25,7 +24,6 @@ _REVISION = (
     "SELECT key, next_position, item_count FROM parlant_store_session"
     f" WHERE namespace = %s AND session_id = %s AND {LIVE}"
 )
-_START = "SELECT position FROM parlant_store_session_item WHERE session_key = %s AND turn = %s"
 _TAIL = (
     f"SELECT key, {REMOVED} FROM parlant_store_session_item"
     " WHERE session_key = %s AND position >= %s ORDER BY key"
@@ -67,7 +65,8 @@ class ReferencedHistory(History):
             ):
                 return None
             key, end, _ = revision
-            tail = self._tail(connection, key, end, change.start)
+            start = position_of(connection, key, end, change.start)
+            tail = select_locked(connection, _TAIL, (key, start))
             what = f"an item of the session {change.session.session_id!r}"
             delete(connection, SessionItem, [item for item, *_ in tail], what, lock=False)
             subtract(connection, key, [removed for _, *removed in tail])
@@ -103,17 +102,3 @@ class ReferencedHistory(History):
 
     def add_usage(self, connection: BaseDatabaseWrapper, addition: AddUsage, time: Time) -> bool:
         return self.tables.add_usage(connection, addition, time)
-
-    def _tail(
-        self, connection: BaseDatabaseWrapper, key: int, end: int, place: ItemPlace
-    ) -> list[Row]:
-        """Return the locked items from ``place`` on."""
-        start = place.position
-        if place.turn == 0:
-            start = 0
-        elif place.turn is not None:
-            rows = select_locked(connection, _START, (key, place.turn))
-            start = rows[0][0] if rows else None
-        if start is None or start > end:
-            raise LookupError(place.label)
-        return select_locked(connection, _TAIL, (key, start))

@@ -10,13 +10,12 @@ from parlant_store.backends.contract.history import TailChange
 from parlant_store.backends.contract.operations import (
     AddUsage,
     Branch,
-    ItemPlace,
     KeepLatest,
     ListTurns,
     ReplaceTail,
 )
 from parlant_store.backends.contract.validation import MAX_LIMIT, SessionName
-from parlant_store.backends.orm.base.history import History, start_of_latest
+from parlant_store.backends.orm.base.history import History, position_of, start_of_latest
 from parlant_store.backends.orm.base.removed_items import REMOVED, removed, subtract, subtract_usage
 from parlant_store.backends.orm.base.sessions import LIVE, Time, aware
 from parlant_store.backends.orm.database.statements import Row, fetch, write
@@ -56,9 +55,6 @@ _SESSION = (
     "SELECT key, next_position, next_turn, item_count, full_names FROM parlant_store_session"
     f" WHERE namespace = %s AND session_id = %s AND {LIVE}"
 )
-_START = (
-    "SELECT position FROM parlant_store_session_item WHERE session_key = %s AND turn = %s LIMIT 1"
-)
 _COPIED = "position, turn, role, text, data, terms, tokens, failed_calls, usage, created_at"
 
 
@@ -91,7 +87,7 @@ class SQLiteHistory(History):
                 *(since.key, since.next_position, since.item_count),
             ):
                 return None
-            start = _position(connection, key, next_position, change.start)
+            start = position_of(connection, key, next_position, change.start)
             deleted = fetch(
                 connection,
                 "DELETE FROM parlant_store_session_item WHERE session_key = %s AND position >= %s"
@@ -145,7 +141,7 @@ class SQLiteHistory(History):
                 return count  # type: ignore[no-any-return]
             end = next_position
             if not branch.end.is_end:
-                end = _position(connection, key, next_position, branch.end)
+                end = position_of(connection, key, next_position, branch.end)
             delete_session(connection, target, time)
             owner = None if full is None else json.loads(full).get("user_id")
             ((new,),) = fetch(
@@ -206,19 +202,6 @@ def _find(connection: BaseDatabaseWrapper, name: SessionName, time: Time) -> Row
     if not rows:
         raise LookupError(name)
     return rows[0]
-
-
-def _position(connection: BaseDatabaseWrapper, key: int, end: int, place: ItemPlace) -> int:
-    """Return the position of ``place`` in the session with ``key`` that ends at ``end``."""
-    position = place.position
-    if place.turn == 0:
-        position = 0
-    elif place.turn is not None:
-        rows = fetch(connection, _START, (key, place.turn))
-        position = rows[0][0] if rows else None
-    if position is None or position > end:
-        raise LookupError(place.label)
-    return position
 
 
 def _usage_of_turn(connection: BaseDatabaseWrapper, key: int, turn: int) -> tuple[Any, Any]:
