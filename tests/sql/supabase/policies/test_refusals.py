@@ -256,8 +256,16 @@ def test_the_functions_reach_nobody_elses_session(owned, session_id, expired):
     assert owned.call(A, "pop_item", **at, **no_end) is None
     assert not owned.call(A, "clear", **at, **no_end)
     assert not owned.call(A, "set_expiry", **at, **no_end)
-    branch = {"namespace": "", "names": None, "now": NOW} | no_end
-    assert owned.call(A, "branch", source=session_id, target="copy", **branch) is None
+    branch: dict[str, Any] = {"namespace": "", "names": None, "now": NOW} | no_end
+    branch |= {"parent": None, "turn": None, "position": None}
+    assert owned.call(A, "branch", source=session_id, target="copy", **branch) == (None, "f")
+    assert owned.call(A, "keep_latest", items=0, turns=None, **at) == 0
+    usage = {"usage": "{}", "turn": None, "replace": True}
+    assert owned.call(A, "add_usage", **usage, **at) == ("f", "f")
+    assert owned.call(A, "get_usage", **at) is None
+    assert owned.call(A, "get_usage_of_turns", **at) == []
+    assert owned.call(A, "list_branches", **at) == []
+    assert owned.call(A, "list_turns", after=None, newest=False, limit=9, **at) == []
     with pytest.raises((InsufficientPrivilege, psycopg.errors.UniqueViolation)):
         owned.call(A, "branch", source="of-a", target=session_id, **branch)
     assert everything(owned) == before
@@ -279,6 +287,8 @@ def test_the_functions_find_nothing_of_others(owned):
         limit=9,
         after_namespace=None,
         after_session_id=None,
+        by_activity=False,
+        before=None,
         **none,
     )
     assert [session["session_id"] for session in listed] == ["of-a"]
