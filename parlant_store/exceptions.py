@@ -8,6 +8,7 @@
     │   └── InvalidLimit        a limit or cursor that is out of range
     ├── DuplicateDocument       the collection already has a document with this id
     ├── SessionNotFound         the session does not exist
+    ├── SessionExists           another session has the id of a branch
     ├── AccessDenied            the key, token or role has no permission
     ├── NotSupported            the backend does not support the operation
     ├── StoreUnavailable        the database cannot be reached; nothing was done
@@ -52,6 +53,10 @@ class DuplicateDocument(StoreError):
 
 class SessionNotFound(StoreError):
     """The session does not exist, or has expired."""
+
+
+class SessionExists(StoreError):
+    """Another session has the id of a branch that must not replace it."""
 
 
 class AccessDenied(StoreError):

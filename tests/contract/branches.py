@@ -2,7 +2,7 @@
 
 import pytest
 
-from parlant_store.exceptions import InvalidInput, SessionNotFound
+from parlant_store.exceptions import InvalidInput, SessionExists, SessionNotFound
 from parlant_store.types import Usage
 from tests.contract.snapshot_values import said, used
 from tests.contract.stores import Timed
@@ -86,6 +86,60 @@ class BranchContract(Timed):
         clock.pass_(1)
         store.add_items("s", turn("two"))
         assert store.list_branches("s") == []
+
+    def test_a_branch_that_replaces_nothing(self, ttl_store, clock):
+        ttl_store.add_items("s", turn("one"))
+        ttl_store.add_items("t", turn("two"))
+        ttl_store.branch("s", "b", replace=False)
+        with pytest.raises(SessionExists, match="'b'"):
+            ttl_store.branch("t", "b", replace=False)
+        assert ttl_store.get_items("b") == turn("one")
+        clock.pass_(11)
+        ttl_store.add_items("t", turn("two"))
+        ttl_store.branch("t", "b", replace=False)
+        assert ttl_store.get_items("b") == turn("two")
+
+    def test_a_branch_that_was_not_made_is_no_answer(self, store):
+        store.add_items("s", turn("one"))
+        store.add_items("b", turn("two"))
+        for _ in range(2):
+            with pytest.raises(SessionExists):
+                store.branch("s", "b", replace=False, request_id="an id")
+        store.delete_session("b")
+        for _ in range(2):
+            store.branch("s", "b", replace=False, request_id="an id")
+        assert store.get_items("b") == turn("one")
+
+    def test_one_of_many_branches_to_an_id_is_made(self, make_store):
+        store = make_store()
+        made: list[str] = []
+        for name in "abcd":
+            store.add_items(name, turn(name))
+
+        def branch(number: int) -> None:
+            name = "abcd"[number % 4]
+            try:
+                store.branch(name, "new", replace=False)
+            except SessionExists:
+                return
+            made.append(name)
+
+        in_threads(branch, 8)
+        assert len(made) == 1
+        assert store.get_items("new") == turn(made[0])
+        assert store.get_session("new").parent_id == made[0]
+
+    def test_a_branch_without_usage(self, store):
+        store.add_items("s", [*said("one"), *used(5), *said("two"), *used(7)])
+        store.add_usage("s", usage(100), turn=1)
+        store.add_usage("s", usage(200), turn=2)
+        store.branch("s", "part", before_turn=2, with_usage=False)
+        store.branch("s", "whole", with_usage=False)
+        for name, tokens in {"part": 5, "whole": 12}.items():
+            assert store.get_usage(name, by="turn") == {}
+            assert store.get_usage(name) == Usage(total_tokens=tokens)
+            assert store.get_session(name).tokens == tokens
+        assert store.get_session("s").tokens == 12 + 101 + 201
 
     def test_a_replaced_branch_has_its_new_parent(self, store):
         store.add_items("s", turn("one"))

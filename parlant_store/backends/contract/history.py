@@ -36,7 +36,7 @@ from parlant_store.content import codec
 from parlant_store.content.items import USER, batch, role_of
 from parlant_store.content.turns import start_of_latest
 from parlant_store.content.usage import parse_usage
-from parlant_store.exceptions import InvalidInput, SessionNotFound
+from parlant_store.exceptions import InvalidInput, SessionExists, SessionNotFound
 from parlant_store.signals import session_saved
 from parlant_store.types import JSONObject, Revision, SessionInfo, Turn, Usage
 
@@ -161,13 +161,16 @@ class HistoryMethods(SessionMethods):
         at_position: int | None = None,
         namespace: str = "",
         ttl_seconds: float | None = None,
+        replace: bool = True,
+        with_usage: bool = True,
         request_id: str | UUID | None = None,
     ) -> None:
         """Copy a session, its items, usage, state, metadata and owner, to ``new_id``.
 
         With ``before_turn``, copy the items before that turn; with ``at_position``, those up to
-        that position. A session with the id ``new_id`` is replaced. Raise SessionNotFound if there
-        is no source, and InvalidInput if it has no such turn or position.
+        that position. A session with the id ``new_id`` is replaced; without ``replace``, raise
+        SessionExists. Without ``with_usage``, the copied turns have no usage. Raise SessionNotFound
+        if there is no source, and InvalidInput if it has no such turn or position.
         """
         request = check_request(request_id, "branch")
         source, target = session_name(source_id, namespace), session_name(new_id, namespace)
@@ -179,7 +182,8 @@ class HistoryMethods(SessionMethods):
                 f"a part of the session {source_id!r} cannot be branched to itself: "
                 "use truncate, or another new_id"
             )
-        count = self._branch(Branch(source, target, check_ttl(ttl_seconds), request, end))
+        ttl = check_ttl(ttl_seconds)
+        count = self._branch(Branch(source, target, ttl, request, end, replace, with_usage))
         if count is None:
             raise not_found(source)
         self._send(session_saved, target, count)
@@ -311,6 +315,11 @@ class HistoryMethods(SessionMethods):
 def not_found(session: SessionName) -> SessionNotFound:
     """Return the error for a session that does not exist."""
     return SessionNotFound(f"there is no session {session.session_id!r}")
+
+
+def session_exists(session: SessionName) -> SessionExists:
+    """Return the error for a branch that must not replace the session."""
+    return SessionExists(f"there is a session {session.session_id!r} already")
 
 
 def no_place(session: SessionName, place: ItemPlace) -> InvalidInput:

@@ -129,6 +129,12 @@ class Branch(NamedTuple):
     end: ItemPlace = ItemPlace()
     """The first item that is not copied."""
 
+    replace: bool = True
+    """Whether it replaces a session with the id of the target."""
+
+    usage: bool = True
+    """Whether the usage of turns is copied."""
+
 
 class ListTurns(NamedTuple):
     session: SessionName

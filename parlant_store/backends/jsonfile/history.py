@@ -5,7 +5,7 @@ from datetime import datetime
 from itertools import islice
 from typing import NamedTuple
 
-from parlant_store.backends.contract.history import TailChange, no_place, not_found
+from parlant_store.backends.contract.history import TailChange, no_place, not_found, session_exists
 from parlant_store.backends.contract.operations import (
     AddUsage,
     Branch,
@@ -33,6 +33,7 @@ from parlant_store.backends.jsonfile.turns import (
     deletion,
     numbered,
     tail_length,
+    without_usage,
 )
 from parlant_store.content import codec
 from parlant_store.content.items import text_of
@@ -139,8 +140,11 @@ class JsonFileHistory(JsonFileListings):
                 removed = tail_length(file, state, branch.end)
                 if removed is None:
                     raise no_place(source, branch.end)
+                if session.state is not None and not branch.replace:
+                    raise session_exists(target)
                 last = _position(file, removed)
                 part = deleted(state, deletion(file, state, removed))
+                part = part if branch.usage else without_usage(part)
                 after = session.touched(
                     part._replace(
                         key=new_key(),
@@ -156,8 +160,9 @@ class JsonFileHistory(JsonFileListings):
                     ),
                     self._expires_at(session.now, branch.ttl),
                 )
+                following = after.next_position
                 session.put(
-                    Stored.of(file, removed, after.items, after.next_position),
+                    Stored.of(file, removed, after.items, following, with_usage=branch.usage),
                     after,
                     _text(file.metadata()) if state.metadata_at else None,
                     _text(file.state()) if state.state_at else None,

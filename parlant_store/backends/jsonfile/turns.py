@@ -61,6 +61,12 @@ def deleted(state: State, deletion: Deletion) -> State:
     )
 
 
+def without_usage(state: State) -> State:
+    """Return the state of a copy without the usage of turns."""
+    tokens = (state.usage or {}).get(TOTAL, 0)
+    return state._replace(tokens=max(0, state.tokens - tokens), usage=None, usage_0=None)
+
+
 def deletion(file: SessionFile, state: State, removed: int, dropped: int = 0) -> Deletion:
     """Return what is deleted with the last ``removed`` and the first ``dropped`` items."""
     if file.last is None or removed + dropped == 0:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from parlant_store.backends.contract.history import TailChange, no_place, not_found
+from parlant_store.backends.contract.history import TailChange, no_place, not_found, session_exists
 from parlant_store.backends.contract.operations import (
     AddUsage,
     Branch,
@@ -41,7 +41,8 @@ class OrmHistory(OrmCalls):
 
     def _branch(self, branch: Branch) -> int:
         def copy(on: Target) -> int:
-            with self._missing(on, branch.source, branch.end):
+            new = None if branch.replace else branch.target
+            with self._missing(on, branch.source, branch.end, new):
                 return on.tables.history.branch(on.connection, branch, on.time)
 
         return self._write(copy, branch.ttl, branch.request)
@@ -68,11 +69,19 @@ class OrmHistory(OrmCalls):
         )
 
     @contextmanager
-    def _missing(self, on: Target, session: SessionName, place: ItemPlace) -> Iterator[None]:
-        """Raise the contract's error, in the transaction, so that no answer is stored."""
+    def _missing(
+        self, on: Target, session: SessionName, place: ItemPlace, new: SessionName | None = None
+    ) -> Iterator[None]:
+        """Raise the contract's error, in the transaction, so that no answer is stored.
+
+        ``new`` is the name that no session may have.
+        """
         try:
             yield
         except LookupError:
-            if on.tables.sessions.get_session(on.connection, session, on.time) is None:
+            get_session = on.tables.sessions.get_session
+            if get_session(on.connection, session, on.time) is None:
                 raise not_found(session) from None
+            if new is not None and get_session(on.connection, new, on.time) is not None:
+                raise session_exists(new) from None
             raise no_place(session, place) from None

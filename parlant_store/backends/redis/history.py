@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from itertools import repeat
 from typing import Any, NamedTuple
 
-from parlant_store.backends.contract.history import TailChange, no_place, not_found
+from parlant_store.backends.contract.history import TailChange, no_place, not_found, session_exists
 from parlant_store.backends.contract.operations import (
     AddUsage,
     Branch,
@@ -40,7 +40,7 @@ from parlant_store.types import SessionInfo, Turn, Usage
 
 _TOKENS = re.compile(rb"\d*")
 
-MISSING, UNNUMBERED, NO_PLACE = 0, 1, 2
+MISSING, UNNUMBERED, NO_PLACE, TAKEN = 0, 1, 2, 3
 """What scripts return instead of a result, for which no answer is stored."""
 
 
@@ -116,7 +116,7 @@ class RedisHistory(RedisSnapshots):
 
     def _branch(self, branch: Branch) -> int | None:
         # Both sessions may be on different servers: the copy is of the moment of the reading.
-        source, target, ttl, request, end = branch
+        source, target, ttl, request, end, replace, usage = branch
         part = self._read_part("load_part", source, *_place_arguments(end))
         if isinstance(part, list) and source == target:
             return int(part[-1])
@@ -124,11 +124,13 @@ class RedisHistory(RedisSnapshots):
         arguments: Sequence[Any] = ()
         if is_found:
             with undamaged(source):
-                arguments = _copy(source, Part(Source(*part[0]), *part[1:]))
+                copied = Part(Source(*part[0]), *part[1:])
+                arguments = _copy(source, copied if usage else _without_usage(copied))
         # Without a source, it returns the answer that was stored when there was one.
-        count = self._write(
-            "branch", target, request, *self._expiry(ttl), int(is_found), *arguments
-        )
+        kind = 0 if not is_found else 1 if replace else 2
+        count = self._write("branch", target, request, *self._expiry(ttl), kind, *arguments)
+        if count == TAKEN:
+            raise session_exists(target)
         if count is None and part == NO_PLACE:
             raise no_place(source, end)
         return None if count is None else int(count)
@@ -287,6 +289,15 @@ def _copy(source: SessionName, part: Part) -> list[Any]:
         *(buckets_of_bits(row.bits), buckets_of_bits(row.tool_bits), count),
         *(*part.items, *part.texts, *part.turns),
     ]
+
+
+def _without_usage(part: Part) -> Part:
+    """Return the part without the usage of its turns."""
+    usage = _decode_usage(part.source.usage)
+    tokens = int(part.source.tokens or 0) - (usage or {}).get(TOTAL, 0)
+    source = part.source._replace(tokens=b"%d" % max(0, tokens), usage=b"", usage_0=b"")
+    turns = [b" ".join(entry.split(b" ", 4)[:4]) for entry in part.turns]
+    return part._replace(source=source, turns=turns)
 
 
 def _creation(row: Row) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 import json
 
 from parlant_store.backends.columns import columns, full_names, parent_name, turn_of, usage_by_turn
-from parlant_store.backends.contract.history import TailChange, no_place, not_found
+from parlant_store.backends.contract.history import TailChange, no_place, not_found, session_exists
 from parlant_store.backends.contract.operations import (
     AddUsage,
     Branch,
@@ -76,7 +76,7 @@ class SupabaseHistory(SupabaseSessions):
         return deleted
 
     def _branch(self, branch: Branch) -> int:
-        source, target, ttl, request, end = branch
+        source, target, ttl, request, end, replace, usage = branch
         try:
             result = self.connection.write(
                 "branch",
@@ -89,6 +89,8 @@ class SupabaseHistory(SupabaseSessions):
                 parent=parent_name(source),
                 turn=end.turn,
                 position=end.position,
+                replace=replace,
+                usage=usage,
                 **self._times(ttl),
             )
         except Conflict as exc:
@@ -97,6 +99,8 @@ class SupabaseHistory(SupabaseSessions):
             raise not_found(source)
         if result["is_missing"]:
             raise no_place(source, end)
+        if result["is_taken"]:
+            raise session_exists(target)
         return result["items"]  # type: ignore[no-any-return]
 
     def _list_branches(self, session: SessionName) -> list[SessionInfo]:

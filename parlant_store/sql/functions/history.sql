@@ -163,12 +163,14 @@ end $$;
 
 -- Copies a session to the id p_target, and replaces a session of that id: all items, or those before
 -- the turn p_turn or the position p_position. p_parent is the JSON of an id p_source that is too
--- long for its column. Returns the number of items, null if there is no session p_source; or that
--- the session has no such turn or position.
+-- long for its column. Without p_replace, it replaces no session; without p_usage, it has no usage of
+-- turns. Returns the number of items, null if there is no session p_source; or that the session has
+-- no such turn or position, or that there is a session p_target.
 create or replace function {in_schema}parlant_store_branch(
     p_namespace text, p_source text, p_target text, p_names text, p_parent text,
-    p_turn bigint, p_position bigint, p_now timestamptz, p_expires_at timestamptz,
-    out items bigint, out is_missing boolean
+    p_turn bigint, p_position bigint, p_replace boolean, p_usage boolean,
+    p_now timestamptz, p_expires_at timestamptz,
+    out items bigint, out is_missing boolean, out is_taken boolean
 ) language plpgsql{search_path} as $$
 declare
     v_source parlant_store_session;
@@ -182,6 +184,7 @@ declare
     v_usage jsonb[];
 begin
     is_missing := false;
+    is_taken := false;
     select * into v_source from parlant_store_session
         where namespace = p_namespace and session_id = p_source
             and (expires_at is null or expires_at > p_now)
@@ -201,6 +204,14 @@ begin
         is_missing := true;
         return;
     end if;
+    is_taken := not p_replace and exists (
+        select from parlant_store_session
+        where namespace = p_namespace and session_id = p_target
+            and (expires_at is null or expires_at > p_now)
+    );
+    if is_taken then
+        return;
+    end if;
     perform parlant_store_delete_session(p_namespace, p_target, p_now, {max_deleted});
     -- The full name of the owner, if it is too long for its column, is copied as JSON text.
     v_owner := (v_source.full_names::json -> 'user_id')::text;
@@ -218,20 +229,27 @@ begin
         v_source.user_id, v_source.metadata, v_source.state,
         v_end, v_source.next_turn, items, v_source.tokens, v_source.usage, v_source.failed_calls,
         p_source, p_parent, p_now, p_now, coalesce(p_expires_at, v_source.expires_at)
-    ) returning key into v_key;
+    ) on conflict (namespace, session_id) do nothing returning key into v_key;
+    if v_key is null then
+        is_taken := true;
+        if p_replace then
+            raise unique_violation using message = 'another session has the id of the branch';
+        end if;
+        return;
+    end if;
     with copied as (
         insert into parlant_store_session_item (
             session_key, position, turn, role, text, data, terms, tokens, failed_calls, usage,
             created_at
         )
-        select v_key, position, turn, role, text, data, terms, tokens, failed_calls, usage,
-            created_at
+        select v_key, position, turn, role, text, data, terms, tokens, failed_calls,
+            case when p_usage then usage end, created_at
         from parlant_store_session_item where session_key = v_source.key and position < v_end
         returning position, turn, tokens, failed_calls, usage
     ) select count(*), max(position), max(turn), {sums}
         into items, v_last, v_turn, v_tokens, v_failed, v_usage from copied;
     update parlant_store_session s set parent_position = v_last where s.key = v_key;
-    if items < v_source.item_count then
+    if items < v_source.item_count or not p_usage then
         update parlant_store_session s set
             next_turn = coalesce(v_turn, 0), item_count = items, tokens = nullif(v_tokens, 0),
             usage = parlant_store_sum_usage(v_usage, null), failed_calls = v_failed

@@ -52,9 +52,10 @@ begin
         v_types, p_function, v_arguments
     ) into v_answer using p_arguments;
     perform parlant_store_end_request(p_request, v_answer::text, not coalesce(
-        p_function in ('branch', 'insert_numbered') and v_answer is null
+        p_function = 'insert_numbered' and v_answer is null
+        or p_function in ('branch', 'replace_tail') and v_answer ->> 'items' is null
         or p_function in ('branch', 'add_usage', 'replace_tail')
-            and v_answer ->> 'is_missing' = 'true'
+            and 'true' in (v_answer ->> 'is_missing', v_answer ->> 'is_taken')
         or p_function = 'insert_one' and v_answer::text = 'false'
         or p_function = 'update_one' and v_answer is not null and v_answer ->> 'document' is null,
         false

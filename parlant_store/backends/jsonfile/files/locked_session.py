@@ -63,14 +63,17 @@ class Stored(NamedTuple):
     """The lines after each."""
 
     @classmethod
-    def of(cls, file: SessionFile, skip: int, count: int, following: int) -> Self:
+    def of(
+        cls, file: SessionFile, skip: int, count: int, following: int, *, with_usage: bool = True
+    ) -> Self:
         """Return ``count`` items of a file, before the last ``skip``.
 
         ``following`` is the position of the item after them.
         """
         if count == 0:
             return cls([], [])
-        return cls(file.timed_items()[skip : skip + count], file.notes(skip, count, following))
+        notes = file.notes(skip, count, following, with_usage=with_usage)
+        return cls(file.timed_items()[skip : skip + count], notes)
 
 
 class LockedSession:

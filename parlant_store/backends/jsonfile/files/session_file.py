@@ -114,7 +114,9 @@ class SessionFile:
             for line, time in zip(found, times, strict=False)
         ]
 
-    def notes(self, skip: int, count: int, following: int) -> list[bytes]:
+    def notes(
+        self, skip: int, count: int, following: int, *, with_usage: bool = True
+    ) -> list[bytes]:
         """Return the lines to put after those of ``count`` items in a file that is rewritten.
 
         They are the positions of items, and the usage of turns. The latest item comes first; the
@@ -122,7 +124,8 @@ class SessionFile:
         """
         if self.last is None:
             return []
-        found, walk, has_usage = [], Walk(self.last), bool(self.last.after.usage)
+        found, walk = [], Walk(self.last)
+        has_usage = with_usage and bool(self.last.after.usage)
         for place, line in enumerate(islice(self.items(LARGEST_BLOCK, walk), skip + count)):
             turn = walk.turn_of(line) if has_usage else None
             if place < skip:

@@ -78,7 +78,8 @@ class History(ABC):
     def branch(self, connection: BaseDatabaseWrapper, branch: Branch, time: Time) -> int:
         """Return the number of items of the branch.
 
-        Raise LookupError if there is no such session, turn or position.
+        Raise LookupError if there is no such session, turn or position, or if there is a session
+        that it must not replace.
         """
 
     @abstractmethod

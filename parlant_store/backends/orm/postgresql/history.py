@@ -37,8 +37,8 @@ _KEEP_LATEST = (
 )
 _BRANCH = (
     "SELECT items FROM parlant_store_branch(%s::text, %s::text, %s::text, %s::text, %s::text,"
-    " %s::bigint, %s::bigint, %s::timestamptz, %s::timestamptz)"
-    " WHERE items IS NOT NULL AND NOT is_missing"
+    " %s::bigint, %s::bigint, %s::boolean, %s::boolean, %s::timestamptz, %s::timestamptz)"
+    " WHERE items IS NOT NULL AND NOT is_missing AND NOT is_taken"
 )
 _ADD_USAGE = (
     "SELECT is_found FROM parlant_store_add_usage(%s::text, %s::text, %s::text, %s::bigint,"
@@ -87,7 +87,7 @@ class PostgreSQLHistory(History):
         source, target, end = branch.source, branch.target, branch.end
         params = (
             *(*columns(source), columns(target).session_id, full_names(target)),
-            *(parent_name(source), end.turn, end.position, *time),
+            *(parent_name(source), end.turn, end.position, branch.replace, branch.usage, *time),
         )
         rows = fetch_once(connection, _BRANCH, params)
         if not rows:

@@ -55,7 +55,7 @@ _SESSION = (
     "SELECT key, next_position, next_turn, item_count, full_names FROM parlant_store_session"
     f" WHERE namespace = %s AND session_id = %s AND {LIVE}"
 )
-_COPIED = "position, turn, role, text, data, terms, tokens, failed_calls, usage, created_at"
+_COPIED = "position, turn, role, text, data, terms, tokens, failed_calls, created_at"
 
 
 class SQLiteHistory(History):
@@ -142,6 +142,8 @@ class SQLiteHistory(History):
             end = next_position
             if not branch.end.is_end:
                 end = position_of(connection, key, next_position, branch.end)
+            if not branch.replace and fetch(connection, _SESSION, (*columns(target), time.now)):
+                raise LookupError(target)
             delete_session(connection, target, time)
             owner = None if full is None else json.loads(full).get("user_id")
             ((new,),) = fetch(
@@ -159,12 +161,12 @@ class SQLiteHistory(History):
             )
             fetch(
                 connection,
-                f"INSERT INTO parlant_store_session_item (session_key, {_COPIED}) SELECT %s,"
-                f" {_COPIED} FROM parlant_store_session_item"
+                f"INSERT INTO parlant_store_session_item (session_key, {_COPIED}, usage) SELECT %s,"
+                f" {_COPIED}, CASE WHEN %s THEN usage END FROM parlant_store_session_item"
                 " WHERE session_key = %s AND position < %s",
-                (new, key, end),
+                (new, branch.usage, key, end),
             )
-            return _count_copied(connection, new, count)
+            return _count_copied(connection, new, count if branch.usage else None)
 
     def add_usage(self, connection: BaseDatabaseWrapper, addition: AddUsage, time: Time) -> bool:
         with write(connection):
@@ -218,14 +220,14 @@ def _usage_of_turn(connection: BaseDatabaseWrapper, key: int, turn: int) -> tupl
     return rows[0][:2]
 
 
-def _count_copied(connection: BaseDatabaseWrapper, key: int, count: int) -> int:
-    """Set the counters of a branch to those of its items, if it has not all of ``count`` items."""
+def _count_copied(connection: BaseDatabaseWrapper, key: int, count: int | None) -> int:
+    """Set the counters of a branch to those of its items, unless ``count`` is their number."""
     of_items = "FROM parlant_store_session_item WHERE session_key = %s"
     sql = f"SELECT count(*), max(position), max(turn) {of_items}"
     ((items, last, turn),) = fetch(connection, sql, (key,))
     sql = "UPDATE parlant_store_session SET parent_position = %s WHERE key = %s"
     fetch(connection, sql, (last, key))
-    if items < count:
+    if items != count:
         rows = fetch(connection, f"SELECT {REMOVED} {of_items}", (key,))
         _, tokens, failed, usage = removed(rows)
         fetch(

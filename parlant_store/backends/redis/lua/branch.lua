@@ -1,4 +1,4 @@
--- ARGV: whether there is a source, and its owner, metadata, state, tokens, next position and expires_at
+-- ARGV: 0 without a source, 1, or 2 if it replaces no session; of the source its owner, metadata, state, tokens, next position and expires_at
 -- or "", its first place, the number of its last turn, its usage and that of turn 0, its id, the position
 -- of the last item or "", the buckets of its words and of those of tools, the number of its items, and its items, words and turns.
 if ARGV[6] == "0" then
@@ -11,6 +11,9 @@ redis.call("ZCARD", OWNERS)
 redis.call("ZCARD", CREATED)
 redis.call("ZCARD", BRANCHES)
 local session = read(true)
+if session and ARGV[6] == "2" and not is_due(session.expires) then
+  return 3
+end
 if session then
   remove(session)
 end

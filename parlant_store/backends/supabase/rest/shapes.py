@@ -112,7 +112,7 @@ SNAPSHOT = record(
 )
 REVISION = record(v_key=optional(integer), v_next=optional(integer), v_items=optional(integer))
 TAIL = record(deleted=optional(integer), items=optional(integer), is_missing=boolean)
-BRANCHED = record(items=optional(integer), is_missing=boolean)
+BRANCHED = record(items=optional(integer), is_missing=boolean, is_taken=boolean)
 USAGE_ADDED = record(is_found=boolean, is_missing=boolean)
 USAGE = row(anything, optional(integer))
 USAGE_OF_TURNS = list_of(row(integer, anything))

@@ -75,6 +75,7 @@ SAVE: Arguments = (
 SINCE = {"p_key": B_KEY, "p_next": 3, "p_count": 2, "p_drop": 1, "p_keep": 1}
 BRANCH: Arguments = {"p_namespace": "", "p_source": "b-session", "p_target": "copy"}
 BRANCH |= {"p_names": None, "p_parent": None, "p_turn": None, "p_position": None} | NOW | ENDS
+BRANCH |= {"p_replace": True, "p_usage": True}
 TAIL: Arguments = (
     AT
     | ENDS
@@ -162,7 +163,7 @@ CALLS: dict[str, list[tuple[Arguments, Any]]] = {
     ],
     "branch": [
         *(
-            (BRANCH | place, {"items": None, "is_missing": False})
+            (BRANCH | place, {"items": None, "is_missing": False, "is_taken": False})
             for place in (
                 {},
                 {"p_source": "b-expired"},

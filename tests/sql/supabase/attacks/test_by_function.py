@@ -120,7 +120,7 @@ def test_arguments_that_are_no_arguments(target, arguments):
             nothing = [None, False, 0, [], {"v_key": None}]
             nothing.append({"v_items": None, "v_is_hidden": False})
             nothing.append({"deleted": None, "items": None, "is_missing": False})
-            nothing.append({"items": None, "is_missing": False})
+            nothing.append({"items": None, "is_missing": False, "is_taken": False})
             nothing.append({"is_found": False, "is_missing": False})
             assert answer.json() in nothing, answer.text
             mine["request"] = target.rows()["request"]
