@@ -16,5 +16,6 @@ except ImportError as exc:
 
 from parlant_store.adapters.selectools.keys import Key
 from parlant_store.adapters.selectools.session_store import SessionStore
+from parlant_store.adapters.selectools.usage import UsageObserver
 
-__all__ = ["Key", "SessionStore"]
+__all__ = ["Key", "SessionStore", "UsageObserver"]

@@ -188,8 +188,30 @@ class SessionStore:
         """Whether the session exists."""
         return self._run(self._sessions.find, names_of(session_id, namespace)) is not None
 
-    def branch(self, source_id: str, new_id: str, namespace: str | None = None) -> None:
+    def add_usage(
+        self, session_id: str, usage: int | Mapping[str, Any], namespace: str | None = None
+    ) -> bool:
+        """Add the usage of a run to the last turn; return False if there is no session.
+
+        ``usage`` is a number of tokens, or a dict as ``add_usage`` of a store takes it.
+        """
+        name = self._sessions.target(names_of(session_id, namespace))
+        add = partial(self._store.add_usage, namespace=name.namespace)
+        return self._run(add, name.session_id, usage)
+
+    def branch(
+        self,
+        source_id: str,
+        new_id: str,
+        namespace: str | None = None,
+        *,
+        before_turn: int | None = None,
+        at_position: int | None = None,
+    ) -> None:
         """Copy a session with its metadata and owner; the copy replaces a session at ``new_id``.
+
+        With ``before_turn``, copy the messages before that message of a user, counted from 1; with
+        ``at_position``, those up to a position of the store.
 
         Without ``namespace``, ``new_id`` is a bare id, unless it is a Key, or the full key
         of a session in the namespace of the source. Raises ValueError if the source does not
@@ -197,7 +219,9 @@ class SessionStore:
         """
         sources, targets = names_of(source_id, namespace), names_of(new_id, namespace)
         try:
-            self._run(self._sessions.branch, sources, targets, self.default_ttl)
+            self._run(
+                self._sessions.branch, sources, targets, self.default_ttl, before_turn, at_position
+            )
         except SessionNotFound as exc:
             raise ValueError(f"Session {source_id!r} not found") from exc
 

@@ -7,7 +7,7 @@ from parlant_store.adapters.selectools.change_tracking import SavedState, SavedS
 from parlant_store.adapters.selectools.serialization import Serialized, deserialize
 from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.contract.validation import SessionName
-from parlant_store.exceptions import SessionNotFound
+from parlant_store.exceptions import InvalidInput, SessionNotFound
 from parlant_store.types import Revision
 
 
@@ -108,17 +108,23 @@ class TrackedSessions:
         sources: Sequence[SessionName],
         targets: Sequence[SessionName],
         ttl_seconds: float | None,
+        before_turn: int | None = None,
+        at_position: int | None = None,
     ) -> None:
         """Copy a session, within its namespace if one of ``targets`` is in it."""
         source = (self.find(sources) if len(sources) > 1 else None) or sources[0]
         siblings = [name for name in targets if name.namespace == source.namespace]
         target = siblings[0] if siblings else targets[0]
         if target.namespace != source.namespace:
+            if before_turn is not None or at_position is not None:
+                raise InvalidInput("a part of a session can be branched within its namespace only")
             self._copy(source, target, ttl_seconds)
         else:
             self._store.branch(
                 source.session_id,
                 target.session_id,
+                before_turn=before_turn,
+                at_position=at_position,
                 namespace=source.namespace,
                 ttl_seconds=ttl_seconds,
             )
