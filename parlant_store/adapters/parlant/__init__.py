@@ -19,5 +19,12 @@ except ImportError as exc:
 from parlant_store.adapters.parlant.collection import DocumentCollection
 from parlant_store.adapters.parlant.database import DocumentDatabase
 from parlant_store.adapters.parlant.server import configure_container, server_stores
+from parlant_store.adapters.parlant.turns import list_turns
 
-__all__ = ["DocumentCollection", "DocumentDatabase", "configure_container", "server_stores"]
+__all__ = [
+    "DocumentCollection",
+    "DocumentDatabase",
+    "configure_container",
+    "list_turns",
+    "server_stores",
+]
