@@ -113,7 +113,7 @@ def turn_of(
         text=text or "",
         created_at=created_at,
         item_count=items,
-        usage=usage_of(decode_usage(usage)),
+        usage=None if usage is None else usage_of(decode_usage(usage)),
     )
 
 

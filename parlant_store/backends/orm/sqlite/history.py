@@ -208,11 +208,12 @@ def _find(connection: BaseDatabaseWrapper, name: SessionName, time: Time) -> Row
 
 def _usage_of_turn(connection: BaseDatabaseWrapper, key: int, turn: int) -> tuple[Any, Any]:
     """Return the key and the stored usage of the first item of the turn, or None for both."""
-    where, params = ("turn = %s", (key, turn)) if turn else ("TRUE", (key,))
+    # By the index of turns, and not by that of positions from the first one on.
+    where, params = ("AND turn = %s", (key, turn)) if turn else ("ORDER BY position", (key,))
     rows = fetch(
         connection,
         "SELECT key, usage, turn FROM parlant_store_session_item"
-        f" WHERE session_key = %s AND {where} ORDER BY position LIMIT 1",
+        f" WHERE session_key = %s {where} LIMIT 1",
         params,
     )
     if not rows or (turn == 0 and rows[0][2] is not None):
