@@ -92,7 +92,7 @@ AT_A_TIME = 4
 a limit of time."""
 
 ORM = "tests/backends/orm"
-SDK = "tests/adapters/test_openai_agents.py"
+SDK = "tests/adapters/openai_agents"
 ADAPTERS = (
     f"{SDK} tests/adapters/parlant/test_database.py"
     " tests/adapters/parlant/test_migration.py tests/adapters/parlant/test_stores.py"

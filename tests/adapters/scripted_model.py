@@ -10,6 +10,7 @@ from openai.types.responses import (
     ResponseFunctionToolCall,
     ResponseOutputMessage,
     ResponseOutputText,
+    ResponseUsage,
 )
 
 set_tracing_disabled(True)
@@ -27,6 +28,7 @@ class ScriptedModel(Model):
         self.script = list(script)
         self.asked: list[Any] = []
         self.usage = Usage()
+        self.response_id: str | None = None
 
     async def get_response(self, system_instructions, input, *args, **kwargs) -> ModelResponse:
         self.asked.append(input)
@@ -36,7 +38,7 @@ class ScriptedModel(Model):
         if isinstance(answer, Exception):
             raise answer
         output = message(answer) if isinstance(answer, str) else answer
-        return ModelResponse(output=[output], usage=self.usage, response_id=None)
+        return ModelResponse(output=[output], usage=self.usage, response_id=self.response_id)
 
     async def stream_response(self, *args, **kwargs) -> AsyncIterator[Any]:
         response = await self.get_response(*args, **kwargs)
@@ -52,8 +54,21 @@ class ScriptedModel(Model):
                 tool_choice="auto",
                 tools=[],
                 parallel_tool_calls=False,
+                usage=usage_of_response(self.usage),
             ),
         )
+
+
+def usage_of_response(usage: Usage) -> ResponseUsage | None:
+    if not usage.requests:
+        return None
+    return ResponseUsage(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        total_tokens=usage.total_tokens,
+        input_tokens_details=usage.input_tokens_details,
+        output_tokens_details=usage.output_tokens_details,
+    )
 
 
 def message(text: str) -> ResponseOutputMessage:

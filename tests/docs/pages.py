@@ -17,6 +17,7 @@ PAGES += sorted(ROOT.glob("docs/*.md"))
 ELSEWHERE = {
     "files.md": "tests/backends/jsonfile/test_docs.py",
     "moving.md": "tests/transfer/test_docs.py",
+    "openai-agents.md": "tests/adapters/openai_agents/test_docs.py",
     "redis.md": "tests/backends/redis/test_docs.py",
     "selectools.md": "tests/adapters/selectools/test_docs.py",
     "supabase.md": "tests/backends/supabase/test_docs.py",

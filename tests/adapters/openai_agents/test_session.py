@@ -388,6 +388,14 @@ async def test_whole_turns_and_a_life_of_its_own(store):
     assert (known.expires_at - known.updated_at).total_seconds() == 60
 
 
+async def test_a_window_of_tokens():
+    session = Session("s", max_tokens=25, count_tokens=lambda item: 10)
+    await session.add_items(numbered(1, 2, 3))
+    assert await session.get_items() == numbered(2, 3)
+    assert await session.get_items(1) == numbered(3)
+    assert await Session("s", max_tokens=10_000).get_items() == numbered(1, 2, 3)
+
+
 async def test_what_was_said_is_found(store):
     await asyncio.gather(
         *(

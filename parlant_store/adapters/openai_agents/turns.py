@@ -1,0 +1,118 @@
+"""Turns with their messages and tools, as AdvancedSQLiteSession returns them."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from parlant_store.content.items import USER, role_of
+from parlant_store.content.times import as_utc
+from parlant_store.types import JSONObject, TimedItem
+
+TypedItem = tuple[str, str | None]
+"""The type of an item, and the name of its tool."""
+
+_TOOL_SEARCH = "tool_search"
+_MCP = ("mcp_call", "mcp_approval_request")
+_NAMED_BY_TYPE = (
+    "computer_call",
+    "file_search_call",
+    "web_search_call",
+    "code_interpreter_call",
+    "shell_call",
+    "apply_patch_call",
+)
+_CALLS = (
+    *("tool_call", "function_call", "custom_tool_call", "tool_search_call"),
+    *(*_MCP, *_NAMED_BY_TYPE),
+)
+
+
+class Message(NamedTuple):
+    """The message of a user that opens a turn."""
+
+    turn: int
+    content: Any
+    written_at: datetime | None
+
+
+def messages_of(items: Iterable[TimedItem], first_turn: int) -> list[Message]:
+    """Return the messages that open turns; ``first_turn`` is the number of the first one."""
+    messages = [timed for timed in items if role_of(timed.item) == USER]
+    return [
+        Message(turn, timed.item.get("content", ""), timed.written_at)
+        for turn, timed in enumerate(messages, first_turn)
+    ]
+
+
+def described(message: Message, max_length: int | None = None) -> JSONObject:
+    return {
+        "turn": message.turn,
+        "content": _preview(message.content, max_length),
+        "full_content": message.content,
+        "timestamp": timestamp(message.written_at),
+        "can_branch": True,
+    }
+
+
+def matches(content: Any, search_term: str) -> bool:
+    """Whether a text of the message has the term, whatever the case of ASCII letters."""
+    texts = [content] if isinstance(content, str) else [part.get("text", "") for part in content]
+    pattern = re.compile(re.escape(search_term), re.IGNORECASE | re.ASCII)
+    return any(isinstance(text, str) and pattern.search(text) for text in texts)
+
+
+def timestamp(time: datetime | None) -> str | None:
+    """Return the time in UTC as SQLite's CURRENT_TIMESTAMP does."""
+    return None if time is None else as_utc(time).isoformat(" ")[:19]
+
+
+def _preview(content: Any, max_length: int | None) -> str:
+    text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
+    return text if max_length is None or len(text) <= max_length else text[:max_length] + "..."
+
+
+def by_turns(items: Iterable[Mapping[str, Any]], first_turn: int = 1) -> dict[int, list[TypedItem]]:
+    """Return the items of each turn; ``first_turn`` is the number of the first one with a message.
+
+    Items before the first message of a user are turn 0.
+    """
+    turns: dict[int, list[TypedItem]] = {}
+    turn = 0
+    for item in items:
+        if role_of(item) == USER:
+            turn = turn + 1 if turn else first_turn
+        turns.setdefault(turn, []).append((type_of(item), tool_name(item)))
+    return turns
+
+
+def count_tools(turn: Iterable[TypedItem]) -> Counter[str | None]:
+    """Return how often each tool is called; a search of tools counts once with its output."""
+    items = list(turn)
+    calls = Counter(name for type_, name in items if type_ in _CALLS)
+    if _TOOL_SEARCH not in calls:
+        outputs = sum(type_ == "tool_search_output" for type_, _ in items)
+        calls.update({_TOOL_SEARCH: outputs} if outputs else {})
+    return calls
+
+
+def type_of(item: Mapping[str, Any]) -> str:
+    role = item.get("role")
+    return role if role in ("user", "assistant") else str(item.get("type") or "other")
+
+
+def tool_name(item: Mapping[str, Any]) -> str | None:
+    type_, name = item.get("type"), item.get("name")
+    if type_ in _MCP and "server_label" in item:
+        return ".".join(str(part) for part in (item["server_label"], name) if part) or None
+    if type_ in _NAMED_BY_TYPE:
+        return str(type_)
+    if type_ in ("tool_search_call", "tool_search_output"):
+        return _TOOL_SEARCH
+    if name is None:
+        return None
+    namespace = item.get("namespace")
+    # A tool that was loaded later, without a namespace, has its own name as one.
+    return str(name) if not namespace or namespace == name else f"{namespace}.{name}"
