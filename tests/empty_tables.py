@@ -10,6 +10,9 @@ from django.db import connection
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
+CLEANER = "cleaner"
+"""The application_name of the connection that empties tables."""
+
 KEPT = {"django_content_type", "auth_permission"}
 """Tables that tests leave as migrations left them."""
 
@@ -53,7 +56,9 @@ def django_dsn() -> str:
 @cache
 def cleaner() -> "psycopg.Connection[Any]":
     """A connection for all tests: a new one would first read the catalog."""
-    return psycopg.connect(django_dsn(), autocommit=True, prepare_threshold=None)
+    return psycopg.connect(
+        django_dsn(), autocommit=True, prepare_threshold=None, application_name=CLEANER
+    )
 
 
 def close_cleaner() -> None:

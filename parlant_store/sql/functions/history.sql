@@ -310,12 +310,13 @@ end $$;
 -- Returns at most $4 first items of turns of the session with the key $1: those after the turn $2, or,
 -- if $3, before it, the last one first.
 create or replace function {in_schema}parlant_store_openers(bigint, bigint, boolean, bigint)
-returns setof {in_schema}parlant_store_session_item language sql stable{search_path} as $$
+returns table (turn bigint, "position" bigint, text text, usage jsonb, created_at timestamptz)
+language sql stable{search_path} as $$
     (
-        select * from parlant_store_session_item
+        select turn, position, text, usage, created_at from parlant_store_session_item
         where not $3 and session_key = $1 and turn > coalesce($2, 0) order by turn limit $4
     ) union all (
-        select * from parlant_store_session_item
+        select turn, position, text, usage, created_at from parlant_store_session_item
         where $3 and session_key = $1 and turn < coalesce($2, {max_bigint})
         order by turn desc limit $4
     )

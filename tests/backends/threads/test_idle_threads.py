@@ -18,6 +18,7 @@ from tests.backends.locks import TIMEOUT_SECONDS, connect, eventually
 from tests.backends.threads.busy_threads import Held, results
 from tests.conftest import VENDOR
 from tests.contract.values import numbered
+from tests.empty_tables import CLEANER
 
 pytestmark = pytest.mark.orm
 
@@ -38,8 +39,9 @@ def open_connections() -> int:
         sql = (
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
             " AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+            " AND application_name <> %s"
         )
-        return int(other.execute(sql).fetchone()[0])
+        return int(other.execute(sql, [CLEANER]).fetchone()[0])
     finally:
         other.close()
 

@@ -41,7 +41,7 @@ def test_text_that_orders_is_compared_by_code_point(store):
     sessions = {column for table, column in found if table == "parlant_store_session"}
     promoted = {"id", "version", "creation_utc", "session_id", "customer_id", "agent_id"}
     assert documents == {"collection", *promoted}
-    assert sessions == {"namespace", "session_id", "user_id"}
+    assert sessions == {"namespace", "session_id", "user_id", "parent_id"}
 
 
 def test_no_function_fixes_its_search_path(store):
