@@ -14,11 +14,11 @@ from django.utils.translation import ngettext_lazy
 from parlant_store.admin.actions.confirmation import NONE_EXIST, Action, Texts
 from parlant_store.admin.actions.export import download
 from parlant_store.admin.actions.forms import MAX_EXTENSION, NAME_TAKEN, BranchForm, ExtendForm
-from parlant_store.admin.actions.selection import NameTaken, Result, Row, Rows, Selection
+from parlant_store.admin.actions.selection import Result, Row, Rows, Selection
 from parlant_store.admin.formatting import cut
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.content.codec import printable
-from parlant_store.exceptions import ProtectedRow, SessionNotFound
+from parlant_store.exceptions import ProtectedRow, SessionExists, SessionNotFound
 from parlant_store.models import Document, Session
 
 
@@ -294,8 +294,8 @@ class Branch(Action):
         except SessionNotFound:
             selection.show(levels.WARNING, NONE_EXIST)
             return selection.to_list()
-        except (NameTaken, ProtectedRow) as exc:
-            is_taken = isinstance(exc, NameTaken)
+        except (SessionExists, ProtectedRow) as exc:
+            is_taken = isinstance(exc, SessionExists)
             selection.show(levels.ERROR, NAME_TAKEN if is_taken else printable(str(exc)))
             return selection.back()
         name = part.label(copy._replace(place=""))

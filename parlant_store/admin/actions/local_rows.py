@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.db import IntegrityError, connections, router, transaction
+from django.db import connections, router
 from django.db.models import (
     DateTimeField,
     ExpressionWrapper,
@@ -27,7 +27,6 @@ from parlant_store.admin.actions.confirmation import log
 from parlant_store.admin.actions.selection import (
     DOCUMENT_PREFIX,
     TTL,
-    NameTaken,
     Result,
     Row,
     Rows,
@@ -41,7 +40,7 @@ from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.columns import columns, name_of
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.orm import OrmBackend
-from parlant_store.backends.orm.references.deletion import delete, delete_groups, lock_rows, writing
+from parlant_store.backends.orm.references.deletion import delete_groups, lock_rows, writing
 from parlant_store.backends.orm.references.registry import is_referenced
 from parlant_store.content import codec
 from parlant_store.content.related_documents import (
@@ -207,23 +206,9 @@ class LocalRows(Rows):
     def branch(self, source: SessionName, new_id: str) -> Row:
         store = local_store() or OrmBackend("admin", using=self.using)
         place, name = columns(source._replace(session_id=new_id))
-        self._reserve(place, name)
-        store.branch(source.session_id, new_id, namespace=source.namespace)
+        store.branch(source.session_id, new_id, namespace=source.namespace, replace=False)
         copies = Session.objects.using(self.using).filter(namespace=place, session_id=name)
         return Row(*copies.values_list(*_COLUMNS[Session]).get())
-
-    def _reserve(self, place: str, name: str) -> None:
-        """Create the session that the copy replaces, so that nobody else can create one."""
-        sessions = Session.objects.using(self.using)
-        expired = sessions.filter(namespace=place, session_id=name, expires_at__lte=timezone.now())
-        if keys := list(expired.values_list("key", flat=True)):
-            what = f"the session {codec.unescape(name)!r}, which has expired,"
-            delete(connections[self.using], Session, keys, what)
-        try:
-            with transaction.atomic(using=self.using):
-                sessions.create(namespace=place, session_id=name)
-        except IntegrityError:
-            raise NameTaken from None
 
 
 def local_store() -> BaseBackend | None:

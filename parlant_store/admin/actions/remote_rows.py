@@ -23,7 +23,6 @@ from parlant_store.admin.actions.confirmation import Action, log_by_name
 from parlant_store.admin.actions.export import document_line, session_line
 from parlant_store.admin.actions.selection import (
     TTL,
-    NameTaken,
     Result,
     Row,
     Rows,
@@ -146,11 +145,9 @@ class RemoteRows(Rows):
             return call_store(self.store, partial(self._get_session, *name)) is not None
 
     def branch(self, source: SessionName, new_id: str) -> Row:
-        """Also raise StoreError. Another caller may create the session meanwhile."""
-        if self.is_taken(source._replace(session_id=new_id)):
-            raise NameTaken
-        branch = partial(self.store.branch, source.session_id, new_id, namespace=source.namespace)
-        call_store(self.store, branch)
+        """Also raise StoreError."""
+        branch = partial(self.store.branch, source.session_id, new_id)
+        call_store(self.store, partial(branch, namespace=source.namespace, replace=False))
         return Row(0, source.namespace, new_id)
 
     def log(self, request: HttpRequest, rows: Sequence[Row], message: str, flag: int) -> None:

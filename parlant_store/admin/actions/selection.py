@@ -80,10 +80,6 @@ def items_text(rows: Sequence[Row]) -> str:
     return counted(text, sum(row.item_count for row in rows))
 
 
-class NameTaken(Exception):
-    """There is a session of this name already."""
-
-
 class Rows(Protocol):
     """Selected sessions, or documents, of one store."""
 
@@ -124,7 +120,7 @@ class Rows(Protocol):
     def is_taken(self, name: SessionName) -> bool: ...
 
     def branch(self, source: SessionName, new_id: str) -> Row:
-        """Copy a session; raise SessionNotFound, NameTaken or ProtectedRow."""
+        """Copy a session; raise SessionNotFound, SessionExists or ProtectedRow."""
 
     def log(self, request: HttpRequest, rows: Sequence[Row], message: str, flag: int) -> None: ...
 

@@ -160,7 +160,7 @@ def find_hits(
 ) -> list[Hit]:
     """Return the items, events and customers that have all terms; with any, if none has all.
 
-    The newest rows are not read first: there are few matches that a person looks for by words.
+    Unlike ``search``, this reads the index alone.
     """
     with _by_index(connection):
         return _find(connection, _tables(items, events, [_AFTER_ALL] * len(_TABLES)), terms)
