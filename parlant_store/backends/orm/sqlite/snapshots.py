@@ -17,6 +17,8 @@ from parlant_store.backends.orm.sqlite.sessions import SQLiteSessions
 from parlant_store.content import codec
 from parlant_store.types import Revision
 
+_PLACES = "SELECT position FROM parlant_store_session_item WHERE session_key = %s ORDER BY position"
+
 
 class SQLiteSnapshots(Snapshots):
     sessions = SQLiteSessions()
@@ -48,7 +50,8 @@ class SQLiteSnapshots(Snapshots):
         count, tokens, failed, turns = counts_of(batch)
         updated = fetch(
             connection,
-            "UPDATE parlant_store_session SET next_position = next_position + %s, item_count = %s,"
+            "UPDATE parlant_store_session SET next_position = next_position + %s,"
+            " next_turn = next_turn + %s, item_count = %s,"
             " tokens = COALESCE(tokens + %s, tokens, %s), failed_calls = failed_calls + %s,"
             " full_names = CASE WHEN user_id IS NULL THEN %s ELSE full_names END,"
             " user_id = COALESCE(user_id, %s),"
@@ -56,42 +59,47 @@ class SQLiteSnapshots(Snapshots):
             f" WHERE namespace = %s AND session_id = %s AND {LIVE}"
             " AND key = %s AND next_position = %s AND item_count = %s RETURNING next_turn",
             (
-                *(count, keep + count, tokens, tokens, failed),
+                *(count, turns, keep + count, tokens, tokens, failed),
                 *(full_names(name, user_id), user_id and codec.to_column(user_id), *time),
                 *(*columns(name), time.now, since.key, since.next_position, since.item_count),
             ),
         )
         if not updated:
             return False
-        turn = updated[0][0]
-        _delete(connection, since.key, "", drop)
-        first = _delete(connection, since.key, "DESC", since.item_count - drop - keep)
-        if first is not None:
-            turn = first - 1
-        if turns or first is not None:
-            sql = "UPDATE parlant_store_session SET next_turn = %s WHERE key = %s"
-            fetch(connection, sql, (turn + turns, since.key))
+        turn = updated[0][0] - turns
+        last = since.item_count - drop - keep
+        if drop or last:
+            first = _delete_ends(connection, since.key, drop, last, turns)
+            turn = turn if first is None else first - 1
         insert_items(connection, item_rows(since.key, since.next_position, turn, batch, time))
         return True
 
 
-def _delete(connection: BaseDatabaseWrapper, key: int, direction: str, count: int) -> int | None:
-    """Delete ``count`` items of the session from one end; return the number of their first turn."""
-    if not count:
-        return None
+def _delete_ends(
+    connection: BaseDatabaseWrapper, key: int, drop: int, last: int, turns: int
+) -> int | None:
+    """Delete the first ``drop`` and the ``last`` items; return the first turn of the last ones.
+
+    ``turns`` is the number of turns that items after them open.
+    """
     deleted = fetch(
         connection,
         "DELETE FROM parlant_store_session_item WHERE session_key = %s AND position IN ("
-        " SELECT position FROM parlant_store_session_item WHERE session_key = %s"
-        f" ORDER BY position {direction} LIMIT %s) RETURNING {REMOVED}",
-        (key, key, count),
+        f" SELECT * FROM ({_PLACES} LIMIT %s) UNION ALL"
+        f" SELECT * FROM ({_PLACES} DESC LIMIT %s)) RETURNING position, {REMOVED}",
+        (key, key, drop, key, last),
     )
-    turn, tokens, failed, usage = removed(deleted)
+    deleted.sort()
+    # The turns after the first items keep their numbers.
+    columns_of_all = [(None, *row[2:]) for row in deleted[:drop]]
+    columns_of_all += [row[1:] for row in deleted[drop:]]
+    turn, tokens, failed, usage = removed(columns_of_all)
     fetch(
         connection,
         "UPDATE parlant_store_session SET tokens = NULLIF(tokens - %s, 0),"
-        " failed_calls = failed_calls - %s WHERE key = %s",
-        (tokens, failed, key),
+        " failed_calls = failed_calls - %s, next_turn = COALESCE(%s - 1 + %s, next_turn)"
+        " WHERE key = %s",
+        (tokens, failed, turn, turns, key),
     )
     subtract_usage(connection, key, usage)
     return turn
