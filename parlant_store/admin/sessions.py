@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import F, QuerySet, Value
+from django.db.models import Exists, F, OuterRef, QuerySet, Value
 from django.db.models.functions import Coalesce, Left, NullIf
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
@@ -19,7 +19,7 @@ from parlant_store.admin.actions import remote_rows
 from parlant_store.admin.actions.actions import SESSION_ACTIONS
 from parlant_store.admin.conversations.changelist import ConversationList, all_keys
 from parlant_store.admin.conversations.conversation import Conversation
-from parlant_store.admin.conversations.header import Links, session_header
+from parlant_store.admin.conversations.header import Links, branches_of, session_header
 from parlant_store.admin.conversations.local import Access
 from parlant_store.admin.conversations.remote import list_sessions, show_session
 from parlant_store.admin.conversations.selection import DOCUMENT
@@ -169,6 +169,14 @@ class SessionAdmin(ActionsAdmin):
 
     def subtitle(self, row: Any) -> str | None:
         return str(row) if isinstance(row, Conversation) else session_name(row)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Session]:
+        found: QuerySet[Session] = super().get_queryset(request)
+        match = request.resolver_match
+        if match is not None and "object_id" in match.kwargs:
+            # Few sessions have branches: the others cost no query.
+            found = found.annotate(has_branches=Exists(branches_of(OuterRef)))
+        return found
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any

@@ -1,9 +1,11 @@
 """The head of the page of a conversation, and the addresses of conversations and persons."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from django.db import router
+from django.db.models import QuerySet
 from django.http import HttpRequest, QueryDict
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
@@ -132,17 +134,30 @@ def _branch_facts(session: Session, links: Links) -> Iterator[Fact]:
         key = siblings.filter(session_id=session.parent_id).values_list("key", flat=True).first()
         url = "" if key is None else str(links.admin.page_url(Session, key))
         yield Fact(_("Branch of"), _named_link(parent, url))
-    # An older one is a branch of an earlier session with the same id.
-    branches = siblings.filter(parent_id=session.session_id, created_at__gte=session.created_at)
-    rows = branches.order_by("created_at", "key")[: MAX_BRANCHES + 1]
+    if not getattr(session, "has_branches", True):
+        return
+    branches = branches_of(partial(getattr, session)).using(using).order_by("created_at", "key")
+    rows = branches.only("namespace", "session_id", "full_names")[: MAX_BRANCHES + 1]
     named = [
         (
             name_of(row.namespace, row.session_id, row.full_names).session_id,
             str(links.admin.page_url(Session, row.key)),
         )
-        for row in rows.only("namespace", "session_id", "full_names")
+        for row in rows
     ]
     yield from _branches(named)
+
+
+def branches_of(value: Callable[[str], Any]) -> QuerySet[Session]:
+    """Return the branches of the session whose fields have the results of ``value``.
+
+    An older one is a branch of an earlier session with the same id.
+    """
+    return Session.objects.filter(
+        namespace=value("namespace"),
+        parent_id=value("session_id"),
+        created_at__gte=value("created_at"),
+    )
 
 
 def _branches(named: list[tuple[str, str]]) -> Iterator[Fact]:

@@ -142,5 +142,6 @@ def remove(connection: BaseDatabaseWrapper, name: SessionName, time: Time) -> in
     if not rows:
         return None
     ((key, count, is_live),) = rows
-    delete(connection, Session, [key], f"the session {name.session_id!r}", lock=False)
+    what = f"the session {name.session_id!r}" + ("" if is_live else ", which has expired,")
+    delete(connection, Session, [key], what, lock=False)
     return count if is_live else None

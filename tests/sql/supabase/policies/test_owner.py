@@ -85,8 +85,9 @@ def test_a_user_works_with_the_own_session(owned):
     assert items == ["two", "three"]
     assert owned.call(A, "pop_item", session_id="of-a", expires_at=None, **at) == "three"
     whole = {"names": None, "parent": None, "turn": None, "position": None, "expires_at": None}
+    whole |= {"replace": True, "usage": True}
     copied = owned.call(A, "branch", source="of-a", target="copy", **whole, **at)
-    assert copied == ("2", "f")
+    assert copied == ("2", "f", "f")
     assert owned.rows(A, "session_item") == 4
     assert delete_session(owned, A, "of-a", None) == [(2, False)]
     assert owned.rows(B, "session_item") == 2

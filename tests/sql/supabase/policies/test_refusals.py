@@ -257,8 +257,8 @@ def test_the_functions_reach_nobody_elses_session(owned, session_id, expired):
     assert not owned.call(A, "clear", **at, **no_end)
     assert not owned.call(A, "set_expiry", **at, **no_end)
     branch: dict[str, Any] = {"namespace": "", "names": None, "now": NOW} | no_end
-    branch |= {"parent": None, "turn": None, "position": None}
-    assert owned.call(A, "branch", source=session_id, target="copy", **branch) == (None, "f")
+    branch |= {"parent": None, "turn": None, "position": None, "replace": True, "usage": True}
+    assert owned.call(A, "branch", source=session_id, target="copy", **branch) == (None, "f", "f")
     assert owned.call(A, "keep_latest", items=0, turns=None, **at) == 0
     usage = {"usage": "{}", "turn": None, "replace": True}
     assert owned.call(A, "add_usage", **usage, **at) == ("f", "f")
