@@ -5,7 +5,7 @@ providers refuse such a history. The item types of all frameworks are supported,
 tools by the suffixes of their names (``_call``, ``_call_output``).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from parlant_store.types import JSONObject
@@ -38,23 +38,6 @@ def valid_items(items: list[JSONObject], limit: int) -> list[JSONObject]:
         return items
     starts = [*_starts(_needs(items), len(items) - limit)]
     return items[starts[-1] :] if starts else []
-
-
-def start_of_latest(
-    openers: Sequence[int], length: int, count: int | None, turns: int | None
-) -> int:
-    """Return the place of the first item of the latest ``turns``, or of those with ``count`` items.
-
-    ``openers`` are the places of the first items of turns, among ``length`` items.
-    """
-    starts = []
-    if turns is not None:
-        number = len(openers) - turns
-        starts.append(0 if number < 0 else [*openers, length][number])
-    if count is not None:
-        before = [place for place in openers if place <= length - count]
-        starts.append(length if count == 0 else before[-1] if before else 0)
-    return min(starts)
 
 
 def is_inside_response(items: list[JSONObject], limit: int) -> bool:

@@ -16,8 +16,6 @@ from parlant_store.backends.contract.operations import (
     KeepLatest,
     ListTurns,
     ReplaceTail,
-    SaveSnapshot,
-    Splice,
 )
 from parlant_store.backends.contract.sessions import SessionMethods
 from parlant_store.backends.contract.validation import (
@@ -32,9 +30,7 @@ from parlant_store.backends.contract.validation import (
     session_name,
 )
 from parlant_store.backends.threads.async_methods import as_async
-from parlant_store.content import codec
-from parlant_store.content.items import USER, batch, role_of
-from parlant_store.content.turns import start_of_latest
+from parlant_store.content.items import batch
 from parlant_store.content.usage import parse_usage
 from parlant_store.exceptions import InvalidInput, SessionExists, SessionNotFound
 from parlant_store.signals import session_saved
@@ -277,23 +273,9 @@ class HistoryMethods(SessionMethods):
     def _replace_tail(self, change: ReplaceTail) -> TailChange | None:
         """Return None if the session has changed; raise SessionNotFound or InvalidInput."""
 
+    @abstractmethod
     def _keep_latest(self, keep: KeepLatest) -> int:
-        """Read the whole session, unless a backend has a better way."""
-        while True:
-            snapshot = self._load_snapshot(keep.session)
-            if snapshot is None:
-                return 0
-            since = snapshot.revision
-            roles = map(role_of, snapshot.items)
-            openers = [place for place, role in enumerate(roles) if role == USER]
-            length = len(snapshot.items)
-            kept = length - start_of_latest(openers, length, keep.items, keep.turns)
-            drop = max(0, since.item_count - kept)
-            state = codec.encode_document(snapshot.state, "state")
-            splice = Splice(since, drop, since.item_count - drop)
-            change = SaveSnapshot(keep.session, batch(()), state, None, None, splice, keep.request)
-            if not drop or self._save_snapshot(change) is not None:
-                return drop
+        """Return the number of deleted items."""
 
     @abstractmethod
     def _branch(self, branch: Branch) -> int | None:
