@@ -1,86 +1,49 @@
 """The contract of stores: sessions."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from abc import abstractmethod
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from heapq import nlargest
-from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from django.dispatch import Signal
 
+from parlant_store.backends.contract.listings import ListingMethods
 from parlant_store.backends.contract.operations import (
     AddItems,
     ClearSession,
     DeleteSession,
     GetItems,
-    ListSessions,
-    ListSummaries,
     PopItem,
     SaveSnapshot,
-    Search,
-    SessionFilters,
     SetExpiry,
     SetMetadata,
     Splice,
 )
 from parlant_store.backends.contract.validation import (
-    MAX_LIMIT,
     SessionName,
     check_limit,
     check_owner,
-    check_prefix,
     check_request,
     check_time,
     check_ttl,
     session_name,
 )
-from parlant_store.backends.threads.async_methods import as_async, as_async_iterator
-from parlant_store.content import codec, query
+from parlant_store.backends.contract.windows import Window, items_within, latest_turns
+from parlant_store.backends.threads.async_methods import as_async
+from parlant_store.content import codec
 from parlant_store.content.items import batch
-from parlant_store.content.text_search import terms
-from parlant_store.content.times import as_utc
 from parlant_store.content.tokens import estimate_tokens
-from parlant_store.content.turns import MAX_RESPONSE, is_inside_response, valid_items
-from parlant_store.content.turns import whole_turns as turns
 from parlant_store.exceptions import InvalidInput, InvalidLimit
 from parlant_store.signals import send, session_deleted, session_loaded, session_saved
 from parlant_store.types import (
     JSONObject,
     Revision,
-    SearchHit,
-    SessionCursor,
     SessionInfo,
-    SessionPage,
-    SessionSummary,
     Snapshot,
 )
 
-MAX_SUMMARIES = 10_000
-"""The default of the limit of list_summaries."""
 
-FIRST_ROWS = 256
-"""The number of items that a read with max_tokens starts with."""
-
-
-class Window(NamedTuple):
-    """The limit of a read in tokens."""
-
-    max_tokens: int
-    count_tokens: Callable[[JSONObject], int]
-    whole_turns: bool
-
-    def count(self, items: list[JSONObject]) -> int:
-        """Return how many of the latest items are within the limit."""
-        left = self.max_tokens
-        for number, item in enumerate(reversed(items)):
-            left -= self.count_tokens(item)
-            if left < 0:
-                return number
-        return len(items)
-
-
-class SessionMethods(ABC):
+class SessionMethods(ListingMethods):
     """The operations on sessions."""
 
     alias: str
@@ -158,9 +121,9 @@ class SessionMethods(ABC):
             items = []
         elif tokens is not None:
             window = Window(tokens, count_tokens or estimate_tokens, whole_turns)
-            items = self._items_within(read, window)
+            items = items_within(self._get_items, read, window)
         elif whole_turns and read.limit is not None:
-            items = self._whole_turns(read.session, read.limit)
+            items = latest_turns(self._get_items, read.session, read.limit)
         else:
             items = self._get_items(read)
         self._send(session_loaded, read.session, len(items))
@@ -241,6 +204,26 @@ class SessionMethods(ABC):
 
     aset_metadata = as_async(set_metadata)
 
+    def set_title(
+        self,
+        session_id: str,
+        title: str,
+        *,
+        namespace: str = "",
+        request_id: str | UUID | None = None,
+    ) -> JSONObject:
+        """Set "title" in the metadata of the session, and return the metadata.
+
+        The admin shows it as the title of the conversation. Create the session if there is none.
+        """
+        if not isinstance(title, str):
+            raise InvalidInput(f"title must be text, not {type(title).__name__}")
+        return self.set_metadata(
+            session_id, {"title": title}, namespace=namespace, merge=True, request_id=request_id
+        )
+
+    aset_title = as_async(set_title)
+
     def set_expiry(
         self,
         session_id: str,
@@ -316,125 +299,6 @@ class SessionMethods(ABC):
 
     asave_snapshot = as_async(save_snapshot)
 
-    def search(
-        self,
-        query: str,
-        *,
-        namespace: str | None = None,
-        limit: int = 10,
-        tools: bool = False,
-    ) -> list[SearchHit]:
-        """Return sessions with messages of users or assistants that match, best match first.
-
-        With ``tools``, other messages, calls, their outputs, and names of files match too.
-
-        ``query`` has terms, separated by white space, any of which may match
-        (parlant_store.content.text_search). A query without words, or limit 0, matches nothing.
-        """
-        if not isinstance(query, str):
-            raise InvalidInput(f"a query must be text, not {type(query).__name__}")
-        if namespace is not None:
-            codec.check_name(namespace, "namespace", empty=True)
-        words, rows = terms(query), check_limit(limit)
-        if not words or rows == 0:
-            return []
-        return self._search(Search(words, namespace, MAX_LIMIT if rows is None else rows, tools))
-
-    asearch = as_async(search)
-
-    def list_sessions(
-        self,
-        *,
-        namespace: str | None = None,
-        user_id: str | None = None,
-        prefix: str = "",
-        updated_since: datetime | None = None,
-        where: Mapping[str, Any] | None = None,
-        limit: int = 100,
-        cursor: SessionCursor | None = None,
-        order: Literal["name", "activity"] = "name",
-    ) -> SessionPage:
-        """Return a page of sessions, ordered by namespace and session_id.
-
-        With the order "activity", the session that was written last comes first. The cursor of a
-        page is for the same order. A session that is written meanwhile moves to the first page.
-
-        ``namespace`` and ``user_id`` are filters; None matches any. ``prefix`` is the beginning of
-        session_id, ``updated_since`` a time, ``where`` a filter on the metadata
-        (parlant_store.content.query). Raise InvalidLimit if ``limit`` is below 1.
-        """
-        filters = filters_of(namespace, user_id, prefix, updated_since, where)
-        if check_limit(limit) in (0, None):
-            raise InvalidLimit("limit must be 1 or more to list sessions")
-        if order not in ("name", "activity"):
-            raise InvalidInput(f'order must be "name" or "activity", not {order!r}')
-        # One more than the limit shows whether there are more.
-        listing = ListSessions(filters, min(limit + 1, MAX_LIMIT), None, order == "activity")
-        if cursor is not None:
-            listing = _after(listing, cursor)
-        is_sorted = listing.by_activity and not self.lists_by_activity
-        sessions = self._sort_sessions(listing) if is_sorted else self._list_sessions(listing)
-        last = sessions[limit - 1] if len(sessions) > limit else None
-        return SessionPage(
-            sessions=tuple(sessions[:limit]),
-            next_cursor=None
-            if last is None
-            else SessionCursor(
-                namespace=last.namespace,
-                session_id=last.session_id,
-                updated_at=last.updated_at if listing.by_activity else None,
-            ),
-        )
-
-    lists_by_activity = True
-    """Does the backend list sessions by activity, without reading all of them?"""
-
-    def set_title(
-        self,
-        session_id: str,
-        title: str,
-        *,
-        namespace: str = "",
-        request_id: str | UUID | None = None,
-    ) -> JSONObject:
-        """Set "title" in the metadata of the session, and return the metadata.
-
-        The admin shows it as the title of the conversation. Create the session if there is none.
-        """
-        if not isinstance(title, str):
-            raise InvalidInput(f"title must be text, not {type(title).__name__}")
-        return self.set_metadata(
-            session_id, {"title": title}, namespace=namespace, merge=True, request_id=request_id
-        )
-
-    aset_title = as_async(set_title)
-
-    alist_sessions = as_async(list_sessions)
-
-    def list_summaries(
-        self,
-        *,
-        namespace: str | None = None,
-        user_id: str | None = None,
-        prefix: str = "",
-        updated_since: datetime | None = None,
-        where: Mapping[str, Any] | None = None,
-        limit: int = MAX_SUMMARIES,
-        after: int = 0,
-    ) -> Iterator[SessionSummary]:
-        """Yield a few columns of sessions, for lists of thousands of them.
-
-        It yields at most ``limit`` sessions, in the order of their creation, after the key
-        ``after``. All rows are read at once.
-        """
-        filters = filters_of(namespace, user_id, prefix, updated_since, where)
-        rows = check_limit(limit)
-        return self._list_summaries(
-            ListSummaries(filters, MAX_LIMIT if rows is None else rows, after)
-        )
-
-    alist_summaries = as_async_iterator(list_summaries, MAX_SUMMARIES)
-
     @abstractmethod
     def _add_items(self, addition: AddItems) -> int:
         """Return the number of items that the session now has."""
@@ -467,42 +331,6 @@ class SessionMethods(ABC):
     @abstractmethod
     def _save_snapshot(self, snapshot: SaveSnapshot) -> Revision | None: ...
 
-    @abstractmethod
-    def _search(self, search: Search) -> list[SearchHit]: ...
-
-    @abstractmethod
-    def _list_sessions(self, listing: ListSessions) -> list[SessionInfo]: ...
-
-    @abstractmethod
-    def _list_summaries(self, listing: ListSummaries) -> Iterator[SessionSummary]: ...
-
-    def _whole_turns(self, session: SessionName, limit: int) -> list[JSONObject]:
-        # The item before the first one decides where a turn starts.
-        items = self._get_items(GetItems(session, min(limit + 1, MAX_LIMIT)))
-        if is_inside_response(items, limit):
-            items = self._get_items(GetItems(session, min(limit + MAX_RESPONSE, MAX_LIMIT)))
-        return turns(items, limit)
-
-    def _items_within(self, read: GetItems, window: Window) -> list[JSONObject]:
-        limit = MAX_LIMIT if read.limit is None else read.limit
-        rows = FIRST_ROWS
-        while True:
-            items = self._get_items(GetItems(read.session, rows))
-            count = min(window.count(items), limit)
-            # The items before the first one decide whether it can be the first.
-            if len(items) < rows or len(items) - count >= MAX_RESPONSE:
-                trim = turns if window.whole_turns else valid_items
-                return trim(items, count)
-            rows *= 4
-
-    def _sort_sessions(self, listing: ListSessions) -> list[SessionInfo]:
-        """Return a page by activity from all sessions that match."""
-        sessions = self._list_sessions(ListSessions(listing.filters, MAX_LIMIT, None))
-        if listing.after is not None and listing.before is not None:
-            first = (listing.before, *listing.after)
-            sessions = [each for each in sessions if _activity(each) < first]
-        return nlargest(listing.limit, sessions, key=_activity)
-
     def _send(self, signal: Signal, session: SessionName, message_count: int) -> None:
         send(signal, self.alias, session.namespace, session.session_id, message_count)
 
@@ -528,35 +356,3 @@ class SessionMethods(ABC):
         whole_turns: bool = False,
     ) -> GetItems:
         return GetItems(session_name(session_id, namespace), check_limit(limit))
-
-
-def _after(listing: ListSessions, cursor: SessionCursor) -> ListSessions:
-    """Return the listing of the page after ``cursor``."""
-    before = check_time(cursor.updated_at, "updated_at of the cursor")
-    if listing.by_activity != (before is not None):
-        raise InvalidLimit("the cursor is of a listing in another order")
-    after = session_name(cursor.session_id, cursor.namespace)
-    return listing._replace(after=after, before=before)
-
-
-def _activity(session: SessionInfo) -> tuple[datetime, str, str]:
-    return as_utc(session.updated_at), session.namespace, session.session_id
-
-
-def filters_of(
-    namespace: str | None = None,
-    user_id: str | None = None,
-    prefix: str = "",
-    updated_since: datetime | None = None,
-    where: Mapping[str, Any] | None = None,
-) -> SessionFilters:
-    """Return the filters of a listing from its arguments."""
-    if namespace is not None:
-        codec.check_name(namespace, "namespace", empty=True)
-    return SessionFilters(
-        namespace,
-        check_owner(user_id),
-        check_prefix(prefix),
-        check_time(updated_since, "updated_since"),
-        None if where is None else query.parse(where),
-    )

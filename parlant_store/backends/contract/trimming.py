@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from parlant_store.backends.contract.expiry import ExpiryMethods
 from parlant_store.backends.contract.history import HistoryMethods
+from parlant_store.backends.contract.listings import filters_of
 from parlant_store.backends.contract.operations import KeepLatest, ListSummaries, ListTurns
-from parlant_store.backends.contract.sessions import filters_of
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.exceptions import ProtectedRow
 from parlant_store.types import ExpiredItems, ExpireResult, Protected, Retention, SessionSummary

@@ -1,0 +1,71 @@
+"""The values that stores take and return. All are frozen and keyword-only."""
+
+from parlant_store.types.documents import (
+    FAILED,
+    OWNERS,
+    PROMOTED,
+    DocumentCursor,
+    DocumentInfo,
+    DocumentPage,
+    DocumentRecord,
+    Replacement,
+    StoredDocument,
+    UpdateResult,
+)
+from parlant_store.types.json_values import (
+    Direction,
+    JSONObject,
+)
+from parlant_store.types.retention import (
+    ExpiredDocument,
+    ExpiredItems,
+    ExpiredSession,
+    ExpireResult,
+    Protected,
+    Retention,
+)
+from parlant_store.types.sessions import (
+    Revision,
+    SearchHit,
+    SessionCursor,
+    SessionInfo,
+    SessionPage,
+    SessionRecord,
+    SessionSummary,
+    Snapshot,
+    TimedItem,
+    Turn,
+    Usage,
+)
+
+__all__ = [
+    "FAILED",
+    "OWNERS",
+    "PROMOTED",
+    "Direction",
+    "DocumentCursor",
+    "DocumentInfo",
+    "DocumentPage",
+    "DocumentRecord",
+    "ExpireResult",
+    "ExpiredDocument",
+    "ExpiredItems",
+    "ExpiredSession",
+    "JSONObject",
+    "Protected",
+    "Replacement",
+    "Retention",
+    "Revision",
+    "SearchHit",
+    "SessionCursor",
+    "SessionInfo",
+    "SessionPage",
+    "SessionRecord",
+    "SessionSummary",
+    "Snapshot",
+    "StoredDocument",
+    "TimedItem",
+    "Turn",
+    "UpdateResult",
+    "Usage",
+]
