@@ -204,10 +204,11 @@ class AdvancedSession(BranchedSession):
         return await self._read(branch_id, self._turns_by_id)
 
     async def _turns_by_id(self, name: str) -> list[Message]:
-        items, first = await asyncio.gather(
-            self._run(self._store.aget_timed_items, name), self._first_turn(name)
+        items, turns = await asyncio.gather(
+            self._run(self._store.aget_items, name),
+            self._run(self._store.alist_turns, name, after=0, limit=None),
         )
-        return messages_of(items, first)
+        return messages_of(items, turns)
 
     async def _first_turn(self, name: str) -> int:
         """Return the number of the first turn, before which others may be deleted."""

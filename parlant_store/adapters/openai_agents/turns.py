@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from parlant_store.content.items import USER, role_of
 from parlant_store.content.times import as_utc
-from parlant_store.types import JSONObject, TimedItem
+from parlant_store.types import JSONObject, Turn
 
 TypedItem = tuple[str, str | None]
 """The type of an item, and the name of its tool."""
@@ -38,12 +38,13 @@ class Message(NamedTuple):
     written_at: datetime | None
 
 
-def messages_of(items: Iterable[TimedItem], first_turn: int) -> list[Message]:
-    """Return the messages that open turns; ``first_turn`` is the number of the first one."""
-    messages = [timed for timed in items if role_of(timed.item) == USER]
+def messages_of(items: Iterable[JSONObject], turns: Iterable[Turn]) -> list[Message]:
+    """Return the messages that open ``turns``, of the items of a session."""
+    messages = (item for item in items if role_of(item) == USER)
+    # Other writers may add or delete turns between the two reads.
     return [
-        Message(turn, timed.item.get("content", ""), timed.written_at)
-        for turn, timed in enumerate(messages, first_turn)
+        Message(turn.number, item.get("content", ""), turn.created_at)
+        for turn, item in zip(turns, messages, strict=False)
     ]
 
 

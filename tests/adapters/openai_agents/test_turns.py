@@ -1,6 +1,7 @@
 """Turns, tools and limits of AdvancedSession."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -35,6 +36,14 @@ async def test_turns_of_users():
     assert first["can_branch"] is True
     assert second["content"] == "x" * 100 + "..."
     assert second["full_content"] == long
+
+
+async def test_turns_have_the_times_of_their_messages():
+    before = datetime.now(UTC).replace(microsecond=0, tzinfo=None)
+    session = await filled(*turns("Hello", "again"))
+    after = datetime.now(UTC).replace(tzinfo=None)
+    for turn in await session.get_conversation_turns():
+        assert before <= datetime.strptime(turn["timestamp"], "%Y-%m-%d %H:%M:%S") <= after
 
 
 async def test_contents_of_parts():
