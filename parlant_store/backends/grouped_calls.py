@@ -28,8 +28,8 @@ class GroupedCalls(BaseBackend):
         limit = function.keywords.get("limit")
         # No call waits for the long history of another.
         is_short = isinstance(limit, int) and 0 < limit <= MAX_READ
-        is_trimmed = function.keywords.get("whole_turns") or "max_tokens" in function.keywords
-        is_short = is_short and not is_trimmed
+        options = function.keywords.get("whole_turns"), function.keywords.get("max_tokens")
+        is_short = is_short and options in ((False, None), (None, None))
         if function.func == self.get_items and is_short:
             return Group(("get_items", call.read_database or call.database), self._get_all)
         return None

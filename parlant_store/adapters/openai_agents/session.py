@@ -155,14 +155,10 @@ class Session:
     async def _get_items(self, name: str, limit: int | None) -> list["TResponseInputItem"]:
         if limit is None and self._settings is not None:
             limit = self._settings.limit
-        items: Any = await self._run(
-            self._store.aget_items,
-            name,
-            limit=limit,
-            whole_turns=self.whole_turns,
-            max_tokens=self.max_tokens,
-            count_tokens=self.count_tokens,
-        )
+        options: JSONObject = {"limit": limit, "whole_turns": self.whole_turns}
+        if self.max_tokens is not None:
+            options |= {"max_tokens": self.max_tokens, "count_tokens": self.count_tokens}
+        items: Any = await self._run(self._store.aget_items, name, **options)
         self._look_at(items)
         return cast("list[TResponseInputItem]", items)
 

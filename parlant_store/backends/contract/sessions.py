@@ -353,6 +353,6 @@ class SessionMethods(ListingMethods):
         *,
         namespace: str = "",
         limit: int | None = None,
-        whole_turns: bool = False,
+        **others: object,
     ) -> GetItems:
         return GetItems(session_name(session_id, namespace), check_limit(limit))

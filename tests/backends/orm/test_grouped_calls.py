@@ -1,10 +1,13 @@
 """Calls that wait for a thread are made together, as if each were made by itself."""
 
+import asyncio
 from datetime import timedelta
 from functools import partial
+from typing import ClassVar
 
 import pytest
 
+from parlant_store.adapters.openai_agents import Session
 from parlant_store.backends.orm import OrmBackend
 from parlant_store.exceptions import InvalidItem
 from parlant_store.models import SessionItem
@@ -97,3 +100,29 @@ def test_what_has_expired_begins_anew(transactional_db):
         assert store.get_session("s").expires_at == clock() + timedelta(seconds=10)
     finally:
         store.close()
+
+
+class Watching(OrmBackend):
+    """A store that keeps which calls may run as a group."""
+
+    grouped: ClassVar[list[bool]] = []
+
+    def group_of(self, call):
+        group = super().group_of(call)
+        self.grouped.append(group is not None)
+        return group
+
+
+def test_turns_of_the_adapters_are_groups(transactional_db, settings):
+    path = f"{__name__}.{Watching.__name__}"
+    options = {"threads": 1, "using": "default"}
+    settings.PARLANT_STORES = {"default": {"BACKEND": path, "OPTIONS": options}}
+    Watching.grouped.clear()
+
+    async def turns() -> None:
+        sessions = [Session(f"s{number}", session_settings={"limit": 20}) for number in range(5)]
+        await asyncio.gather(*(session.add_items(numbered(1, 2)) for session in sessions))
+        await asyncio.gather(*(session.get_items() for session in sessions))
+
+    asyncio.run(turns())
+    assert Watching.grouped == [True] * 10
