@@ -21,6 +21,7 @@ from parlant_store.types import (
     ExpireResult,
     Protected,
     Retention,
+    SessionSummary,
 )
 
 T = TypeVar("T")
@@ -243,8 +244,7 @@ class ExpiryMethods(ABC):
     def _skip(self, step: Sweep, after: Place, exc: ProtectedRow) -> tuple[Expired, Place]:
         """Return the rows of the step as protected, and the place after which the next starts."""
         rows, after = self._list_expired(step, after)
-        protected = [_protected(one, exc.protected_by) for one in rows]
-        return Expired([], 0, protected), after
+        return Expired([], 0, [protected(one, exc.protected_by) for one in rows]), after
 
     def _list_all(self, sweeps: list[Sweep]) -> Iterator[ExpiredSession | ExpiredDocument]:
         for sweep in sweeps:
@@ -276,15 +276,16 @@ def _total(batches: list[ExpireResult]) -> ExpireResult:
     )
 
 
-def _protected(one: ExpiredSession | ExpiredDocument, by: str) -> Protected:
-    if isinstance(one, ExpiredSession):
+def protected(one: ExpiredSession | ExpiredDocument | SessionSummary, by: str) -> Protected:
+    """Return a row that a rule leaves, because rows of the project protect it."""
+    if isinstance(one, ExpiredDocument):
         return Protected(
-            kind="session",
-            place=one.namespace,
-            id=one.session_id,
-            protected_by=by,
-            is_owner_known=False,
+            kind="document", place=one.collection, id=one.id, protected_by=by, is_owner_known=False
         )
     return Protected(
-        kind="document", place=one.collection, id=one.id, protected_by=by, is_owner_known=False
+        kind="session",
+        place=one.namespace,
+        id=one.session_id,
+        protected_by=by,
+        is_owner_known=False,
     )

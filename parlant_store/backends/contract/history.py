@@ -22,11 +22,10 @@ from parlant_store.backends.contract.validation import (
     MAX_LIMIT,
     SessionName,
     check_limit,
+    check_number,
     check_owner,
-    check_position,
     check_request,
     check_ttl,
-    check_turn,
     session_name,
 )
 from parlant_store.backends.threads.async_methods import as_async
@@ -64,7 +63,7 @@ class HistoryMethods(SessionMethods):
         session, rows = session_name(session_id, namespace), check_limit(limit)
         if rows == 0:
             return []
-        number = None if after is None else check_turn(after, "after")
+        number = None if after is None else check_number(after, "after")
         return self._list_turns(
             ListTurns(session, MAX_LIMIT if rows is None else rows, number, newest_first)
         )
@@ -116,7 +115,7 @@ class HistoryMethods(SessionMethods):
         Return the number of deleted items. ``since`` and the errors are those of ``truncate``.
         """
         request = check_request(request_id, "replace_tail")
-        start = ItemPlace(None, check_position(position), f"position {position}")
+        start = ItemPlace(None, check_number(position, "position"), f"position {position}")
         change = self._change_tail(
             session_name(session_id, namespace), start, items, user_id, ttl_seconds, since, request
         )
@@ -214,7 +213,7 @@ class HistoryMethods(SessionMethods):
         """
         request = check_request(request_id, "add_usage")
         session, counts = session_name(session_id, namespace), parse_usage(usage)
-        number = None if turn is None else check_turn(turn, "turn")
+        number = None if turn is None else check_number(turn, "turn")
         if not any(counts.values()) and not replace:
             return self._get_session(session) is not None
         return self._add_usage(AddUsage(session, counts, number, replace, request))
@@ -312,7 +311,7 @@ def no_place(session: SessionName, place: ItemPlace) -> InvalidInput:
 def _place(turn: int | None, last: int | None, name: str) -> ItemPlace:
     """Return the start of ``turn``, or the place after ``last``, a position."""
     if turn is not None:
-        return ItemPlace(check_turn(turn, "before_turn"), None, f"turn {turn}")
+        return ItemPlace(check_number(turn, "before_turn"), None, f"turn {turn}")
     if last is not None:
-        return ItemPlace(None, check_position(last, name) + 1, f"position {last}")
+        return ItemPlace(None, check_number(last, name) + 1, f"position {last}")
     return ItemPlace()

@@ -3,13 +3,13 @@
 import logging
 from collections.abc import Iterator
 
-from parlant_store.backends.contract.expiry import ExpiryMethods
+from parlant_store.backends.contract.expiry import ExpiryMethods, protected
 from parlant_store.backends.contract.history import HistoryMethods
 from parlant_store.backends.contract.listings import filters_of
 from parlant_store.backends.contract.operations import KeepLatest, ListSummaries, ListTurns
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.exceptions import ProtectedRow
-from parlant_store.types import ExpiredItems, ExpireResult, Protected, Retention, SessionSummary
+from parlant_store.types import ExpiredItems, ExpireResult, Retention, SessionSummary
 
 logger = logging.getLogger("parlant_store")
 
@@ -22,17 +22,17 @@ class TrimmingMethods(HistoryMethods, ExpiryMethods):
 
     def _trim_all(self, rule: Retention, batch_size: int) -> Iterator[ExpireResult]:
         for page in self._pages(rule, batch_size):
-            items, protected = 0, []
+            items, kept = 0, []
             for session in page:
                 name = SessionName(session.namespace, session.session_id)
                 keep = KeepLatest(name, rule.keep_last_items, rule.keep_last_turns, None)
                 try:
                     items += self._keep_latest(keep)
                 except ProtectedRow as exc:
-                    protected.append(_protected(session, exc.protected_by))
-            for one in protected:
+                    kept.append(protected(session, exc.protected_by))
+            for one in kept:
                 logger.warning("Items are not deleted: the %s", one)
-            yield ExpireResult(sessions=0, documents=0, items=items, protected=tuple(protected))
+            yield ExpireResult(sessions=0, documents=0, items=items, protected=tuple(kept))
 
     def _list_trimmed(self, rule: Retention) -> Iterator[ExpiredItems]:
         for page in self._pages(rule, PAGE):
@@ -67,13 +67,3 @@ class TrimmingMethods(HistoryMethods, ExpiryMethods):
                     return kept
                 kept, turns, after = kept + turn.item_count, turns + 1, turn.number
         return kept
-
-
-def _protected(session: SessionSummary, by: str) -> Protected:
-    return Protected(
-        kind="session",
-        place=session.namespace,
-        id=session.session_id,
-        protected_by=by,
-        is_owner_known=False,
-    )

@@ -114,17 +114,8 @@ def check_document(document: JSONObject) -> JSONObject:
     return document
 
 
-def check_turn(turn: int, what: str) -> int:
-    """Return the number of a turn, at most the largest bigint."""
-    return _check_number(turn, what)
-
-
-def check_position(position: int, what: str = "position") -> int:
-    """Return the position of an item, one less than the largest bigint at most."""
-    return _check_number(position, what)
-
-
-def _check_number(number: int, what: str) -> int:
+def check_number(number: int, what: str) -> int:
+    """Return the number of a turn or a position, one less than the largest bigint at most."""
     if not isinstance(number, int) or isinstance(number, bool) or number < 0:
         raise InvalidInput(f"{what} must be a whole number, 0 or more, not {number!r}")
     return min(number, MAX_LIMIT - 1)
