@@ -36,11 +36,6 @@ def failed_calls(item: Mapping[str, Any]) -> int:
     return int(call_status(item) == "failed")
 
 
-def failed_event_calls(event: Mapping[str, Any]) -> int:
-    """Return the number of failed calls in an event of Parlant, given as its document."""
-    return failed_data_calls(event.get("data"))
-
-
 def failed_data_calls(data: Any) -> int:
     """Return the number of failed calls in the ``data`` of an event of Parlant."""
     calls = data.get("tool_calls") if isinstance(data, Mapping) else None
