@@ -3,7 +3,7 @@
     python -m benchmarks.admin [--sessions 200000] [--events 1000000] [--rounds 5]
         [--only sqlite|postgresql] [--pages REGEX] [--keep FOLDER]
 
-Each database is filled twice, with a thousand conversations and with as many as asked for; --keep
+Each database is filled twice, with a thousand conversations and with those of the options; --keep
 stores the filled databases in a folder, and the next run with it fills none. Every session has five
 items, every Parlant session 20 events, and the last activity of all is within the last ten days.
 What a page asks for has as many results with a thousand conversations as with all: the rows of a

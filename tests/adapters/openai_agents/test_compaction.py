@@ -56,9 +56,9 @@ def model_of_openai(*script: Any) -> ScriptedModel:
     return model
 
 
-async def ask(session: Any, *asked: str) -> None:
-    model = model_of_openai(*(f"answer to {text}" for text in asked))
-    for text in asked:
+async def ask(session: Any, *questions: str) -> None:
+    model = model_of_openai(*(f"answer to {text}" for text in questions))
+    for text in questions:
         await Runner.run(agent(model), text, session=session)
 
 

@@ -47,8 +47,8 @@ async def test_the_usage_of_all_runs_is_stored():
     model = ScriptedModel("one", "two")
     model.usage = usage(7)
     session = encrypted(Session("s", store_usage=True))
-    for asked in ("a", "b"):
-        ended = await Runner.run(agent(model), asked, session=session)
+    for question in ("a", "b"):
+        ended = await Runner.run(agent(model), question, session=session)
         await session.store_run_usage(ended)
     store = stores["default"]
     assert (await store.aget_usage("s")).input_tokens == 14

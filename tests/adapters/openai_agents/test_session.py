@@ -71,15 +71,15 @@ async def test_the_usage_of_runs_is_stored():
     await session.store_run_usage(result)
     assert (await tokens()) is None
     model.usage = Usage(requests=1, input_tokens=5, output_tokens=7, total_tokens=12)
-    for asked in ("b", "c"):
-        await session.store_run_usage(await Runner.run(agent(model), asked, session=session))
+    for question in ("b", "c"):
+        await session.store_run_usage(await Runner.run(agent(model), question, session=session))
     assert (await tokens()) == 24
 
 
 async def test_a_streamed_run():
     model = ScriptedModel("one", "two")
-    for asked in ("a", "b"):
-        streamed = Runner.run_streamed(agent(model), asked, session=Session("s"))
+    for question in ("a", "b"):
+        streamed = Runner.run_streamed(agent(model), question, session=Session("s"))
         async for _ in streamed.stream_events():
             pass
     assert texts(model.asked[1]) == ["a", "one", "b"]

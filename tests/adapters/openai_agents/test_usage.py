@@ -122,8 +122,8 @@ async def test_usage_of_real_runs():
     model = ScriptedModel("one", "two")
     model.usage = usage(7)
     session = AdvancedSession("s")
-    for asked in ("a", "b"):
-        await session.store_run_usage(await Runner.run(agent(model), asked, session=session))
+    for question in ("a", "b"):
+        await session.store_run_usage(await Runner.run(agent(model), question, session=session))
     assert await session.get_session_usage() == {
         "requests": 2,
         "input_tokens": 14,

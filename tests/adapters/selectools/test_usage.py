@@ -18,8 +18,8 @@ from tests.adapters.selectools.test_agent import AsyncProvider
 class CountingProvider(AsyncProvider):
     """Reports the usage of each call."""
 
-    def complete(self, **asked: Any) -> Any:
-        message, _ = super().complete(**asked)
+    def complete(self, **request: Any) -> Any:
+        message, _ = super().complete(**request)
         return message, UsageStats(prompt_tokens=10, completion_tokens=2, cache_read_input_tokens=4)
 
 

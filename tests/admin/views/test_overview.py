@@ -1,4 +1,4 @@
-"""The overview: what it says of the tables, to whom, and what saying it costs."""
+"""The overview: what it says of the tables, which users see it, and what it costs."""
 
 import re
 from datetime import datetime, timedelta

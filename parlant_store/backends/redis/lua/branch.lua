@@ -1,6 +1,7 @@
--- ARGV: 0 without a source, 1, or 2 if it replaces no session; of the source its owner, metadata, state, tokens, next position and expires_at
--- or "", its first place, the number of its last turn, its usage and that of turn 0, its id, the position
--- of the last item or "", the buckets of its words and of those of tools, the number of its items, and its items, words and turns.
+-- ARGV: 0 without a source, 1, or 2 if it replaces no session; of the source its owner, metadata,
+-- state, tokens, next position and expires_at or "", its first place, the number of its last turn,
+-- its usage and that of turn 0, its id, the position of the last item or "", the buckets of its
+-- words and of those of tools, the number of its items, and its items, words and turns.
 if ARGV[6] == "0" then
   return false
 end
