@@ -8,6 +8,7 @@ import pytest
 from parlant_store.exceptions import InvalidInput, InvalidLimit, SessionNotFound
 from tests.contract import turns as pieces
 from tests.contract.branches import BranchContract, UsageContract
+from tests.contract.concurrent_history import ConcurrentHistoryContract
 from tests.contract.snapshot_values import said
 from tests.contract.stores import Timed
 from tests.contract.tails import KeepContract, TailContract
@@ -188,6 +189,12 @@ class WindowContract(Timed):
 
 
 class HistoryContract(
-    TurnContract, TailContract, KeepContract, BranchContract, UsageContract, WindowContract
+    TurnContract,
+    TailContract,
+    KeepContract,
+    BranchContract,
+    UsageContract,
+    WindowContract,
+    ConcurrentHistoryContract,
 ):
     """Tests of turns, usage, branches and windows; a subclass gives the fixture ``make_store``."""
