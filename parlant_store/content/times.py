@@ -1,8 +1,11 @@
 """Conversion of times with and without a time zone."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from django.utils import timezone
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 def as_utc(time: datetime) -> datetime:
@@ -19,3 +22,8 @@ def without_zone(time: datetime) -> datetime:
     if time.tzinfo is None:
         return time
     return timezone.make_naive(time, timezone.get_default_timezone())
+
+
+def microseconds(time: datetime) -> int:
+    """Return the microseconds since 1970."""
+    return (as_utc(time) - EPOCH) // _MICROSECOND

@@ -12,12 +12,12 @@ from parlant_store.backends.redis.values import (
     FURTHER_FIELDS,
     ROW_FIELDS,
     Row,
-    microseconds,
     optional_microseconds,
     rows_of,
     session_key,
 )
 from parlant_store.content import codec
+from parlant_store.content.times import microseconds
 from parlant_store.types import ExpiredDocument, ExpiredSession
 
 

@@ -27,7 +27,6 @@ from parlant_store.backends.redis.values import (
     buckets_of_bits,
     decode_item,
     decode_texts,
-    microseconds,
     opened_turns,
     rows_of,
     time_of,
@@ -35,6 +34,7 @@ from parlant_store.backends.redis.values import (
 )
 from parlant_store.content import codec
 from parlant_store.content.items import role_of, text_of
+from parlant_store.content.times import microseconds
 from parlant_store.content.usage import TOTAL, StoredUsage, decode_usage, sum_usage, usage_of
 from parlant_store.types import SessionInfo, Turn, Usage
 

@@ -24,13 +24,13 @@ from parlant_store.backends.redis.values import (
     FURTHER_FIELDS,
     Row,
     decode_metadata,
-    microseconds,
     optional_microseconds,
     rows_of,
     session_key,
 )
 from parlant_store.content import codec
 from parlant_store.content.query import Filter, matches
+from parlant_store.content.times import microseconds
 from parlant_store.types import SessionInfo, SessionSummary
 
 logger = logging.getLogger("parlant_store")

@@ -13,12 +13,12 @@ from parlant_store.backends.redis.values import (
     decode_metadata,
     decode_texts,
     encode_metadata,
-    microseconds,
     optional_microseconds,
     time_of,
     times_of,
     undamaged,
 )
+from parlant_store.content.times import microseconds
 from parlant_store.types import SessionRecord, TimedItem
 
 

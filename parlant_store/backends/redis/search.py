@@ -6,10 +6,11 @@ from parlant_store.backends.contract.operations import Search
 from parlant_store.backends.redis.keys import decode_name
 from parlant_store.backends.redis.listings import RedisListings
 from parlant_store.backends.redis.server.requests import Command, call
-from parlant_store.backends.redis.values import decode_item, microseconds, term_buckets
+from parlant_store.backends.redis.values import decode_item, term_buckets
 from parlant_store.content import codec
 from parlant_store.content.items import searched_text, text_of
 from parlant_store.content.text_search import count_matches, snippet, words
+from parlant_store.content.times import microseconds
 from parlant_store.types import JSONObject, SearchHit
 
 MAX_HITS = 1_000

@@ -29,10 +29,10 @@ from parlant_store.backends.redis.values import (
     decode_metadata,
     decode_texts,
     encode_metadata,
-    microseconds,
     optional_microseconds,
     undamaged,
 )
+from parlant_store.content.times import microseconds
 from parlant_store.exceptions import BackendError
 from parlant_store.types import JSONObject, SessionInfo
 

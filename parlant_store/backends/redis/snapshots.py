@@ -11,11 +11,11 @@ from parlant_store.backends.redis.sessions import RedisSessions
 from parlant_store.backends.redis.values import (
     batch_arguments,
     decode_texts,
-    microseconds,
     session_key,
     stored_key,
     undamaged,
 )
+from parlant_store.content.times import microseconds
 from parlant_store.types import JSONObject, Revision, Snapshot
 
 

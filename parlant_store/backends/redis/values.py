@@ -5,7 +5,7 @@ import re
 from binascii import crc_hqx
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import islice
 from struct import pack
@@ -19,14 +19,11 @@ from parlant_store.backends.redis.keys import MAX_SHARDS, Shard, decode_name, de
 from parlant_store.content import codec
 from parlant_store.content.items import USER, Batch
 from parlant_store.content.text_search import stored_words
-from parlant_store.content.times import as_utc, without_zone
+from parlant_store.content.times import EPOCH, microseconds, without_zone
 from parlant_store.exceptions import BackendError
 from parlant_store.types import JSONObject, SessionInfo
 
 logger = logging.getLogger("parlant_store")
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 _TIME = re.compile(rb"\d*@(-?[0-9a-f]+)")
 
@@ -48,10 +45,6 @@ def undamaged(name: SessionName) -> Iterator[None]:
         yield
     except DAMAGE as exc:
         raise BackendError(f"the stored session {name!r} is damaged: {exc}") from exc
-
-
-def microseconds(time: datetime) -> int:
-    return (as_utc(time) - EPOCH) // _MICROSECOND
 
 
 def optional_microseconds(time: datetime | None) -> int | str:
