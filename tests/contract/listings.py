@@ -1,6 +1,7 @@
 """Listings of sessions: the same from every backend."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -10,10 +11,47 @@ from parlant_store.exceptions import (
     InvalidLimit,
     InvalidName,
 )
+from parlant_store.types import SessionInfo, SessionRecord
+from tests.contract.clock import Clock
 from tests.contract.stores import Timed
 from tests.contract.values import (
     numbered,
 )
+
+
+def activity(session: SessionInfo) -> tuple[datetime, str, str]:
+    return session.updated_at, session.namespace, session.session_id
+
+
+def by_activity(store: Any, *, limit: int = 2, **filters: Any) -> list[SessionInfo]:
+    """Return the sessions of all pages."""
+    page = store.list_sessions(order="activity", limit=limit, **filters)
+    sessions = [*page.sessions]
+    while (cursor := page.next_cursor) is not None:
+        page = store.list_sessions(order="activity", limit=limit, cursor=cursor, **filters)
+        sessions += page.sessions
+    return sessions
+
+
+def fill(store: Any, clock: Clock) -> None:
+    """Write sessions of many times, some at the same time, and some of very early and late ones."""
+    for number in range(24):
+        clock.pass_(1.000001 if number % 3 == 0 else 0)
+        name = f"s{number * 7 % 24}{chr(0xD800) if number % 5 == 0 else ''}"
+        namespace = ("", "n", "n\ud800", "m")[number % 4]
+        owner = ("ada", None, "ada\ud800", "ad")[number // 4 % 4]
+        store.add_items(name, numbered(1), namespace=namespace, user_id=owner)
+        store.set_metadata(name, {"n": number}, namespace=namespace)
+    times = [datetime(year, 7, 1, 12, 30, 0, 123_457, UTC) for year in (1925, 1969, 2024, 2500)]
+    store.write_sessions(
+        [
+            SessionRecord(
+                session_id=f"r{number}", items=[], user_id="ada", created_at=time, updated_at=time
+            )
+            for time in times
+            for number in (time.year, time.year + 1)
+        ]
+    )
 
 
 class ListingContract(Timed):
@@ -93,18 +131,65 @@ class ListingContract(Timed):
         store.add_items("a", numbered(1))
 
         def listed(**options):
-            page = store.list_sessions(order="activity", limit=2, **options)
-            sessions = [*page.sessions]
-            while (cursor := page.next_cursor) is not None:
-                page = store.list_sessions(order="activity", limit=2, cursor=cursor, **options)
-                sessions += page.sessions
-            return [session.session_id for session in sessions]
+            return [session.session_id for session in by_activity(store, **options)]
 
         assert listed() == ["a", "z", "y", "e" * 600, "d", "c\ud800", "b"]
         assert listed(namespace="") == ["a", "y", "e" * 600, "d", "c\ud800", "b"]
         assert listed(user_id="ada") == ["a", "y", "d"]
         assert listed(user_id="ada", namespace="n") == []
         assert listed(prefix="e") == ["e" * 600]
+
+    def test_pages_by_activity_have_each_session_once(self, store, clock):
+        fill(store, clock)
+        for filters in (
+            *({}, {"namespace": ""}, {"namespace": "n"}, {"namespace": "none"}),
+            *({"user_id": "ada"}, {"user_id": "ada", "namespace": "n"}, {"user_id": "nobody"}),
+            *({"prefix": "s1"}, {"where": {"n": {"$lt": 7}}}),
+            *({"updated_since": clock(), **one} for one in ({}, {"user_id": "ada"})),
+            {"updated_since": clock() - timedelta(seconds=3), "namespace": "n"},
+        ):
+            sessions = store.list_sessions(limit=1_000, **filters).sessions
+            expected = sorted(sessions, key=activity, reverse=True)
+            for limit in (1, 3, 7, 1_000):
+                assert by_activity(store, limit=limit, **filters) == expected, filters
+
+    def test_sessions_that_change_between_pages_by_activity(self, store, clock):
+        for number in range(8):
+            clock.pass_(5)
+            store.add_items(f"s{number}", numbered(1), user_id="ada")
+        for filters in ({}, {"user_id": "ada"}, {"namespace": ""}):
+            first = store.list_sessions(order="activity", limit=3, **filters)
+            clock.pass_(5)
+            # The session of the cursor, one of the next page and a new one.
+            store.add_items(first.sessions[-1].session_id, numbered(2))
+            oldest = by_activity(store, **filters)[-1].session_id
+            store.delete_session(oldest)
+            store.add_items(oldest, numbered(3), user_id="ada")
+            rest = store.list_sessions(order="activity", cursor=first.next_cursor, **filters)
+            seen = {session.session_id for session in (*first.sessions, *rest.sessions)}
+            assert seen == {f"s{number}" for number in range(8)} - {oldest}
+            assert len(first.sessions) + len(rest.sessions) == 7
+            newest = by_activity(store, **filters)[:2]
+            assert [session.session_id for session in newest] == sorted(
+                [first.sessions[-1].session_id, oldest], reverse=True
+            )
+
+    def test_what_a_listing_by_activity_leaves_out(self, store, clock):
+        for number in range(6):
+            store.add_items(f"s{number}", numbered(1), user_id="ada", ttl_seconds=10 + number)
+        store.delete_session("s5")
+        clock.pass_(12)
+        for filters in ({}, {"user_id": "ada"}, {"namespace": ""}):
+            listed = by_activity(store, **filters)
+            assert [session.session_id for session in listed] == ["s4", "s3"]
+        # Another session with the name of an expired one, and one whose owner is found later.
+        store.add_items("s0", numbered(1), user_id="bob")
+        store.add_items("s6", numbered(1))
+        assert [each.session_id for each in by_activity(store, user_id="ada")] == ["s4", "s3"]
+        store.add_items("s6", numbered(1), user_id="ada")
+        assert [each.session_id for each in by_activity(store, user_id="ada")] == ["s6", "s4", "s3"]
+        assert [each.session_id for each in by_activity(store, user_id="bob")] == ["s0"]
+        assert [each.session_id for each in by_activity(store)] == ["s6", "s0", "s4", "s3"]
 
     def test_a_cursor_of_another_order_is_refused(self, store):
         for name in "abc":

@@ -277,7 +277,8 @@ def session_info(connection: BaseDatabaseWrapper, row: Row) -> SessionInfo:
 def _minute(time: Any) -> int:
     """Return the column ``active_minute`` for a parameter of ``updated_at``."""
     if isinstance(time, str):
-        time = datetime.fromisoformat(time).replace(tzinfo=UTC)
+        # SQLite rounds the half of the minute towards zero.
+        return int(datetime.fromisoformat(time).replace(tzinfo=UTC).timestamp() // 60 + 0.5)
     return int(time.timestamp() // 60)
 
 
