@@ -39,7 +39,6 @@ class RedisBackend(RedisGroupedCalls, RedisHistory, RedisRecords):
     """Sessions in Redis 7 or later, or in Valkey; no documents."""
 
     supports_documents = False
-    lists_by_activity = False
     keeps_answers = True
 
     def __init__(

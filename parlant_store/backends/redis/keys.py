@@ -33,6 +33,8 @@ class SessionKeys(NamedTuple):
     words: bytes
     tools: bytes
     branches: bytes
+    updated: bytes
+    activity: bytes
 
 
 class Shard:
@@ -47,6 +49,8 @@ class Shard:
         self.words = base + b"words"
         self.tools = base + b"tools"
         self.branches = base + b"branches"
+        self.updated = base + b"updated"
+        self.activity = base + b"activity"
         self.sessions = base + b"session:"
         self.items = base + b"items:"
         self.texts = base + b"texts:"
@@ -66,6 +70,8 @@ class Shard:
             self.words,
             self.tools,
             self.branches,
+            self.updated,
+            self.activity,
         )
 
 

@@ -141,7 +141,7 @@ class RedisSessions(BaseBackend):
         self, script: str, name: bytes, answer: RequestKey, now: int, *arguments: Any
     ) -> Command:
         shard = self.keyspace.shard_of(name)
-        keys = (*shard.keys(name), shard.requests + answer.name)
+        keys = (shard.requests + answer.name, *shard.keys(name))
         return call(script, keys, name, now, answer.id, answer.milliseconds, *arguments)
 
     def _keys(self, session: SessionName) -> SessionKeys:

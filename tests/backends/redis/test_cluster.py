@@ -128,6 +128,9 @@ def test_slots_are_moved_while_sessions_are_written(store, valkey_cluster):
         assert store.get_metadata(name) == {"turn": written[name][-1]}
         assert sorted(hit.session_id for hit in store.search("5", namespace="")) == names
         assert [each.session_id for each in store.list_sessions(user_id=name).sessions] == [name]
+        for options in ({}, {"user_id": name}, {"prefix": name, "namespace": ""}):
+            page = store.list_sessions(order="activity", **options)
+            assert name in [each.session_id for each in page.sessions]
     assert [each.session_id for each in store.list_sessions().sessions] == names
 
 

@@ -38,6 +38,8 @@ class Traffic:
             "scripts": calls.get("cmdstat_evalsha", {}).get("calls", 0),
             "reads": info["total_reads_processed"],
             "trimmed": calls.get("cmdstat_ltrim", {}).get("calls", 0),
+            "rows": calls.get("cmdstat_hmget", {}).get("calls", 0),
+            "ranges": calls.get("cmdstat_zrevrange", {}).get("calls", 0),
         }
 
     def __enter__(self):

@@ -357,6 +357,7 @@ def test_a_key_of_another_type(store, valkey):
         lambda: store.list_turns("s"),
         lambda: store.list_branches("source"),
         lambda: store.list_sessions(),
+        lambda: store.list_sessions(order="activity"),
         lambda: list(store.list_summaries()),
         lambda: store.search("hello"),
         lambda: store.search("rain", tools=True),

@@ -14,6 +14,7 @@ end
 if not session then
   redis.call("ZREM", NAMES, NAME)
   redis.call("ZREM", CREATED, NAME)
+  remove_activity(NAME, "")
   return finish(false)
 end
 local is_expired = is_due(session.expires) or false

@@ -1,11 +1,11 @@
 -- What every write does. The operation follows in the same script, after other files that it needs.
 --
--- KEYS: the hash of the session, its lists of items, of words and of turns, the indexes of the shard,
--- and the answer of the request. ARGV: the name of the session, the time, the id of the request, the
+-- KEYS: the answer of the request, the hash of the session, its lists of items, of words and of turns,
+-- and the indexes of the shard. ARGV: the name of the session, the time, the id of the request, the
 -- milliseconds for which its answer is stored, the new expires_at or "", and those of the operation.
 -- Times are microseconds since 1970.
 
-local SESSION, ITEMS, TEXTS, TURNS, NAMES, OWNERS, CREATED, EXPIRES, WORDS, TOOLS, BRANCHES, REQUEST = unpack(KEYS)
+local REQUEST, SESSION, ITEMS, TEXTS, TURNS, NAMES, OWNERS, CREATED, EXPIRES, WORDS, TOOLS, BRANCHES = unpack(KEYS)
 local NAME, NOW, REQUEST_ID, REQUEST_MS, EXPIRES_AT = unpack(ARGV, 1, 5)
 NOW = tonumber(NOW)
 
@@ -27,6 +27,8 @@ redis.call("LLEN", TEXTS)
 redis.call("LLEN", TURNS)
 redis.call("HLEN", WORDS)
 redis.call("HLEN", TOOLS)
+local LISTED = tonumber(redis.call("ZSCORE", UPDATED, NAME))
+redis.call("ZCARD", ACTIVITY)
 local DUE = redis.call("ZRANGEBYSCORE", EXPIRES, "-inf", number(NOW - MARGIN), "LIMIT", 0, MAX_CLEANED)
 if not ROW[1] or ROW[6] or #DUE > 0 then
   redis.call("ZCARD", NAMES)
@@ -87,6 +89,7 @@ local function clean()
     elseif name then
       redis.call("ZREM", NAMES, name)
       redis.call("ZREM", CREATED, name)
+      remove_activity(name, owner)
       remove_owner(name, owner)
       remove_branch(name)
     end
@@ -202,6 +205,7 @@ local function remove(session)
   redis.call("DEL", SESSION, ITEMS, TEXTS, TURNS)
   redis.call("ZREM", NAMES, NAME)
   redis.call("ZREM", CREATED, NAME)
+  remove_activity(NAME, session.owner)
   remove_branch(NAME)
   redis.call("ZREM", EXPIRES, expiry_entry(NAME, session.owner))
   remove_owner(NAME, session.owner)
@@ -292,6 +296,8 @@ local function save(session)
   end
   redis.call("HSET", SESSION, "next", session.next, "count", session.count, "tokens", session.tokens,
     "updated", NOW, unpack(session.changes))
+  remove_entries(NAME, ROW[4] or "", LISTED)
+  add_activity(NAME, session.owner, session.updated or NOW)
   set_expiry(session)
 end
 

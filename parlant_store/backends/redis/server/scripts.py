@@ -4,27 +4,34 @@ from functools import cache
 from hashlib import sha1
 from importlib.resources import files
 
-_READS = ("load_snapshot", "load_part", "list_turns", "get_usage", "list", "search")
+_READS = (
+    *("load_snapshot", "load_part", "list_turns", "get_usage"),
+    *("list", "list_activity", "search"),
+)
 _DELETES = ("pop_item", "keep_latest", "clear", "delete_session")
 """Writes that the server runs even if its memory is full."""
 
 _TURNS = ("read", "turns")
-_DELETIONS = ("write", "turns", "usage", "deletions")
+_WRITE = ("activity", "write")
+_DELETIONS = (*_WRITE, "turns", "usage", "deletions")
 _FILES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(_READS, ()),
     **dict.fromkeys(("load_part", "list_turns", "get_usage"), _TURNS),
     **dict.fromkeys(("save_snapshot", "replace_tail", "number_turns"), (*_DELETIONS, "items")),
     **dict.fromkeys(("pop_item", "keep_latest"), _DELETIONS),
-    "add_usage": ("write", "turns", "usage"),
+    "add_usage": (*_WRITE, "turns", "usage"),
+    "list": ("rows",),
+    "list_activity": ("activity", "rows"),
+    "index_activity": ("activity",),
 }
-"""The files that scripts begin with, if they are not write.lua and items.lua."""
+"""The files that scripts begin with, if they are not activity.lua, write.lua and items.lua."""
 
 
 class Script:
     """A script, with the flags by which the server refuses it before it starts."""
 
     def __init__(self, name: str) -> None:
-        text = "".join(map(_text, (*_FILES.get(name, ("write", "items")), name)))
+        text = "".join(map(_text, (*_FILES.get(name, (*_WRITE, "items")), name)))
         flags = "no-writes" if name in _READS else "allow-oom" if name in _DELETES else ""
         self.text = f"#!lua{' flags=' if flags else ''}{flags}\n{text}".encode()
         self.sha = sha1(self.text, usedforsecurity=False).hexdigest().encode()
