@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from heapq import nlargest
 from typing import Any, Literal
 
 from parlant_store.backends.contract.operations import (
@@ -23,7 +22,6 @@ from parlant_store.backends.contract.validation import (
 from parlant_store.backends.threads.async_methods import as_async, as_async_iterator
 from parlant_store.content import codec, query
 from parlant_store.content.text_search import terms
-from parlant_store.content.times import as_utc
 from parlant_store.exceptions import InvalidInput, InvalidLimit
 from parlant_store.types import (
     SearchHit,
@@ -96,8 +94,7 @@ class ListingMethods(ABC):
         listing = ListSessions(filters, min(limit + 1, MAX_LIMIT), None, order == "activity")
         if cursor is not None:
             listing = _after(listing, cursor)
-        is_sorted = listing.by_activity and not self.lists_by_activity
-        sessions = self._sort_sessions(listing) if is_sorted else self._list_sessions(listing)
+        sessions = self._list_sessions(listing)
         last = sessions[limit - 1] if len(sessions) > limit else None
         return SessionPage(
             sessions=tuple(sessions[:limit]),
@@ -109,9 +106,6 @@ class ListingMethods(ABC):
                 updated_at=last.updated_at if listing.by_activity else None,
             ),
         )
-
-    lists_by_activity = True
-    """Does the backend list sessions by activity, without reading all of them?"""
 
     alist_sessions = as_async(list_sessions)
 
@@ -148,14 +142,6 @@ class ListingMethods(ABC):
     @abstractmethod
     def _list_summaries(self, listing: ListSummaries) -> Iterator[SessionSummary]: ...
 
-    def _sort_sessions(self, listing: ListSessions) -> list[SessionInfo]:
-        """Return a page by activity from all sessions that match."""
-        sessions = self._list_sessions(ListSessions(listing.filters, MAX_LIMIT, None))
-        if listing.after is not None and listing.before is not None:
-            first = (listing.before, *listing.after)
-            sessions = [each for each in sessions if _activity(each) < first]
-        return nlargest(listing.limit, sessions, key=_activity)
-
 
 def _after(listing: ListSessions, cursor: SessionCursor) -> ListSessions:
     """Return the listing of the page after ``cursor``."""
@@ -164,10 +150,6 @@ def _after(listing: ListSessions, cursor: SessionCursor) -> ListSessions:
         raise InvalidLimit("the cursor is of a listing in another order")
     after = session_name(cursor.session_id, cursor.namespace)
     return listing._replace(after=after, before=before)
-
-
-def _activity(session: SessionInfo) -> tuple[datetime, str, str]:
-    return as_utc(session.updated_at), session.namespace, session.session_id
 
 
 def filters_of(

@@ -31,7 +31,6 @@ class JsonFileBackend(JsonFileHistory, JsonFileRecords, JsonFileSearch, JsonFile
     """
 
     supports_documents = False
-    lists_by_activity = False
 
     def __init__(
         self,

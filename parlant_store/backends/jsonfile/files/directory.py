@@ -10,10 +10,12 @@ import secrets
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.jsonfile.files import names
+from parlant_store.content.times import microseconds
 from parlant_store.exceptions import BackendError, OutcomeUnknown, StoreError, StoreUnavailable
 
 FILE_MODE, FOLDER_MODE = 0o600, 0o700
@@ -88,36 +90,47 @@ class Directory:
         finally:
             os.close(root)
 
-    def file_names(self, folder: int, suffix: str = names.SESSION) -> list[str]:
-        """Return the names of the files with the suffix, without it."""
+    def file_names(self, folder: int) -> list[str]:
+        """Return the names of the files of sessions, without the suffix."""
         with os.scandir(folder) as entries:
-            return [
-                entry.name[: -len(suffix)]
-                for entry in entries
-                if entry.name.endswith(suffix)
-                and not entry.name.startswith(".")
-                and entry.is_file(follow_symlinks=False)
-            ]
+            return [entry.name.removesuffix(names.SESSION) for entry in filter(_is_file, entries)]
 
-    def replace(self, folder: str, name: str, parts: Sequence[bytes]) -> os.stat_result:
-        """Write a file that replaces ``name`` when it is complete and on disk."""
+    def file_times(self, folder: int) -> list[tuple[str, int]]:
+        """Return the names of the files of sessions, with the nanoseconds of their last change."""
+        found = []
+        with os.scandir(folder) as entries:
+            for entry in filter(_is_file, entries):
+                with suppress(FileNotFoundError):
+                    changed = entry.stat(follow_symlinks=False).st_mtime_ns
+                    found.append((entry.name.removesuffix(names.SESSION), changed))
+        return found
+
+    def replace(
+        self, folder: str, name: str, parts: Sequence[bytes], time: datetime | None
+    ) -> os.stat_result:
+        """Write a file that replaces ``name`` when it is complete and on disk.
+
+        ``time`` is that of the session's last write, which the file gets.
+        """
         for attempt in range(_ATTEMPTS):
             with self.folder(folder, create=True) as descriptor:
                 assert descriptor is not None
                 try:
-                    return self._replace(descriptor, name, parts)
+                    return self._replace(descriptor, name, parts, time)
                 except FileNotFoundError:
                     if attempt == _ATTEMPTS - 1:
                         raise
         raise AssertionError
 
-    def append(self, descriptor: int, end: int, data: bytes) -> None:
+    def append(self, descriptor: int, end: int, data: bytes, time: datetime | None = None) -> None:
         """Write ``data`` at ``end``, and wait until it is on disk; else leave the file as it was.
 
-        Raise OutcomeUnknown if that fails too.
+        ``time`` is that of the session's last write, which the file gets. Raise OutcomeUnknown if
+        it cannot be left as it was.
         """
         try:
             write_all(descriptor, data, end)
+            set_time(descriptor, time)
             self.sync(descriptor)
         except BaseException as exc:
             self._take_back(descriptor, end, exc)
@@ -176,22 +189,25 @@ class Directory:
             if changed < time.time() - ABANDONED_SECONDS:
                 os.unlink(file, dir_fd=folder)
 
-    def _replace(self, folder: int, name: str, parts: Sequence[bytes]) -> os.stat_result:
+    def _replace(
+        self, folder: int, name: str, parts: Sequence[bytes], time: datetime | None
+    ) -> os.stat_result:
         temporary = f"{TEMPORARY}{secrets.token_hex(8)}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS
         descriptor = os.open(temporary, flags, FILE_MODE, dir_fd=folder)
         try:
-            try:
-                write_all(descriptor, b"".join(parts), 0)
-                self.sync(descriptor)
-                status = os.fstat(descriptor)
-            finally:
-                os.close(descriptor)
+            write_all(descriptor, b"".join(parts), 0)
+            self.sync(descriptor)
             os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+            # The time of a temporary file is that of its creation.
+            set_time(descriptor, time)
+            status = os.fstat(descriptor)
         except BaseException:
             with suppress(OSError):
                 os.unlink(temporary, dir_fd=folder)
             raise
+        finally:
+            os.close(descriptor)
         self.sync_folder(folder)
         return status
 
@@ -234,6 +250,23 @@ class Directory:
             with suppress(FileExistsError):
                 os.mkdir(name, FOLDER_MODE, dir_fd=root)
                 self.sync(root)
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Whether the entry of a folder is the file of a session."""
+    return (
+        entry.name.endswith(names.SESSION)
+        and not entry.name.startswith(".")
+        and entry.is_file(follow_symlinks=False)
+    )
+
+
+def set_time(descriptor: int, time: datetime | None) -> None:
+    """Set the times of a file, if there is a time, and if the file system allows it."""
+    if time is not None:
+        nanoseconds = microseconds(time) * 1_000
+        with suppress(OSError):
+            os.utime(descriptor, ns=(nanoseconds, nanoseconds))
 
 
 def write_all(descriptor: int, data: bytes, offset: int) -> None:

@@ -94,6 +94,11 @@ class State(NamedTuple):
     parent_id: str | None = None
     parent_position: int | None = None
 
+    @property
+    def time(self) -> datetime | None:
+        """When the session was last written; None if there is none."""
+        return datetime.fromisoformat(self.updated_at) if self.key else None
+
     def has_expired(self, now: datetime) -> bool:
         return self.expires_at is not None and datetime.fromisoformat(self.expires_at) <= now
 

@@ -21,11 +21,12 @@ class Version(NamedTuple):
 
     inode: int
     size: int
-    modified: int
+    changed: int
+    """The time of the change, which unlike that of the file's contents nobody sets."""
 
     @classmethod
     def of(cls, status: os.stat_result) -> Self:
-        return cls(status.st_ino, status.st_size, status.st_mtime_ns)
+        return cls(status.st_ino, status.st_size, status.st_ctime_ns)
 
 
 class SessionFile:

@@ -168,14 +168,15 @@ class LockedFile:
         """Append ``data``, which ends with the line of ``write``."""
         file = self.file
         assert file is not None
-        self._directory.append(file.descriptor, file.end, data)
+        self._directory.append(file.descriptor, file.end, data, write.after.time)
         version = Version.of(os.fstat(file.descriptor))
         self._cache.put(self._place, version, write, self.answers)
 
     def replace(self, parts: list[bytes], write: Write, answers: dict[str, int]) -> None:
         """Replace the file by one that consists of ``parts``; the last is the line of ``write``."""
         file_name = self._place.file + names.SESSION
-        status = self._directory.replace(self._place.folder, file_name, parts)
+        time = write.after.time
+        status = self._directory.replace(self._place.folder, file_name, parts, time)
         self._cache.put(self._place, Version.of(status), write, answers)
 
     def delete(self) -> None:
