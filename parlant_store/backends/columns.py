@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from datetime import datetime
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -103,18 +104,23 @@ def parent_name(parent: SessionName) -> str | None:
     return json.dumps(name) if codec.is_long(name) else None
 
 
-def turn_of(
-    number: int, position: int, text: str | None, usage: Any, created_at: Any, items: int
-) -> Turn:
-    """Return a turn from its columns."""
-    return Turn(
-        number=number,
-        position=position,
-        text=text or "",
-        created_at=created_at,
-        item_count=items,
-        usage=None if usage is None else usage_of(decode_usage(usage)),
-    )
+def turns_of(
+    rows: Sequence[Sequence[Any]], name: SessionName, time_of: Callable[[str], datetime]
+) -> list[Turn]:
+    """Return turns from rows of number, position, text, usage, time, number of items, and item."""
+    items = iter(decode_items([data for *_, data in rows if data is not None], name))
+    return [
+        Turn(
+            number=number,
+            position=position,
+            text=text or "",
+            created_at=time_of(created_at),
+            item_count=count,
+            usage=None if usage is None else usage_of(decode_usage(usage)),
+            item=None if data is None else next(items),
+        )
+        for number, position, text, usage, created_at, count, data in rows
+    ]
 
 
 def usage_by_turn(rows: Iterable[Sequence[Any]]) -> dict[int, Usage]:

@@ -90,6 +90,9 @@ class Turn:
     usage: Usage | None
     """What runs in this turn used; None: unknown."""
 
+    item: JSONObject | None = None
+    """The user's message, if the listing is one with items; None for turn 0, and if damaged."""
+
 
 class SessionSummary(NamedTuple):
     """A session as listings of very many sessions return it."""

@@ -1,5 +1,6 @@
 """Turns, usage and branches: the same from every backend."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -66,6 +67,18 @@ class TurnContract(Timed):
         assert store.list_turns("s", limit=0) == []
         assert store.list_turns("s", after=7) == []
         assert store.list_turns("s", after=2**80) == []
+
+    def test_turns_with_the_messages_that_open_them(self, store):
+        special = {"role": "user", "content": "nul \0, surrogate \ud800, ä", "n": [1.0, 1e23, None]}
+        store.add_items("s", [*numbered(1), *turn("one", 2), IMAGE, special])
+        items = [None, *said("one"), IMAGE, special]
+        turns = store.list_turns("s", with_items=True)
+        assert [turn.item for turn in turns] == items
+        assert [replace(turn, item=None) for turn in turns] == store.list_turns("s")
+        newest = store.list_turns("s", with_items=True, newest_first=True, limit=None)
+        assert newest == turns[::-1]
+        assert store.list_turns("s", with_items=True, after=1, limit=1) == turns[2:3]
+        assert [turn.item for turn in store.list_turns("s")] == [None] * 4
 
     def test_turns_are_those_of_the_items_that_are_left(self, store):
         store.add_items("s", [*turn("one"), *said("two")])

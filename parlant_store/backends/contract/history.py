@@ -54,19 +54,19 @@ class HistoryMethods(SessionMethods):
         limit: int | None = 100,
         after: int | None = None,
         newest_first: bool = False,
+        with_items: bool = False,
     ) -> list[Turn]:
         """Return at most ``limit`` turns, oldest or newest first; without a session, none.
 
         The next page starts after the turn with the number ``after``, in the same order. Without a
-        limit, return all turns.
+        limit, return all turns. With ``with_items``, turns have the messages that open them.
         """
         session, rows = session_name(session_id, namespace), check_limit(limit)
         if rows == 0:
             return []
         number = None if after is None else check_number(after, "after")
-        return self._list_turns(
-            ListTurns(session, MAX_LIMIT if rows is None else rows, number, newest_first)
-        )
+        rows = MAX_LIMIT if rows is None else rows
+        return self._list_turns(ListTurns(session, rows, number, newest_first, with_items))
 
     alist_turns = as_async(list_turns)
 

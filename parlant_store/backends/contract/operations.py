@@ -143,6 +143,8 @@ class ListTurns(NamedTuple):
     """The number of the last turn before the page; None: the first page."""
 
     newest_first: bool
+    with_items: bool = False
+    """Whether the turns have the messages that open them."""
 
 
 class ReplaceTail(NamedTuple):

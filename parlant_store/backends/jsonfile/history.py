@@ -52,8 +52,7 @@ class FoundTurn(NamedTuple):
     line: bytes
     """The line of its first item."""
 
-    @property
-    def value(self) -> Turn:
+    def value(self, *, with_item: bool) -> Turn:
         (item,) = lines.parse_items([self.line]) if self.number else (None,)
         return Turn(
             number=self.number,
@@ -62,6 +61,7 @@ class FoundTurn(NamedTuple):
             created_at=None if self.time is None else time_of(self.time),
             item_count=self.items,
             usage=usage_of(decode_usage(self.usage)),
+            item=item if with_item else None,
         )
 
 
@@ -77,9 +77,11 @@ class JsonFileHistory(JsonFileListings):
             turns = _turns(file, numbered(file, state))
             if listing.newest_first:
                 found = (turn for turn in turns if after is None or turn.number < after)
-                return [turn.value for turn in islice(found, limit)]
-            later = [turn for turn in turns if after is None or turn.number > after]
-            return [turn.value for turn in later[::-1][:limit]]
+                page = list(islice(found, limit))
+            else:
+                later = [turn for turn in turns if after is None or turn.number > after]
+                page = later[::-1][:limit]
+            return [turn.value(with_item=listing.with_items) for turn in page]
 
     def _replace_tail(self, change: ReplaceTail) -> TailChange | None:
         def replace(session: LockedSession) -> list[int] | None:

@@ -79,7 +79,8 @@ class RedisHistory(RedisSnapshots):
         after = "" if listing.after is None else listing.after
         arguments = (listing.limit, after, int(listing.newest_first))
         rows = self._read_part("list_turns", listing.session, *arguments)
-        return [] if rows == MISSING else [_turn(*row) for row in rows]
+        with_item = listing.with_items
+        return [] if rows == MISSING else [_turn(*row, with_item=with_item) for row in rows]
 
     def _replace_tail(self, change: ReplaceTail) -> TailChange | None:
         revision = ("", 0, 0) if change.since is None else revision_arguments(change.since)
@@ -236,16 +237,25 @@ class RedisHistory(RedisSnapshots):
 
 
 def _turn(
-    number: int, position: int, item_count: int, usage: bytes, time: bytes, item: bytes
+    number: int,
+    position: int,
+    item_count: int,
+    usage: bytes,
+    time: bytes,
+    data: bytes,
+    *,
+    with_item: bool,
 ) -> Turn:
     is_known = time not in (b"", UNKNOWN.encode())
+    item = decode_item(data)
     return Turn(
         number=number,
         position=position,
-        text=text_of(decode_item(item) or {}) or "",
+        text=text_of(item or {}) or "",
         created_at=time_of(b"%d" % int(time, 16)) if is_known else None,
         item_count=item_count,
         usage=usage_of(_decode_usage(usage)),
+        item=item if with_item else None,
     )
 
 

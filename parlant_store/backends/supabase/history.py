@@ -2,7 +2,7 @@
 
 import json
 
-from parlant_store.backends.columns import columns, full_names, parent_name, turn_of, usage_by_turn
+from parlant_store.backends.columns import columns, full_names, parent_name, turns_of, usage_by_turn
 from parlant_store.backends.contract.history import TailChange, no_place, not_found, session_exists
 from parlant_store.backends.contract.operations import (
     AddUsage,
@@ -37,13 +37,11 @@ class SupabaseHistory(SupabaseSessions):
             **name_arguments(listing.session),
             after=listing.after,
             newest=listing.newest_first,
+            items=listing.with_items,
             limit=listing.limit,
             now=self.clock(),
         )
-        return [
-            turn_of(number, position, text, usage, time_of(created), items)
-            for number, position, text, usage, created, items in rows
-        ]
+        return turns_of(rows, listing.session, time_of)
 
     def _replace_tail(self, change: ReplaceTail) -> TailChange | None:
         result = self.connection.write(

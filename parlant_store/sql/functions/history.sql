@@ -308,25 +308,29 @@ begin
 end $$;
 
 -- Returns at most $4 first items of turns of the session with the key $1: those after the turn $2, or,
--- if $3, before it, the last one first.
-create or replace function {in_schema}parlant_store_openers(bigint, bigint, boolean, bigint)
-returns table (turn bigint, "position" bigint, text text, usage jsonb, created_at timestamptz)
-language sql stable{search_path} as $$
+-- if $3, before it, the last one first. Without $5, their data is null.
+create or replace function {in_schema}parlant_store_openers(bigint, bigint, boolean, bigint, boolean)
+returns table (
+    turn bigint, "position" bigint, text text, usage jsonb, created_at timestamptz, data text
+) language sql stable{search_path} as $$
     (
-        select turn, position, text, usage, created_at from parlant_store_session_item
+        select turn, position, text, usage, created_at, case when $5 then data end
+        from parlant_store_session_item
         where not $3 and session_key = $1 and turn > coalesce($2, 0) order by turn limit $4
     ) union all (
-        select turn, position, text, usage, created_at from parlant_store_session_item
+        select turn, position, text, usage, created_at, case when $5 then data end
+        from parlant_store_session_item
         where $3 and session_key = $1 and turn < coalesce($2, {max_bigint})
         order by turn desc limit $4
     )
 $$;
 
--- Returns the turns of a session, each as an array of number, position, text, usage, time and number
--- of items: at most p_limit after the turn p_after, or, with p_newest, before it, the last one first.
+-- Returns the turns of a session, each as an array of number, position, text, usage, time, number of
+-- items, and, with p_items, the text of the first item: at most p_limit after the turn p_after, or,
+-- with p_newest, before it, the last one first.
 create or replace function {in_schema}parlant_store_list_turns(
-    p_namespace text, p_session_id text, p_after bigint, p_newest boolean, p_limit bigint,
-    p_now timestamptz
+    p_namespace text, p_session_id text, p_after bigint, p_newest boolean, p_items boolean,
+    p_limit bigint, p_now timestamptz
 ) returns json language plpgsql stable{search_path} as $$
 declare
     v_key bigint := (
@@ -336,16 +340,17 @@ declare
     );
 begin
     if row_security_active('parlant_store_session_item') then
-        perform parlant_store_limit_answer(sum(octet_length(text) + 200))
-            from parlant_store_openers(v_key, p_after, p_newest, p_limit);
+        perform parlant_store_limit_answer(
+            sum(octet_length(concat(text, data)) + 200)
+        ) from parlant_store_openers(v_key, p_after, p_newest, p_limit, p_items);
     end if;
     return (
         with opener as (
-            select * from parlant_store_openers(v_key, p_after, p_newest, p_limit)
+            select * from parlant_store_openers(v_key, p_after, p_newest, p_limit, p_items)
         ), turn_0 as (
             select 0::bigint as turn, min(position) as position, null::text as text,
                 (array_agg(usage) filter (where usage is not null))[1] as usage,
-                min(created_at) as created_at, count(*) as items
+                min(created_at) as created_at, count(*) as items, null::text as data
             from parlant_store_session_item
             where session_key = v_key
                 and position < coalesce((
@@ -367,13 +372,13 @@ begin
                         where next.session_key = v_key and next.turn > opener.turn
                         order by next.turn limit 1
                     ), {max_bigint})
-            ) as items from opener
+            ) as items, data from opener
             union all
             select * from turn_0
             order by turn limit case when not p_newest then p_limit end
         )
         select coalesce(json_agg(
-            json_build_array(turn, position, text, usage, created_at, items)
+            json_build_array(turn, position, text, usage, created_at, items, data)
             order by case when p_newest then -turn else turn end
         ), '[]') from counted
     );

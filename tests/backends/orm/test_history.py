@@ -73,6 +73,16 @@ def test_results_of_tools_of_older_versions_open_no_turn(store):
     assert [turn.text for turn in store.list_turns("s")] == ["go", "on"]
 
 
+def test_damaged_messages_are_left_out(store, caplog):
+    store.add_items("s", [*numbered(1), *said("one"), *said("two"), *said("three")])
+    SessionItem.objects.filter(position=2).update(data="[1]")
+    SessionItem.objects.filter(position=3).update(data='{"role": "us')
+    turns = store.list_turns("s", with_items=True)
+    assert [turn.item for turn in turns] == [None, *said("one"), None, None]
+    assert [turn.text for turn in turns] == ["", "one", "two", "three"]
+    assert caplog.text.count("Skipped a damaged item") == 2
+
+
 def test_damaged_usage_is_unknown(store):
     store.add_items("s", said("go"))
     store.add_usage("s", 5)

@@ -293,3 +293,8 @@ def aware(connection: BaseDatabaseWrapper, time: Any) -> Any:
     if connection.timezone is UTC:
         return time.replace(tzinfo=UTC)
     return timezone.make_aware(time, connection.timezone)
+
+
+def time_of(connection: BaseDatabaseWrapper, text: str) -> datetime:
+    """Return the time in ``text``, as the database writes it, as ``aware`` does."""
+    return aware(connection, datetime.fromisoformat(text))  # type: ignore[no-any-return]

@@ -1,11 +1,11 @@
 """Turns, usage and branches on PostgreSQL, by functions of sql/functions/history.sql."""
 
 import json
-from datetime import datetime
+from functools import partial
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store.backends.columns import columns, full_names, parent_name, turn_of
+from parlant_store.backends.columns import columns, full_names, parent_name, turns_of
 from parlant_store.backends.contract.history import TailChange
 from parlant_store.backends.contract.operations import (
     AddUsage,
@@ -15,15 +15,15 @@ from parlant_store.backends.contract.operations import (
     ReplaceTail,
 )
 from parlant_store.backends.orm.base.history import History
-from parlant_store.backends.orm.base.sessions import Time, aware
+from parlant_store.backends.orm.base.sessions import Time, time_of
 from parlant_store.backends.orm.database.statements import fetch
 from parlant_store.backends.orm.postgresql.requests import fetch_once
 from parlant_store.backends.orm.postgresql.sessions import arrays, named
 from parlant_store.types import Turn
 
 _LIST_TURNS = (
-    "SELECT parlant_store_list_turns(%s::text, %s::text, %s::bigint, %s::boolean, %s::bigint,"
-    " %s::timestamptz)::text"
+    "SELECT parlant_store_list_turns(%s::text, %s::text, %s::bigint, %s::boolean, %s::boolean,"
+    " %s::bigint, %s::timestamptz)::text"
 )
 # An error changes nothing, and its answer is not stored.
 _REPLACE_TAIL = (
@@ -52,13 +52,10 @@ class PostgreSQLHistory(History):
     ) -> list[Turn]:
         params = (
             *columns(listing.session),
-            *(listing.after, listing.newest_first, listing.limit, time.now),
+            *(listing.after, listing.newest_first, listing.with_items, listing.limit, time.now),
         )
         ((text,),) = fetch(connection, _LIST_TURNS, params)
-        return [
-            turn_of(number, position, text, usage, _time(connection, created), items)
-            for number, position, text, usage, created, items in json.loads(text)
-        ]
+        return turns_of(json.loads(text), listing.session, partial(time_of, connection))
 
     def replace_tail(
         self, connection: BaseDatabaseWrapper, change: ReplaceTail, time: Time
@@ -101,7 +98,3 @@ class PostgreSQLHistory(History):
         if not rows:
             raise LookupError(addition.turn)
         return rows[0][0]  # type: ignore[no-any-return]
-
-
-def _time(connection: BaseDatabaseWrapper, text: str) -> datetime:
-    return aware(connection, datetime.fromisoformat(text))  # type: ignore[no-any-return]

@@ -1,11 +1,12 @@
 """Turns, usage and branches on SQLite."""
 
 import json
+from datetime import UTC
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store.backends.columns import columns, full_names, parent_name, turn_of
+from parlant_store.backends.columns import columns, full_names, parent_name, turns_of
 from parlant_store.backends.contract.history import TailChange
 from parlant_store.backends.contract.operations import (
     AddUsage,
@@ -17,7 +18,7 @@ from parlant_store.backends.contract.operations import (
 from parlant_store.backends.contract.validation import MAX_LIMIT, SessionName
 from parlant_store.backends.orm.base.history import History, position_of, start_of_latest
 from parlant_store.backends.orm.base.removed_items import REMOVED, removed, subtract, subtract_usage
-from parlant_store.backends.orm.base.sessions import LIVE, Time, aware
+from parlant_store.backends.orm.base.sessions import LIVE, Time, time_of
 from parlant_store.backends.orm.database.statements import Row, fetch, write
 from parlant_store.backends.orm.sqlite.items import (
     counts_of,
@@ -33,16 +34,17 @@ _ITEMS = "parlant_store_session_item WHERE session_key = (SELECT key FROM sessio
 _LIST_TURNS = f"""
 WITH session AS (
     SELECT key FROM parlant_store_session WHERE namespace = %s AND session_id = %s AND {LIVE}
-), opener AS (
-    SELECT turn, position, text, usage, created_at FROM {_ITEMS} AND {{page}} LIMIT %s
+), opener AS NOT MATERIALIZED (
+    SELECT turn, position, text, usage, created_at, CASE WHEN %s THEN data END AS data
+    FROM {_ITEMS} AND {{page}} LIMIT %s
 )
-SELECT turn, position, text, usage, created_at, (
+SELECT turn, position, text, usage, CAST(created_at AS text), (
     SELECT count(*) FROM {_ITEMS} AND position >= opener.position AND position < COALESCE((
         SELECT position FROM {_ITEMS} AND turn > opener.turn ORDER BY turn LIMIT 1
     ), {MAX_LIMIT})
-) FROM opener
+), data FROM opener
 UNION ALL
-SELECT 0, min(position), NULL, max(usage), min(created_at), count(*) FROM {_ITEMS}
+SELECT 0, min(position), NULL, max(usage), min(created_at), count(*), NULL FROM {_ITEMS}
 AND position < COALESCE((
     SELECT position FROM {_ITEMS} AND turn > 0 ORDER BY turn LIMIT 1
 ), {MAX_LIMIT})
@@ -64,24 +66,22 @@ class SQLiteHistory(History):
     def list_turns(
         self, connection: BaseDatabaseWrapper, listing: ListTurns, time: Time
     ) -> list[Turn]:
-        session, limit, after, newest_first = listing
+        session, limit, after, newest_first, with_items = listing
         # In the page: the last one of the oldest turns may make place for turn 0.
         has_turn_0 = (after is None or after > 0) if newest_first else after is None
         edge = after if after is not None else MAX_LIMIT if newest_first else 0
         sql = _NEWEST_FIRST if newest_first else _OLDEST_FIRST
         room = limit if newest_first else MAX_LIMIT
-        params = (*columns(session), time.now, edge, limit, has_turn_0, room)
+        params = (*columns(session), time.now, with_items, edge, limit, has_turn_0, room)
         rows = sorted(fetch(connection, sql, params), reverse=newest_first)
-        return [
-            turn_of(number, position, text, usage, aware(connection, created), items)
-            for number, position, text, usage, created, items in rows[:limit]
-        ]
+        zone = "+00:00" if connection.timezone is UTC else ""
+        return turns_of(rows[:limit], session, lambda text: time_of(connection, text + zone))
 
     def replace_tail(
         self, connection: BaseDatabaseWrapper, change: ReplaceTail, time: Time
     ) -> TailChange | None:
         with write(connection):
-            key, next_position, next_turn, item_count, _ = _find(connection, change.session, time)
+            key, next_position, next_turn, item_count, *_ = _find(connection, change.session, time)
             since = change.since
             if since is not None and (key, next_position, item_count) != (
                 *(since.key, since.next_position, since.item_count),

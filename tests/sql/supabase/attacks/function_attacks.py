@@ -213,9 +213,10 @@ CALLS: dict[str, list[tuple[Arguments, Any]]] = {
         for limits in ({"p_items": 0, "p_turns": None}, {"p_items": None, "p_turns": 0})
     ],
     "list_turns": [
-        (where | TURNS | {"p_newest": newest}, [])
+        (where | TURNS | {"p_newest": newest, "p_items": items}, [])
         for where in (AT, GONE, LEFT)
         for newest in (False, True)
+        for items in (False, True)
     ],
     "list_branches": [(where, []) for where in (AT, GONE, LEFT)],
     "get_usage": [(where, None) for where in (AT, GONE, LEFT)],

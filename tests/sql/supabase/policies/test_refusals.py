@@ -265,7 +265,8 @@ def test_the_functions_reach_nobody_elses_session(owned, session_id, expired):
     assert owned.call(A, "get_usage", **at) is None
     assert owned.call(A, "get_usage_of_turns", **at) == []
     assert owned.call(A, "list_branches", **at) == []
-    assert owned.call(A, "list_turns", after=None, newest=False, limit=9, **at) == []
+    listing: dict[str, Any] = {"after": None, "newest": False, "items": True, "limit": 9}
+    assert owned.call(A, "list_turns", **listing, **at) == []
     with pytest.raises((InsufficientPrivilege, psycopg.errors.UniqueViolation)):
         owned.call(A, "branch", source="of-a", target=session_id, **branch)
     assert everything(owned) == before
