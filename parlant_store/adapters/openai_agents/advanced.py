@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING, Any
 from parlant_store.adapters.openai_agents.branch_ids import MAIN, stored_id
 from parlant_store.adapters.openai_agents.branches import BranchedSession
 from parlant_store.adapters.openai_agents.turns import (
-    Message,
     TypedItem,
     by_turns,
     count_tools,
     described,
     matches,
-    messages_of,
     timestamp,
 )
 from parlant_store.adapters.openai_agents.usage import session_usage, turn_usage
-from parlant_store.types import Usage
+from parlant_store.types import Turn, Usage
 
 if TYPE_CHECKING:
     from agents import RunContextWrapper, TResponseInputItem
@@ -147,7 +145,7 @@ class AdvancedSession(BranchedSession):
     ) -> list[dict[str, Any]]:
         """Return the turns whose messages have ``search_term``; ``content`` is not shortened."""
         turns = await self._turns(branch_id)
-        return [described(turn) for turn in turns if matches(turn.content, search_term)]
+        return [described(turn) for turn in turns if matches(turn, search_term)]
 
     async def get_conversation_by_turns(
         self, branch_id: str | None = None
@@ -200,15 +198,11 @@ class AdvancedSession(BranchedSession):
             return {} if usage is None else turn_usage(usage)
         return [{"user_turn_number": turn} | turn_usage(turns[turn]) for turn in sorted(turns)]
 
-    async def _turns(self, branch_id: str | None) -> list[Message]:
+    async def _turns(self, branch_id: str | None) -> list[Turn]:
         return await self._read(branch_id, self._turns_by_id)
 
-    async def _turns_by_id(self, name: str) -> list[Message]:
-        items, turns = await asyncio.gather(
-            self._run(self._store.aget_items, name),
-            self._run(self._store.alist_turns, name, after=0, limit=None),
-        )
-        return messages_of(items, turns)
+    async def _turns_by_id(self, name: str) -> list[Turn]:
+        return await self._run(self._store.alist_turns, name, after=0, limit=None, with_items=True)
 
     async def _first_turn(self, name: str) -> int:
         """Return the number of the first turn, before which others may be deleted."""

@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from parlant_store.content.items import USER, role_of
 from parlant_store.content.times import as_utc
@@ -30,36 +30,20 @@ _CALLS = (
 )
 
 
-class Message(NamedTuple):
-    """The message of a user that opens a turn."""
-
-    turn: int
-    content: Any
-    written_at: datetime | None
-
-
-def messages_of(items: Iterable[JSONObject], turns: Iterable[Turn]) -> list[Message]:
-    """Return the messages that open ``turns``, of the items of a session."""
-    messages = (item for item in items if role_of(item) == USER)
-    # Other writers may add or delete turns between the two reads.
-    return [
-        Message(turn.number, item.get("content", ""), turn.created_at)
-        for turn, item in zip(turns, messages, strict=False)
-    ]
-
-
-def described(message: Message, max_length: int | None = None) -> JSONObject:
+def described(turn: Turn, max_length: int | None = None) -> JSONObject:
+    content = _content(turn)
     return {
-        "turn": message.turn,
-        "content": _preview(message.content, max_length),
-        "full_content": message.content,
-        "timestamp": timestamp(message.written_at),
+        "turn": turn.number,
+        "content": _preview(content, max_length),
+        "full_content": content,
+        "timestamp": timestamp(turn.created_at),
         "can_branch": True,
     }
 
 
-def matches(content: Any, search_term: str) -> bool:
-    """Whether a text of the message has the term, whatever the case of ASCII letters."""
+def matches(turn: Turn, search_term: str) -> bool:
+    """Whether a text of the user's message has the term, whatever the case of ASCII letters."""
+    content = _content(turn)
     texts = [content] if isinstance(content, str) else [part.get("text", "") for part in content]
     pattern = re.compile(re.escape(search_term), re.IGNORECASE | re.ASCII)
     return any(isinstance(text, str) and pattern.search(text) for text in texts)
@@ -68,6 +52,10 @@ def matches(content: Any, search_term: str) -> bool:
 def timestamp(time: datetime | None) -> str | None:
     """Return the time in UTC as SQLite's CURRENT_TIMESTAMP does."""
     return None if time is None else as_utc(time).isoformat(" ")[:19]
+
+
+def _content(turn: Turn) -> Any:
+    return (turn.item or {}).get("content", "")
 
 
 def _preview(content: Any, max_length: int | None) -> str:
