@@ -60,9 +60,13 @@ class AdvancedSession(BranchedSession):
             raise ValueError("Branch name cannot be empty")
         used = await self._used_names()
         for name in _names(turn_number) if branch_name is None else (branch_name,):
-            if name not in used and await self._create_branch(turn_number, name):
+            if name in used:
+                continue
+            if await self._create_branch(turn_number, name):
                 self._branch_id = name
                 return name
+            if branch_name is None:
+                used.update(await self._list_branches())
         raise ValueError(
             f"Branch ID '{branch_name}' has already been used. Choose a new branch ID."
         )
