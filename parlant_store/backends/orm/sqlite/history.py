@@ -54,7 +54,7 @@ HAVING count(*) > 0
 _OLDEST_FIRST = _LIST_TURNS.format(page="turn > %s ORDER BY turn")
 _NEWEST_FIRST = _LIST_TURNS.format(page="turn < %s ORDER BY turn DESC")
 _SESSION = (
-    "SELECT key, next_position, next_turn, item_count, full_names FROM parlant_store_session"
+    "SELECT key, next_position, next_turn, item_count, full_names, usage FROM parlant_store_session"
     f" WHERE namespace = %s AND session_id = %s AND {LIVE}"
 )
 _COPIED = "position, turn, role, text, data, terms, tokens, failed_calls, created_at"
@@ -120,7 +120,7 @@ class SQLiteHistory(History):
     def keep_latest(self, connection: BaseDatabaseWrapper, keep: KeepLatest, time: Time) -> int:
         with write(connection):
             try:
-                key, end, _, count, _ = _find(connection, keep.session, time)
+                key, end, _, count, *_ = _find(connection, keep.session, time)
             except LookupError:
                 return 0
             deleted = fetch(
@@ -136,7 +136,7 @@ class SQLiteHistory(History):
     def branch(self, connection: BaseDatabaseWrapper, branch: Branch, time: Time) -> int:
         source, target = branch.source, branch.target
         with write(connection):
-            key, next_position, _, count, full = _find(connection, source, time)
+            key, next_position, _, count, full, _ = _find(connection, source, time)
             if source == target:
                 return count  # type: ignore[no-any-return]
             end = next_position
@@ -171,7 +171,7 @@ class SQLiteHistory(History):
     def add_usage(self, connection: BaseDatabaseWrapper, addition: AddUsage, time: Time) -> bool:
         with write(connection):
             try:
-                key, _, next_turn, *_ = _find(connection, addition.session, time)
+                key, _, next_turn, _, _, total = _find(connection, addition.session, time)
             except LookupError:
                 return False
             turn = next_turn if addition.turn is None else addition.turn
@@ -184,9 +184,6 @@ class SQLiteHistory(History):
                 usage = encode_usage(sum_usage([kept, addition.usage]))
                 sql = "UPDATE parlant_store_session_item SET usage = %s WHERE key = %s"
                 fetch(connection, sql, (usage, item))
-            ((total,),) = fetch(
-                connection, "SELECT usage FROM parlant_store_session WHERE key = %s", (key,)
-            )
             tokens = addition.usage.get(TOTAL, 0) - (before or {}).get(TOTAL, 0)
             total = encode_usage(sum_usage([decode_usage(total), addition.usage], [before]))
             fetch(
@@ -199,7 +196,7 @@ class SQLiteHistory(History):
 
 
 def _find(connection: BaseDatabaseWrapper, name: SessionName, time: Time) -> Row:
-    """Return key, next position, next turn, number of items and full names of the session."""
+    """Return the columns of ``_SESSION``; raise LookupError without a session."""
     rows = fetch(connection, _SESSION, (*columns(name), time.now))
     if not rows:
         raise LookupError(name)
@@ -224,13 +221,17 @@ def _usage_of_turn(connection: BaseDatabaseWrapper, key: int, turn: int) -> tupl
 def _count_copied(connection: BaseDatabaseWrapper, key: int, count: int | None) -> int:
     """Set the counters of a branch to those of its items, unless ``count`` is their number."""
     of_items = "FROM parlant_store_session_item WHERE session_key = %s"
-    sql = f"SELECT count(*), max(position), max(turn) {of_items}"
-    ((items, last, turn),) = fetch(connection, sql, (key,))
+    sql = (
+        "SELECT count(*), max(position), max(turn), COALESCE(sum(tokens), 0),"
+        f" COALESCE(sum(failed_calls), 0) {of_items}"
+    )
+    ((items, last, turn, tokens, failed),) = fetch(connection, sql, (key,))
     sql = "UPDATE parlant_store_session SET parent_position = %s WHERE key = %s"
     fetch(connection, sql, (last, key))
     if items != count:
-        rows = fetch(connection, f"SELECT {REMOVED} {of_items}", (key,))
-        _, tokens, failed, usage = removed(rows)
+        rows = fetch(connection, f"SELECT usage {of_items} AND usage IS NOT NULL", (key,))
+        usage = sum_usage(decode_usage(stored) for (stored,) in rows)
+        tokens += usage.get(TOTAL, 0)
         fetch(
             connection,
             "UPDATE parlant_store_session SET next_turn = %s, item_count = %s,"

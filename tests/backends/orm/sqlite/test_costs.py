@@ -27,7 +27,7 @@ WRITES: dict[str, tuple[int, Callable[[Any], Any]]] = {
     "save_snapshot": (7, lambda store: store.save_snapshot("s", numbered(1), state={})),
     "truncate": (5, lambda store: store.truncate("s", after_position=5)),
     "replace_tail": (6, lambda store: store.replace_tail("s", 5, numbered(1))),
-    "add_usage": (7, lambda store: store.add_usage("s", 5)),
+    "add_usage": (6, lambda store: store.add_usage("s", 5)),
     "delete_session": (5, lambda store: store.delete_session("s")),
     "update_one": (4, lambda store: store.update_one("c", {}, {"a": 1})),
 }
