@@ -21,6 +21,7 @@ class TestOrmHistory(HistoryContract):
 
 OPERATIONS = {
     "list_turns": lambda store: store.list_turns("s", limit=5),
+    "list_turns with items": lambda store: store.list_turns("s", limit=5, with_items=True),
     "list_turns from the end": lambda store: store.list_turns("s", limit=5, newest_first=True),
     "get_usage": lambda store: store.get_usage("s"),
     "add_usage": lambda store: store.add_usage("s", 5),
