@@ -22,7 +22,7 @@ again once, and raises OutcomeUnknown if that fails too.
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.core.checks import CheckMessage
@@ -33,6 +33,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from parlant_store.backends.contract.records import RecordMethods
+from parlant_store.backends.contract.refresh import check_refresh
 from parlant_store.backends.contract.retention import parse_rules
 from parlant_store.backends.contract.trimming import TrimmingMethods
 from parlant_store.backends.contract.validation import check_ttl
@@ -57,6 +58,7 @@ class BaseBackend(TrimmingMethods, RecordMethods):
         alias: str,
         *,
         ttl_seconds: float | None = None,
+        ttl_refresh: Literal["write", "read"] = "write",
         retention: Sequence[Mapping[str, Any]] | None = None,
         threads: int = 8,
         idle_seconds: float | None = None,
@@ -66,6 +68,8 @@ class BaseBackend(TrimmingMethods, RecordMethods):
         """``alias`` is the name of the store in PARLANT_STORES; the rest are its OPTIONS.
 
         ttl_seconds: how long after its last write a session expires; None: never.
+        ttl_refresh: "write", or "read": reads of its items and turns prolong a session that
+            expires, as writes do, at most once a minute.
         retention: rules for manage.py store_expire, each a dict with fields of Retention, and
             durations as text ("90d"), seconds or a timedelta.
         threads: the number of the store's own threads, on which calls of adapters run; 0: they
@@ -92,6 +96,7 @@ class BaseBackend(TrimmingMethods, RecordMethods):
                 f"not {clock!r}"
             )
         self.alias = alias
+        self.ttl_refresh = check_refresh(ttl_refresh, alias)
         self.retention = parse_rules(retention, alias)
         self.clock = clock
         self._call_context = _call_context(call_context, alias)

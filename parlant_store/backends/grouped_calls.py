@@ -7,6 +7,7 @@ from typing import Any
 
 from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.contract.operations import AddItems, GetItems
+from parlant_store.backends.contract.refresh import READ
 from parlant_store.backends.threads.calls import Call, Group
 from parlant_store.exceptions import InvalidInput
 from parlant_store.types import JSONObject
@@ -31,7 +32,11 @@ class GroupedCalls(BaseBackend):
         options = function.keywords.get("whole_turns"), function.keywords.get("max_tokens")
         is_short = is_short and options in ((False, None), (None, None))
         if function.func == self.get_items and is_short:
-            return Group(("get_items", call.read_database or call.database), self._get_all)
+            ttl = function.keywords.get("ttl_seconds") if self.ttl_refresh == READ else None
+            if ttl is None or isinstance(ttl, (int, float)):
+                database = call.read_database or call.database
+                # All reads of a group prolong their sessions by the same time.
+                return Group(("get_items", database, ttl), self._get_all)
         return None
 
     def _add_all(self, calls: Sequence[Call[Any]]) -> Sequence[None] | None:

@@ -206,11 +206,13 @@ class AdvancedSession(BranchedSession):
         return await self._read(branch_id, self._turns_by_id)
 
     async def _turns_by_id(self, name: str) -> list[Turn]:
-        return await self._run(self._store.alist_turns, name, after=0, limit=None, with_items=True)
+        return await self._run_read(
+            self._store.alist_turns, name, after=0, limit=None, with_items=True
+        )
 
     async def _first_turn(self, name: str) -> int:
         """Return the number of the first turn, before which others may be deleted."""
-        turns = await self._run(self._store.alist_turns, name, after=0, limit=1)
+        turns = await self._run_read(self._store.alist_turns, name, after=0, limit=1)
         return turns[0].number if turns else 1
 
     async def _items_by_turns(self, branch_id: str | None) -> dict[int, list[TypedItem]]:
@@ -218,7 +220,7 @@ class AdvancedSession(BranchedSession):
 
     async def _items_by_turns_by_id(self, name: str) -> dict[int, list[TypedItem]]:
         items, first = await asyncio.gather(
-            self._run(self._store.aget_items, name), self._first_turn(name)
+            self._run_read(self._store.aget_items, name), self._first_turn(name)
         )
         return by_turns(items, first)
 

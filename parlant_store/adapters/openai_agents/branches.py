@@ -121,9 +121,10 @@ class BranchedSession(Session):
 
     async def _count_turns(self, branch_id: str) -> int:
         """Return the number of turns of users, of which the first ones may be deleted."""
+        name = stored_id(self.session_id, branch_id)
         ends = await asyncio.gather(
-            self._call(self._store.alist_turns, branch_id, after=0, limit=1),
-            self._call(self._store.alist_turns, branch_id, limit=1, newest_first=True),
+            self._run_read(self._store.alist_turns, name, after=0, limit=1),
+            self._run_read(self._store.alist_turns, name, limit=1, newest_first=True),
         )
         if not all(ends):
             return 0

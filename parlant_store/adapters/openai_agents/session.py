@@ -63,8 +63,9 @@ class Session:
         session_settings: ``limit`` is the default limit of get_items.
         whole_turns: with a limit, return items from the message of a user on, and never the
             output of a tool without its call. Not for the items of EncryptedSession.
-        ttl_seconds: how many seconds after its last write the session expires; None: the
-            ttl_seconds of the store.
+        ttl_seconds: how many seconds after its last write the session expires, or after its
+            last read with the store's option ttl_refresh "read"; None: the ttl_seconds of the
+            store.
         max_tokens: return the latest items that have so many tokens at most, but never the output
             of a tool without its call. Not for the items of EncryptedSession either.
         count_tokens: returns the tokens of an item; None: an estimate.
@@ -158,7 +159,7 @@ class Session:
         options: JSONObject = {"limit": limit, "whole_turns": self.whole_turns}
         if self.max_tokens is not None:
             options |= {"max_tokens": self.max_tokens, "count_tokens": self.count_tokens}
-        items: Any = await self._run(self._store.aget_items, name, **options)
+        items: Any = await self._run_read(self._store.aget_items, name, **options)
         self._look_at(items)
         return cast("list[TResponseInputItem]", items)
 
@@ -191,12 +192,16 @@ class Session:
         with primary_reads():
             return await call(*names, namespace=self.namespace, **options)
 
+    async def _run_read(self, call: Callable[..., Awaitable[T]], name: str, **options: Any) -> T:
+        """Make a call that reads the session, and may prolong it."""
+        return await self._run(call, name, ttl_seconds=self.ttl_seconds, **options)
+
     async def _get_compaction_snapshot(
         self, limit: int, *, prune_prefix: "IsPruned | None" = None
     ) -> "_CompactionSnapshot | None":
         """Return the latest items, and what replaces them, for OpenAIResponsesCompactionSession."""
         name = await self._current_id()
-        snapshot = await self._run(self._store.aload_snapshot, name)
+        snapshot = await self._run_read(self._store.aload_snapshot, name)
 
         async def splice(since: Snapshot, drop: int, keep: int, items: list[Any]) -> bool:
             revision = await self._run(

@@ -67,8 +67,8 @@ class SessionStore:
     ) -> None:
         """
         store: alias in PARLANT_STORES.
-        default_ttl: how many seconds after its last save a session expires; None: the
-            ttl_seconds of the store.
+        default_ttl: how many seconds after its last save a session expires, or after its last
+            load with the store's option ttl_refresh "read"; None: the ttl_seconds of the store.
         ttl_seconds: an alias of default_ttl.
         """
         if None not in (default_ttl, ttl_seconds) and default_ttl != ttl_seconds:
@@ -119,7 +119,7 @@ class SessionStore:
 
         Damaged messages are left out.
         """
-        return self._run(self._sessions.load, names_of(session_id, namespace))
+        return self._run(self._sessions.load, names_of(session_id, namespace), self.default_ttl)
 
     def list(
         self,

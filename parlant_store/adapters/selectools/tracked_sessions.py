@@ -68,10 +68,12 @@ class TrackedSessions:
             **options,
         )
 
-    def load(self, names: Sequence[SessionName]) -> Any:
+    def load(self, names: Sequence[SessionName], ttl_seconds: float | None = None) -> Any:
         """Return the memory or dict of the first session that exists, or None."""
         for name in names:
-            snapshot = self._store.load_snapshot(name.session_id, namespace=name.namespace)
+            snapshot = self._store.load_snapshot(
+                name.session_id, namespace=name.namespace, ttl_seconds=ttl_seconds
+            )
             if snapshot is None:
                 continue
             loaded = deserialize(snapshot, name)
@@ -131,7 +133,9 @@ class TrackedSessions:
 
     def _copy(self, source: SessionName, target: SessionName, ttl_seconds: float | None) -> None:
         """Branch into another namespace, which a store does not support."""
-        snapshot = self._store.load_snapshot(source.session_id, namespace=source.namespace)
+        snapshot = self._store.load_snapshot(
+            source.session_id, namespace=source.namespace, ttl_seconds=ttl_seconds
+        )
         session = self._store.get_session(source.session_id, namespace=source.namespace)
         if snapshot is None or session is None:
             raise SessionNotFound(f"there is no session {source.session_id!r} to branch from")

@@ -55,18 +55,21 @@ class HistoryMethods(SessionMethods):
         after: int | None = None,
         newest_first: bool = False,
         with_items: bool = False,
+        ttl_seconds: float | None = None,
     ) -> list[Turn]:
         """Return at most ``limit`` turns, oldest or newest first; without a session, none.
 
         The next page starts after the turn with the number ``after``, in the same order. Without a
         limit, return all turns. With ``with_items``, turns have the messages that open them.
+        ``ttl_seconds`` is that of ``get_items``.
         """
         session, rows = session_name(session_id, namespace), check_limit(limit)
+        refresh = self._refresh(ttl_seconds)
         if rows == 0:
             return []
         number = None if after is None else check_number(after, "after")
         rows = MAX_LIMIT if rows is None else rows
-        return self._list_turns(ListTurns(session, rows, number, newest_first, with_items))
+        return self._list_turns(ListTurns(session, rows, number, newest_first, with_items, refresh))
 
     alist_turns = as_async(list_turns)
 

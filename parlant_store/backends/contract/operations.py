@@ -42,6 +42,15 @@ class GetItems(NamedTuple):
     limit: int | None
     """The number of latest items; None: all."""
 
+    refresh: timedelta | None = None
+    """The time until the session expires, unless it expires later; None: it is not prolonged."""
+
+
+class LoadSnapshot(NamedTuple):
+    session: SessionName
+    refresh: timedelta | None = None
+    """See GetItems."""
+
 
 class PopItem(NamedTuple):
     session: SessionName
@@ -145,6 +154,9 @@ class ListTurns(NamedTuple):
     newest_first: bool
     with_items: bool = False
     """Whether the turns have the messages that open them."""
+
+    refresh: timedelta | None = None
+    """See GetItems."""
 
 
 class ReplaceTail(NamedTuple):

@@ -8,6 +8,7 @@ from parlant_store.backends.contract.history import HistoryMethods
 from parlant_store.backends.contract.operations import (
     DeleteSession,
     GetItems,
+    LoadSnapshot,
     ReadDocuments,
     SaveSnapshot,
     SessionEntry,
@@ -63,7 +64,7 @@ class RecordMethods(HistoryMethods, DocumentMethods):
     ) -> list[TimedItem]:
         """Return the latest ``limit`` items like get_items, with their times.
 
-        Backends without a fast way know no times.
+        Backends without a fast way know no times. The session is not prolonged.
         """
         read = GetItems(session_name(session_id, namespace), check_limit(limit))
         return [] if read.limit == 0 else self._get_timed_items(read)
@@ -134,7 +135,7 @@ class RecordMethods(HistoryMethods, DocumentMethods):
         """Without times of items, unless a backend has a faster way."""
         records = []
         for name in names:
-            info, snapshot = self._get_session(name), self._load_snapshot(name)
+            info, snapshot = self._get_session(name), self._load_snapshot(LoadSnapshot(name))
             if info is None or snapshot is None:
                 continue
             records.append(

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.dispatch import Signal
@@ -13,12 +13,14 @@ from parlant_store.backends.contract.operations import (
     ClearSession,
     DeleteSession,
     GetItems,
+    LoadSnapshot,
     PopItem,
     SaveSnapshot,
     SetExpiry,
     SetMetadata,
     Splice,
 )
+from parlant_store.backends.contract.refresh import READ
 from parlant_store.backends.contract.validation import (
     SessionName,
     check_limit,
@@ -47,6 +49,12 @@ class SessionMethods(ListingMethods):
     """The operations on sessions."""
 
     alias: str
+
+    ttl: timedelta | None
+    """The option ``ttl_seconds``."""
+
+    ttl_refresh: str
+    """The option; one of parlant_store.backends.contract.refresh.CHOICES."""
 
     def add_items(
         self,
@@ -102,6 +110,7 @@ class SessionMethods(ListingMethods):
         whole_turns: bool = False,
         max_tokens: int | None = None,
         count_tokens: Callable[[JSONObject], int] | None = None,
+        ttl_seconds: float | None = None,
     ) -> list[JSONObject]:
         """Return the latest ``limit`` items, oldest first; without a limit, all items.
 
@@ -112,10 +121,13 @@ class SessionMethods(ListingMethods):
         ``count_tokens`` returns the tokens of an item; None: an estimate
         (parlant_store.content.tokens).
 
+        If the store has the option ttl_refresh "read", the read prolongs the session: it expires
+        after ``ttl_seconds`` at the earliest; None: those of the store.
+
         Without a session, or with limit 0, return an empty list. Damaged rows are skipped and do
         not count. Raise InvalidLimit if ``limit`` or ``max_tokens`` is negative.
         """
-        read = self._reading(session_id, namespace=namespace, limit=limit)
+        read = self._reading(session_id, namespace=namespace, limit=limit, ttl_seconds=ttl_seconds)
         tokens = check_limit(max_tokens, "max_tokens")
         if 0 in (read.limit, tokens):
             items = []
@@ -123,7 +135,7 @@ class SessionMethods(ListingMethods):
             window = Window(tokens, count_tokens or estimate_tokens, whole_turns)
             items = items_within(self._get_items, read, window)
         elif whole_turns and read.limit is not None:
-            items = latest_turns(self._get_items, read.session, read.limit)
+            items = latest_turns(self._get_items, read, read.limit)
         else:
             items = self._get_items(read)
         self._send(session_loaded, read.session, len(items))
@@ -242,13 +254,16 @@ class SessionMethods(ListingMethods):
 
     aset_expiry = as_async(set_expiry)
 
-    def load_snapshot(self, session_id: str, *, namespace: str = "") -> Snapshot | None:
+    def load_snapshot(
+        self, session_id: str, *, namespace: str = "", ttl_seconds: float | None = None
+    ) -> Snapshot | None:
         """Return all items of the session with its state; None if there is no session.
 
-        Damaged items are skipped; ``revision.item_count`` counts them.
+        Damaged items are skipped; ``revision.item_count`` counts them. ``ttl_seconds`` is that of
+        ``get_items``.
         """
         session = session_name(session_id, namespace)
-        snapshot = self._load_snapshot(session)
+        snapshot = self._load_snapshot(LoadSnapshot(session, self._refresh(ttl_seconds)))
         if snapshot is not None:
             self._send(session_loaded, session, len(snapshot.items))
         return snapshot
@@ -326,7 +341,7 @@ class SessionMethods(ListingMethods):
     def _set_expiry(self, change: SetExpiry) -> bool: ...
 
     @abstractmethod
-    def _load_snapshot(self, session: SessionName) -> Snapshot | None: ...
+    def _load_snapshot(self, load: LoadSnapshot) -> Snapshot | None: ...
 
     @abstractmethod
     def _save_snapshot(self, snapshot: SaveSnapshot) -> Revision | None: ...
@@ -353,6 +368,15 @@ class SessionMethods(ListingMethods):
         *,
         namespace: str = "",
         limit: int | None = None,
+        ttl_seconds: float | None = None,
         **others: object,
     ) -> GetItems:
-        return GetItems(session_name(session_id, namespace), check_limit(limit))
+        session = session_name(session_id, namespace)
+        return GetItems(session, check_limit(limit), self._refresh(ttl_seconds))
+
+    def _refresh(self, ttl_seconds: float | None) -> timedelta | None:
+        """Return the time by which a read prolongs a session that expires; None: it does not."""
+        ttl = check_ttl(ttl_seconds)
+        if self.ttl_refresh != READ:
+            return None
+        return self.ttl if ttl is None else ttl

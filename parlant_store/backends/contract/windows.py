@@ -3,13 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from parlant_store.backends.contract.operations import (
-    GetItems,
-)
-from parlant_store.backends.contract.validation import (
-    MAX_LIMIT,
-    SessionName,
-)
+from parlant_store.backends.contract.operations import GetItems
+from parlant_store.backends.contract.validation import MAX_LIMIT
 from parlant_store.content.turns import MAX_RESPONSE, is_inside_response, valid_items
 from parlant_store.content.turns import whole_turns as turns
 from parlant_store.types import (
@@ -40,12 +35,12 @@ class Window(NamedTuple):
         return len(items)
 
 
-def latest_turns(read_items: ReadItems, session: SessionName, limit: int) -> list[JSONObject]:
+def latest_turns(read_items: ReadItems, read: GetItems, limit: int) -> list[JSONObject]:
     """Return the latest items, at most ``limit``, from the message of a user on if there is one."""
     # The item before the first one decides where a turn starts.
-    items = read_items(GetItems(session, min(limit + 1, MAX_LIMIT)))
+    items = read_items(read._replace(limit=min(limit + 1, MAX_LIMIT)))
     if is_inside_response(items, limit):
-        items = read_items(GetItems(session, min(limit + MAX_RESPONSE, MAX_LIMIT)))
+        items = read_items(read._replace(limit=min(limit + MAX_RESPONSE, MAX_LIMIT)))
     return turns(items, limit)
 
 
@@ -54,7 +49,7 @@ def items_within(read_items: ReadItems, read: GetItems, window: Window) -> list[
     limit = MAX_LIMIT if read.limit is None else read.limit
     rows = min(FIRST_ROWS, limit + MAX_RESPONSE)
     while True:
-        items = read_items(GetItems(read.session, rows))
+        items = read_items(read._replace(limit=rows))
         count = min(window.count(items), limit)
         # The items before the first one decide whether it can be the first.
         if len(items) < rows or len(items) - count >= MAX_RESPONSE:

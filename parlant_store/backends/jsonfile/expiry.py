@@ -92,10 +92,10 @@ class JsonFileExpiry(JsonFileListings):
 def is_eligible(state: State, sweep: Sweep) -> bool:
     """Whether the pass deletes the session, or a file with answers only."""
     if not state.key or sweep.rule is None:
-        return sweep.rule is None and (not state.key or state.has_expired(sweep.now))
+        return sweep.rule is None and (not state.key or state.expires_by(sweep.now))
     created, updated = map(datetime.fromisoformat, (state.created_at, state.updated_at))
     return (
-        not state.has_expired(sweep.now)
+        not state.expires_by(sweep.now)
         and (sweep.created_until is None or created <= sweep.created_until)
         and (sweep.updated_until is None or updated <= sweep.updated_until)
     )

@@ -81,7 +81,8 @@ class JsonFileHistory(JsonFileListings):
             else:
                 later = [turn for turn in turns if after is None or turn.number > after]
                 page = later[::-1][:limit]
-            return [turn.value(with_item=listing.with_items) for turn in page]
+        self._prolong(listing.session, state, listing.refresh)
+        return [turn.value(with_item=listing.with_items) for turn in page]
 
     def _replace_tail(self, change: ReplaceTail) -> TailChange | None:
         def replace(session: LockedSession) -> list[int] | None:
@@ -186,9 +187,7 @@ class JsonFileHistory(JsonFileListings):
             if state is None or not state.key or state.parent_id != session.session_id:
                 continue
             # Earlier branches are those of a session that had this id before.
-            if datetime.fromisoformat(state.created_at) >= created_at and not state.has_expired(
-                now
-            ):
+            if datetime.fromisoformat(state.created_at) >= created_at and not state.expires_by(now):
                 with self.files.opened(entry.folder, entry.place.file) as file:
                     if file is not None and file.find_last() is not None:
                         found.append((state, info(entry.name, state, file.metadata())))

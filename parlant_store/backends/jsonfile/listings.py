@@ -170,7 +170,7 @@ class JsonFileListings(JsonFileSessions):
     def _state(self, entry: Entry, filters: SessionFilters, now: datetime) -> State | None:
         """Return the state of the session in a file; None if it does not match."""
         state = self.files.state(entry.folder, entry.place)
-        if state is None or not state.key or state.has_expired(now):
+        if state is None or not state.key or state.expires_by(now):
             return None
         if filters.user_id is not None and state.user_id != filters.user_id:
             return None

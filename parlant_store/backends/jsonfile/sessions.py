@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import TypeVar
 from uuid import UUID
@@ -19,6 +19,7 @@ from parlant_store.backends.contract.operations import (
     SetExpiry,
     SetMetadata,
 )
+from parlant_store.backends.contract.refresh import refresh_at
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.jsonfile.files import lines
 from parlant_store.backends.jsonfile.files.lines import State
@@ -28,6 +29,7 @@ from parlant_store.backends.jsonfile.files.session_files import SessionFiles
 from parlant_store.backends.jsonfile.turns import added, deleted, deletion, emptied
 from parlant_store.content import codec
 from parlant_store.content.times import as_utc, without_zone
+from parlant_store.exceptions import StoreUnavailable
 from parlant_store.types import JSONObject, SessionInfo
 
 logger = logging.getLogger("parlant_store")
@@ -53,10 +55,12 @@ class JsonFileSessions(BaseBackend):
         return self._write(addition.session, addition.request, add)
 
     def _get_items(self, read: GetItems) -> list[JSONObject]:
-        name, limit = read
+        name, limit, refresh = read
         with self.files.reading(name) as file:
             state = self._live(file)
-            return [] if file is None or state is None else latest_items(file, name, limit)
+            items = [] if file is None or state is None else latest_items(file, name, limit)
+        self._prolong(name, state, refresh)
+        return items
 
     def _pop_item(self, removal: PopItem) -> JSONObject | None:
         def pop(session: LockedSession) -> JSONObject | None:
@@ -125,6 +129,25 @@ class JsonFileSessions(BaseBackend):
 
         return self._write(change.session, change.request, set_expiry)
 
+    def _prolong(self, name: SessionName, state: State | None, refresh: timedelta | None) -> None:
+        """Prolong a session after it was read, if its ``state`` is due and its file is not locked.
+
+        If the file cannot be written, the session stays as it is.
+        """
+        if refresh is None or state is None:
+            return
+        expires_at, due = refresh_at(self.clock(), refresh)
+        if not state.expires_by(due):
+            return
+        try:
+            with self.files.locked(name, timeout=0) as file:
+                session = LockedSession(file, self._now(), None)
+                if session.state is not None and session.state.expires_by(due):
+                    after = session.state._replace(expires_at=expires_at.isoformat())
+                    session.save(Change("refresh", after))
+        except StoreUnavailable as exc:
+            logger.debug("The session %r is read, but not prolonged: %s", name, exc)
+
     def _write(
         self, name: SessionName, request: UUID | None, write: Callable[[LockedSession], T]
     ) -> T:
@@ -142,7 +165,7 @@ class JsonFileSessions(BaseBackend):
     def _live(self, file: SessionFile | None) -> State | None:
         """Return the state of the session in the file; None if it has expired or there is none."""
         state = None if file is None or file.last is None else file.last.after
-        if state is None or not state.key or state.has_expired(self._now()):
+        if state is None or not state.key or state.expires_by(self._now()):
             return None
         return state
 

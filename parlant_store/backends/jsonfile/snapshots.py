@@ -1,7 +1,6 @@
 """Snapshots of sessions in files."""
 
-from parlant_store.backends.contract.operations import SaveSnapshot
-from parlant_store.backends.contract.validation import SessionName
+from parlant_store.backends.contract.operations import LoadSnapshot, SaveSnapshot
 from parlant_store.backends.jsonfile.files import lines
 from parlant_store.backends.jsonfile.files.lines import State
 from parlant_store.backends.jsonfile.files.locked_session import Change, LockedSession
@@ -13,16 +12,19 @@ from parlant_store.types import Revision, Snapshot
 class JsonFileSnapshots(JsonFileSessions):
     """The operations on whole sessions."""
 
-    def _load_snapshot(self, session: SessionName) -> Snapshot | None:
+    def _load_snapshot(self, load: LoadSnapshot) -> Snapshot | None:
+        session, refresh = load
         with self.files.reading(session) as file:
             state = self._live(file)
             if file is None or state is None:
                 return None
-            return Snapshot(
+            snapshot = Snapshot(
                 items=latest_items(file, session, None),
                 state=file.state(),
                 revision=revision_of(state),
             )
+        self._prolong(session, state, refresh)
+        return snapshot
 
     def _save_snapshot(self, snapshot: SaveSnapshot) -> Revision | None:
         def save(session: LockedSession) -> list[int] | None:

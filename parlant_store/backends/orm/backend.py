@@ -21,6 +21,7 @@ from parlant_store.backends.contract.operations import (
     InsertOne,
     ListSessions,
     ListSummaries,
+    LoadSnapshot,
     PopItem,
     ReadDocuments,
     ReadVersion,
@@ -78,7 +79,11 @@ class OrmBackend(OrmHistory, OrmGroupedCalls):
         )
 
     def _get_items(self, read: GetItems) -> list[JSONObject]:
-        return self._read(lambda on: on.tables.sessions.get_items(on.connection, read, on.time))
+        return self._read_content(
+            lambda on: on.tables.sessions.get_items(on.connection, read, on.time, on.key),
+            read.refresh,
+            read.session,
+        )
 
     def _pop_item(self, removal: PopItem) -> JSONObject | None:
         return self._write(
@@ -115,10 +120,15 @@ class OrmBackend(OrmHistory, OrmGroupedCalls):
             request=change.request,
         )
 
-    def _load_snapshot(self, session: SessionName) -> Snapshot | None:
+    def _load_snapshot(self, load: LoadSnapshot) -> Snapshot | None:
+        name, refresh = load
         # A later save relies on the revision.
         with primary_reads():
-            return self._read(lambda on: on.tables.snapshots.load(on.connection, session, on.time))
+            return self._read_content(
+                lambda on: on.tables.snapshots.load(on.connection, name, on.time, on.key),
+                refresh,
+                name,
+            )
 
     def _save_snapshot(self, snapshot: SaveSnapshot) -> Revision | None:
         return self._write(

@@ -13,6 +13,8 @@ from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store.backends.base import IDLE_SECONDS, BaseBackend, check_seconds
+from parlant_store.backends.contract.refresh import refresh_at
+from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.orm.base.sessions import time_for
 from parlant_store.backends.orm.database.connection import (
     begins_by_locking,
@@ -225,6 +227,24 @@ class OrmCalls(BaseBackend):
 
     def _read(self, operation: Callable[[Target], T]) -> T:
         return self._run(self._connection(), operation)
+
+    def _read_content(
+        self,
+        operation: Callable[[Target], T],
+        refresh: timedelta | None,
+        *names: SessionName,
+    ) -> T:
+        """Run a read of these sessions, which prolongs them by ``refresh`` on the primary."""
+        connection = self._connection()
+        if refresh is None or connection.alias != self._alias(write=True):
+            return self._run(connection, operation)
+        times = refresh_at(self.clock(), refresh)
+
+        def read(on: Target) -> T:
+            key = on.tables.refreshes.key_column(on.connection, names, on.time, times)
+            return operation(on._replace(key=key))
+
+        return self._run(connection, read)
 
     def _write(
         self,

@@ -45,8 +45,10 @@ class OrmGroupedCalls(GroupedCalls, OrmCalls):
         self, calls: Sequence[Call[Any]], reads: list[GetItems]
     ) -> Sequence[list[JSONObject]] | None:
         try:
-            results = self._read(
-                lambda on: on.tables.sessions.get_all(on.connection, reads, on.time)
+            results = self._read_content(
+                lambda on: on.tables.sessions.get_all(on.connection, reads, on.time, on.key),
+                reads[0].refresh,
+                *(read.session for read in reads),
             )
         except StoreUnavailable:
             if any(call.stopped for call in calls):

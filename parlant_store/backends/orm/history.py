@@ -22,7 +22,11 @@ class OrmHistory(OrmCalls):
     """The operations on turns, usage and branches."""
 
     def _list_turns(self, listing: ListTurns) -> list[Turn]:
-        return self._read(lambda on: on.tables.history.list_turns(on.connection, listing, on.time))
+        return self._read_content(
+            lambda on: on.tables.history.list_turns(on.connection, listing, on.time, on.key),
+            listing.refresh,
+            listing.session,
+        )
 
     def _replace_tail(self, change: ReplaceTail) -> TailChange | None:
         def replace(on: Target) -> list[int] | None:

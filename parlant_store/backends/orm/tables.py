@@ -10,15 +10,17 @@ from parlant_store.backends.orm.base.history import History
 from parlant_store.backends.orm.base.indexes import Indexes
 from parlant_store.backends.orm.base.migration import Versions
 from parlant_store.backends.orm.base.records import Records
+from parlant_store.backends.orm.base.refresh import Refreshes
 from parlant_store.backends.orm.base.requests import Requests
 from parlant_store.backends.orm.base.retention import RetentionRules
-from parlant_store.backends.orm.base.sessions import Sessions, Time
+from parlant_store.backends.orm.base.sessions import PLAIN, KeyColumn, Sessions, Time
 from parlant_store.backends.orm.base.snapshots import Snapshots
 from parlant_store.backends.orm.postgresql.documents import PostgreSQLDocuments
 from parlant_store.backends.orm.postgresql.history import PostgreSQLHistory
 from parlant_store.backends.orm.postgresql.indexes import PostgreSQLIndexes
 from parlant_store.backends.orm.postgresql.migration import PostgreSQLVersions
 from parlant_store.backends.orm.postgresql.records import PostgreSQLRecords
+from parlant_store.backends.orm.postgresql.refresh import PostgreSQLRefreshes
 from parlant_store.backends.orm.postgresql.requests import PostgreSQLRequests
 from parlant_store.backends.orm.postgresql.retention import PostgreSQLRetention
 from parlant_store.backends.orm.postgresql.sessions import PostgreSQLSessions
@@ -36,6 +38,7 @@ from parlant_store.backends.orm.sqlite.history import SQLiteHistory
 from parlant_store.backends.orm.sqlite.indexes import SQLiteIndexes
 from parlant_store.backends.orm.sqlite.migration import SQLiteVersions
 from parlant_store.backends.orm.sqlite.records import SQLiteRecords
+from parlant_store.backends.orm.sqlite.refresh import SQLiteRefreshes
 from parlant_store.backends.orm.sqlite.requests import SQLiteRequests
 from parlant_store.backends.orm.sqlite.retention import SQLiteRetention
 from parlant_store.backends.orm.sqlite.sessions import SQLiteSessions
@@ -52,6 +55,7 @@ class Tables(NamedTuple):
     retention: RetentionRules
     requests: Requests
     records: Records
+    refreshes: Refreshes
 
 
 TABLES = {
@@ -65,6 +69,7 @@ TABLES = {
         PostgreSQLRetention(),
         PostgreSQLRequests(),
         PostgreSQLRecords(),
+        PostgreSQLRefreshes(),
     ),
     "sqlite": Tables(
         SQLiteSessions(),
@@ -76,6 +81,7 @@ TABLES = {
         SQLiteRetention(),
         SQLiteRequests(),
         SQLiteRecords(),
+        SQLiteRefreshes(),
     ),
 }
 
@@ -105,6 +111,8 @@ class Target(NamedTuple):
     tables: Tables
     connection: BaseDatabaseWrapper
     time: Time
+    key: KeyColumn = PLAIN
+    """The key of a session that the call reads."""
 
 
 def with_references(target: Target) -> Target:

@@ -53,9 +53,16 @@ class RedisGroupedCalls(GroupedCalls, RedisExpiry):
     def _get_group(
         self, calls: Sequence[Call[Any]], reads: list[GetItems]
     ) -> Sequence[list[JSONObject]] | None:
-        commands = [command for read in reads for command in self._get_commands(*read)]
+        commands = [
+            command for read in reads for command in self._get_commands(read.session, read.limit)
+        ]
+        refreshes = [
+            self._refresh_command(read.session, read.refresh)
+            for read in reads
+            if read.refresh is not None
+        ]
         try:
-            answers = self.connection.read_each(*commands)
+            answers = self.connection.read_each(*commands, *refreshes)[: len(commands)]
         except StoreUnavailable:
             if any(call.stopped for call in calls):
                 return None

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from itertools import repeat
 from typing import Any, NamedTuple
 
@@ -78,7 +79,7 @@ class RedisHistory(RedisSnapshots):
     def _list_turns(self, listing: ListTurns) -> list[Turn]:
         after = "" if listing.after is None else listing.after
         arguments = (listing.limit, after, int(listing.newest_first))
-        rows = self._read_part("list_turns", listing.session, *arguments)
+        rows = self._read_part("list_turns", listing.session, *arguments, refresh=listing.refresh)
         with_item = listing.with_items
         return [] if rows == MISSING else [_turn(*row, with_item=with_item) for row in rows]
 
@@ -203,13 +204,19 @@ class RedisHistory(RedisSnapshots):
         usages = ((number, usage_of(counts)) for number, counts in found)
         return {number: usage for number, usage in usages if usage is not None}
 
-    def _read_part(self, script: str, session: SessionName, *arguments: Any) -> Any:
+    def _read_part(
+        self,
+        script: str,
+        session: SessionName,
+        *arguments: Any,
+        refresh: timedelta | None = None,
+    ) -> Any:
         """Run a script that reads the session; ``arguments`` are those after the time."""
 
         def read() -> Any:
             now = microseconds(self.clock())
             command = call(script, self._keys(session)[:4], now, *arguments)
-            (result,) = self.connection.read(command)
+            (result,) = self._read_content(session, refresh, command)
             return result
 
         return self._numbered(session, read)

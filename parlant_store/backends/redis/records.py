@@ -37,7 +37,7 @@ class RedisRecords(RedisSnapshots):
         ]
 
     def _get_timed_items(self, read: GetItems) -> list[TimedItem]:
-        name, limit = read
+        name, limit, _ = read
         first = 0 if limit is None else -limit
         (stored,) = self.connection.read(self._load_command(name, words=True, first=first))
         _, items, texts = stored or (None, [], [])

@@ -17,9 +17,11 @@ from parlant_store.backends.contract.operations import (
     SetExpiry,
     SetMetadata,
 )
+from parlant_store.backends.contract.refresh import refresh_at
 from parlant_store.backends.contract.validation import MAX_LIMIT, SessionName
 from parlant_store.backends.redis.keys import Keyspace, SessionKeys, encode_name, encode_owner
 from parlant_store.backends.redis.server.client import Connection
+from parlant_store.backends.redis.server.errors import refusal
 from parlant_store.backends.redis.server.requests import Command, RequestKey, call
 from parlant_store.backends.redis.values import (
     ROW_FIELDS,
@@ -60,10 +62,10 @@ class RedisSessions(BaseBackend):
         )
 
     def _get_items(self, read: GetItems) -> list[JSONObject]:
-        name, limit = read
+        name, limit, refresh = read
         window = limit
         while True:
-            row, texts = self.connection.read(*self._get_commands(name, window))
+            row, texts = self._read_content(name, refresh, *self._get_commands(name, window))
             if row[0] is None or self._is_expired(row[1]):
                 return []
             items = decode_all(decode_texts(texts), name)
@@ -81,6 +83,24 @@ class RedisSessions(BaseBackend):
             Command(keys.session, ("HMGET", keys.session, "key", "expires")),
             Command(keys.items, ("LRANGE", keys.items, first, -1)),
         )
+
+    def _read_content(
+        self, name: SessionName, refresh: timedelta | None, *commands: Command
+    ) -> list[Any]:
+        """Return the answers of commands that read the session, which is prolonged with them."""
+        if refresh is None:
+            return self.connection.read(*commands)
+        *answers, _ = self.connection.read_each(*commands, self._refresh_command(name, refresh))
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise refusal(answer) from answer
+        return answers
+
+    def _refresh_command(self, name: SessionName, refresh: timedelta) -> Command:
+        now = self.clock()
+        times = map(microseconds, (now, *refresh_at(now, refresh)))
+        keys = self._keys(name)
+        return call("refresh", (*keys[:4], keys.expires), encode_name(name), *times)
 
     def _pop_item(self, removal: PopItem) -> JSONObject | None:
         name, request = removal

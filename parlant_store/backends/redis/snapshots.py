@@ -1,9 +1,10 @@
 """Whole sessions in Redis: loading, and saving what changed."""
 
+from datetime import timedelta
 from itertools import repeat
 
 from parlant_store.backends.columns import decode_all, decode_state
-from parlant_store.backends.contract.operations import SaveSnapshot, Splice
+from parlant_store.backends.contract.operations import LoadSnapshot, SaveSnapshot, Splice
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.redis.keys import encode_name, encode_owner
 from parlant_store.backends.redis.server.requests import Command, call
@@ -22,8 +23,9 @@ from parlant_store.types import JSONObject, Revision, Snapshot
 class RedisSnapshots(RedisSessions):
     """What a store does with whole sessions."""
 
-    def _load_snapshot(self, session: SessionName) -> Snapshot | None:
-        loaded = self._load(session)
+    def _load_snapshot(self, load: LoadSnapshot) -> Snapshot | None:
+        session, refresh = load
+        loaded = self._load(session, refresh)
         if loaded is None:
             return None
         revision, texts, state = loaded
@@ -47,9 +49,12 @@ class RedisSnapshots(RedisSessions):
             return None
         return self._revision(snapshot.session, *map(int, saved.split()))
 
-    def _load(self, session: SessionName) -> tuple[Revision, list[bytes], bytes] | None:
+    def _load(
+        self, session: SessionName, refresh: timedelta | None = None
+    ) -> tuple[Revision, list[bytes], bytes] | None:
         """Return the revision, the items and the state of a session."""
-        (stored,) = self.connection.read(self._load_command(session, words=False))
+        command = self._load_command(session, words=False)
+        (stored,) = self._read_content(session, refresh, command)
         if stored is None:
             return None
         (key, next_position, _, state, *_), texts, _ = stored

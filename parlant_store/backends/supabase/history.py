@@ -39,7 +39,7 @@ class SupabaseHistory(SupabaseSessions):
             newest=listing.newest_first,
             items=listing.with_items,
             limit=listing.limit,
-            now=self.clock(),
+            **self._reading_times(listing.refresh),
         )
         return turns_of(rows, listing.session, time_of)
 

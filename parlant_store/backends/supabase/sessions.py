@@ -31,6 +31,7 @@ from parlant_store.backends.contract.operations import (
     SetExpiry,
     SetMetadata,
 )
+from parlant_store.backends.contract.refresh import refresh_at
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.supabase.client import Connection, time_of
 from parlant_store.backends.supabase.filters import tree
@@ -68,7 +69,7 @@ class SupabaseSessions(BaseBackend):
         return count
 
     def _get_items(self, read: GetItems) -> list[JSONObject]:
-        name, limit = read
+        name, limit, refresh = read
         window = limit
         while True:
             texts = self.connection.read(
@@ -76,7 +77,7 @@ class SupabaseSessions(BaseBackend):
                 shapes.list_of(shapes.text),
                 **name_arguments(name),
                 limit=window,
-                now=self.clock(),
+                **self._reading_times(refresh),
             )
             items = decode_all(texts, name)
             if limit is None or window is None:
@@ -219,6 +220,12 @@ class SupabaseSessions(BaseBackend):
     def _times(self, ttl: timedelta | None = None) -> JSONObject:
         now = self.clock()
         return {"now": now, "expires_at": self._expires_at(now, ttl)}
+
+    def _reading_times(self, refresh: timedelta | None) -> JSONObject:
+        """The times of a read: the current one, and those of a session that it prolongs."""
+        now = self.clock()
+        times = {} if refresh is None else refresh_at(now, refresh)._asdict()
+        return {"now": now, **times}
 
     def _filters(self, filters: SessionFilters) -> JSONObject:
         names = {"namespace": filters.namespace, "user_id": filters.user_id}

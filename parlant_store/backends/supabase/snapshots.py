@@ -1,8 +1,7 @@
 """Whole sessions over Supabase: loading, saving what changed."""
 
 from parlant_store.backends.columns import decode_all, decode_state
-from parlant_store.backends.contract.operations import SaveSnapshot, Splice
-from parlant_store.backends.contract.validation import SessionName
+from parlant_store.backends.contract.operations import LoadSnapshot, SaveSnapshot, Splice
 from parlant_store.backends.supabase.rest import shapes
 from parlant_store.backends.supabase.sessions import (
     SupabaseSessions,
@@ -16,9 +15,13 @@ from parlant_store.types import JSONObject, Revision, Snapshot
 class SupabaseSnapshots(SupabaseSessions):
     """What a store does with whole sessions, each by one call."""
 
-    def _load_snapshot(self, session: SessionName) -> Snapshot | None:
+    def _load_snapshot(self, load: LoadSnapshot) -> Snapshot | None:
+        session, refresh = load
         row = self.connection.read(
-            "load", shapes.optional(shapes.SNAPSHOT), **name_arguments(session), now=self.clock()
+            "load",
+            shapes.optional(shapes.SNAPSHOT),
+            **name_arguments(session),
+            **self._reading_times(refresh),
         )
         if row is None:
             return None

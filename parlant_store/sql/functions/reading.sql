@@ -1,6 +1,28 @@
 -- Reads of sessions. Each function returns one JSON value, which PostgREST's limit on rows does not
 -- cut.
 
+-- Moves expires_at of the session with the key $1 to $3 if it is $4 or earlier, but later than $2, the
+-- current time, and returns the key. A session that is locked, or that the caller may not write, stays
+-- as it is, and so do all in a transaction that only reads.
+create or replace function {in_schema}parlant_store_refresh(
+    bigint, timestamptz, timestamptz, timestamptz
+) returns bigint language plpgsql{search_path} as $$
+begin
+    if current_setting('transaction_read_only')::boolean then
+        return $1;
+    end if;
+    begin
+        update parlant_store_session set expires_at = $3 where key = (
+            select key from parlant_store_session
+            where key = $1 and expires_at > $2 and expires_at <= $4
+            for no key update skip locked
+        );
+    exception when insufficient_privilege or serialization_failure then
+        -- The read does not need the write.
+    end;
+    return $1;
+end $$;
+
 -- Returns the texts of the latest $2 items of the session with the key $1, oldest first.
 create or replace function {in_schema}parlant_store_items(bigint, bigint)
 returns json language plpgsql stable{search_path} as $$
@@ -28,6 +50,23 @@ create or replace function {in_schema}parlant_store_get_items(
         where namespace = p_namespace and session_id = p_session_id
             and (expires_at is null or expires_at > p_now)
     ) s on true
+$$;
+
+-- Moves expires_at of the session with this name to p_expires_at if it is p_due or earlier.
+create or replace function {in_schema}parlant_store_refresh_session(
+    text, text, timestamptz, timestamptz, timestamptz
+) returns void language sql{search_path} as $$
+    select parlant_store_refresh(key, $3, $4, $5) from parlant_store_session
+    where namespace = $1 and session_id = $2 and expires_at > $3 and expires_at <= $5
+$$;
+
+-- Prolongs a session that p_due or an earlier time ends to p_expires_at, and returns its items.
+create or replace function {in_schema}parlant_store_get_items(
+    p_namespace text, p_session_id text, p_limit bigint, p_now timestamptz,
+    p_expires_at timestamptz, p_due timestamptz
+) returns json language sql{search_path} as $$
+    select parlant_store_refresh_session(p_namespace, p_session_id, p_now, p_expires_at, p_due);
+    select parlant_store_get_items(p_namespace, p_session_id, p_limit, p_now)
 $$;
 
 -- Returns a session as it is listed.
@@ -63,6 +102,26 @@ create or replace function {in_schema}parlant_store_load(
     ) from parlant_store_session s
     where namespace = p_namespace and session_id = p_session_id
         and (expires_at is null or expires_at > p_now)
+$$;
+
+-- Prolongs a session that p_due or an earlier time ends to p_expires_at, and returns the whole of it.
+create or replace function {in_schema}parlant_store_load(
+    p_namespace text, p_session_id text, p_now timestamptz, p_expires_at timestamptz,
+    p_due timestamptz
+) returns json language sql{search_path} as $$
+    select parlant_store_refresh_session(p_namespace, p_session_id, p_now, p_expires_at, p_due);
+    select parlant_store_load(p_namespace, p_session_id, p_now)
+$$;
+
+-- Prolongs a session that p_due or an earlier time ends to p_expires_at, and returns its turns.
+create or replace function {in_schema}parlant_store_list_turns(
+    p_namespace text, p_session_id text, p_after bigint, p_newest boolean, p_items boolean,
+    p_limit bigint, p_now timestamptz, p_expires_at timestamptz, p_due timestamptz
+) returns json language sql{search_path} as $$
+    select parlant_store_refresh_session(p_namespace, p_session_id, p_now, p_expires_at, p_due);
+    select parlant_store_list_turns(
+        p_namespace, p_session_id, p_after, p_newest, p_items, p_limit, p_now
+    )
 $$;
 
 -- Returns the condition for a list of sessions: the namespace $1, the owner $2, the prefix of

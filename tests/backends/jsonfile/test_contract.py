@@ -5,6 +5,7 @@ import pytest
 from tests.contract.async_methods import AsyncSessionContract
 from tests.contract.history import HistoryContract
 from tests.contract.records import SessionRecordContract
+from tests.contract.refresh import RefreshContract
 from tests.contract.session_requests import SessionRequestContract
 from tests.contract.session_retention import SessionRetentionContract
 from tests.contract.sessions import SessionContract
@@ -26,6 +27,12 @@ class TestJsonFileSnapshots(SnapshotContract):
 
 
 class TestJsonFileHistory(HistoryContract):
+    @pytest.fixture
+    def make_store(self, make_store):
+        return make_store
+
+
+class TestJsonFileRefresh(RefreshContract):
     @pytest.fixture
     def make_store(self, make_store):
         return make_store

@@ -6,6 +6,7 @@ from tests.backends.redis.conftest import stores_on
 from tests.contract.async_methods import AsyncSessionContract
 from tests.contract.history import HistoryContract
 from tests.contract.records import SessionRecordContract
+from tests.contract.refresh import RefreshContract
 from tests.contract.session_requests import SessionRequestContract
 from tests.contract.session_retention import SessionRetentionContract
 from tests.contract.sessions import SessionContract
@@ -40,6 +41,12 @@ class TestRedisSnapshots(SnapshotContract):
 
 
 class TestRedisHistory(HistoryContract):
+    @pytest.fixture
+    def make_store(self, make_store):
+        return make_store
+
+
+class TestRedisRefresh(RefreshContract):
     @pytest.fixture
     def make_store(self, make_store):
         return make_store

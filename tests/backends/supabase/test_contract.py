@@ -8,6 +8,7 @@ from tests.contract.async_methods import AsyncDocumentContract, AsyncSessionCont
 from tests.contract.documents import DocumentContract
 from tests.contract.history import HistoryContract
 from tests.contract.records import DocumentRecordContract, SessionRecordContract
+from tests.contract.refresh import RefreshContract
 from tests.contract.retention import RetentionContract
 from tests.contract.sessions import SessionContract
 from tests.contract.snapshots import SnapshotContract
@@ -26,6 +27,12 @@ class TestSupabaseSnapshots(SnapshotContract):
 
 
 class TestSupabaseHistory(HistoryContract):
+    @pytest.fixture
+    def make_store(self, make_store):
+        return make_store
+
+
+class TestSupabaseRefresh(RefreshContract):
     @pytest.fixture
     def make_store(self, make_store):
         return make_store

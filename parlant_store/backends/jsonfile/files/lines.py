@@ -99,8 +99,8 @@ class State(NamedTuple):
         """When the session was last written; None if there is none."""
         return datetime.fromisoformat(self.updated_at) if self.key else None
 
-    def has_expired(self, now: datetime) -> bool:
-        return self.expires_at is not None and datetime.fromisoformat(self.expires_at) <= now
+    def expires_by(self, time: datetime) -> bool:
+        return self.expires_at is not None and datetime.fromisoformat(self.expires_at) <= time
 
     def is_valid(self) -> bool:
         """Whether the fields have values of their types, for a line that may be damaged."""

@@ -85,7 +85,7 @@ class LockedSession:
         self._time = now.isoformat()
         self._request = None if request is None else str(request)
         state = None if file.last is None else file.last.after
-        is_live = state is not None and state.key and not state.has_expired(now)
+        is_live = state is not None and state.key and not state.expires_by(now)
         self.state = state if is_live else None
         """The state of the session; None if there is none, or an expired one."""
 

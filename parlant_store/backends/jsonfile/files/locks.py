@@ -43,14 +43,17 @@ class Locks:
         self._threads = [threading.Lock() for _ in range(COUNT)]
 
     @contextmanager
-    def hold(self, name: SessionName) -> Iterator[None]:
-        """Lock the session; raise StoreUnavailable if that takes too long."""
+    def hold(self, name: SessionName, timeout: float | None = None) -> Iterator[None]:
+        """Lock the session; raise StoreUnavailable if that takes too long.
+
+        ``timeout`` is in seconds; None: that of the store.
+        """
         if self._pid != os.getpid():
             # A thread of the parent process may have had a lock during the fork.
             self._restart()
         digest = sha256("\0".join(name).encode("utf-8", "surrogatepass")).digest()
         number = int.from_bytes(digest[:2]) % COUNT
-        deadline = time.monotonic() + self._timeout
+        deadline = time.monotonic() + (self._timeout if timeout is None else timeout)
         lock = self._threads[number]
         while not lock.acquire(timeout=_POLL_SECONDS):
             self._check(name, deadline)

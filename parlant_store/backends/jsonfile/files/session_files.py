@@ -84,15 +84,16 @@ class SessionFiles:
             os.close(descriptor)
 
     @contextmanager
-    def locked(self, name: SessionName) -> Iterator["LockedFile"]:
+    def locked(self, name: SessionName, timeout: float | None = None) -> Iterator["LockedFile"]:
         """Lock the session for a write, and open its file if there is one.
 
-        What was cut off of an earlier write is set aside.
+        What was cut off of an earlier write is set aside. ``timeout`` is that of the lock in
+        seconds; None: that of the store.
         """
         place = place_of(name)
         with (
             translated(name),
-            self._locks.hold(name),
+            self._locks.hold(name, timeout),
             self.directory.folder(place.folder) as folder,
         ):
             descriptor = None

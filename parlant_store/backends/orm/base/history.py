@@ -15,7 +15,14 @@ from parlant_store.backends.contract.operations import (
     ReplaceTail,
 )
 from parlant_store.backends.contract.validation import SessionName
-from parlant_store.backends.orm.base.sessions import INFO, LIVE, Time, session_info
+from parlant_store.backends.orm.base.sessions import (
+    INFO,
+    LIVE,
+    PLAIN,
+    KeyColumn,
+    Time,
+    session_info,
+)
 from parlant_store.backends.orm.database.statements import fetch
 from parlant_store.content.usage import decode_usage, usage_of
 from parlant_store.types import SessionInfo, Turn, Usage
@@ -58,7 +65,11 @@ class History(ABC):
 
     @abstractmethod
     def list_turns(
-        self, connection: BaseDatabaseWrapper, listing: ListTurns, time: Time
+        self,
+        connection: BaseDatabaseWrapper,
+        listing: ListTurns,
+        time: Time,
+        key: KeyColumn = PLAIN,
     ) -> list[Turn]: ...
 
     @abstractmethod

@@ -43,8 +43,12 @@ FRAMEWORKS = ("openai", "selectools")
 logger = logging.getLogger("parlant_store")
 
 LIVE = "(expires_at IS NULL OR expires_at > %s)"
-KEY = f"(SELECT key FROM parlant_store_session WHERE namespace = %s AND session_id = %s AND {LIVE})"
-_ITEMS = f"SELECT data FROM parlant_store_session_item WHERE session_key = {KEY} ORDER BY position"
+_NAMED = f"FROM parlant_store_session WHERE namespace = %s AND session_id = %s AND {LIVE}"
+KEY_OF = f"(SELECT {{key}} {_NAMED})"
+KEY = KEY_OF.format(key="key")
+_ITEMS = (
+    f"SELECT data FROM parlant_store_session_item WHERE session_key = {KEY_OF} ORDER BY position"
+)
 # PostgreSQL does not know this limit when it plans, and can use one generic plan for all limits.
 LATEST = f"{_ITEMS} DESC LIMIT (SELECT CAST(%s AS bigint))"
 INFO = (
@@ -60,6 +64,17 @@ class Time(NamedTuple):
     now: Any
     expires_at: Any
     """When a session that is written now expires; None: unchanged."""
+
+
+class KeyColumn(NamedTuple):
+    """SQL for the key of a session in a statement that reads it, and perhaps prolongs it."""
+
+    sql: str = "key"
+    params: tuple[Any, ...] = ()
+
+
+PLAIN = KeyColumn()
+"""The key in a statement that prolongs nothing."""
 
 
 def time_for(connection: BaseDatabaseWrapper, now: datetime, expires_at: datetime | None) -> Time:
@@ -85,15 +100,15 @@ class Sessions(ABC):
         """Create functions on the connection that ``sql`` needs."""
 
     def get_items(
-        self, connection: BaseDatabaseWrapper, read: GetItems, time: Time
+        self, connection: BaseDatabaseWrapper, read: GetItems, time: Time, key: KeyColumn = PLAIN
     ) -> list[JSONObject]:
-        name, limit = read
-        key = (*columns(name), time.now)
+        name, limit, _ = read
+        params = (*key.params, *columns(name), time.now)
         if limit is None:
-            return _decode(fetch(connection, _ITEMS, key), name)
+            return _decode(fetch(connection, _ITEMS.format(key=key.sql), params), name)
         window = limit
         while True:
-            rows = fetch(connection, LATEST, (*key, window))
+            rows = fetch(connection, LATEST.format(key=key.sql), (*params, window))
             rows.reverse()
             items = _decode(rows, name)
             # Damaged rows do not count: read more rows to return ``limit`` items.
@@ -217,7 +232,11 @@ class Sessions(ABC):
         return None
 
     def get_all(
-        self, connection: BaseDatabaseWrapper, reads: Sequence[GetItems], time: Time
+        self,
+        connection: BaseDatabaseWrapper,
+        reads: Sequence[GetItems],
+        time: Time,
+        key: KeyColumn = PLAIN,
     ) -> list[list[JSONObject]] | None:
         """Return the items of all ``reads`` by one statement; None if this is not possible."""
         return None

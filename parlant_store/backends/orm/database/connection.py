@@ -188,6 +188,18 @@ def short_busy_timeout(connection: BaseDatabaseWrapper) -> Iterator[None]:
         _set_busy_timeout(connection, round(1000 * seconds))
 
 
+@contextmanager
+def no_busy_timeout(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """Have SQLite refuse a write at once if another connection has the lock."""
+    connection.ensure_connection()
+    ((milliseconds,),) = connection.connection.execute("PRAGMA busy_timeout").fetchall()
+    _set_busy_timeout(connection, 0)
+    try:
+        yield
+    finally:
+        _set_busy_timeout(connection, milliseconds)
+
+
 def _set_busy_timeout(connection: BaseDatabaseWrapper, milliseconds: int) -> None:
     connection.connection.execute(f"PRAGMA busy_timeout = {milliseconds}").close()
 

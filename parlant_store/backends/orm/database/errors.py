@@ -81,6 +81,12 @@ def is_locked(error: DatabaseError) -> bool:
     return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
+def is_read_only(error: DatabaseError) -> bool:
+    """Whether SQLite refused a write because the database, or the connection, is read-only."""
+    code = getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF
+    return code == sqlite3.SQLITE_READONLY
+
+
 def is_deadlock(error: BaseException | None) -> bool:
     """Whether PostgreSQL rolled a transaction back to end a deadlock."""
     return getattr(getattr(error, "__cause__", None), "sqlstate", None) == "40P01"

@@ -15,7 +15,7 @@ from parlant_store.backends.contract.operations import (
     ReplaceTail,
 )
 from parlant_store.backends.orm.base.history import History
-from parlant_store.backends.orm.base.sessions import Time, time_of
+from parlant_store.backends.orm.base.sessions import KEY_OF, PLAIN, KeyColumn, Time, time_of
 from parlant_store.backends.orm.database.statements import fetch
 from parlant_store.backends.orm.postgresql.requests import fetch_once
 from parlant_store.backends.orm.postgresql.sessions import arrays, named
@@ -48,13 +48,20 @@ _ADD_USAGE = (
 
 class PostgreSQLHistory(History):
     def list_turns(
-        self, connection: BaseDatabaseWrapper, listing: ListTurns, time: Time
+        self,
+        connection: BaseDatabaseWrapper,
+        listing: ListTurns,
+        time: Time,
+        key: KeyColumn = PLAIN,
     ) -> list[Turn]:
-        params = (
-            *columns(listing.session),
-            *(listing.after, listing.newest_first, listing.with_items, listing.limit, time.now),
-        )
-        ((text,),) = fetch(connection, _LIST_TURNS, params)
+        sql, name, limit = _LIST_TURNS, columns(listing.session), listing.limit
+        params = [
+            *(*name, listing.after, listing.newest_first, listing.with_items, limit, time.now)
+        ]
+        if key != PLAIN:
+            sql = f"{sql}, {KEY_OF.format(key=key.sql)}"
+            params += [*key.params, *name, time.now]
+        ((text, *_),) = fetch(connection, sql, params)
         return turns_of(json.loads(text), listing.session, partial(time_of, connection))
 
     def replace_tail(

@@ -15,7 +15,14 @@ from parlant_store.backends.contract.operations import (
     SetMetadata,
 )
 from parlant_store.backends.contract.validation import SessionName
-from parlant_store.backends.orm.base.sessions import LIVE, Sessions, Time, adapted
+from parlant_store.backends.orm.base.sessions import (
+    LIVE,
+    PLAIN,
+    KeyColumn,
+    Sessions,
+    Time,
+    adapted,
+)
 from parlant_store.backends.orm.database.errors import was_undone
 from parlant_store.backends.orm.database.statements import fetch
 from parlant_store.backends.orm.postgresql.arrays import array
@@ -32,7 +39,7 @@ FROM unnest(%s::text[], %s::text[], %s::bigint[])
 CROSS JOIN LATERAL (
     SELECT position, data FROM parlant_store_session_item
     WHERE session_key = (
-        SELECT key FROM parlant_store_session
+        SELECT {{key}} FROM parlant_store_session
         WHERE namespace = read.namespace AND session_id = read.session_id AND {LIVE}
     )
     ORDER BY position DESC LIMIT read.count
@@ -79,13 +86,18 @@ class PostgreSQLSessions(Sessions):
         return counts  # type: ignore[no-any-return]
 
     def get_all(
-        self, connection: BaseDatabaseWrapper, reads: Sequence[GetItems], time: Time
+        self,
+        connection: BaseDatabaseWrapper,
+        reads: Sequence[GetItems],
+        time: Time,
+        key: KeyColumn = PLAIN,
     ) -> list[list[JSONObject]] | None:
-        names, limits = zip(*reads, strict=True)
+        names, limits, _ = zip(*reads, strict=True)
         namespaces, session_ids = zip(*map(columns, names), strict=True)
-        params = (array(namespaces), array(session_ids), array(map(str, limits)), time.now)
+        arrays = (array(namespaces), array(session_ids), array(map(str, limits)))
+        params = (*arrays, *key.params, time.now)
         texts: list[list[str]] = [[] for _ in reads]
-        for number, text in fetch(connection, _LATEST_OF_ALL, params):
+        for number, text in fetch(connection, _LATEST_OF_ALL.format(key=key.sql), params):
             texts[number - 1].append(text)
         items = [decode(session_texts) for session_texts in texts]
         return None if None in items else cast("list[list[JSONObject]]", items)

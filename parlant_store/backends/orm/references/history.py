@@ -14,7 +14,7 @@ from parlant_store.backends.contract.operations import (
 )
 from parlant_store.backends.orm.base.history import History, position_of, start_of_latest
 from parlant_store.backends.orm.base.removed_items import REMOVED, subtract
-from parlant_store.backends.orm.base.sessions import LIVE, Time
+from parlant_store.backends.orm.base.sessions import LIVE, PLAIN, KeyColumn, Time
 from parlant_store.backends.orm.references.deletion import delete, select_locked, writing
 from parlant_store.backends.orm.references.registry import has_references
 from parlant_store.backends.orm.references.sessions import lock_session, remove
@@ -41,9 +41,13 @@ class ReferencedHistory(History):
         self.tables = tables
 
     def list_turns(
-        self, connection: BaseDatabaseWrapper, listing: ListTurns, time: Time
+        self,
+        connection: BaseDatabaseWrapper,
+        listing: ListTurns,
+        time: Time,
+        key: KeyColumn = PLAIN,
     ) -> list[Turn]:
-        return self.tables.list_turns(connection, listing, time)
+        return self.tables.list_turns(connection, listing, time, key)
 
     def replace_tail(
         self, connection: BaseDatabaseWrapper, change: ReplaceTail, time: Time

@@ -18,7 +18,7 @@ from parlant_store.backends.contract.operations import (
 from parlant_store.backends.contract.validation import MAX_LIMIT, SessionName
 from parlant_store.backends.orm.base.history import History, position_of, start_of_latest
 from parlant_store.backends.orm.base.removed_items import REMOVED, removed, subtract, subtract_usage
-from parlant_store.backends.orm.base.sessions import LIVE, Time, time_of
+from parlant_store.backends.orm.base.sessions import LIVE, PLAIN, KeyColumn, Time, time_of
 from parlant_store.backends.orm.database.statements import Row, fetch, write
 from parlant_store.backends.orm.sqlite.items import (
     counts_of,
@@ -64,9 +64,13 @@ class SQLiteHistory(History):
     """Each write is a transaction that starts by taking the lock for writes."""
 
     def list_turns(
-        self, connection: BaseDatabaseWrapper, listing: ListTurns, time: Time
+        self,
+        connection: BaseDatabaseWrapper,
+        listing: ListTurns,
+        time: Time,
+        key: KeyColumn = PLAIN,
     ) -> list[Turn]:
-        session, limit, after, newest_first, with_items = listing
+        session, limit, after, newest_first, with_items, _ = listing
         # In the page: the last one of the oldest turns may make place for turn 0.
         has_turn_0 = (after is None or after > 0) if newest_first else after is None
         edge = after if after is not None else MAX_LIMIT if newest_first else 0

@@ -21,7 +21,15 @@ from parlant_store.backends.contract.operations import (
 )
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.orm.base.removed_items import REMOVED, removed, subtract_usage
-from parlant_store.backends.orm.base.sessions import KEY, LIVE, Sessions, Time, adapted
+from parlant_store.backends.orm.base.sessions import (
+    KEY,
+    LIVE,
+    PLAIN,
+    KeyColumn,
+    Sessions,
+    Time,
+    adapted,
+)
 from parlant_store.backends.orm.database.errors import is_locked
 from parlant_store.backends.orm.database.sqlite_functions import create_function
 from parlant_store.backends.orm.database.statements import Row, fetch, write
@@ -161,7 +169,11 @@ class SQLiteSessions(Sessions):
         return counts
 
     def get_all(
-        self, connection: BaseDatabaseWrapper, reads: Sequence[GetItems], time: Time
+        self,
+        connection: BaseDatabaseWrapper,
+        reads: Sequence[GetItems],
+        time: Time,
+        key: KeyColumn = PLAIN,
     ) -> list[list[JSONObject]] | None:
         items: list[list[JSONObject]] = []
         for limit, names in _joinable(reads):

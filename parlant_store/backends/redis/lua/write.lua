@@ -1,4 +1,5 @@
--- What every write does. The operation follows in the same script, after other files that it needs.
+-- What every write does, after expiry.lua. The operation follows in the same script, after other files
+-- that it needs.
 --
 -- KEYS: the answer of the request, the hash of the session, its lists of items, of words and of turns,
 -- and the indexes of the shard. ARGV: the name of the session, the time, the id of the request, the
@@ -9,7 +10,6 @@ local REQUEST, SESSION, ITEMS, TEXTS, TURNS, NAMES, OWNERS, CREATED, EXPIRES, WO
 local NAME, NOW, REQUEST_ID, REQUEST_MS, EXPIRES_AT = unpack(ARGV, 1, 5)
 NOW = tonumber(NOW)
 
-local MARGIN = 60000000
 local MAX_CLEANED = 20
 local ID_BYTES = 7
 local MAX_POSTING = 4096
@@ -45,11 +45,7 @@ local function is_due(expires)
   return expires and (whole(expires) or 0) <= NOW
 end
 
--- An entry of EXPIRES is a name and an owner, and one of OWNERS an owner and a name.
-local function expiry_entry(name, owner)
-  return name .. "\0" .. owner
-end
-
+-- An entry of OWNERS is an owner and a name.
 local function remove_owner(name, owner)
   if owner ~= "" then
     redis.call("ZREM", OWNERS, owner .. "\0" .. name)
@@ -272,11 +268,11 @@ local function set_owner(session, owner)
   end
 end
 
--- Set when the keys of the session expire: a little later than the session.
+-- Set when the session and its keys expire.
 local function set_expiry(session)
   local entry = expiry_entry(NAME, session.owner)
   if session.expires then
-    local ms = math.max(0, math.ceil((tonumber(session.expires) - NOW) / 1000)) + MARGIN / 1000
+    local ms = lifetime(tonumber(session.expires), NOW)
     redis.call("ZADD", EXPIRES, session.expires, entry)
     redis.call("PEXPIRE", SESSION, ms)
     redis.call("PEXPIRE", ITEMS, ms)

@@ -12,7 +12,7 @@ _DELETES = ("pop_item", "keep_latest", "clear", "delete_session")
 """Writes that the server runs even if its memory is full."""
 
 _TURNS = ("read", "turns")
-_WRITE = ("activity", "write")
+_WRITE = ("expiry", "activity", "write")
 _DELETIONS = (*_WRITE, "turns", "usage", "deletions")
 _FILES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(_READS, ()),
@@ -23,8 +23,9 @@ _FILES: dict[str, tuple[str, ...]] = {
     "list": ("rows",),
     "list_activity": ("activity", "rows"),
     "index_activity": ("activity",),
+    "refresh": ("expiry",),
 }
-"""The files that scripts begin with, if they are not activity.lua, write.lua and items.lua."""
+"""The files that scripts begin with, if they are not those of writes and items.lua."""
 
 
 class Script:
@@ -33,7 +34,9 @@ class Script:
     def __init__(self, name: str) -> None:
         text = "".join(map(_text, (*_FILES.get(name, (*_WRITE, "items")), name)))
         flags = "no-writes" if name in _READS else "allow-oom" if name in _DELETES else ""
-        self.text = f"#!lua{' flags=' if flags else ''}{flags}\n{text}".encode()
+        first = f"#!lua{' flags=' if flags else ''}{flags}\n"
+        # Without this line, the server starts it in any state, and refuses its writes.
+        self.text = ((first if name != "refresh" else "") + text).encode()
         self.sha = sha1(self.text, usedforsecurity=False).hexdigest().encode()
 
 
