@@ -25,6 +25,7 @@ from tests.admin.actions.action_forms import ask, do, hidden, sentences
 from tests.admin.pages import client as client
 from tests.contract.async_methods import receiving
 from tests.contract.personal_data import fill
+from tests.contract.snapshot_values import said
 from tests.contract.values import numbered
 
 pytestmark = [
@@ -146,6 +147,29 @@ def test_reads_in_the_callers_transaction_see_it(primary, read):
     with transaction.atomic():
         written(primary)
         assert READS[read](primary)
+
+
+def test_a_read_of_the_replica_prolongs_nothing(settings, replica):
+    options = {"reads": "router", "ttl_seconds": 600, "ttl_refresh": "read"}
+    settings.PARLANT_STORES = {"default": {"OPTIONS": options}}
+    primary = stores["default"]
+    soon = datetime.now(UTC) + timedelta(seconds=60)
+
+    def expiry(database):
+        return Session.objects.using(database).get().expires_at
+
+    for store in (primary, replica):
+        store.add_items("s", said("hello"))
+        store.set_expiry("s", soon)
+    for reader in (primary, Awaited(primary)):
+        assert reader.get_items("s")
+        assert reader.get_items("s", limit=1)
+        assert reader.list_turns("s")
+    assert expiry("default") == expiry("other") == soon
+    with primary_reads():
+        assert Awaited(primary).get_items("s")
+    assert expiry("default") > soon
+    assert expiry("other") == soon
 
 
 def test_what_is_saved_over_is_loaded_where_it_is_written(primary, replica):

@@ -191,11 +191,16 @@ class Stack:
 
 @contextmanager
 def supabase(
-    dsn: str, *, schemas: tuple[str, ...] = ("public",), max_rows: int = 1000
+    dsn: str,
+    *,
+    schemas: tuple[str, ...] = ("public",),
+    max_rows: int = 1000,
+    has_roles: bool = False,
 ) -> Iterator[Stack]:
     """Makes a project of Supabase of the database `dsn` (libpq's), where we are superuser."""
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(roles_sql())
+    if not has_roles:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute(roles_sql())
     stack = Stack(dsn, schemas=schemas, max_rows=max_rows)
     with ExitStack() as ends:
         ends.enter_context(stack.ports)

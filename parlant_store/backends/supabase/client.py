@@ -210,6 +210,11 @@ def is_overdue(exc: StoreUnavailable) -> bool:
     return is_known and getattr(exc.__cause__, "code", None) in TIMED_OUT
 
 
+def is_read_only(exc: StoreError) -> bool:
+    """Whether the database refused to begin a transaction that may write, as a hot standby does."""
+    return getattr(exc.__cause__, "code", None) == "0A000"
+
+
 def _message(answer: Answer) -> str:
     reason = answer.code or answer.status
     return answer.message + (f" ({reason})" if reason else "")

@@ -31,15 +31,15 @@ class SupabaseHistory(SupabaseSessions):
     """The operations on turns, usage and branches."""
 
     def _list_turns(self, listing: ListTurns) -> list[Turn]:
-        rows = self.connection.read(
+        rows = self._read_content(
             "list_turns",
             shapes.TURNS,
+            listing.refresh,
             **name_arguments(listing.session),
             after=listing.after,
             newest=listing.newest_first,
             items=listing.with_items,
             limit=listing.limit,
-            **self._reading_times(listing.refresh),
         )
         return turns_of(rows, listing.session, time_of)
 

@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import uuid5
 
@@ -33,13 +34,14 @@ from parlant_store.backends.contract.operations import (
 )
 from parlant_store.backends.contract.refresh import refresh_at
 from parlant_store.backends.contract.validation import SessionName
-from parlant_store.backends.supabase.client import Connection, time_of
+from parlant_store.backends.supabase.client import Connection, is_read_only, time_of
 from parlant_store.backends.supabase.filters import tree
 from parlant_store.backends.supabase.rest import shapes
+from parlant_store.backends.supabase.rest.shapes import Shape
 from parlant_store.content import codec
 from parlant_store.content.items import Batch
 from parlant_store.content.text_search import tsquery
-from parlant_store.exceptions import StoreError, StoreUnavailable
+from parlant_store.exceptions import BackendError, StoreError, StoreUnavailable
 from parlant_store.sql.functions import MAX_DELETED
 from parlant_store.types import (
     JSONObject,
@@ -72,12 +74,12 @@ class SupabaseSessions(BaseBackend):
         name, limit, refresh = read
         window = limit
         while True:
-            texts = self.connection.read(
+            texts = self._read_content(
                 "get_items",
                 shapes.list_of(shapes.text),
+                refresh,
                 **name_arguments(name),
                 limit=window,
-                **self._reading_times(refresh),
             )
             items = decode_all(texts, name)
             if limit is None or window is None:
@@ -221,11 +223,21 @@ class SupabaseSessions(BaseBackend):
         now = self.clock()
         return {"now": now, "expires_at": self._expires_at(now, ttl)}
 
-    def _reading_times(self, refresh: timedelta | None) -> JSONObject:
-        """The times of a read: the current one, and those of a session that it prolongs."""
+    def _read_content(
+        self, function: str, shape: Shape, refresh: timedelta | None, **arguments: Any
+    ) -> Any:
+        """Call a function that reads a session, or the one that also prolongs it by ``refresh``."""
         now = self.clock()
-        times = {} if refresh is None else refresh_at(now, refresh)._asdict()
-        return {"now": now, **times}
+        read = partial(self.connection.read, **arguments, now=now)
+        if refresh is None:
+            return read(function, shape)
+        try:
+            times = refresh_at(now, refresh)._asdict()
+            return read(f"{function}_and_refresh", shape, **times)
+        except BackendError as exc:
+            if not is_read_only(exc):
+                raise
+            return read(function, shape)
 
     def _filters(self, filters: SessionFilters) -> JSONObject:
         names = {"namespace": filters.namespace, "user_id": filters.user_id}

@@ -17,11 +17,8 @@ class SupabaseSnapshots(SupabaseSessions):
 
     def _load_snapshot(self, load: LoadSnapshot) -> Snapshot | None:
         session, refresh = load
-        row = self.connection.read(
-            "load",
-            shapes.optional(shapes.SNAPSHOT),
-            **name_arguments(session),
-            **self._reading_times(refresh),
+        row = self._read_content(
+            "load", shapes.optional(shapes.SNAPSHOT), refresh, **name_arguments(session)
         )
         if row is None:
             return None

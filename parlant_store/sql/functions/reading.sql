@@ -52,7 +52,7 @@ create or replace function {in_schema}parlant_store_get_items(
     ) s on true
 $$;
 
--- Moves expires_at of the session with this name to p_expires_at if it is p_due or earlier.
+-- Calls parlant_store_refresh for the session with the namespace $1 and the id $2.
 create or replace function {in_schema}parlant_store_refresh_session(
     text, text, timestamptz, timestamptz, timestamptz
 ) returns void language sql{search_path} as $$
@@ -60,8 +60,8 @@ create or replace function {in_schema}parlant_store_refresh_session(
     where namespace = $1 and session_id = $2 and expires_at > $3 and expires_at <= $5
 $$;
 
--- Prolongs a session that p_due or an earlier time ends to p_expires_at, and returns its items.
-create or replace function {in_schema}parlant_store_get_items(
+-- Returns the texts of items, and moves expires_at of the session as parlant_store_refresh does.
+create or replace function {in_schema}parlant_store_get_items_and_refresh(
     p_namespace text, p_session_id text, p_limit bigint, p_now timestamptz,
     p_expires_at timestamptz, p_due timestamptz
 ) returns json language sql{search_path} as $$
@@ -104,8 +104,8 @@ create or replace function {in_schema}parlant_store_load(
         and (expires_at is null or expires_at > p_now)
 $$;
 
--- Prolongs a session that p_due or an earlier time ends to p_expires_at, and returns the whole of it.
-create or replace function {in_schema}parlant_store_load(
+-- Returns the whole of a session, and moves expires_at as parlant_store_refresh does.
+create or replace function {in_schema}parlant_store_load_and_refresh(
     p_namespace text, p_session_id text, p_now timestamptz, p_expires_at timestamptz,
     p_due timestamptz
 ) returns json language sql{search_path} as $$
@@ -113,8 +113,8 @@ create or replace function {in_schema}parlant_store_load(
     select parlant_store_load(p_namespace, p_session_id, p_now)
 $$;
 
--- Prolongs a session that p_due or an earlier time ends to p_expires_at, and returns its turns.
-create or replace function {in_schema}parlant_store_list_turns(
+-- Returns turns of a session, and moves expires_at as parlant_store_refresh does.
+create or replace function {in_schema}parlant_store_list_turns_and_refresh(
     p_namespace text, p_session_id text, p_after bigint, p_newest boolean, p_items boolean,
     p_limit bigint, p_now timestamptz, p_expires_at timestamptz, p_due timestamptz
 ) returns json language sql{search_path} as $$

@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from agents.memory import Session as SessionProtocol
 from agents.memory.session import _session_accepts_wrapper
 
 from parlant_store import stores
-from parlant_store.adapters.openai_agents import Session
+from parlant_store.adapters.openai_agents import AdvancedSession, Session
 from parlant_store.exceptions import InvalidItem, InvalidLimit, InvalidName, InvalidStoreError
 from tests.adapters.scripted_model import ScriptedModel, agent, tool_call
 from tests.backends.locks import interrupt_until_done
@@ -386,6 +387,36 @@ async def test_whole_turns_and_a_life_of_its_own(store):
     assert len(await session.get_items()) == 3
     known = await asyncio.wrap_future(store.submit(lambda: store.get_session("s")))
     assert (known.expires_at - known.updated_at).total_seconds() == 60
+
+
+@pytest.mark.parametrize(
+    ("class_", "read"),
+    [
+        (Session, lambda session: session.get_items()),
+        (Session, lambda session: session.get_items(1)),
+        (Session, lambda session: session._get_compaction_snapshot(1)),
+        (AdvancedSession, lambda session: session.get_items(branch_id="main")),
+        (AdvancedSession, lambda session: session.get_conversation_turns()),
+        (AdvancedSession, lambda session: session.get_conversation_by_turns()),
+        (AdvancedSession, lambda session: session.get_tool_usage()),
+        (AdvancedSession, lambda session: session.list_branches()),
+    ],
+)
+async def test_a_read_prolongs_the_session(store, monkeypatch, class_, read):
+    monkeypatch.setattr(store, "ttl_refresh", "read")
+    session = class_("s", ttl_seconds=3_600)
+    await session.add_items([{"role": "user", "content": "go"}, *numbered(1)])
+    first = (await store.aget_session("s")).expires_at
+    await read(session)
+    assert (await store.aget_session("s")).expires_at == first
+    await store.aset_expiry("s", first - timedelta(seconds=1_800))
+    await read(session)
+    known = await store.aget_session("s")
+    assert first <= known.expires_at < first + timedelta(seconds=TIMEOUT_SECONDS)
+    assert known.expires_at > known.updated_at + timedelta(seconds=3_599)
+    await store.aset_expiry("s", None)
+    await read(session)
+    assert (await store.aget_session("s")).expires_at is None
 
 
 async def test_a_window_of_tokens():

@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+from datetime import timedelta
 
 import pytest
 
@@ -206,8 +207,6 @@ def test_a_session_ends_after_its_last_save(clock, option):
 
 
 def test_the_store_says_how_long_when_nobody_else_does(clock, store, monkeypatch, sessions):
-    from datetime import timedelta
-
     monkeypatch.setattr(store, "ttl", timedelta(seconds=10))
     sessions.save("s", memory(*turns(1)))
     sessions.save("t", memory(*turns(1)), ttl_seconds=100)
@@ -216,6 +215,25 @@ def test_the_store_says_how_long_when_nobody_else_does(clock, store, monkeypatch
     assert sessions.list_sessions() == ["t", "u"]
     clock.pass_(40)
     assert sessions.list_sessions() == ["t"]
+
+
+@pytest.mark.parametrize("options", [{"default_ttl": 10}, {}])
+def test_a_load_prolongs_the_session(clock, store, monkeypatch, options):
+    monkeypatch.setattr(store, "ttl_refresh", "read")
+    monkeypatch.setattr(store, "ttl", None if options else timedelta(seconds=10))
+    sessions = SessionStore(**options)
+    sessions.save("s", memory(*turns(1)))
+    for _ in range(3):
+        clock.pass_(9)
+        assert len(sessions.load("s")) == 2
+    assert sessions.list()[0].updated_at == clock().timestamp() - 27
+    sessions.save("s", memory(*turns(1, 2)))
+    clock.pass_(9)
+    assert sessions.exists("s")
+    sessions.list()
+    sessions.search("question")
+    clock.pass_(1)
+    assert sessions.load("s") is None
 
 
 def test_a_branch_lives_as_long_as_a_save(clock):

@@ -37,6 +37,7 @@ NOT_THERE = Refused("PGRST202")
 
 NOW = {"p_now": "2030-01-01T00:00:00Z"}
 ENDS = {"p_expires_at": None}
+REFRESH = {"p_expires_at": "2040-01-01T00:00:00Z", "p_due": "2039-01-01T00:00:00Z"}
 AT: Arguments = {"p_namespace": "", "p_session_id": "b-session"} | NOW
 GONE = AT | {"p_session_id": "b-expired"}
 LEFT = AT | {"p_session_id": "nobodys"}
@@ -185,6 +186,10 @@ CALLS: dict[str, list[tuple[Arguments, Any]]] = {
     ],
     "delete_hidden": [({"p_limit": limit}, False) for limit in (1, 1_000)],
     "get_items": [(where | {"p_limit": None}, []) for where in (AT, GONE, LEFT)],
+    "get_items_and_refresh": [
+        (where | {"p_limit": None} | REFRESH, []) for where in (AT, GONE, LEFT)
+    ],
+    "load_and_refresh": [(where | REFRESH, None) for where in (AT, GONE, LEFT)],
     "get_session": [(where, None) for where in (AT, GONE, LEFT)],
     "load": [(where, None) for where in (AT, GONE, LEFT)],
     "pop_item": [(where | ENDS, None) for where in (AT, GONE, LEFT)],
@@ -217,6 +222,9 @@ CALLS: dict[str, list[tuple[Arguments, Any]]] = {
         for where in (AT, GONE, LEFT)
         for newest in (False, True)
         for items in (False, True)
+    ],
+    "list_turns_and_refresh": [
+        (where | TURNS | {"p_newest": False} | REFRESH, []) for where in (AT, GONE, LEFT)
     ],
     "list_branches": [(where, []) for where in (AT, GONE, LEFT)],
     "get_usage": [(where, None) for where in (AT, GONE, LEFT)],
@@ -349,6 +357,8 @@ CALLS: dict[str, list[tuple[Arguments, Any]]] = {
             "openers",
             "order",
             "part_where",
+            "refresh",
+            "refresh_session",
             "related_documents",
             "sessions_where",
             "start_of_turn",
