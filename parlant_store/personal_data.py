@@ -104,7 +104,7 @@ class PersonalData:
         """Return all data of the user, a JSON object for each session and document."""
         for session in self.sessions():
             name = {"namespace": session.namespace, "session_id": session.session_id}
-            snapshot = self._store.load_snapshot(**name)
+            snapshot = self._store.load_snapshot(session.session_id, namespace=session.namespace)
             if snapshot is not None:
                 yield {"kind": "session", **name, **_details(session)} | {
                     "state": snapshot.state,

@@ -54,10 +54,9 @@ class PostgreSQLHistory(History):
         time: Time,
         key: KeyColumn = PLAIN,
     ) -> list[Turn]:
-        sql, name, limit = _LIST_TURNS, columns(listing.session), listing.limit
-        params = [
-            *(*name, listing.after, listing.newest_first, listing.with_items, limit, time.now)
-        ]
+        sql, name = _LIST_TURNS, columns(listing.session)
+        page = listing.after, listing.newest_first, listing.with_items, listing.limit
+        params = [*name, *page, time.now]
         if key != PLAIN:
             sql = f"{sql}, {KEY_OF.format(key=key.sql)}"
             params += [*key.params, *name, time.now]
