@@ -25,7 +25,7 @@ READS: dict[str, Callable[..., Any]] = {
     "load_snapshot": lambda store, **options: store.load_snapshot("s", **options),
     "list_turns": lambda store, **options: store.list_turns("s", **options),
     "list_turns, newest first": lambda store, **options: store.list_turns(
-        "s", limit=1, newest_first=True, **options
+        "s", limit=1, newest_first=True, with_items=True, **options
     ),
     "aget_items": lambda store, **options: asyncio.run(store.aget_items("s", **options)),
     "aget_items(1)": lambda store, **options: asyncio.run(
@@ -173,6 +173,21 @@ class RefreshContract(Timed):
         clock.pass_(1)
         assert [each.session_id for each in store.list_sessions().sessions] == ["s"]
         assert store.get_items("s") == numbered(1)
+
+    @pytest.mark.parametrize("read", READS)
+    def test_lists_by_activity_stay_as_they_are(self, store, clock, read):
+        for name in ("r", "s", "t"):
+            store.add_items(name, turn("hello"))
+            clock.pass_(1)
+        clock.pass_(TTL / 2)
+        before = store.list_sessions(order="activity").sessions
+        assert [session.session_id for session in before] == ["t", "s", "r"]
+        READS[read](store)
+        after = store.list_sessions(order="activity").sessions
+        assert [session.session_id for session in after] == ["t", "s", "r"]
+        assert [session.updated_at for session in after] == [
+            session.updated_at for session in before
+        ]
 
     def test_a_prolonged_session_is_written_and_expires_as_before(self, store, clock):
         store.add_items("s", turn("hello"), user_id="ada")

@@ -224,7 +224,8 @@ CALLS: dict[str, list[tuple[Arguments, Any]]] = {
         for items in (False, True)
     ],
     "list_turns_and_refresh": [
-        (where | TURNS | {"p_newest": False} | REFRESH, []) for where in (AT, GONE, LEFT)
+        (where | TURNS | {"p_newest": False, "p_items": True} | REFRESH, [])
+        for where in (AT, GONE, LEFT)
     ],
     "list_branches": [(where, []) for where in (AT, GONE, LEFT)],
     "get_usage": [(where, None) for where in (AT, GONE, LEFT)],
