@@ -17,7 +17,7 @@ from parlant_store.backends.contract.operations import (
     ListTurns,
     ReplaceTail,
 )
-from parlant_store.backends.contract.sessions import SessionMethods
+from parlant_store.backends.contract.snapshots import SnapshotMethods
 from parlant_store.backends.contract.validation import (
     MAX_LIMIT,
     SessionName,
@@ -43,7 +43,7 @@ class TailChange(NamedTuple):
     items: int
 
 
-class HistoryMethods(SessionMethods):
+class HistoryMethods(SnapshotMethods):
     """The operations on turns, usage and branches."""
 
     def list_turns(
