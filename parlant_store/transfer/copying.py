@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from parlant_store.backends.base import BaseBackend
+from parlant_store.content.times import as_utc
 from parlant_store.exceptions import NotSupported, ProtectedRow, StoreError
 from parlant_store.transfer.ledger import Ledger
 from parlant_store.transfer.parts import DocumentPart, Part, SessionPart
@@ -95,10 +96,12 @@ class Copy:
 
     def _copy(self, part: Part[Any], ledger: Ledger) -> None:
         starts: list[datetime] = []
+        oldest = datetime.now(UTC)
         for number in range(1, 2 if self._dry_run else MAX_ROUNDS + 1):
             starts.append(datetime.now(UTC))
-            # What the last round has written had changed after the start of the one before.
-            since = None if number <= 2 else starts[number - 3] - CLOCK_SKEW
+            # What the last round has written had changed after the start of the one before. Usage
+            # and expiry do not change the time of a session, which may be older.
+            since = None if number <= 2 else min(starts[number - 3] - CLOCK_SKEW, oldest)
             round_ = Round(
                 part=part,
                 number=number,
@@ -107,27 +110,34 @@ class Copy:
                 on_conflict=self._on_conflict,
                 dry_run=self._dry_run,
             )
-            changes = self._run(round_, since)
+            changes, oldest = self._run(round_, since)
             if number == 2:
                 changes += self._delete_gone(part, ledger)
             if number > 1 and not changes:
                 return
 
-    def _run(self, round_: Round, since: datetime | None) -> int:
-        """Run the round on all records of the source; return the number of changes."""
+    def _run(self, round_: Round, since: datetime | None) -> tuple[int, datetime]:
+        """Run the round on the records of the source since a time, None: on all.
+
+        Return the number of changes, and the time of the oldest record that has changed.
+        """
         selection, kind = self._selection, round_.part.kind
         if since is not None and (selection.since is None or selection.since < since):
             selection = replace(selection, since=since)
         verb = "copied" if round_.number == 1 else "compared"
         what = "sessions" if kind == "sessions" else f"documents of {kind}"
         done = changes = 0
+        oldest = datetime.now(UTC)
         for batch in round_.part.batches(selection):
-            changes += round_.copy(batch) if batch else 0
+            changed = round_.copy(batch) if batch else []
+            times = (record.updated_at for record in changed)
+            oldest = min([oldest, *(as_utc(time) for time in times if time is not None)])
+            changes += len(changed)
             done += len(batch)
             self._show(f"{verb} {done:,} {what}")
             if self._is_stopped():
                 raise Stopped("stopped: run it again to copy the rest")
-        return changes
+        return changes, oldest
 
     def _delete_gone(self, part: Part[Any], ledger: Ledger) -> int:
         """Delete what this copy has written, and the source has deleted since."""

@@ -27,8 +27,8 @@ class Round:
     on_conflict: OnConflict
     dry_run: bool
 
-    def copy(self, batch: Sequence[Any]) -> int:
-        """Write what is missing or has changed; return the number of changes."""
+    def copy(self, batch: Sequence[Any]) -> list[Any]:
+        """Write what is missing or has changed; return the records of it."""
         records = self.part.named(batch)
         digests = {name: self.part.digest(record) for name, record in records.items()}
         stored = self.part.stored(records)
@@ -52,7 +52,7 @@ class Round:
             known += self._write(changed, records, replace=True)
             self.ledger.put(self.part.kind, self.number, known)
         self._count(new, changed)
-        return len(new) + len(changed)
+        return [records[entry.name] for entry in [*new, *changed]]
 
     def _may_replace(self, name: str) -> bool:
         if self.on_conflict == "replace":
