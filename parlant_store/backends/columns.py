@@ -98,10 +98,16 @@ def parent_of(parent_id: str | None, parent_name: str | None) -> str | None:
     return None if parent_id is None else codec.unescape(parent_id)
 
 
-def parent_name(parent: SessionName) -> str | None:
+def parent_columns(parent_id: str | None) -> tuple[str | None, str | None]:
+    """Return the columns parent_id and parent_name of a session with this parent."""
+    return (
+        (None, None) if parent_id is None else (codec.to_column(parent_id), parent_name(parent_id))
+    )
+
+
+def parent_name(parent_id: str) -> str | None:
     """Return JSON of the parent's id if its column shortens it."""
-    name = parent.session_id
-    return json.dumps(name) if codec.is_long(name) else None
+    return json.dumps(parent_id) if codec.is_long(parent_id) else None
 
 
 def turns_of(

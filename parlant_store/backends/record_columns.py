@@ -8,13 +8,19 @@ from parlant_store.backends.columns import (
     NOT_SEARCHED,
     columns,
     full_names,
+    parent_columns,
     promoted,
     searched_columns,
 )
-from parlant_store.backends.contract.operations import WriteDocuments, WriteSessions
+from parlant_store.backends.contract.operations import (
+    SessionEntry,
+    WriteDocuments,
+    WriteSessions,
+)
 from parlant_store.content import codec
 from parlant_store.content.text_search import tsvector
 from parlant_store.content.times import as_utc
+from parlant_store.content.usage import encode_usage
 from parlant_store.types import PROMOTED
 
 Columns = dict[str, Sequence[Any]]
@@ -37,7 +43,10 @@ def session_columns(write: WriteSessions) -> Columns:
         "created": [_text(entry.created_at) for entry in entries],
         "updated": [_text(entry.updated_at) for entry in entries],
         "expires": [_text(entry.expires_at) for entry in entries],
-        "totals": [entry.batch.total or None for entry in entries],
+        "totals": [entry.tokens or None for entry in entries],
+        "turns": [entry.history.first_turn - 1 for entry in entries],
+        "usages": [encode_usage(entry.history.usage) for entry in entries],
+        **_parent_columns(entries),
     }
 
 
@@ -45,7 +54,10 @@ def item_columns(write: WriteSessions) -> Columns:
     """Return the columns of all items; "places" has the number of the session, from 1."""
     parts: dict[str, list[Any]] = {
         name: []
-        for name in ("places", "data", "roles", "texts", "terms", "tokens", "failed", "times")
+        for name in (
+            *("places", "data", "roles", "texts", "terms", "tokens", "failed", "times"),
+            "item_usages",
+        )
     }
     for place, entry in enumerate(write.entries, 1):
         batch = entry.batch
@@ -59,7 +71,17 @@ def item_columns(write: WriteSessions) -> Columns:
         # Items that were written together have the same time.
         texts = {time: _text(time) for time in set(entry.item_times)}
         parts["times"] += [texts[time] for time in entry.item_times]
+        parts["item_usages"] += map(encode_usage, entry.item_usage)
     return {**parts}
+
+
+def _parent_columns(entries: Sequence[SessionEntry]) -> Columns:
+    parents = [parent_columns(entry.history.parent_id) for entry in entries]
+    return {
+        "parents": [parent_id for parent_id, _ in parents],
+        "parent_names": [name for _, name in parents],
+        "parent_positions": [entry.history.parent_position for entry in entries],
+    }
 
 
 def document_columns(write: WriteDocuments) -> Columns:

@@ -1,6 +1,6 @@
 """Values of an item for its columns: role, text, search terms, tokens and failed calls."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from parlant_store.content import codec
@@ -62,6 +62,16 @@ class Batch(NamedTuple):
     def stored_words(self) -> list[str | None]:
         """Return the words of each item as SQLite stores them."""
         return list(map(stored_words, self.words, self.tool_words))
+
+
+def turn_starts(roles: Sequence[str | None], first_turn: int) -> dict[int, int]:
+    """Return the place of the first item of each turn, by its number, from the roles of all items.
+
+    Turn 0 is what comes before the first message of a user.
+    """
+    openers = [place for place, role in enumerate(roles) if role == USER]
+    starts = dict(enumerate(openers, first_turn))
+    return {0: 0, **starts} if roles and openers[:1] != [0] else starts
 
 
 def batch(items: Iterable[Any]) -> Batch:

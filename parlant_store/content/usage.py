@@ -91,6 +91,14 @@ def usage_of(counts: StoredUsage | None, tokens: int | None = None) -> Usage | N
     )
 
 
+def counts_of(usage: Usage) -> StoredUsage:
+    """Return ``usage`` as it is stored; reverses ``usage_of``. Raise InvalidInput."""
+    counts = {name: getattr(usage, name) for name in _FIELDS}
+    for name in _DETAILS:
+        counts |= {f"{name}.{detail}": count for detail, count in getattr(usage, name).items()}
+    return {name: _checked(name, count) for name, count in counts.items() if count is not None}
+
+
 def sum_usage(
     added: Iterable[StoredUsage | None], removed: Iterable[StoredUsage | None] = ()
 ) -> StoredUsage:

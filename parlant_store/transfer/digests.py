@@ -1,13 +1,13 @@
 """Checksums of sessions and documents, equal if two stores have the same content."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
 from parlant_store.content.times import as_utc
-from parlant_store.types import DocumentRecord, SessionRecord
+from parlant_store.types import DocumentRecord, SessionHistory, SessionRecord
 
 _in_order = json.JSONEncoder(separators=(",", ":")).encode
 _sorted = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
@@ -29,6 +29,8 @@ def session_digest(record: SessionRecord) -> bytes:
         record.state,
         record.metadata,
     ]
+    if record.history is not None and record.history != SessionHistory():
+        head.append(asdict(record.history))
     return sha256(f"{_sorted(head)}\n{_in_order(record.items)}".encode()).digest()
 
 
@@ -48,10 +50,16 @@ def without_item_times(record: SessionRecord) -> SessionRecord:
     return replace(record, item_times=None)
 
 
+def without_history(record: SessionRecord) -> SessionRecord:
+    """Return the record without its turns, usage and parent, which some stores do not keep."""
+    return replace(record, history=None)
+
+
 def as_known(record: SessionRecord, source: SessionRecord) -> SessionRecord:
-    """Return the record of a target without the times that ``source`` does not know."""
+    """Return the record of a target without the times and history that ``source`` does not know."""
     return replace(
         record,
+        history=None if source.history is None else record.history,
         item_times=None if source.item_times is None else record.item_times,
         created_at=None if source.created_at is None else record.created_at,
         updated_at=None if source.updated_at is None else record.updated_at,

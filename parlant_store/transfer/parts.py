@@ -13,6 +13,7 @@ from parlant_store.transfer.digests import (
     as_known,
     document_digest,
     session_digest,
+    without_history,
     without_item_times,
     without_times,
 )
@@ -74,6 +75,7 @@ class SessionPart(Part[SessionRecord]):
         super().__init__(source, target, selection)
         self._keeps_times = source.keeps_times and target.keeps_times
         self._keeps_item_times = source.keeps_item_times and target.keeps_item_times
+        self._keeps_history = source.keeps_history and target.keeps_history
 
     def batches(self, selection: Selection) -> Iterator[list[SessionRecord]]:
         return self.source.sessions(selection)
@@ -83,7 +85,8 @@ class SessionPart(Part[SessionRecord]):
 
     def digest(self, record: SessionRecord) -> bytes:
         record = record if self._keeps_times else without_times(record)
-        return session_digest(record if self._keeps_item_times else without_item_times(record))
+        record = record if self._keeps_item_times else without_item_times(record)
+        return session_digest(record if self._keeps_history else without_history(record))
 
     def items(self, record: SessionRecord) -> int:
         return len(record.items)

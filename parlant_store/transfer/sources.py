@@ -43,6 +43,9 @@ class Source(ABC):
     keeps_item_times = True
     """Does the source know when items were written?"""
 
+    keeps_history = True
+    """Does the source know turns, usage and parents?"""
+
     def __init__(self) -> None:
         self.notes: list[Note] = []
 
@@ -66,6 +69,7 @@ class StoreSource(Source):
         self.store = store
         self.keeps_times = store.keeps_times
         self.keeps_item_times = store.keeps_item_times
+        self.keeps_history = store.keeps_history
         self._ids: dict[str, list[str]] | None = None
 
     @on_primary

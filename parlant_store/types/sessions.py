@@ -134,6 +134,29 @@ class Snapshot:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SessionHistory:
+    """The turns, the usage and the parent of a session, for copies to another store."""
+
+    first_turn: int = 1
+    """The number of the first turn that an item opens; without one, that of the next turn."""
+
+    usage: Usage | None = None
+    """What all runs used, without the tokens that items report; None: unknown."""
+
+    turn_usage: dict[int, Usage] = field(default_factory=dict)
+    """What the runs in a turn used, by its number; part of ``usage``."""
+
+    parent_id: str | None = None
+    """The id of the session, in the same namespace, of which it is a branch; None if it is none."""
+
+    parent_position: int | None = None
+    """The position of the last item that was copied from the parent; None if none was copied.
+
+    It is that of the store in which the branch was made.
+    """
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SessionRecord:
     """All that a store has of a session, for copies to another store."""
 
@@ -160,6 +183,9 @@ class SessionRecord:
 
     expires_at: datetime | None = None
     """When the session expires; None: never."""
+
+    history: SessionHistory | None = None
+    """None: unknown."""
 
     damaged_items: int = 0
     """The number of stored items that cannot be read, and are not in ``items``."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from parlant_store.types import SessionHistory
 from tests.contract.snapshot_values import said, used
 from tests.contract.turn_values import turn, usage
 
@@ -57,6 +58,13 @@ class EarlierSessionContract:
         first = old.list_turns("s", limit=1)[0]
         assert old.truncate("s", after_position=first.position) == 7
         assert old.get_items("s") == said("one")
+
+    def test_earlier_sessions_are_copied(self, old):
+        (record,) = old.read_sessions([("", "s")])
+        assert record.history == SessionHistory()
+        assert old.write_sessions([record], replace=True) == [True]
+        assert numbers_and_texts(old) == TURNS
+        assert old.read_sessions([("", "s")]) == [record]
 
     def test_earlier_sessions_that_are_emptied(self, old):
         old.clear("s")

@@ -6,9 +6,17 @@ from datetime import timedelta
 import pytest
 
 from parlant_store.exceptions import InvalidItem, InvalidName
-from parlant_store.types import DocumentRecord, SessionRecord
+from parlant_store.types import DocumentRecord, SessionHistory, SessionRecord, Usage
 from tests.contract.stores import Timed
 from tests.contract.values import IDS, NASTY, numbered
+
+USED = Usage(
+    requests=3,
+    input_tokens=2**52,
+    total_tokens=2**53,
+    input_tokens_details={"cached_tokens": 0, 'of "other" kinds': 1},
+    output_tokens_details={"reasoning_tokens": 5},
+)
 
 
 class SessionRecordContract(Timed):
@@ -32,6 +40,13 @@ class SessionRecordContract(Timed):
             created_at=now - timedelta(days=9),
             updated_at=now - timedelta(days=2, microseconds=1),
             expires_at=now + timedelta(days=1),
+            history=SessionHistory(
+                first_turn=3,
+                usage=USED,
+                turn_usage={0: Usage(requests=1)} if items else {},
+                parent_id="parent",
+                parent_position=7,
+            ),
         )
         return replace(record, **fields)
 
@@ -40,6 +55,7 @@ class SessionRecordContract(Timed):
         (found,) = store.read_sessions([(record.namespace, record.session_id)])
         names = [] if store.keeps_times else ["created_at", "updated_at"]
         names += [] if store.keeps_item_times else ["item_times"]
+        names += [] if store.keeps_history else ["history"]
         return replace(record, **{name: getattr(found, name) for name in names})
 
     def read(self, store, *names):

@@ -10,7 +10,7 @@ from django.db import connections
 
 from parlant_store.exceptions import InvalidItem
 from parlant_store.transfer import Conflict, Copy, Selection, Stopped, StoreSource
-from parlant_store.types import SessionRecord
+from parlant_store.types import SessionRecord, Usage
 from tests.contract.values import numbered
 from tests.transfer.contents import SESSIONS, everything, fill
 
@@ -93,6 +93,44 @@ def test_what_the_target_has_changed_meanwhile_is_a_difference(source, target):
     report = copy(source, target, write)
     assert report.differences == ["session 's1'", "session 's2'"]
     assert len(target.get_items("s1")) == 4
+
+
+def test_usage_and_branches_of_meanwhile_are_copied(source, target):
+    fill(source, documents=False)
+
+    def write():
+        source.add_usage("s1", 5, turn=2)
+        source.add_usage("s2", 5, turn=3, replace=True)
+        source.branch("s2", "new", before_turn=5)
+
+    report = copy(source, target, write)
+    assert everything(target) == everything(source)
+    assert (report.updated, report.difference_count) == (3, 0)
+    assert target.get_usage("s1", by="turn") == {2: Usage(total_tokens=5)}
+
+
+def test_another_usage_or_parent_is_another_content(source, target):
+    fill(source, documents=False)
+    copy(source, target)
+    target.add_usage("s1", 5)
+    source.branch("s2", "copy")
+    target.branch("s3", "copy")
+    with pytest.raises(Conflict, match="with another content"):
+        copy(source, target)
+    report = copy(source, target, on_conflict="skip")
+    assert (report.skipped, report.difference_count) == (2, 0)
+    assert target.get_session("copy").parent_id == "s3"
+    assert copy(source, target, on_conflict="replace").replaced == 2
+    assert everything(target) == everything(source)
+
+
+def test_a_store_that_keeps_no_history(source, target, monkeypatch):
+    fill(source, documents=False)
+    monkeypatch.setattr(type(source), "keeps_history", False)
+    copy(source, target)
+    target.add_usage("s1", 5)
+    assert copy(source, target).same == len(SESSIONS)
+    assert target.get_usage("s1").total_tokens == 5
 
 
 def test_what_both_sides_have_changed_meanwhile_is_a_conflict(source, target):

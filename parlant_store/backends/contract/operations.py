@@ -5,15 +5,16 @@ those of the caller. ``request`` is the id under which the result of a write is 
 ``ttl`` is the time until a session expires, None for the default of the store.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import NamedTuple
 from uuid import UUID
 
 from parlant_store.backends.contract.validation import SessionName
-from parlant_store.content.items import Batch
+from parlant_store.content.items import Batch, turn_starts
 from parlant_store.content.query import Filter
-from parlant_store.content.usage import StoredUsage
+from parlant_store.content.usage import TOTAL, StoredUsage
 from parlant_store.types import (
     Direction,
     DocumentCursor,
@@ -222,6 +223,16 @@ class ListSummaries(NamedTuple):
     """The key of the last one before; 0: none."""
 
 
+class EntryHistory(NamedTuple):
+    """What SessionHistory has, with stored usage."""
+
+    first_turn: int = 1
+    usage: StoredUsage | None = None
+    turn_usage: Mapping[int, StoredUsage] = MappingProxyType({})
+    parent_id: str | None = None
+    parent_position: int | None = None
+
+
 class SessionEntry(NamedTuple):
     """A session to write as it is, with its times."""
 
@@ -236,6 +247,27 @@ class SessionEntry(NamedTuple):
     created_at: datetime
     updated_at: datetime
     expires_at: datetime | None
+    history: EntryHistory
+
+    @property
+    def tokens(self) -> int:
+        """The tokens of items and of runs; 0 if none are known."""
+        return self.batch.total + (self.history.usage or {}).get(TOTAL, 0)
+
+    @property
+    def last_turn(self) -> int:
+        """The number of the last turn."""
+        return self.history.first_turn - 1 + self.batch.turns
+
+    @property
+    def item_usage(self) -> list[StoredUsage | None]:
+        """For each item, the usage of the turn that starts with it."""
+        first_turn, _, turn_usage, *_ = self.history
+        usages: list[StoredUsage | None] = [None] * len(self.batch.data)
+        if turn_usage:
+            for turn, place in turn_starts(self.batch.roles, first_turn).items():
+                usages[place] = turn_usage.get(turn)
+        return usages
 
 
 class WriteSessions(NamedTuple):

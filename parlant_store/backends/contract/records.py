@@ -7,6 +7,7 @@ from parlant_store.backends.contract.documents import DocumentMethods
 from parlant_store.backends.contract.history import HistoryMethods
 from parlant_store.backends.contract.operations import (
     DeleteSession,
+    EntryHistory,
     GetItems,
     LoadSnapshot,
     ReadDocuments,
@@ -23,15 +24,20 @@ from parlant_store.backends.contract.validation import (
     check_document,
     check_id,
     check_limit,
+    check_number,
     check_owner,
     check_time,
     session_name,
 )
 from parlant_store.backends.threads.async_methods import as_async
 from parlant_store.content import codec
-from parlant_store.content.items import batch
-from parlant_store.exceptions import InvalidItem, InvalidName
-from parlant_store.types import DocumentRecord, SessionRecord, TimedItem
+from parlant_store.content.items import Batch, batch, turn_starts
+from parlant_store.content.usage import counts_of
+from parlant_store.exceptions import InvalidInput, InvalidItem, InvalidName
+from parlant_store.types import DocumentRecord, SessionHistory, SessionRecord, TimedItem
+
+MAX_TURN = 2**53
+"""Limit on the number of the first turn of a session."""
 
 
 class RecordMethods(HistoryMethods, DocumentMethods):
@@ -45,6 +51,9 @@ class RecordMethods(HistoryMethods, DocumentMethods):
 
     keeps_item_times = False
     """Does write_sessions keep the times of items?"""
+
+    keeps_history = False
+    """Does write_sessions keep turns, usage and parents?"""
 
     max_record_items = 5_000
     """How many items one call of read_sessions or write_sessions should have at most."""
@@ -132,7 +141,7 @@ class RecordMethods(HistoryMethods, DocumentMethods):
         return [TimedItem(item, None) for item in self._get_items(read)]
 
     def _read_sessions(self, names: list[SessionName]) -> list[SessionRecord]:
-        """Without times of items, unless a backend has a faster way."""
+        """Without times of items and history, unless a backend has a faster way."""
         records = []
         for name in names:
             info, snapshot = self._get_session(name), self._load_snapshot(LoadSnapshot(name))
@@ -155,7 +164,7 @@ class RecordMethods(HistoryMethods, DocumentMethods):
         return records
 
     def _write_sessions(self, write: WriteSessions) -> list[bool]:
-        """Without times, and by several operations, unless a backend has a better way."""
+        """Without times and history, by several operations, unless a backend has a better way."""
         return [self._write_session(entry, write.replace) for entry in write.entries]
 
     def _write_session(self, entry: SessionEntry, replace: bool) -> bool:
@@ -198,6 +207,27 @@ def _entry(record: SessionRecord, now: datetime) -> SessionEntry:
         created_at,
         updated_at,
         check_time(record.expires_at, "expires_at"),
+        EntryHistory() if record.history is None else _history(record.history, items),
+    )
+
+
+def _history(history: SessionHistory, items: Batch) -> EntryHistory:
+    first_turn, parent_id = check_number(history.first_turn, "first_turn"), history.parent_id
+    if not 0 < first_turn <= MAX_TURN:
+        raise InvalidInput(f"first_turn must be a number from 1 to {MAX_TURN}, not {first_turn}")
+    unknown = history.turn_usage.keys() - turn_starts(items.roles, first_turn).keys()
+    if unknown:
+        turn = min(unknown, key=repr)
+        raise InvalidInput(f"turn_usage has the turn {turn!r}, and the session has no such turn")
+    if history.turn_usage and history.usage is None:
+        raise InvalidInput("turn_usage needs usage, which is that of all turns")
+    position = history.parent_position
+    return EntryHistory(
+        first_turn,
+        None if history.usage is None else counts_of(history.usage),
+        {turn: counts_of(usage) for turn, usage in history.turn_usage.items()},
+        None if parent_id is None else codec.check_name(parent_id, "parent_id"),
+        None if position is None else check_number(position, "parent_position"),
     )
 
 

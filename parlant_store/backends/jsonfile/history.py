@@ -164,13 +164,14 @@ class JsonFileHistory(JsonFileListings):
                     self._expires_at(session.now, branch.ttl),
                 )
                 following = after.next_position
-                session.put(
-                    Stored.of(file, removed, after.items, following, with_usage=branch.usage),
+                change = Change(
+                    "branch",
                     after,
-                    _text(file.metadata()) if state.metadata_at else None,
-                    _text(file.state()) if state.state_at else None,
-                    after.items,
+                    metadata=_text(file.metadata()) if state.metadata_at else None,
+                    state=_text(file.state()) if state.state_at else None,
                 )
+                stored = Stored.of(file, removed, after.items, following, with_usage=branch.usage)
+                session.put(stored, change, after.items)
                 return after.items
 
         return self._write(target, branch.request, copy)

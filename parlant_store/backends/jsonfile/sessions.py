@@ -192,17 +192,12 @@ def latest_items(file: SessionFile, name: SessionName, limit: int | None) -> lis
 
 def timed_items(
     file: SessionFile, name: SessionName, limit: int | None = None
-) -> tuple[list[JSONObject], list[datetime]]:
-    """Return the latest items and their times, oldest first; skip damaged ones with a warning."""
+) -> list[tuple[JSONObject | None, datetime]]:
+    """Return the latest items and their times, oldest first; None, with a warning, if damaged."""
     stored = file.timed_items(limit)[::-1]
-    items, times = [], []
-    for item, (_, at) in zip(lines.parse_items([line for line, _ in stored]), stored, strict=True):
-        if item is None:
-            warn_of_damage(1, name)
-        else:
-            items.append(item)
-            times.append(time_of(at))
-    return items, times
+    items = lines.parse_items([line for line, _ in stored])
+    warn_of_damage(items.count(None), name)
+    return [(item, time_of(at)) for item, (_, at) in zip(items, stored, strict=True)]
 
 
 def last_item(file: SessionFile, name: SessionName) -> tuple[JSONObject | None, int, int]:

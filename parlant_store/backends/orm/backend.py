@@ -219,6 +219,7 @@ class OrmBackend(OrmHistory, OrmGroupedCalls):
 
     keeps_times = True
     keeps_item_times = True
+    keeps_history = True
 
     def _read_sessions(self, names: list[SessionName]) -> list[SessionRecord]:
         return self._read(lambda on: on.tables.records.read_sessions(on.connection, names, on.time))

@@ -1,6 +1,5 @@
 """Turns, usage and branches in Redis."""
 
-import json
 import re
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -27,7 +26,8 @@ from parlant_store.backends.redis.values import (
     batch_arguments,
     buckets_of_bits,
     decode_item,
-    decode_texts,
+    decode_usage,
+    encode_usage,
     opened_turns,
     rows_of,
     time_of,
@@ -36,7 +36,7 @@ from parlant_store.backends.redis.values import (
 from parlant_store.content import codec
 from parlant_store.content.items import role_of, text_of
 from parlant_store.content.times import microseconds
-from parlant_store.content.usage import TOTAL, StoredUsage, decode_usage, sum_usage, usage_of
+from parlant_store.content.usage import TOTAL, sum_usage, usage_of
 from parlant_store.types import SessionInfo, Turn, Usage
 
 _TOKENS = re.compile(rb"\d*")
@@ -177,7 +177,7 @@ class RedisHistory(RedisSnapshots):
                 name,
                 request,
                 *self._now(),
-                _encode_usage(counts),
+                encode_usage(counts),
                 "" if turn is None else turn,
                 int(replace),
             )
@@ -194,13 +194,13 @@ class RedisHistory(RedisSnapshots):
         if stored is None or self._is_expired(expires):
             return None
         with undamaged(session):
-            return usage_of(_decode_usage(usage), int(tokens) or None)
+            return usage_of(decode_usage(usage), int(tokens) or None)
 
     def _get_usage_of_turns(self, session: SessionName) -> dict[int, Usage]:
         stored = self._read_part("get_usage", session)
         if stored == MISSING:
             return {}
-        found = zip(stored[::2], map(_decode_usage, stored[1::2]), strict=True)
+        found = zip(stored[::2], map(decode_usage, stored[1::2]), strict=True)
         usages = ((number, usage_of(counts)) for number, counts in found)
         return {number: usage for number, usage in usages if usage is not None}
 
@@ -261,7 +261,7 @@ def _turn(
         text=text_of(item or {}) or "",
         created_at=time_of(b"%d" % int(time, 16)) if is_known else None,
         item_count=item_count,
-        usage=usage_of(_decode_usage(usage)),
+        usage=usage_of(decode_usage(usage)),
         item=item if with_item else None,
     )
 
@@ -269,19 +269,6 @@ def _turn(
 def _place_arguments(place: ItemPlace) -> tuple[int | str, int | str]:
     """Return the turn and the position, "" for None."""
     return tuple("" if number is None else number for number in place[:2])  # type: ignore[return-value]
-
-
-def _encode_usage(counts: StoredUsage) -> str:
-    """Return usage as JSON without quotes in names."""
-    names = {name: json.dumps(name)[1:-1].replace('\\"', "\\u0022") for name in counts}
-    members = ",".join(f'"{names[name]}":{count}' for name, count in counts.items())
-    return f"{{{members}}}" if counts else ""
-
-
-def _decode_usage(stored: bytes | None) -> StoredUsage | None:
-    """Return stored usage; None if there is none."""
-    (text,) = decode_texts([stored or b""])
-    return decode_usage(text)
 
 
 def _copy(source: SessionName, part: Part) -> list[Any]:
@@ -294,10 +281,10 @@ def _copy(source: SessionName, part: Part) -> list[Any]:
     last = position + first + count - 1 - place
     counters: tuple[Any, ...] = (row.tokens, row.next, row.turns or 0, row.usage)
     if count < part.item_count:
-        usage = sum_usage(_decode_usage(stored) for *_, stored in [*turns, [usage_0]])
+        usage = sum_usage(decode_usage(stored) for *_, stored in [*turns, [usage_0]])
         tokens = sum(map(tokens_of, part.texts))
         tokens += usage.get(TOTAL, 0)
-        counters = (tokens, last + 1, number, _encode_usage(usage))
+        counters = (tokens, last + 1, number, encode_usage(usage))
     tokens, next_position, last_turn, total = counters
     return [
         *(row.owner, row.metadata, row.state, tokens, next_position, row.expires),
@@ -310,7 +297,7 @@ def _copy(source: SessionName, part: Part) -> list[Any]:
 
 def _without_usage(part: Part) -> Part:
     """Return the part without the usage of its turns."""
-    usage = _decode_usage(part.source.usage)
+    usage = decode_usage(part.source.usage)
     tokens = int(part.source.tokens or 0) - (usage or {}).get(TOTAL, 0)
     source = part.source._replace(tokens=b"%d" % max(0, tokens), usage=b"", usage_0=b"")
     turns = [b" ".join(entry.split(b" ", 4)[:4]) for entry in part.turns]

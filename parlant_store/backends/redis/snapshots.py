@@ -57,14 +57,17 @@ class RedisSnapshots(RedisSessions):
         (stored,) = self._read_content(session, refresh, command)
         if stored is None:
             return None
-        (key, next_position, _, state, *_), texts, _ = stored
+        (key, next_position, _, state, *_), texts, *_ = stored
         with undamaged(session):
             revision = self._revision(session, int(key), int(next_position), len(texts))
         return revision, texts, state
 
-    def _load_command(self, session: SessionName, *, words: bool, first: int = 0) -> Command:
+    def _load_command(
+        self, session: SessionName, *, words: bool, first: int = 0, turns: bool = False
+    ) -> Command:
         now = microseconds(self.clock())
-        return call("load_snapshot", self._keys(session)[:3], now, int(words), first)
+        keys = self._keys(session)[:4]
+        return call("load_snapshot", keys, now, int(words), first, int(turns))
 
     def _revision(
         self, session: SessionName, key: int, next_position: int, item_count: int

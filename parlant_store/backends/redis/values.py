@@ -1,5 +1,6 @@
 """Conversion between the values of the contract and what is stored."""
 
+import json
 import logging
 import re
 from binascii import crc_hqx
@@ -16,10 +17,11 @@ from django.conf import settings
 from parlant_store.backends.columns import decode
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.redis.keys import MAX_SHARDS, Shard, decode_name, decode_owner
-from parlant_store.content import codec
+from parlant_store.content import codec, usage
 from parlant_store.content.items import USER, Batch
 from parlant_store.content.text_search import stored_words
 from parlant_store.content.times import EPOCH, microseconds, without_zone
+from parlant_store.content.usage import StoredUsage
 from parlant_store.exceptions import BackendError
 from parlant_store.types import JSONObject, SessionInfo
 
@@ -159,6 +161,19 @@ def decode_item(text: bytes) -> JSONObject | None:
     """Return an item, or None if it is damaged."""
     items = decode(decode_texts([text]))
     return items[0] if items and isinstance(items[0], dict) else None
+
+
+def encode_usage(counts: StoredUsage | None) -> str:
+    """Return usage as JSON without quotes in names; "" if there is none."""
+    names = {name: json.dumps(name)[1:-1].replace('\\"', "\\u0022") for name in counts or {}}
+    members = ",".join(f'"{names[name]}":{count}' for name, count in (counts or {}).items())
+    return f"{{{members}}}" if counts else ""
+
+
+def decode_usage(stored: bytes | None) -> StoredUsage | None:
+    """Return stored usage; None if there is none."""
+    (text,) = decode_texts([stored or b""])
+    return usage.decode_usage(text)
 
 
 def batch_arguments(batch: Batch, times: Iterable[int]) -> list[Any]:

@@ -84,7 +84,7 @@ class SupabaseHistory(SupabaseSessions):
                 source=columns(source).session_id,
                 target=columns(target).session_id,
                 names=full_names(target),
-                parent=parent_name(source),
+                parent=parent_name(source.session_id),
                 turn=end.turn,
                 position=end.position,
                 replace=replace,

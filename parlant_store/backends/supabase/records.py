@@ -3,7 +3,14 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from parlant_store.backends.columns import columns, decode_items, decode_state, name_of, owner_of
+from parlant_store.backends.columns import (
+    columns,
+    decode_items,
+    decode_state,
+    name_of,
+    owner_of,
+    parent_of,
+)
 from parlant_store.backends.contract.operations import (
     ReadDocuments,
     SessionEntry,
@@ -12,6 +19,7 @@ from parlant_store.backends.contract.operations import (
 )
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.record_columns import document_columns, item_columns, session_columns
+from parlant_store.backends.record_history import history_of
 from parlant_store.backends.supabase.client import Conflict, is_overdue, time_of
 from parlant_store.backends.supabase.rest import shapes
 from parlant_store.backends.supabase.sessions import SupabaseSessions
@@ -22,7 +30,7 @@ from parlant_store.types import DocumentRecord, SessionRecord
 MAX_ITEMS = 2_000
 """How many items one statement writes; Supabase ends statements after 8 s."""
 
-ITEM_COLUMNS = ("data", "roles", "texts", "terms", "tokens", "failed", "times")
+ITEM_COLUMNS = ("data", "roles", "texts", "terms", "tokens", "failed", "times", "item_usages")
 
 _SINGLE = {
     "namespace": "namespaces",
@@ -34,6 +42,11 @@ _SINGLE = {
     "created": "created",
     "updated": "updated",
     "expires": "expires",
+    "total": "totals",
+    "usage": "usages",
+    "parent": "parents",
+    "parent_name": "parent_names",
+    "parent_position": "parent_positions",
 }
 """The parameters for one session, each with that for several."""
 
@@ -46,6 +59,7 @@ class SupabaseRecords(SupabaseSessions):
 
     keeps_times = True
     keeps_item_times = True
+    keeps_history = True
     max_record_items = 1_000
 
     def _read_sessions(self, names: list[SessionName]) -> list[SessionRecord]:
@@ -68,8 +82,8 @@ class SupabaseRecords(SupabaseSessions):
                 shapes.integer,
                 None,
                 key=key,
+                turn=entry.history.first_turn - 1,
                 **{name: columns[name][start:end] for name in ITEM_COLUMNS},
-                total=sum(filter(None, columns["tokens"][start:end])) or None,
                 now=self.clock(),
             )
         session = session_columns(WriteSessions([entry], replace))
@@ -184,6 +198,14 @@ def _record(row: dict[str, Any]) -> SessionRecord:
         item_times=[time for _, time in pairs],
         state=decode_state(row["state"], name),
         metadata=codec.decode_document(session["metadata"]),
+        history=history_of(
+            items,
+            row["usages"],
+            last_turn=row["last_turn"],
+            usage=row["usage"],
+            parent_id=parent_of(session["parent_id"], session["parent_name"]),
+            parent_position=session["parent_position"],
+        ),
         damaged_items=len(items) - len(pairs),
         **times,
     )

@@ -1,33 +1,39 @@
 -- Whole sessions and documents, with their times, for copies between stores. Over HTTP, only the
 -- service role calls these functions.
 
--- Returns the sessions with these names; each with the texts and the times of its items.
+-- Returns the sessions with these names; each with the texts and the times of its items, and the usage
+-- of the turns that start with them.
 create or replace function {in_schema}parlant_store_read_sessions(
     p_namespaces text[], p_session_ids text[], p_now timestamptz
 ) returns json language sql stable{search_path} as $$
     select coalesce(json_agg(json_build_object(
         'session', parlant_store_describe(s), 'state', s.state::text,
-        'items', coalesce(items, '[]'), 'times', coalesce(times, '[]')
+        'usage', s.usage, 'last_turn', s.next_turn, 'items', coalesce(items, '[]'),
+        'times', coalesce(times, '[]'), 'usages', coalesce(usages, '[]')
     )), '[]')
     from unnest(p_namespaces, p_session_ids) as name (namespace, session_id)
     join parlant_store_session s using (namespace, session_id)
     cross join lateral (
         select json_agg(data order by position) as items,
-            json_agg(created_at order by position) as times
+            json_agg(created_at order by position) as times,
+            json_agg(usage order by position) as usages
         from parlant_store_session_item where session_key = s.key
     ) item
     where s.expires_at is null or s.expires_at > p_now
 $$;
 
--- Writes sessions; the arrays from p_namespaces to p_totals have an element for each, those from
--- p_places to p_times one for each item. p_places has the number of the item's session, from 1.
+-- Writes sessions; the arrays from p_namespaces to p_parent_positions have an element for each, those
+-- from p_places to p_item_usages one for each item. p_places has the number of the item's session, from
+-- 1, and p_turns the number of the turn before the items.
 -- Sessions that exist are left, or replaced with p_replace. Returns whether each was written.
 create or replace function {in_schema}parlant_store_write_sessions(
     p_namespaces text[], p_session_ids text[], p_names text[], p_user_ids text[],
     p_metadata text[], p_states text[],
     p_created timestamptz[], p_updated timestamptz[], p_expires timestamptz[], p_totals bigint[],
+    p_turns bigint[], p_usages text[], p_parents text[], p_parent_names text[],
+    p_parent_positions bigint[],
     p_places bigint[], p_data text[], p_roles text[], p_texts text[], p_terms text[],
-    p_tokens bigint[], p_failed bigint[], p_times timestamptz[],
+    p_tokens bigint[], p_failed bigint[], p_times timestamptz[], p_item_usages text[],
     p_replace boolean, p_now timestamptz
 ) returns boolean[] language plpgsql{search_path} as $$
 declare
@@ -39,14 +45,17 @@ begin
         join parlant_store_session s using (namespace, session_id)
         where s.expires_at <= p_now;
     with entry as materialized (
-        select entry.*, coalesce(counted.items, 0) as items, coalesce(counted.turns, 0) as turns,
+        select entry.*, coalesce(counted.items, 0) as items,
+            last_turn + coalesce(counted.turns, 0) as turns,
             coalesce(counted.failed, 0) as failed
         from unnest(
             p_namespaces, p_session_ids, p_names, p_user_ids, p_metadata, p_states,
-            p_created, p_updated, p_expires, p_totals
+            p_created, p_updated, p_expires, p_totals,
+            p_turns, p_usages, p_parents, p_parent_names, p_parent_positions
         ) with ordinality as entry (
             namespace, session_id, full_names, user_id, metadata, state,
-            created_at, updated_at, expires_at, tokens, ord
+            created_at, updated_at, expires_at, tokens,
+            last_turn, usage, parent_id, parent_name, parent_position, ord
         )
         left join (
             select place, count(*) as items, sum(failed) as failed,
@@ -56,21 +65,23 @@ begin
     ), written as (
         insert into parlant_store_session as s (
             namespace, session_id, full_names, user_id, metadata, state,
-            next_position, next_turn, item_count, tokens, failed_calls,
-            created_at, updated_at, expires_at
+            next_position, next_turn, item_count, tokens, usage, failed_calls,
+            parent_id, parent_name, parent_position, created_at, updated_at, expires_at
         )
         select namespace, session_id, full_names, user_id,
             parlant_store_as_jsonb(metadata, {max_row}, 'a document'),
             parlant_store_as_jsonb(state, {max_row}, 'a document'),
-            items, turns, items, tokens, failed, created_at, updated_at, expires_at
+            items, turns, items, tokens, parlant_store_as_jsonb(usage, {max_row}, 'usage'), failed,
+            parent_id, parent_name, parent_position, created_at, updated_at, expires_at
             from entry
         on conflict (namespace, session_id) do update set
             full_names = excluded.full_names, user_id = excluded.user_id,
             metadata = excluded.metadata, state = excluded.state,
             next_position = s.next_position + excluded.next_position,
             next_turn = excluded.next_turn, item_count = excluded.item_count,
-            tokens = excluded.tokens, usage = null,
-            parent_id = null, parent_name = null, parent_position = null,
+            tokens = excluded.tokens, usage = excluded.usage,
+            parent_id = excluded.parent_id, parent_name = excluded.parent_name,
+            parent_position = excluded.parent_position,
             failed_calls = excluded.failed_calls,
             created_at = excluded.created_at, updated_at = excluded.updated_at,
             expires_at = excluded.expires_at
@@ -84,15 +95,19 @@ begin
             select key from unnest(v_keys, v_firsts) as replaced (key, first) where first > 0
         );
     insert into parlant_store_session_item
-        (session_key, position, turn, role, text, data, terms, tokens, failed_calls, created_at)
+        (
+            session_key, position, turn, role, text, data, terms, tokens, failed_calls, usage,
+            created_at
+        )
         select v_keys[place],
             v_firsts[place] + row_number() over (partition by place order by ord) - 1,
             {turn_of_new},
-            role, text, data, terms::tsvector, tokens, failed, created_at
-        from unnest(p_places, p_data, p_roles, p_texts, p_terms, p_tokens, p_failed, p_times)
-            with ordinality as item (
-                place, data, role, text, terms, tokens, failed, created_at, ord
-            )
+            role, text, data, terms::tsvector, tokens, failed, usage::jsonb, created_at
+        from unnest(
+            p_places, p_data, p_roles, p_texts, p_terms, p_tokens, p_failed, p_times, p_item_usages
+        ) with ordinality as item (
+            place, data, role, text, terms, tokens, failed, created_at, usage, ord
+        )
         where v_keys[place] is not null
         order by ord;
     return array(
@@ -101,11 +116,12 @@ begin
     );
 end $$;
 
--- Appends items to the hidden session with the key p_key, which is created if that is null. Returns
--- its key. A session that is too large for one statement is written in this way.
+-- Appends items to the hidden session with the key p_key, which is created if that is null, with p_turn,
+-- the number of the turn before them. Returns its key. A session that is too large for one statement is
+-- written in this way.
 create or replace function {in_schema}parlant_store_stage_items(
-    p_key bigint, p_data text[], p_roles text[], p_texts text[], p_terms text[],
-    p_tokens bigint[], p_failed bigint[], p_times timestamptz[], p_total bigint,
+    p_key bigint, p_turn bigint, p_data text[], p_roles text[], p_texts text[], p_terms text[],
+    p_tokens bigint[], p_failed bigint[], p_times timestamptz[], p_item_usages text[],
     p_now timestamptz
 ) returns bigint language plpgsql{search_path} as $$
 declare
@@ -117,16 +133,16 @@ declare
 begin
     if v_key is null then
         insert into parlant_store_session (
-            namespace, session_id, metadata, state, next_position, item_count, failed_calls,
-            created_at, updated_at, expires_at
+            namespace, session_id, metadata, state, next_position, next_turn, item_count,
+            failed_calls, created_at, updated_at, expires_at
         ) values (
-            '', chr(1) || chr(4) || gen_random_uuid(), '{}', '{}', 0, 0, 0, p_now, p_now, 'epoch'
+            '', chr(1) || chr(4) || gen_random_uuid(), '{}', '{}', 0, p_turn, 0, 0, p_now, p_now,
+            'epoch'
         ) returning key into v_key;
     end if;
     update parlant_store_session set
         next_position = next_position + v_count, next_turn = next_turn + v_turns,
         item_count = item_count + v_count,
-        tokens = coalesce(tokens + p_total, tokens, p_total),
         failed_calls = failed_calls + parlant_store_sum(p_failed)
     where key = v_key and {is_hidden}
     returning next_position - v_count, next_turn - v_turns into v_first, v_turn;
@@ -134,11 +150,15 @@ begin
         raise no_data_found using message = 'a sweep has deleted items that were being written';
     end if;
     insert into parlant_store_session_item
-        (session_key, position, turn, role, text, data, terms, tokens, failed_calls, created_at)
-        select v_key, v_first + ord - 1, {turn}, role, text, data, terms::tsvector, tokens, failed,
+        (
+            session_key, position, turn, role, text, data, terms, tokens, failed_calls, usage,
             created_at
-        from unnest(p_data, p_roles, p_texts, p_terms, p_tokens, p_failed, p_times)
-            with ordinality as item (data, role, text, terms, tokens, failed, created_at, ord);
+        )
+        select v_key, v_first + ord - 1, {turn}, role, text, data, terms::tsvector, tokens, failed,
+            usage::jsonb, created_at
+        from unnest(
+            p_data, p_roles, p_texts, p_terms, p_tokens, p_failed, p_times, p_item_usages
+        ) with ordinality as item (data, role, text, terms, tokens, failed, created_at, usage, ord);
     return v_key;
 end $$;
 
@@ -147,7 +167,8 @@ end $$;
 create or replace function {in_schema}parlant_store_publish_session(
     p_key bigint, p_items bigint, p_namespace text, p_session_id text, p_names text,
     p_user_id text, p_metadata text, p_state text, p_created timestamptz, p_updated timestamptz,
-    p_expires timestamptz, p_replace boolean, p_now timestamptz
+    p_expires timestamptz, p_total bigint, p_usage text, p_parent text, p_parent_name text,
+    p_parent_position bigint, p_replace boolean, p_now timestamptz
 ) returns boolean language plpgsql{search_path} as $$
 begin
     perform parlant_store_delete_expired(p_namespace, p_session_id, p_now, 1);
@@ -165,7 +186,9 @@ begin
         namespace = p_namespace, session_id = p_session_id, full_names = p_names,
         user_id = p_user_id, metadata = parlant_store_as_jsonb(p_metadata, {max_row}, 'a document'),
         state = parlant_store_as_jsonb(p_state, {max_row}, 'a document'),
-        created_at = p_created, updated_at = p_updated, expires_at = p_expires
+        created_at = p_created, updated_at = p_updated, expires_at = p_expires,
+        tokens = p_total, usage = parlant_store_as_jsonb(p_usage, {max_row}, 'usage'),
+        parent_id = p_parent, parent_name = p_parent_name, parent_position = p_parent_position
     where key = p_key and item_count = p_items and {is_hidden};
     if not found then
         raise no_data_found using message = 'a sweep has deleted items that were being written';

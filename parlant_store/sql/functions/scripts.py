@@ -155,7 +155,7 @@ _EXPRESSIONS = {
         role="item.role", first="next_turn - turns", window="partition by key order by item.ord"
     ),
     "turn_of_new": _IS_TURN.format(
-        role="role", first="0", window="partition by place order by ord"
+        role="role", first="p_turns[place]", window="partition by place order by ord"
     ),
     "tokens_of_item": _TOKENS_OF_ITEM,
     "sums": (

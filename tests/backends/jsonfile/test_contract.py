@@ -4,6 +4,7 @@ import pytest
 
 from tests.contract.async_methods import AsyncSessionContract
 from tests.contract.history import HistoryContract
+from tests.contract.record_history import RecordHistoryContract
 from tests.contract.records import SessionRecordContract
 from tests.contract.refresh import RefreshContract
 from tests.contract.session_requests import SessionRequestContract
@@ -44,7 +45,7 @@ class TestJsonFileRetention(SessionRetentionContract):
         return make_store
 
 
-class TestJsonFileRecords(SessionRecordContract):
+class TestJsonFileRecords(RecordHistoryContract, SessionRecordContract):
     knows_item_times = True
 
     @pytest.fixture

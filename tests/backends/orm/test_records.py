@@ -1,5 +1,7 @@
 """Whole sessions and documents in a Django database: the contract, and what only tables show."""
 
+from dataclasses import replace
+
 import pytest
 
 from parlant_store.backends.contract.records import RecordMethods
@@ -8,11 +10,13 @@ from parlant_store.models import SessionItem
 from parlant_store.types import SessionRecord
 from tests.backends.orm.test_sessions import make_store as make_store
 from tests.backends.rows_read import analyze, work_of
+from tests.contract.record_history import RecordHistoryContract
 from tests.contract.records import DocumentRecordContract, SessionRecordContract
+from tests.contract.turn_values import turn, usage
 from tests.contract.values import numbered
 
 
-class TestOrmSessionRecords(SessionRecordContract):
+class TestOrmSessionRecords(RecordHistoryContract, SessionRecordContract):
     @pytest.fixture
     def make_store(self, make_store):
         return make_store
@@ -24,6 +28,19 @@ class TestOrmSessionRecords(SessionRecordContract):
         assert (found.items, found.damaged_items) == (numbered(1, 3), 1)
         assert len(found.item_times) == 2
         assert "damaged" in caplog.text
+
+    def test_usage_of_turns_with_damaged_items(self, store):
+        """The last turn keeps its number, and the session what it used."""
+        store.add_items("s", [*turn("one"), *turn("two"), *turn("three")])
+        for number in (1, 2, 3):
+            store.add_usage("s", usage(number), turn=number)
+        SessionItem.objects.filter(position=2).update(data="{")
+        (found,) = store.read_sessions([("", "s")])
+        by_turn = {number: one.input_tokens for number, one in found.history.turn_usage.items()}
+        assert (found.history.first_turn, by_turn) == (2, {2: 1, 3: 3})
+        assert found.history.usage.input_tokens == 6
+        assert store.write_sessions([replace(found, session_id="t")]) == [True]
+        assert store.read_sessions([("", "t")]) == [replace(found, session_id="t", damaged_items=0)]
 
     def test_reading_costs_what_it_returns(self, store):
         """However many other sessions and items there are."""
@@ -50,7 +67,7 @@ class TestOrmDocumentRecords(DocumentRecordContract):
 class Derived(OrmBackend):
     """A backend without a faster way to read and write whole sessions."""
 
-    keeps_times = keeps_item_times = False
+    keeps_times = keeps_item_times = keeps_history = False
     _read_sessions = RecordMethods._read_sessions
     _write_sessions = RecordMethods._write_sessions
 

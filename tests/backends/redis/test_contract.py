@@ -5,6 +5,7 @@ import pytest
 from tests.backends.redis.conftest import stores_on
 from tests.contract.async_methods import AsyncSessionContract
 from tests.contract.history import HistoryContract
+from tests.contract.record_history import RecordHistoryContract
 from tests.contract.records import SessionRecordContract
 from tests.contract.refresh import RefreshContract
 from tests.contract.session_requests import SessionRequestContract
@@ -52,7 +53,7 @@ class TestRedisRefresh(RefreshContract):
         return make_store
 
 
-class TestRedisRecords(SessionRecordContract):
+class TestRedisRecords(RecordHistoryContract, SessionRecordContract):
     knows_item_times = True
 
     @pytest.fixture

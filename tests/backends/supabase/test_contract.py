@@ -7,6 +7,7 @@ from tests.backends.orm.test_retention import bulk as bulk
 from tests.contract.async_methods import AsyncDocumentContract, AsyncSessionContract
 from tests.contract.documents import DocumentContract
 from tests.contract.history import HistoryContract
+from tests.contract.record_history import RecordHistoryContract
 from tests.contract.records import DocumentRecordContract, SessionRecordContract
 from tests.contract.refresh import RefreshContract
 from tests.contract.retention import RetentionContract
@@ -38,13 +39,13 @@ class TestSupabaseRefresh(RefreshContract):
         return make_store
 
 
-class TestSupabaseSessionRecords(SessionRecordContract):
+class TestSupabaseSessionRecords(RecordHistoryContract, SessionRecordContract):
     @pytest.fixture
     def make_store(self, make_store):
         return make_store
 
 
-class TestSupabaseLargeSessionRecords(SessionRecordContract):
+class TestSupabaseLargeSessionRecords(RecordHistoryContract, SessionRecordContract):
     """Sessions that are too large for one statement."""
 
     @pytest.fixture

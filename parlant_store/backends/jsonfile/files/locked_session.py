@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import takewhile
@@ -45,9 +45,6 @@ class Change(NamedTuple):
     """JSON text; None: as before."""
 
     state: str | None = None
-
-    times: Sequence[str] = ()
-    """The time of each new item; without any, that of the write."""
 
     usage: tuple[int, StoredUsage] | None = None
     """The number of a turn, and its new usage."""
@@ -138,20 +135,14 @@ class LockedSession:
             self.file.answers[self._request] = after.request_at
         self.file.append(data + line, Write(*counts, after))
 
-    def create(self, change: Change) -> None:
-        """Replace the session, if there is one, by a new one that the change describes."""
-        self._rewrite(change, Stored([], []), None)
-
     def delete_old_answers(self) -> None:
         """Delete the file, which has no session, if its answers are old."""
         if not self._answers():
             self.file.delete()
 
-    def put(
-        self, stored: Stored, after: State, metadata: str | None, state: str | None, answer: Any
-    ) -> None:
-        """Replace the session by one with stored items."""
-        self._rewrite(Change("branch", after, metadata=metadata, state=state), stored, answer)
+    def put(self, stored: Stored, change: Change, answer: Any = None) -> None:
+        """Replace the session by one with stored items, after a change without others."""
+        self._rewrite(change, stored, answer)
 
     def delete(self, answer: Any = None) -> None:
         """Delete the session; answers of the last hour stay in its file."""
@@ -190,7 +181,7 @@ class LockedSession:
             answers[old.id] = request_at = place
             place += len(line)
             parts.append(line)
-        data = _stored_items(stored, change.after.updated_at) + _new_items(change)
+        data = _stored_items(stored, change.after.updated_at) + lines.items(change.items)
         parts.append(data)
         complete = self._with_parts(change)._replace(removed=0, dropped=0)
         after, line = self._line(
@@ -251,13 +242,6 @@ class LockedSession:
         return after, line
 
 
-def _new_items(change: Change) -> bytes:
-    data = lines.items(change.items)
-    if not change.times:
-        return data
-    return _dated(zip(data.splitlines(), change.times, strict=True), change.after.updated_at)
-
-
 def _stored_items(stored: Stored, default: str) -> bytes:
     return b"".join(
         [
@@ -265,10 +249,6 @@ def _stored_items(stored: Stored, default: str) -> bytes:
             for (line, at), note in zip(reversed(stored.items), reversed(stored.notes), strict=True)
         ]
     )
-
-
-def _dated(items: Iterable[tuple[bytes, str]], default: str) -> bytes:
-    return b"".join([lines.with_time(line, at, default) + b"\n" for line, at in items])
 
 
 def is_wasteful(state: State, size: int) -> bool:

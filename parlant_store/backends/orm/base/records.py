@@ -9,7 +9,14 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store.backends.columns import columns, decode_items, decode_state, name_of, owner_of
+from parlant_store.backends.columns import (
+    columns,
+    decode_items,
+    decode_state,
+    name_of,
+    owner_of,
+    parent_of,
+)
 from parlant_store.backends.contract.operations import (
     ReadDocuments,
     WriteDocuments,
@@ -18,6 +25,7 @@ from parlant_store.backends.contract.operations import (
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.orm.base.sessions import LIVE, Time, aware
 from parlant_store.backends.orm.database.statements import Row, fetch
+from parlant_store.backends.record_history import history_of
 from parlant_store.content import codec
 from parlant_store.types import DocumentRecord, SessionRecord
 
@@ -30,9 +38,11 @@ session AS (
     WHERE {LIVE}
 )
 SELECT key, -1 AS place, namespace, session_id, full_names, user_id, CAST(metadata AS text),
-    CAST(state AS text), {{created_at}}, {{updated_at}}, {{expires_at}} FROM session
+    CAST(state AS text), {{created_at}}, {{updated_at}}, {{expires_at}}, CAST(usage AS text),
+    next_turn, parent_id, parent_name, parent_position FROM session
 UNION ALL
-SELECT i.session_key, i.position, i.data, NULL, NULL, NULL, NULL, NULL, {{item_time}}, NULL, NULL
+SELECT i.session_key, i.position, i.data, NULL, NULL, NULL, NULL, NULL, {{item_time}}, NULL, NULL,
+    CAST(i.usage AS text), NULL, NULL, NULL, NULL
 FROM {{items}} WHERE i.session_key = session.key
 ORDER BY 1, 2
 """
@@ -101,9 +111,10 @@ class Records(ABC):
 
 
 def _session(connection: BaseDatabaseWrapper, row: Row, item_rows: list[Row]) -> SessionRecord:
-    _, _, namespace, session_id, full, user_id, metadata, state, *times = row
+    _, _, namespace, session_id, full, user_id, metadata, state, *others = row
     name = name_of(namespace, session_id, full)
-    created_at, updated_at, expires_at = (_time(connection, time) for time in times)
+    created_at, updated_at, expires_at = (_time(connection, time) for time in others[:3])
+    usage, last_turn, parent_id, parent_name, parent_position = others[3:]
     items = decode_items([item[2] for item in item_rows], name)
     texts = [row[8] for item, row in zip(items, item_rows, strict=True) if item is not None]
     # Items that were written together have the same time.
@@ -121,6 +132,14 @@ def _session(connection: BaseDatabaseWrapper, row: Row, item_rows: list[Row]) ->
         created_at=created_at,
         updated_at=updated_at,
         expires_at=expires_at,
+        history=history_of(
+            items,
+            [item_row[11] for item_row in item_rows],
+            last_turn=last_turn,
+            usage=usage,
+            parent_id=parent_of(parent_id, parent_name),
+            parent_position=parent_position,
+        ),
         damaged_items=len(items) - len(readable),
     )
 

@@ -90,7 +90,8 @@ class PostgreSQLHistory(History):
         source, target, end = branch.source, branch.target, branch.end
         params = (
             *(*columns(source), columns(target).session_id, full_names(target)),
-            *(parent_name(source), end.turn, end.position, branch.replace, branch.usage, *time),
+            *(parent_name(source.session_id), end.turn, end.position),
+            *(branch.replace, branch.usage, *time),
         )
         rows = fetch_once(connection, _BRANCH, params)
         if not rows:

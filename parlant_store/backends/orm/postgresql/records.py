@@ -23,8 +23,9 @@ _WRITE_SESSIONS = (
     "SELECT parlant_store_write_sessions("
     " %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],"
     " %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::bigint[],"
+    " %s::bigint[], %s::text[], %s::text[], %s::text[], %s::bigint[],"
     " %s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[],"
-    " %s::bigint[], %s::timestamptz[],"
+    " %s::bigint[], %s::timestamptz[], %s::text[],"
     " %s::boolean, %s::timestamptz)"
 )
 _WRITE_DOCUMENTS = (
@@ -37,7 +38,7 @@ _WRITE_DOCUMENTS = (
 class PostgreSQLRecords(Records):
     names = "SELECT * FROM unnest(%s::text[], %s::text[])"
     items = (
-        "session CROSS JOIN LATERAL (SELECT session_key, position, data, created_at"
+        "session CROSS JOIN LATERAL (SELECT session_key, position, data, usage, created_at"
         " FROM parlant_store_session_item WHERE session_key = session.key OFFSET 0) i"
     )
     ids = "id = ANY (%s::text[])"

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store.backends.columns import columns, full_names, parent_name, turns_of
+from parlant_store.backends.columns import columns, full_names, parent_columns, turns_of
 from parlant_store.backends.contract.history import TailChange
 from parlant_store.backends.contract.operations import (
     AddUsage,
@@ -160,7 +160,7 @@ class SQLiteHistory(History):
                 " FROM parlant_store_session WHERE key = %s RETURNING key",
                 (
                     *(columns(target).session_id, full_names(target, owner), end),
-                    *(columns(source).session_id, parent_name(source), time.now, *time, key),
+                    *(*parent_columns(source.session_id), time.now, *time, key),
                 ),
             )
             fetch(

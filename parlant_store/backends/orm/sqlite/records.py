@@ -11,6 +11,7 @@ from parlant_store.backends.columns import (
     REPLACED,
     columns,
     full_names,
+    parent_columns,
     promoted,
     searched_columns,
 )
@@ -24,29 +25,26 @@ from parlant_store.backends.orm.base.records import Records
 from parlant_store.backends.orm.base.sessions import Time, adapted
 from parlant_store.backends.orm.database.statements import Row, fetch, write
 from parlant_store.backends.orm.sqlite.items import (
-    counts_of,
     delete_items,
     insert_items,
     item_rows,
 )
 from parlant_store.content import codec
 from parlant_store.content.text_search import stored_words
+from parlant_store.content.usage import encode_usage
 from parlant_store.types import PROMOTED, DocumentRecord
 
 _COLUMNS = (
     "full_names, user_id, metadata, state, next_position, item_count, tokens, failed_calls,"
-    " next_turn, created_at, updated_at, expires_at"
+    " next_turn, usage, parent_id, parent_name, parent_position, created_at, updated_at, expires_at"
 )
-_REPLACE = (
-    ", ".join(
-        f"{column} = {'next_position + ' if column == 'next_position' else ''}excluded.{column}"
-        for column in _COLUMNS.split(", ")
-    )
-    + ", usage = NULL, parent_id = NULL, parent_name = NULL, parent_position = NULL"
+_REPLACE = ", ".join(
+    f"{column} = {'next_position + ' if column == 'next_position' else ''}excluded.{column}"
+    for column in _COLUMNS.split(", ")
 )
 _WRITE = (
     f"INSERT INTO parlant_store_session (namespace, session_id, {_COLUMNS})"
-    f" VALUES ({', '.join(['%s'] * 14)})"
+    f" VALUES ({', '.join(['%s'] * 18)})"
     f" ON CONFLICT (namespace, session_id) DO UPDATE SET {_REPLACE}"
     " WHERE %s RETURNING key, next_position"
 )
@@ -54,6 +52,9 @@ _EXPIRED = (
     "SELECT s.key FROM json_each(%s) name JOIN parlant_store_session s"
     " ON s.namespace = json_extract(name.value, '$[0]')"
     " AND s.session_id = json_extract(name.value, '$[1]') WHERE s.expires_at <= %s"
+)
+_SET_USAGE = (
+    "UPDATE parlant_store_session_item SET usage = %s WHERE session_key = %s AND position = %s"
 )
 _DOCUMENT = (
     f"INSERT INTO parlant_store_document AS d (collection, {', '.join(PROMOTED)}, data, updated_at,"
@@ -81,6 +82,7 @@ class SQLiteRecords(Records):
         self, connection: BaseDatabaseWrapper, operation: WriteSessions, time: Time
     ) -> list[bool]:
         rows: list[Row] = []
+        usages: list[Row] = []
         written = []
         with write(connection):
             self._delete_expired(connection, operation, time)
@@ -93,7 +95,10 @@ class SQLiteRecords(Records):
                     if first:
                         delete_items(connection, [(key,)])
                     rows += _item_rows(connection, key, first, entry)
+                    usages += _usage_rows(key, first, entry)
             insert_items(connection, rows)
+            for row in usages:
+                fetch(connection, _SET_USAGE, row)
         return written
 
     def write_documents(
@@ -143,13 +148,14 @@ class SQLiteRecords(Records):
 
 
 def _session_row(connection: BaseDatabaseWrapper, entry: SessionEntry) -> Row:
-    name, batch, _, user_id, state, metadata, *times = entry
-    counts = counts_of(batch)
+    name, batch, _, user_id, state, metadata, *times, history = entry
     return (
         *columns(name),
         full_names(name, user_id),
         None if user_id is None else codec.to_column(user_id),
-        *(metadata, state, counts.items, *counts),
+        *(metadata, state, len(batch.data), len(batch.data), entry.tokens or None),
+        *(batch.failed_total, entry.last_turn, encode_usage(history.usage)),
+        *(*parent_columns(history.parent_id), history.parent_position),
         *(adapted(connection, time) for time in times),
     )
 
@@ -157,6 +163,13 @@ def _session_row(connection: BaseDatabaseWrapper, entry: SessionEntry) -> Row:
 def _item_rows(
     connection: BaseDatabaseWrapper, key: int, first: int, entry: SessionEntry
 ) -> list[Row]:
-    rows = item_rows(key, first, 0, entry.batch, Time(None, None))
+    turn = entry.history.first_turn - 1
+    rows = item_rows(key, first, turn, entry.batch, Time(None, None))
     times = {time: adapted(connection, time) for time in set(entry.item_times)}
     return [(*row[:-1], times[time]) for row, time in zip(rows, entry.item_times, strict=True)]
+
+
+def _usage_rows(key: int, first: int, entry: SessionEntry) -> list[Row]:
+    """Return the parameters of ``_SET_USAGE`` for each turn that has usage."""
+    usages = map(encode_usage, entry.item_usage)
+    return [(usage, key, place) for place, usage in enumerate(usages, first) if usage is not None]

@@ -7,10 +7,7 @@ if ARGV[6] == "0" then
 end
 local owner, metadata, state, tokens, next_position, expires = unpack(ARGV, 7, 12)
 local first, turns, usage, usage_0, parent, parent_position = unpack(ARGV, 13, 18)
-redis.call("ZCARD", NAMES)
-redis.call("ZCARD", OWNERS)
-redis.call("ZCARD", CREATED)
-redis.call("ZCARD", BRANCHES)
+check_indexes()
 local session = read(true)
 if session and ARGV[6] == "2" and not is_due(session.expires) then
   return 3
@@ -36,8 +33,6 @@ for field, value in pairs({
 }) do
   set(session, field, value)
 end
-for _, entry in ipairs({branch_entries(NAME, parent)}) do
-  redis.call("ZADD", BRANCHES, 0, entry)
-end
+add_branch(parent)
 save(session)
 return finish(number(count))

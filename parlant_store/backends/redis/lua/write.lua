@@ -30,11 +30,13 @@ redis.call("HLEN", TOOLS)
 local LISTED = tonumber(redis.call("ZSCORE", UPDATED, NAME))
 redis.call("ZCARD", ACTIVITY)
 local DUE = redis.call("ZRANGEBYSCORE", EXPIRES, "-inf", number(NOW - MARGIN), "LIMIT", 0, MAX_CLEANED)
+local function check_indexes()
+  for _, index in ipairs({NAMES, OWNERS, CREATED, BRANCHES}) do
+    redis.call("ZCARD", index)
+  end
+end
 if not ROW[1] or ROW[6] or #DUE > 0 then
-  redis.call("ZCARD", NAMES)
-  redis.call("ZCARD", OWNERS)
-  redis.call("ZCARD", CREATED)
-  redis.call("ZCARD", BRANCHES)
+  check_indexes()
 end
 
 local function whole(value)
@@ -57,6 +59,12 @@ end
 local function branch_entries(name, parent)
   local namespace, branch = string.match(name, "^(%Z*%z)(%Z*)$")
   return "<" .. namespace .. parent .. "\0" .. branch, ">" .. name .. "\0" .. parent
+end
+
+local function add_branch(parent)
+  for _, entry in ipairs({branch_entries(NAME, parent)}) do
+    redis.call("ZADD", BRANCHES, 0, entry)
+  end
 end
 
 local function remove_branch(name)

@@ -73,8 +73,8 @@ def record(**shapes: Shape) -> Shape:
 
 
 def session_record(value: Any) -> bool:
-    """A session with the texts of its items, and as many times."""
-    return _RECORD(value) and len(value["items"]) == len(value["times"])
+    """A session with the texts of its items, and as many times and usages."""
+    return _RECORD(value) and len(value["items"]) == len(value["times"]) == len(value["usages"])
 
 
 _EXPIRED = {
@@ -122,7 +122,15 @@ DOCUMENT = record(document=document, updated_at=moment, expires_at=optional(mome
 UPDATED = record(matched=boolean, document=optional(document))
 SUMMARY = row(integer, text, text, integer, number, number, optional(text))
 HIT = row(text, text, optional(text), number, text)
-_RECORD = record(session=SESSION, state=document, items=list_of(text), times=list_of(moment))
+_RECORD = record(
+    session=SESSION,
+    state=document,
+    usage=anything,
+    last_turn=integer,
+    items=list_of(text),
+    times=list_of(moment),
+    usages=list_of(anything),
+)
 DOCUMENT_RECORD = row(integer, document, moment, optional(moment))
 STORED = list_of(row(integer, document))
 STATUS = record(

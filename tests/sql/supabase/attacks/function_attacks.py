@@ -386,6 +386,27 @@ CALLS: dict[str, list[tuple[Arguments, Any]]] = {
     "rows": [({}, TOLD)],
 }
 
+USED = '{"requests": 1}'
+RECORD_ITEMS: Arguments = ITEMS | {"p_times": ["2020-01-01"], "p_item_usages": [USED]}
+del RECORD_ITEMS["p_total"]
+WHOLE_SESSIONS: dict[str, Arguments] = {
+    # With usage and a parent, over the session of another.
+    "write_sessions": RECORD_ITEMS
+    | {"p_namespaces": [""], "p_session_ids": ["b-session"], "p_names": [None], "p_user_ids": [A]}
+    | {"p_metadata": ["{}"], "p_states": ["{}"], "p_totals": [1], "p_turns": [0]}
+    | {"p_created": ["2020-01-01"], "p_updated": ["2020-01-01"], "p_expires": [None]}
+    | {"p_usages": [USED], "p_parents": ["a-session"], "p_parent_names": [None]}
+    | {"p_parent_positions": [0], "p_places": [1], "p_replace": True}
+    | NOW,
+    "stage_items": RECORD_ITEMS | NOW | {"p_key": B_KEY, "p_turn": 0},
+    "publish_session": AT
+    | {"p_key": A_KEY, "p_items": 1, "p_names": None, "p_user_id": A, "p_replace": True}
+    | {"p_metadata": "{}", "p_state": "{}", "p_total": 1, "p_usage": USED}
+    | {"p_created": "2020-01-01", "p_updated": "2020-01-01", "p_expires": None}
+    | {"p_parent": "a-session", "p_parent_name": None, "p_parent_position": 0},
+}
+"""Calls that only the service role may make."""
+
 BY_ONCE = {"add_items", "replace_tail", "save"}
 """What is called by parlant_store_once alone."""
 

@@ -17,6 +17,7 @@ from tests.sql.supabase.attacks.function_attacks import (
     CALLS,
     NOT_THERE,
     REPEATABLE,
+    WHOLE_SESSIONS,
     Refused,
     Text,
 )
@@ -54,6 +55,15 @@ def test_functions_of_the_service_are_refused(target, function):
     for arguments in (usual, usual | {"p_limit": 9} if "p_limit" in usual else usual):
         assert code_of(target.a.call(function, arguments)) == "42501"
         assert code_of(once(target, function, arguments)) in ("42501", "22023")
+
+
+@pytest.mark.parametrize("function", WHOLE_SESSIONS)
+def test_whole_sessions_are_written_by_the_service_alone(target, function):
+    arguments, before = WHOLE_SESSIONS[function], target.rows()
+    assert arguments.keys() == target.functions()[function].keys()
+    for answer in (target.a.call(function, arguments), once(target, function, arguments)):
+        assert code_of(answer) == "42501", answer.text
+    assert target.rows() == before
 
 
 @pytest.mark.parametrize("function", CALLS)
