@@ -13,7 +13,7 @@ from agents.extensions.memory import AdvancedSQLiteSession, SQLAlchemySession
 from agents.usage import Usage
 from django.core.management import CommandError
 
-from parlant_store.adapters.openai_agents import Session
+from parlant_store.adapters.openai_agents import AdvancedSession, Session
 from tests.contract.values import NASTY
 from tests.transfer.imports import as_json, contents, run
 
@@ -139,6 +139,52 @@ def test_branches_and_usage_of_advanced_sessions(target, tmp_path):
     (turn,) = target.get_metadata("a")["turn_usage"]
     assert (turn["turn"], turn["total_tokens"]) == (1, 12)
     assert turn["input_tokens_details"]["cached_tokens"] == 0
+    used = target.get_usage("a", by="turn")[1]
+    assert (used.requests, used.input_tokens, used.output_tokens, used.total_tokens) == (
+        1,
+        5,
+        7,
+        12,
+    )
+    assert used.input_tokens_details["cached_tokens"] == 0
+    assert target.get_usage("a") == used
+    assert target.get_usage("a/other", by="turn") == {}
+    assert target.get_usage("plain") is None
+    advanced = AdvancedSession("a", store="target")
+    assert asyncio.run(advanced.get_turn_usage(1))["total_tokens"] == 12
+    target.add_usage("plain", 5)
+    assert as_json("openai-sqlite", path)["same"] == 3
+
+
+def test_usage_of_advanced_sessions_that_is_not_as_usual(target, tmp_path):
+    path = tmp_path / "advanced.db"
+
+    async def fill():
+        session = AdvancedSQLiteSession(session_id="a", db_path=path, create_tables=True)
+        await session.add_items([{"role": "system", "content": "Be brief."}, *TURN, *TURN, *TURN])
+        session.close()
+
+    asyncio.run(fill())
+    numbers = {0: (1, 5), 1: (1, None), 2: (1, "many"), 3: (0, 0), 4: (2, 7), 9: (3, 9)}
+    with closing(sqlite3.connect(path)) as database, database:
+        database.executemany(
+            "INSERT INTO turn_usage (session_id, branch_id, user_turn_number, requests,"
+            " total_tokens, input_tokens_details) VALUES ('a', 'main', ?, ?, ?, '[')",
+            [(number, *counts) for number, counts in numbers.items()],
+        )
+        # The second turn has the number 4 there.
+        database.execute(
+            "UPDATE message_structure SET user_turn_number = 4 WHERE user_turn_number = 2"
+        )
+    said = run("openai-sqlite", path)
+    assert "not copied: usage of turn 2 of session 'a': usage['total_tokens'] must be" in said
+    by_turn = target.get_usage("a", by="turn")
+    assert {turn: (used.requests, used.total_tokens) for turn, used in by_turn.items()} == {
+        0: (1, 5),
+        1: (1, 0),
+        2: (2, 7),
+    }
+    assert target.get_usage("a").requests == 7
 
 
 def test_a_source_that_is_none(target, tmp_path):

@@ -6,6 +6,8 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
+from parlant_store.content.usage import StoredUsage, parse_usage
+from parlant_store.exceptions import InvalidInput
 from parlant_store.transfer.readers.base import (
     Reader,
     Unreadable,
@@ -18,6 +20,7 @@ from parlant_store.transfer.readers.openai.records import (
     SESSIONS_TABLE,
     session_record,
 )
+from parlant_store.transfer.readers.openai.turn_usage import TurnUsage
 from parlant_store.transfer.readers.sqlite_file import open_sqlite, quoted, table_names
 from parlant_store.transfer.sources import SourceError
 from parlant_store.types import JSONObject, SessionRecord
@@ -39,7 +42,8 @@ class OpenAISQLite(Reader):
     """A file of SQLiteSession.
 
     The branches of AdvancedSQLiteSession become sessions ``id/branch``, "main" the session itself.
-    Their metadata has the usage of each turn, as "turn_usage", and the name of the branch.
+    Their metadata has the usage of each turn as it was stored, as "turn_usage", and the name of the
+    branch.
     """
 
     def __init__(
@@ -91,24 +95,37 @@ class OpenAISQLite(Reader):
         sessions, messages = map(quoted, (self._sessions_table, self._messages_table))
         rows = connection.execute(
             "SELECT b.session_id, s.created_at, s.updated_at, m.message_data, m.created_at, m.id,"
-            f" b.branch_id FROM message_structure b JOIN {messages} m ON m.id = b.message_id"
+            " b.branch_id, b.user_turn_number FROM message_structure b"
+            f" JOIN {messages} m ON m.id = b.message_id"
             f" LEFT JOIN {sessions} s ON s.session_id = b.session_id"
             " ORDER BY b.session_id, b.branch_id, b.sequence_number"
         )
         for (raw, raw_branch), group in groupby(rows, key=itemgetter(0, 6)):
-            branch = raw_branch.decode(errors="replace")
-            usage = self._usage(connection, raw, raw_branch) if has_usage else []
-            metadata: JSONObject = {"turn_usage": usage} if usage else {}
-            if branch != MAIN:
-                metadata |= {"branch": branch, "branch_of": raw.decode(errors="replace")}
-            record = self._record(
-                raw, list(group), "" if branch == MAIN else f"/{branch}", metadata
-            )
+            usage = self._usage(connection, raw, raw_branch) if has_usage else None
+            record = self._branch(raw, raw_branch.decode(errors="replace"), list(group), usage)
             if record is not None:
                 yield record
 
+    def _branch(
+        self, raw: bytes, branch: str, rows: list[Any], usage: list[JSONObject] | None
+    ) -> SessionRecord | None:
+        metadata: JSONObject = {"turn_usage": usage} if usage else {}
+        if branch != MAIN:
+            metadata |= {"branch": branch, "branch_of": raw.decode(errors="replace")}
+        suffix = "" if branch == MAIN else f"/{branch}"
+        turn_usage = None
+        if usage is not None:
+            counts = self._counts(raw.decode(errors="replace") + suffix, usage)
+            turn_usage = TurnUsage([row[7] for row in rows], counts)
+        return self._record(raw, rows, suffix, metadata, turn_usage)
+
     def _record(
-        self, raw: object, rows: list[Any], suffix: str = "", metadata: JSONObject | None = None
+        self,
+        raw: object,
+        rows: list[Any],
+        suffix: str = "",
+        metadata: JSONObject | None = None,
+        turn_usage: TurnUsage | None = None,
     ) -> SessionRecord | None:
         try:
             session_id = text_of(raw) + suffix
@@ -124,6 +141,7 @@ class OpenAISQLite(Reader):
             created_at=created_at,
             updated_at=updated_at,
             metadata=metadata or {},
+            turn_usage=turn_usage,
         )
 
     def _usage(
@@ -144,6 +162,17 @@ class OpenAISQLite(Reader):
             }
             for turn, created, *values in rows
         ]
+
+    def _counts(self, session_id: str, usage: list[JSONObject]) -> dict[object, StoredUsage]:
+        """Return the result of ``_usage`` by turn, as stores have it."""
+        counts: dict[object, StoredUsage] = {}
+        for row in usage:
+            known = {name: row[name] for name in _USAGE if row[name] is not None}
+            try:
+                counts[row["turn"]] = parse_usage(known)
+            except InvalidInput as exc:
+                self.note(f"usage of turn {row['turn']!r} of session {session_id!r:.200}", exc)
+        return counts
 
 
 def _value(value: object) -> object:
