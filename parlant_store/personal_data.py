@@ -13,6 +13,7 @@ A document whose migration failed counts as the original that it contains.
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 
 from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.reads import on_primary
@@ -110,9 +111,18 @@ class PersonalData:
                     "state": snapshot.state,
                     "items": snapshot.items,
                     "damaged_items": snapshot.revision.item_count - len(snapshot.items),
+                    **self._usage(session.session_id, session.namespace),
                 }
         for collection, document, _ in self.documents():
             yield {"kind": "document", "collection": collection, "document": document}
+
+    def _usage(self, session_id: str, namespace: str) -> JSONObject:
+        usage = self._store.get_usage(session_id, namespace=namespace)
+        turns = self._store.get_usage(session_id, namespace=namespace, by="turn")
+        return {
+            "usage": None if usage is None else asdict(usage),
+            "turn_usage": {str(turn): asdict(used) for turn, used in turns.items()},
+        }
 
     def _erase_once(self) -> Iterator[SessionInfo | PersonalDocument]:
         for session in self.sessions():
@@ -195,4 +205,6 @@ def _details(session: SessionInfo) -> JSONObject:
         "updated_at": as_utc(session.updated_at).isoformat(),
         "expires_at": session.expires_at and as_utc(session.expires_at).isoformat(),
         "metadata": session.metadata,
+        "parent_id": session.parent_id,
+        "parent_position": session.parent_position,
     }

@@ -270,7 +270,11 @@ def test_sessions_are_exported(client, remote):
         "created_at": info.created_at.isoformat(),
         "updated_at": info.updated_at.isoformat(),
         "expires_at": None,
+        "parent_id": None,
+        "parent_position": None,
+        "usage": None,
         "items": [UNPRINTABLE],
+        "turn_usage": {},
     }
     assert len(lines) == 2
     assert lines[1]["expires_at"] == remote.get_session("t").expires_at.isoformat()

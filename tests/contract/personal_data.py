@@ -1,6 +1,7 @@
 """Everything of one person: the same from every backend that the commands reach as "default"."""
 
 import json
+from dataclasses import asdict
 from hashlib import sha256
 from io import StringIO
 from typing import Any
@@ -120,6 +121,19 @@ class PersonalDataContract:
         ]
         assert receipt["sha256"] == sha256("".join(lines[:-1]).encode()).hexdigest()
         assert (receipt["kind"], receipt["user"]) == ("receipt", "ada")
+
+    def test_usage_and_parents_are_exported(self, store):
+        store.add_items("s", NASTY, user_id="ada")
+        store.add_usage("s", {"requests": 1, "total_tokens": 5})
+        store.branch("s", "b")
+        first, second, _ = exported("ada")
+        found = {one["session_id"]: one for one in (first, second)}
+        assert (found["s"]["parent_id"], found["b"]["parent_id"]) == (None, "s")
+        assert found["b"]["parent_position"] == len(NASTY) - 1
+        usage = asdict(store.get_usage("s"))
+        assert usage["total_tokens"] == 5
+        for one in found.values():
+            assert (one["usage"], one["turn_usage"]) == (usage, {"0": usage})
 
     def test_all_of_one_person_is_erased(self, filled):
         report = erase("ada")

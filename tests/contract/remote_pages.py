@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import pytest
@@ -81,6 +82,19 @@ class RemotePagesContract:
         for line in lines:
             assert line["items"] == [message("x"), UNPRINTABLE]
             assert (line["state"], line["user_id"]) == ({"n": 1.0}, "ann")
+
+    def test_usage_and_parents_are_exported(self, client, remote):
+        remote.add_items("s", [message("x"), {"usage": {"total_tokens": 5}}])
+        remote.add_usage("s", {"requests": 1, "total_tokens": 10})
+        remote.branch("s", "t", at_position=0)
+        response = act(client, "export", ["", "s"], ["", "t"])
+        lines = [json.loads(line) for line in b"".join(response.streaming_content).splitlines()]
+        assert [line["parent_id"] for line in lines] == [None, "s"]
+        for line in lines:
+            name = line["session_id"]
+            usages = remote.get_usage(name, by="turn")
+            assert line["usage"] == asdict(remote.get_usage(name))
+            assert line["turn_usage"] == {str(turn): asdict(used) for turn, used in usages.items()}
 
 
 class TimedPagesContract(RemotePagesContract):

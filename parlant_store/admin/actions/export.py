@@ -4,7 +4,8 @@ Concurrent writes may or may not be exported; rows that are deleted meanwhile ar
 """
 
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from itertools import chain
 from typing import Any
 
@@ -15,11 +16,14 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
 
 from parlant_store.admin.lookups import batches
-from parlant_store.backends.columns import name_of, owner_of
+from parlant_store.backends.columns import name_of, owner_of, parent_of, usage_by_turn
+from parlant_store.backends.contract.validation import SessionName
 from parlant_store.content import codec
+from parlant_store.content.items import tokens_of
 from parlant_store.content.times import as_utc
+from parlant_store.content.usage import TOTAL, counts_of, decode_usage, usage_of
 from parlant_store.models import Document, Session, SessionItem
-from parlant_store.types import DocumentRecord, SessionRecord
+from parlant_store.types import DocumentRecord, SessionHistory, SessionRecord, Usage
 
 ROWS = 100
 """Limit on the sessions or documents in a statement."""
@@ -43,8 +47,13 @@ def download(
 
 
 def session_line(record: SessionRecord) -> str:
-    items = ", ".join(map(json.dumps, record.items))
-    return f"{_start(record, record.namespace, record.session_id, record.user_id)}{items}{_END}"
+    history = SessionHistory() if record.history is None else record.history
+    counts = None if history.usage is None else counts_of(history.usage)
+    tokens = sum(filter(None, map(tokens_of, record.items))) + (counts or {}).get(TOTAL, 0)
+    history = replace(history, usage=usage_of(counts, tokens or None))
+    name = SessionName(record.namespace, record.session_id)
+    start = _start(record, name, record.user_id, history)
+    return f"{start}{', '.join(map(json.dumps, record.items))}{_end(history.turn_usage)}"
 
 
 def document_line(collection: str, record: DocumentRecord) -> str:
@@ -88,16 +97,19 @@ def document_lines(keys: Sequence[int]) -> Iterator[str]:
 def _few(sessions: list[Session]) -> Iterator[str]:
     """Yield sessions that have few items together, by one statement."""
     texts: dict[int, list[str]] = {session.key: [] for session in sessions}
+    usages: dict[int, list[Any]] = {session.key: [] for session in sessions}
     if any(session.item_count for session in sessions):
         items = (
             SessionItem.objects.using(_primary(SessionItem))
             .filter(session__in=texts)
             .order_by("session", "position")
         )
-        for key, text in items.values_list("session_id", "data"):
+        for key, text, *used in items.values_list("session_id", "data", "turn", "usage"):
             texts[key].append(text)
+            usages[key].append(used)
     for session in sessions:
-        yield f"{_head(session)}{', '.join(map(_item, texts[session.key]))}{_END}"
+        items_text = ", ".join(map(_item, texts[session.key]))
+        yield f"{_head(session)}{items_text}{_end(_turn_usage(usages[session.key]))}"
 
 
 def _many(session: Session) -> Iterator[str]:
@@ -108,34 +120,57 @@ def _many(session: Session) -> Iterator[str]:
     )
     yield _head(session)
     after, separator = -1, ""
-    while page := list(items.filter(position__gt=after).values_list("position", "data")[:ITEMS]):
-        yield separator + ", ".join(_item(text) for _, text in page)
+    turns: dict[int, Usage] = {}
+    rows = items.values_list("position", "data", "turn", "usage")
+    while page := list(rows.filter(position__gt=after)[:ITEMS]):
+        yield separator + ", ".join(_item(text) for _, text, *_ in page)
         after, separator = page[-1][0], ", "
-    yield _END
+        turns |= _turn_usage(used for _, _, *used in page)
+    yield _end(turns)
 
 
-_END = "]}\n"
 _primary = router.db_for_write
 
 
 def _head(session: Session) -> str:
-    name = name_of(session.namespace, session.session_id, session.full_names)
-    return _start(session, *name, owner_of(session.user_id, session.full_names))
+    return _start(
+        session,
+        name_of(session.namespace, session.session_id, session.full_names),
+        owner_of(session.user_id, session.full_names),
+        SessionHistory(
+            usage=usage_of(decode_usage(session.usage), session.tokens),
+            parent_id=parent_of(session.parent_id, session.parent_name),
+            parent_position=session.parent_position,
+        ),
+    )
 
 
-def _start(session: Any, namespace: str, session_id: str, user_id: str | None) -> str:
+def _start(session: Any, name: SessionName, user_id: str | None, history: SessionHistory) -> str:
     """Return the line of a Session or SessionRecord up to its first item."""
     fields = {
-        "namespace": namespace,
-        "session_id": session_id,
+        **name._asdict(),
         "user_id": user_id,
         "metadata": session.metadata,
         "state": session.state,
         "created_at": session.created_at and as_utc(session.created_at).isoformat(),
         "updated_at": session.updated_at and as_utc(session.updated_at).isoformat(),
         "expires_at": session.expires_at and as_utc(session.expires_at).isoformat(),
+        "parent_id": history.parent_id,
+        "parent_position": history.parent_position,
+        "usage": None if history.usage is None else asdict(history.usage),
     }
     return json.dumps(fields)[:-1] + ', "items": ['
+
+
+def _turn_usage(rows: Iterable[Sequence[Any]]) -> dict[int, Usage]:
+    """Return the usage of turns from the columns turn and usage of items."""
+    return usage_by_turn([(turn or 0, usage) for turn, usage in rows if usage is not None])
+
+
+def _end(turns: Mapping[int, Usage]) -> str:
+    """Return the line of a session after its last item."""
+    usage = {turn: asdict(used) for turn, used in turns.items()}
+    return f'], "turn_usage": {json.dumps(usage)}}}\n'
 
 
 def _item(text: str) -> str:

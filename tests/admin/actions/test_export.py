@@ -2,6 +2,7 @@
 
 import json
 import tracemalloc
+from dataclasses import asdict
 from datetime import timedelta
 
 from asgiref.sync import async_to_sync
@@ -82,7 +83,11 @@ def test_a_session_is_a_line_with_all_there_is(client, store):
         "created_at",
         "updated_at",
         "expires_at",
+        "parent_id",
+        "parent_position",
+        "usage",
         "items",
+        "turn_usage",
     ]
     assert line == {
         "namespace": f"team{SCRIPT}",
@@ -93,12 +98,36 @@ def test_a_session_is_a_line_with_all_there_is(client, store):
         "created_at": row.created_at.isoformat(),
         "updated_at": row.updated_at.isoformat(),
         "expires_at": row.expires_at.isoformat(),
+        "parent_id": None,
+        "parent_position": None,
+        "usage": None,
         "items": [ITEM, UNPRINTABLE],
+        "turn_usage": {},
     }
     assert isinstance(line["items"][0]["n"], float)
     entry = LogEntry.objects.get()
     assert (entry.object_id, entry.action_flag) == (str(row.pk), CHANGE)
     assert entry.change_message == "Exported."
+
+
+def test_usage_and_parents_are_exported(client, store, monkeypatch):
+    store.add_items(LONG, [ITEM, message("x")] * 4 + [{"usage": {"total_tokens": 5}}])
+    for turn in (1, 3):
+        store.add_usage(LONG, {"requests": turn, "total_tokens": 10}, turn=turn)
+    store.branch(LONG, "b", before_turn=3)
+    for limit in (exporting.ITEMS, 2):
+        monkeypatch.setattr(exporting, "ITEMS", limit)
+        whole, branch = lines(export(client, *Session.objects.order_by("key")))
+        assert (whole["parent_id"], branch["parent_id"]) == (None, LONG)
+        assert branch["parent_position"] == 1
+        assert whole["usage"] == asdict(store.get_usage(LONG))
+        assert whole["turn_usage"] == by_turn(store, LONG)
+        assert branch["turn_usage"] == by_turn(store, "b")
+
+
+def by_turn(store, session_id):
+    usages = store.get_usage(session_id, by="turn")
+    return {str(turn): asdict(usage) for turn, usage in usages.items()}
 
 
 def test_damaged_items_are_exported_as_their_text(client, store):
