@@ -112,22 +112,28 @@ class BranchContract(Timed):
 
     def test_one_of_many_branches_to_an_id_is_made(self, make_store):
         store = make_store()
-        made: list[str] = []
         for name in "abcd":
             store.add_items(name, turn(name))
+        for new in map(str, range(20)):
+            made = self.branch_at_once(store, new)
+            assert len(made) == 1
+            assert store.get_items(new) == turn(made[0])
+            assert store.get_session(new).parent_id == made[0]
+
+    def branch_at_once(self, store, new):
+        """Return the names of the sessions of which a branch was made."""
+        made: list[str] = []
 
         def branch(number: int) -> None:
             name = "abcd"[number % 4]
             try:
-                store.branch(name, "new", replace=False)
+                store.branch(name, new, replace=False)
             except SessionExists:
                 return
             made.append(name)
 
         in_threads(branch, 8)
-        assert len(made) == 1
-        assert store.get_items("new") == turn(made[0])
-        assert store.get_session("new").parent_id == made[0]
+        return made
 
     def test_a_branch_without_usage(self, store):
         store.add_items("s", [*said("one"), *used(5), *said("two"), *used(7)])

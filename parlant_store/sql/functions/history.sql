@@ -212,7 +212,12 @@ begin
     if is_taken then
         return;
     end if;
-    perform parlant_store_delete_session(p_namespace, p_target, p_now, {max_deleted});
+    if p_replace then
+        perform parlant_store_delete_session(p_namespace, p_target, p_now, {max_deleted});
+    else
+        -- Another branch of that id may have been made since.
+        perform parlant_store_delete_expired(p_namespace, p_target, p_now, 1);
+    end if;
     -- The full name of the owner, if it is too long for its column, is copied as JSON text.
     v_owner := (v_source.full_names::json -> 'user_id')::text;
     insert into parlant_store_session (
