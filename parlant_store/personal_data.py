@@ -105,12 +105,12 @@ class PersonalData:
         """Return all data of the user, a JSON object for each session and document."""
         for session in self.sessions():
             name = {"namespace": session.namespace, "session_id": session.session_id}
-            snapshot = self._store.load_snapshot(session.session_id, namespace=session.namespace)
-            if snapshot is not None:
+            # An export does not prolong a session, as load_snapshot may.
+            for record in self._store.read_sessions([(session.namespace, session.session_id)]):
                 yield {"kind": "session", **name, **_details(session)} | {
-                    "state": snapshot.state,
-                    "items": snapshot.items,
-                    "damaged_items": snapshot.revision.item_count - len(snapshot.items),
+                    "state": record.state,
+                    "items": record.items,
+                    "damaged_items": record.damaged_items,
                     **self._usage(session.session_id, session.namespace),
                 }
         for collection, document, _ in self.documents():

@@ -9,6 +9,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from parlant_store.exceptions import InvalidLimit
+from parlant_store.personal_data import PersonalData
 from tests.contract.clock import Clock
 from tests.contract.snapshot_values import said
 from tests.contract.stores import Timed
@@ -44,6 +45,7 @@ OTHER_READS: dict[str, Callable[[Any], Any]] = {
     "list_sessions": lambda store: store.list_sessions(),
     "list_summaries": lambda store: [*store.list_summaries()],
     "search": lambda store: store.search("hello"),
+    "an export": lambda store: [*PersonalData(store, "ada").exported()],
     "none of its items": lambda store: store.get_items("s", limit=0),
 }
 
@@ -96,7 +98,7 @@ class RefreshContract(Timed):
 
     @pytest.mark.parametrize("read", OTHER_READS)
     def test_other_reads_prolong_nothing(self, store, clock, read):
-        store.add_items("s", said("hello"))
+        store.add_items("s", said("hello"), user_id="ada")
         clock.pass_(TTL - 1)
         OTHER_READS[read](store)
         assert self.left(store, clock) == 1
