@@ -32,6 +32,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
+from parlant_store.backends.contract.memories import MemoryMethods
 from parlant_store.backends.contract.records import RecordMethods
 from parlant_store.backends.contract.refresh import check_refresh
 from parlant_store.backends.contract.retention import parse_rules
@@ -50,7 +51,7 @@ IDLE_SECONDS = 60.0
 """The default of the option ``idle_seconds``."""
 
 
-class BaseBackend(TrimmingMethods, RecordMethods):
+class BaseBackend(TrimmingMethods, RecordMethods, MemoryMethods):
     """A store: documents and sessions of one alias in PARLANT_STORES."""
 
     def __init__(
@@ -190,6 +191,10 @@ class BaseBackend(TrimmingMethods, RecordMethods):
     def uses_coroutines_connection(self) -> bool:
         """Whether the running coroutine has a connection of its own that its calls must use."""
         return False
+
+    def has_connection(self) -> bool:
+        """Whether sync code may use the store on this thread without opening a connection."""
+        return True
 
     def group_of(self, call: Call[Any]) -> Group | None:
         """Return the group of calls that may be made together with ``call``, or None."""

@@ -1,13 +1,15 @@
-"""What a search finds in the documents of Parlant: in its events, customers and sessions."""
+"""What a search finds in documents: in memories, and in Parlant's events, customers, sessions."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from parlant_store.content import codec
 from parlant_store.content.failures import failed_data_calls
+from parlant_store.content.memories import memory_words
 from parlant_store.content.related_documents import SESSIONS
 from parlant_store.content.text_search import words
 from parlant_store.content.tool_texts import words_in
+from parlant_store.types import MEMORIES
 
 EVENTS = "events"
 """The suffix of the names of collections with Parlant's events."""
@@ -22,7 +24,7 @@ class Searched(NamedTuple):
     """The values of a document for its columns ``terms`` and ``failed_calls``."""
 
     words: list[str] | None
-    """The words of a message, a name or a title."""
+    """The words of a message, a name, a title or a memory."""
 
     tool_words: list[str] | None
     """The words of tools, errors and custom events."""
@@ -34,8 +36,16 @@ class Searched(NamedTuple):
 NOTHING = Searched(None, None, None)
 
 
+def is_searched(collection: str) -> bool:
+    """Whether a search finds documents of the collection."""
+    return collection == MEMORIES or collection.endswith((EVENTS, CUSTOMERS, SESSIONS))
+
+
 def searched(collection: str, document: Mapping[str, Any]) -> Searched | None:
     """Return the values of a document, or of changes to it; None if nothing of it is searched."""
+    if collection == MEMORIES:
+        has_value = "value" in document
+        return Searched(memory_words(document["value"]), None, None) if has_value else None
     if collection.endswith(EVENTS):
         return _of_event(document["data"]) if "data" in document else None
     field = "name" if collection.endswith(CUSTOMERS) else "title"

@@ -131,6 +131,11 @@ def tsquery(terms: list[list[str]], *, others: bool = False) -> str:
     return " | ".join(f"({_phrase(words, weight)})" for words in terms)
 
 
+def fts5_query(terms: list[list[str]]) -> str:
+    """Return ``terms`` as a query of FTS5."""
+    return " OR ".join(f'"{" ".join(words)}" *' for words in terms)
+
+
 def _phrase(words: list[str], weight: str) -> str:
     *whole, last = words
     parts = [f"'{word}':{weight}" if weight else f"'{word}'" for word in whole]

@@ -1,4 +1,4 @@
-"""Conversion of times with and without a time zone."""
+"""Times with and without a time zone, and the limit on durations."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,6 +6,9 @@ from django.utils import timezone
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+
+MAX_TTL_SECONDS = 100 * 366 * 24 * 3600
+"""A hundred years; longer times may be beyond datetime.max."""
 
 
 def as_utc(time: datetime) -> datetime:

@@ -16,6 +16,12 @@ from parlant_store.types.json_values import (
     Direction,
     JSONObject,
 )
+from parlant_store.types.memories import (
+    MEMORIES,
+    Memory,
+    MemoryChange,
+    NamespaceMatch,
+)
 from parlant_store.types.retention import (
     ExpiredDocument,
     ExpiredItems,
@@ -41,6 +47,7 @@ from parlant_store.types.sessions import (
 
 __all__ = [
     "FAILED",
+    "MEMORIES",
     "OWNERS",
     "PROMOTED",
     "Direction",
@@ -53,6 +60,9 @@ __all__ = [
     "ExpiredItems",
     "ExpiredSession",
     "JSONObject",
+    "Memory",
+    "MemoryChange",
+    "NamespaceMatch",
     "Protected",
     "Replacement",
     "Retention",

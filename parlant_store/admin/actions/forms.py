@@ -10,8 +10,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from parlant_store.admin.formatting import grouped
-from parlant_store.backends.contract.validation import MAX_TTL_SECONDS
 from parlant_store.content import codec
+from parlant_store.content.times import MAX_TTL_SECONDS
 from parlant_store.exceptions import InvalidInput
 
 MAX_EXTENSION = timedelta(seconds=MAX_TTL_SECONDS)

@@ -20,6 +20,7 @@ from parlant_store.types import (
     DocumentCursor,
     DocumentRecord,
     JSONObject,
+    NamespaceMatch,
     Replacement,
     Revision,
 )
@@ -372,3 +373,49 @@ class EnsureIndex(NamedTuple):
     fields: Sort
     unique: bool
     request: UUID | None
+
+
+class GetMemories(NamedTuple):
+    ids: list[str]
+    refresh: bool
+    """Whether those with a ttl expire later from now on."""
+
+
+class WriteMemories(NamedTuple):
+    records: list[DocumentRecord]
+    """They keep the time of their creation if they exist."""
+
+    deleted: list[str]
+    """The ids of those to delete."""
+
+    request: UUID | None
+
+
+class SearchMemories(NamedTuple):
+    namespace: tuple[str, ...]
+    """They are in this namespace and below."""
+
+    filter: Filter
+    """On the fields of their values."""
+
+    terms: list[list[str]] | None
+    """The words of each term; None: they need not match any."""
+
+    limit: int
+    offset: int
+    refresh: bool
+
+
+class ListNamespaces(NamedTuple):
+    conditions: list[NamespaceMatch]
+    max_depth: int | None
+    limit: int
+    offset: int
+
+
+class MemoryRow(NamedTuple):
+    """A stored memory."""
+
+    document: JSONObject
+    updated_at: datetime
+    score: int | None = None

@@ -8,14 +8,10 @@ from typing import Any, NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
 
-from parlant_store.backends.contract.validation import (
-    MAX_TTL_SECONDS,
-    check_collection,
-    check_limit,
-)
+from parlant_store.backends.contract.validation import check_collection, check_limit
 from parlant_store.content import codec
 from parlant_store.content.query import kind_of
-from parlant_store.content.times import as_utc
+from parlant_store.content.times import MAX_TTL_SECONDS, as_utc
 from parlant_store.exceptions import InvalidInput, InvalidLimit
 from parlant_store.types import JSONObject, Retention
 

@@ -9,7 +9,7 @@ from django.conf import settings
 
 from parlant_store.content import codec
 from parlant_store.content.query import kind_of
-from parlant_store.content.times import as_utc
+from parlant_store.content.times import MAX_TTL_SECONDS, as_utc
 from parlant_store.exceptions import InvalidInput, InvalidLimit, InvalidName
 from parlant_store.types import JSONObject
 
@@ -17,9 +17,6 @@ MAX_LIMIT = 2**63 - 1
 
 MAX_PREFIX_BYTES = codec.MAX_COLUMN_BYTES - 72
 """Limit on a prefix: a shortened name in a column has at least as many bytes of the name."""
-
-MAX_TTL_SECONDS = 100 * 366 * 24 * 3600
-"""A hundred years; longer times may be beyond datetime.max."""
 
 
 class SessionName(NamedTuple):

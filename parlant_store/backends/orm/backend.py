@@ -17,22 +17,27 @@ from parlant_store.backends.contract.operations import (
     FindOne,
     GetDocument,
     GetItems,
+    GetMemories,
     InsertNumbered,
     InsertOne,
+    ListNamespaces,
     ListSessions,
     ListSummaries,
     LoadSnapshot,
+    MemoryRow,
     PopItem,
     ReadDocuments,
     ReadVersion,
     ReplaceDocuments,
     SaveSnapshot,
     Search,
+    SearchMemories,
     SetDocumentExpiry,
     SetExpiry,
     SetMetadata,
     UpdateOne,
     WriteDocuments,
+    WriteMemories,
     WriteSessions,
 )
 from parlant_store.backends.contract.retention import Place, Sweep
@@ -50,6 +55,7 @@ from parlant_store.backends.orm.history import OrmHistory
 from parlant_store.backends.orm.references.registry import is_referenced
 from parlant_store.backends.orm.reindex import Step, reindex_documents, reindex_items
 from parlant_store.backends.reads import primary_reads
+from parlant_store.content.memories import Namespace
 from parlant_store.types import (
     DocumentInfo,
     DocumentRecord,
@@ -215,6 +221,26 @@ class OrmBackend(OrmHistory, OrmGroupedCalls):
     def _ensure_index(self, index: EnsureIndex) -> bool:
         return self._write(
             lambda on: on.tables.indexes.ensure_index(on.connection, index), request=index.request
+        )
+
+    def _get_memories(self, read: GetMemories) -> list[MemoryRow]:
+        # A read that refreshes also writes.
+        with primary_reads():
+            return self._read(lambda on: on.tables.memories.get(on.connection, read, on.time))
+
+    def _write_memories(self, write: WriteMemories) -> None:
+        self._write(
+            lambda on: on.tables.memories.write(on.connection, write, on.time),
+            request=write.request,
+        )
+
+    def _search_memories(self, search: SearchMemories) -> list[MemoryRow]:
+        with primary_reads():
+            return self._read(lambda on: on.tables.memories.search(on.connection, search, on.time))
+
+    def _list_namespaces(self, listing: ListNamespaces) -> list[Namespace]:
+        return self._read(
+            lambda on: on.tables.memories.list_namespaces(on.connection, listing, on.time)
         )
 
     keeps_times = True

@@ -57,6 +57,7 @@ READS = frozenset(
         "get_usage",
         "list_branches",
         "list_collections",
+        "list_memory_namespaces",
         "list_sessions",
         "list_summaries",
         "list_turns",
@@ -160,6 +161,10 @@ class OrmCalls(BaseBackend):
     def uses_coroutines_connection(self) -> bool:
         connection = caller.connection_of_coroutine(self._alias(write=True))
         return connection is not None and is_watched(connection)
+
+    def has_connection(self) -> bool:
+        alias = self._alias(write=True)
+        return caller.connection_of_caller(alias).connection is not None
 
     def interrupt(self, resource: Any, *, force: bool) -> None:
         interrupt(resource, force=force)

@@ -15,7 +15,7 @@ from parlant_store.backends.orm.database.statements import Row, fetch
 from parlant_store.backends.orm.postgresql.arrays import array
 from parlant_store.backends.orm.references.deletion import lock_rows, select_locked, writing
 from parlant_store.content import codec
-from parlant_store.content.events import CUSTOMERS, EVENTS
+from parlant_store.content.events import is_searched
 from parlant_store.content.items import batch
 from parlant_store.content.related_documents import SESSIONS
 from parlant_store.content.text_search import stored_words, tsvector
@@ -34,7 +34,6 @@ _NO_TURN = (
     "UPDATE parlant_store_session_item SET turn = NULL"
     " WHERE key > %s AND key <= %s AND turn IS NOT NULL AND role <> 'user' RETURNING key"
 )
-_ENDINGS = (EVENTS, CUSTOMERS, SESSIONS)
 
 
 class Step(NamedTuple):
@@ -95,7 +94,7 @@ def reindex_documents(connection: BaseDatabaseWrapper, after: int, limit: int) -
             " ORDER BY key LIMIT %s"
         )
         keys = fetch(connection, sql, (after, limit))
-        eligible = [key for key, collection in keys if collection.endswith(_ENDINGS)]
+        eligible = [key for key, collection in keys if is_searched(collection)]
         changed: list[int] = []
         if eligible:
             marks = ", ".join(["%s"] * len(eligible))

@@ -8,6 +8,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from parlant_store.backends.orm.base.documents import Documents
 from parlant_store.backends.orm.base.history import History
 from parlant_store.backends.orm.base.indexes import Indexes
+from parlant_store.backends.orm.base.memories import Memories
 from parlant_store.backends.orm.base.migration import Versions
 from parlant_store.backends.orm.base.records import Records
 from parlant_store.backends.orm.base.refresh import Refreshes
@@ -18,6 +19,7 @@ from parlant_store.backends.orm.base.snapshots import Snapshots
 from parlant_store.backends.orm.postgresql.documents import PostgreSQLDocuments
 from parlant_store.backends.orm.postgresql.history import PostgreSQLHistory
 from parlant_store.backends.orm.postgresql.indexes import PostgreSQLIndexes
+from parlant_store.backends.orm.postgresql.memories import PostgreSQLMemories
 from parlant_store.backends.orm.postgresql.migration import PostgreSQLVersions
 from parlant_store.backends.orm.postgresql.records import PostgreSQLRecords
 from parlant_store.backends.orm.postgresql.refresh import PostgreSQLRefreshes
@@ -27,6 +29,7 @@ from parlant_store.backends.orm.postgresql.sessions import PostgreSQLSessions
 from parlant_store.backends.orm.postgresql.snapshots import PostgreSQLSnapshots
 from parlant_store.backends.orm.references.documents import ReferencedDocuments
 from parlant_store.backends.orm.references.history import ReferencedHistory
+from parlant_store.backends.orm.references.memories import ReferencedMemories
 from parlant_store.backends.orm.references.records import ReferencedRecords
 from parlant_store.backends.orm.references.registry import has_references, referenced_models
 from parlant_store.backends.orm.references.requests import ReferencedRequests
@@ -36,6 +39,7 @@ from parlant_store.backends.orm.references.snapshots import ReferencedSnapshots
 from parlant_store.backends.orm.sqlite.documents import SQLiteDocuments
 from parlant_store.backends.orm.sqlite.history import SQLiteHistory
 from parlant_store.backends.orm.sqlite.indexes import SQLiteIndexes
+from parlant_store.backends.orm.sqlite.memories import SQLiteMemories
 from parlant_store.backends.orm.sqlite.migration import SQLiteVersions
 from parlant_store.backends.orm.sqlite.records import SQLiteRecords
 from parlant_store.backends.orm.sqlite.refresh import SQLiteRefreshes
@@ -56,6 +60,7 @@ class Tables(NamedTuple):
     requests: Requests
     records: Records
     refreshes: Refreshes
+    memories: Memories
 
 
 TABLES = {
@@ -70,6 +75,7 @@ TABLES = {
         PostgreSQLRequests(),
         PostgreSQLRecords(),
         PostgreSQLRefreshes(),
+        PostgreSQLMemories(),
     ),
     "sqlite": Tables(
         SQLiteSessions(),
@@ -82,6 +88,7 @@ TABLES = {
         SQLiteRequests(),
         SQLiteRecords(),
         SQLiteRefreshes(),
+        SQLiteMemories(),
     ),
 }
 
@@ -101,7 +108,10 @@ def _referenced(vendor: str, *, sessions: bool, documents: bool) -> Tables:
             history=ReferencedHistory(tables.history),
         )
     if documents:
-        tables = tables._replace(documents=ReferencedDocuments(tables.documents))
+        tables = tables._replace(
+            documents=ReferencedDocuments(tables.documents),
+            memories=ReferencedMemories(tables.memories),
+        )
     return tables
 
 

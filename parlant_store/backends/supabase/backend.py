@@ -15,6 +15,7 @@ from parlant_store.backends.supabase.client import Connection, Token
 from parlant_store.backends.supabase.documents import SupabaseDocuments
 from parlant_store.backends.supabase.expiry import SupabaseExpiry
 from parlant_store.backends.supabase.history import SupabaseHistory
+from parlant_store.backends.supabase.memories import SupabaseMemories
 from parlant_store.backends.supabase.options import (
     is_unencrypted,
     key_error,
@@ -39,7 +40,12 @@ STEP_SECONDS = 2.0
 
 
 class SupabaseBackend(
-    SupabaseSnapshots, SupabaseHistory, SupabaseDocuments, SupabaseRecords, SupabaseExpiry
+    SupabaseSnapshots,
+    SupabaseHistory,
+    SupabaseDocuments,
+    SupabaseMemories,
+    SupabaseRecords,
+    SupabaseExpiry,
 ):
     """Documents and sessions in a Supabase project.
 

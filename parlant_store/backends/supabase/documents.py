@@ -27,8 +27,8 @@ from parlant_store.backends.contract.operations import (
     SetDocumentExpiry,
     UpdateOne,
 )
+from parlant_store.backends.filter_trees import tree
 from parlant_store.backends.supabase.client import Conflict, Connection, is_overdue, time_of
-from parlant_store.backends.supabase.filters import tree
 from parlant_store.backends.supabase.rest import shapes
 from parlant_store.content import codec
 from parlant_store.content.query import AllOf, In

@@ -34,8 +34,8 @@ from parlant_store.backends.contract.operations import (
 )
 from parlant_store.backends.contract.refresh import refresh_at
 from parlant_store.backends.contract.validation import SessionName
+from parlant_store.backends.filter_trees import tree
 from parlant_store.backends.supabase.client import Connection, is_read_only, time_of
-from parlant_store.backends.supabase.filters import tree
 from parlant_store.backends.supabase.rest import shapes
 from parlant_store.backends.supabase.rest.shapes import Shape
 from parlant_store.content import codec

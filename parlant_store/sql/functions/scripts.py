@@ -9,7 +9,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.state import ProjectState
 
+from parlant_store.content.memories import MAX_NAMESPACE_BYTES
 from parlant_store.content.text_search import MAX_MATCHES, MAX_SEARCHED
+from parlant_store.content.times import MAX_TTL_SECONDS
 from parlant_store.sql.closing import CLOSE
 from parlant_store.sql.generated_columns import POSTGRESQL_LENGTH_CLASS, POSTGRESQL_MINUTE
 from parlant_store.sql.index_expressions import (
@@ -36,6 +38,7 @@ FILES = (
     "conversations",
     "turns",
     "documents",
+    "memories",
     "retention",
     "indexes",
     "status",
@@ -195,6 +198,9 @@ _EXPRESSIONS = {
     "is_hidden": "starts_with(session_id, chr(1) || chr(4))",
     "max_deleted": str(MAX_DELETED),
     "max_bigint": str(2**63 - 1),
+    "max_int": str(2**31 - 1),
+    "max_ttl": str(MAX_TTL_SECONDS),
+    "max_namespace": str(MAX_NAMESPACE_BYTES),
     **{name: str(number) for name, number in LIMITS.items()},
 }
 

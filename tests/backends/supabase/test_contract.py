@@ -7,6 +7,7 @@ from tests.backends.orm.test_retention import bulk as bulk
 from tests.contract.async_methods import AsyncDocumentContract, AsyncSessionContract
 from tests.contract.documents import DocumentContract
 from tests.contract.history import HistoryContract
+from tests.contract.memories import MemoryContract
 from tests.contract.record_history import RecordHistoryContract
 from tests.contract.records import DocumentRecordContract, SessionRecordContract
 from tests.contract.refresh import RefreshContract
@@ -62,6 +63,12 @@ class TestSupabaseLargeSessionRecords(RecordHistoryContract, SessionRecordContra
 
 
 class TestSupabaseDocumentRecords(DocumentRecordContract):
+    @pytest.fixture
+    def make_store(self, make_store):
+        return make_store
+
+
+class TestSupabaseMemories(MemoryContract):
     @pytest.fixture
     def make_store(self, make_store):
         return make_store

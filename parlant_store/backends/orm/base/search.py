@@ -13,7 +13,13 @@ from parlant_store.backends.orm.database.errors import migrate_command
 from parlant_store.backends.orm.database.sqlite_functions import create_function
 from parlant_store.backends.orm.database.statements import fetch
 from parlant_store.content import codec
-from parlant_store.content.text_search import MAX_MATCHES, MAX_SEARCHED, count_matches, tsquery
+from parlant_store.content.text_search import (
+    MAX_MATCHES,
+    MAX_SEARCHED,
+    count_matches,
+    fts5_query,
+    tsquery,
+)
 from parlant_store.exceptions import BackendError
 from parlant_store.sql.search_index import SQLITE_PARTS, SQLITE_TABLE
 from parlant_store.types import SearchHit
@@ -66,8 +72,7 @@ def search_items(connection: BaseDatabaseWrapper, search: Search, time: Time) ->
     sql = _SEARCH.format(hits=selected, session=dialect.session, condition=condition)
     params = [*dialect.params(terms, tools), *params, limit, MAX_SNIPPETS]
     if connection.vendor == "sqlite":
-        name = "parlant_store_matches_in"
-        create_function(connection, name, 3, _count_matches, deterministic=True)
+        create_matches_function(connection)
     rows = fetch(connection, sql, params, prepare=None)
     return hits(rows, terms, tools=tools)
 
@@ -78,8 +83,10 @@ def require_index(connection: BaseDatabaseWrapper) -> None:
         raise BackendError(f"the search index is missing; run {migrate_command(connection.alias)}")
 
 
-def _fts5(terms: list[list[str]]) -> str:
-    return " OR ".join(f'"{" ".join(words)}" *' for words in terms)
+def create_matches_function(connection: BaseDatabaseWrapper) -> None:
+    """Create parlant_store_matches_in(words, terms, others) on SQLite."""
+    name = "parlant_store_matches_in"
+    create_function(connection, name, 3, _count_matches, deterministic=True)
 
 
 def _count_matches(text: str, terms: str, others: int) -> int:
@@ -102,6 +109,6 @@ _DIALECTS = {
         f" FROM {SQLITE_TABLE} CROSS JOIN parlant_store_session_item i"
         f" WHERE {SQLITE_TABLE} MATCH %s AND i.key = {SQLITE_TABLE}.rowid) WHERE score > 0",
         "parlant_store_session s WHERE s.key = best.session_key",
-        lambda terms, tools: [json.dumps(terms), int(tools), _fts5(terms)],
+        lambda terms, tools: [json.dumps(terms), int(tools), fts5_query(terms)],
     ),
 }

@@ -99,5 +99,16 @@ def delete_if_expired(
             delete(connection, Document, [key], what)
 
 
+def delete_by_id(connection: BaseDatabaseWrapper, collection: str, document_id: str) -> None:
+    """Delete the document of this id, if there is one."""
+    from parlant_store.models import Document
+
+    sql = "SELECT key FROM parlant_store_document WHERE collection = %s AND id = %s"
+    params = (codec.to_column(collection), codec.to_column(document_id))
+    keys = [key for (key,) in select_locked(connection, sql, params)]
+    what = _named(collection, {"id": document_id})
+    delete(connection, Document, keys, what, lock=False)
+
+
 def _named(collection: str, document: JSONObject) -> str:
     return f"the document {document.get('id')!r} of the collection {collection!r}"

@@ -133,6 +133,7 @@ _RECORD = record(
 )
 DOCUMENT_RECORD = row(integer, document, moment, optional(moment))
 STORED = list_of(row(integer, document))
+MEMORIES = list_of(row(document, moment, optional(integer)))
 STATUS = record(
     version=text,
     role=text,

@@ -141,6 +141,28 @@ INDEX: Arguments = {
     "p_fields": [["text", "asc"]],
     "p_unique": False,
 }
+MEMORIES: Arguments = {"p_collection": "b-notes"} | NOW
+GET_MEMORIES: Arguments = MEMORIES | {"p_ids": ["b-note", "b-old"], "p_refresh": True}
+RANGE: Arguments = {"p_first": "", "p_end": None, "p_start": None, "p_limit": 9, "p_offset": 0}
+SEARCH: Arguments = MEMORIES | RANGE | {"p_filter": EVERYTHING, "p_query": None, "p_refresh": True}
+NAMESPACES: Arguments = MEMORIES | RANGE | {"p_conditions": [], "p_depth": None}
+REMOVE: Arguments = MEMORIES | {
+    "p_documents": [],
+    "p_ids": [],
+    "p_customer_ids": [],
+    "p_terms": [],
+    "p_expires": [],
+    "p_deleted": ["b-note", "b-old"],
+    "p_created": "",
+}
+WRITE: Arguments = REMOVE | {
+    "p_documents": [f'{{"id": "b-note", "customer_id": "{A}"}}'],
+    "p_ids": ["b-note"],
+    "p_customer_ids": [A],
+    "p_terms": [None],
+    "p_expires": [None],
+    "p_deleted": [],
+}
 NONE_OF_IT: Arguments = {"documents": [], "total": 0}
 
 CALLS: dict[str, list[tuple[Arguments, Any]]] = {
@@ -330,6 +352,27 @@ CALLS: dict[str, list[tuple[Arguments, Any]]] = {
     "prefixes": [
         ({}, [{"collection": each, "prefix": "parlant_sessions_"} for each in (EVENTS, SESSIONS)])
     ],
+    "get_memories": [
+        (GET_MEMORIES, []),
+        (GET_MEMORIES | {"p_now": "-infinity"}, []),
+        (GET_MEMORIES | {"p_collection": AGENTS, "p_ids": ["agent"]}, []),
+    ],
+    "write_memories": [
+        (REMOVE, 0),
+        (REMOVE | {"p_collection": SESSIONS, "p_deleted": ["b-talk"]}, 0),
+        (WRITE, DENIED),
+        (WRITE | {"p_now": "infinity"}, DENIED),
+        (WRITE | {"p_customer_ids": [B]}, DENIED),
+        (WRITE | {"p_ids": ["n"]}, DENIED),
+        (WRITE | {"p_collection": AGENTS}, DENIED),
+    ],
+    "search_memories": [
+        (SEARCH, []),
+        (SEARCH | {"p_query": "!'x'"}, []),
+        (SEARCH | {"p_now": "-infinity", "p_first": "b"}, []),
+        (SEARCH | {"p_collection": AGENTS}, []),
+    ],
+    "list_namespaces": [(NAMESPACES, []), (NAMESPACES | {"p_collection": AGENTS}, [])],
     "list_versions": [({"p_collection": "b-notes"} | NOW, [])],
     "read_version": [
         ({"p_collection": "b-notes", "p_version": None, "p_after": 0, "p_limit": 9} | NOW, [])
@@ -348,6 +391,7 @@ CALLS: dict[str, list[tuple[Arguments, Any]]] = {
             "describe",
             "end_request",
             "forget_requests",
+            "is_namespace",
             "items",
             "limit",
             "limit_answer",
@@ -355,11 +399,13 @@ CALLS: dict[str, list[tuple[Arguments, Any]]] = {
             "limit_json",
             "lock_one",
             "matching",
+            "memories_below",
             "openers",
             "order",
             "part_where",
             "refresh",
             "refresh_session",
+            "refresh_memories",
             "related_documents",
             "sessions_where",
             "start_of_turn",
@@ -433,4 +479,5 @@ REPEATABLE = {
     "set_document_expiry",
     "set_metadata",
     "update_one",
+    "write_memories",
 }

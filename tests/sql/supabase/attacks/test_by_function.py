@@ -23,6 +23,7 @@ from tests.sql.supabase.attacks.function_attacks import (
 )
 
 TRIGGERS = {"count_event", "count_session"}
+WITH_TERMS = ("search", "search_memories", "write_memories")
 SERVICES = {name.removeprefix("parlant_store_") for name in SERVICE_ONLY}
 
 
@@ -168,6 +169,7 @@ HOSTILE: dict[str, list[Any]] = {
     "boolean": [None, True, False, "x", 7],
     "text[]": [None, [], [None], ["'"], ["{}"] * 3, [["{}"], ["{}"]], "{", 7, {"a": 1}],
     "bigint[]": [None, [], [None], [2**63], [-1], [["1"]], "{", {"a": 1}],
+    "timestamp with time zone[]": [None, [], [None], ["infinity"], ["x' or true"], "{", {"a": 1}],
     "uuid": [None, "x", "' or true", 7],
     "jsonb": [
         None,
@@ -236,8 +238,8 @@ def test_arguments_of_other_kinds(target, function):
 def is_good_sql(answer: httpx.Response, function: str, value: Any) -> bool:
     """Whether no statement was made of it that is none, or names what is not there."""
     code = code_of(answer)
-    if function == "search" and code == "42601":
-        return True  # of the tsquery
+    if function in WITH_TERMS and code == "42601":
+        return True  # of the tsquery or tsvector
     if "column" in str(value) and code == "42703":
         return True
     return code not in ("42601", "42703", "42P01", "42883")
