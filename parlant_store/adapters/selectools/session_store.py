@@ -5,7 +5,6 @@ session. A session that the OpenAI Agents SDK wrote is loaded as a memory; what 
 hold stays in the session (parlant_store.adapters.selectools.openai_items).
 """
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -250,13 +249,7 @@ class SessionStore:
     def _run(self, call: Callable[..., T], *args: Any) -> T:
         """Make the call in the caller's transaction, unless this thread runs an event loop."""
         with primary_reads():
-            try:
-                asyncio.get_running_loop()
-            except RuntimeError:
-                return call(*args)
-            future = self._store.make_call(partial(call, *args))
-            sync_thread.begin(self._store, future)
-            return future.result()
+            return sync_thread.call(self._store, partial(call, *args))
 
     def _ttl(self, ttl_seconds: float | None) -> float | None:
         return self.default_ttl if ttl_seconds is None else ttl_seconds

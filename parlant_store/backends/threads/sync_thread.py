@@ -75,6 +75,20 @@ def begin(store: Store, call: Call[Any]) -> None:
         executor.submit(copy_context().run, partial(store.begin, call, in_loop=False)).result()
 
 
+def call(store: Store, function: Callable[[], T]) -> T:
+    """Call ``function`` in the caller's transaction, unless this thread runs an event loop.
+
+    There, it runs on a thread of the store, and this one waits for it.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return function()
+    future = store.make_call(function)
+    begin(store, future)
+    return future.result()
+
+
 async def run(function: Callable[[], Any]) -> None:
     """Run ``function`` on that thread."""
     await sync_to_async(function, thread_sensitive=True)()

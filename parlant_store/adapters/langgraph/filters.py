@@ -1,0 +1,34 @@
+"""LangGraph's filters of a search, in the grammar of parlant_store.content.query."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from parlant_store.exceptions import InvalidFilter
+
+OPERATORS = ("$eq", "$ne", "$gt", "$gte", "$lt", "$lte")
+
+
+def where_of(filter_: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the filter of a SearchOp, in which a value without an operator must be equal.
+
+    Raise InvalidFilter, a ValueError, for other operators.
+    """
+    return {_field(name): _condition(name, value) for name, value in (filter_ or {}).items()}
+
+
+def _field(name: str) -> str:
+    if not isinstance(name, str) or name.startswith("$"):
+        raise InvalidFilter(f"a filter names fields of the value, which {name!r} is not")
+    return name
+
+
+def _condition(name: str, value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        return {"$eq": value}
+    for operator in value or ("{}",):
+        if operator not in OPERATORS:
+            raise InvalidFilter(
+                f"{operator!r} on {name!r} is no operator; there are {', '.join(OPERATORS)}, "
+                "and $eq also takes a dict"
+            )
+    return value
