@@ -94,10 +94,16 @@ _AFTER_ALL = str(2**62)
 """A key in place of the last one, so that no rows are among the newest."""
 
 _EVENT_TEXTS = {
-    "postgresql": ("data -> 'data' ->> 'message'", "(data -> 'data')::text"),
-    "sqlite": ("json_extract(data, '$.data.message')", "json_extract(data, '$.data')"),
+    "postgresql": (
+        "data -> 'data' ->> 'message'",
+        "COALESCE(data -> 'data', data -> 'value')::text",
+    ),
+    "sqlite": (
+        "json_extract(data, '$.data.message')",
+        "COALESCE(json_extract(data, '$.data'), json_extract(data, '$.value'))",
+    ),
 }
-"""The message of an event, and its data as JSON text."""
+"""The message of an event, and its data or the value of a memory as JSON text."""
 
 
 class Hit(NamedTuple):

@@ -27,7 +27,7 @@ from parlant_store.admin.lookups import connection_of, fetch
 from parlant_store.content import codec
 from parlant_store.content.related_documents import SESSIONS
 from parlant_store.models import Document
-from parlant_store.types import FAILED, JSONObject
+from parlant_store.types import FAILED, MEMORIES, JSONObject
 
 MAX_FIELDS = 4
 """Limit on the columns for JSON fields of other collections than Parlant's."""
@@ -113,8 +113,9 @@ _PARLANT: dict[str, tuple[Column, ...]] = {
         _json("action", _("action"), "content.action", "action"),
     ),
     "relationships": (_ID, _SOURCE, _json("target", _("target")), _KIND),
+    MEMORIES: (_ID, _json("text", _("value"), "value"), _CUSTOMER),
 }
-"""The columns of Parlant's collections, by the suffix of their names."""
+"""The columns of Parlant's collections and of memories, by the suffix of their names."""
 
 
 def columns_of(collection: str) -> tuple[Column, ...]:

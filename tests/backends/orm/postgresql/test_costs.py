@@ -12,6 +12,7 @@ from psycopg.pq import Trace
 
 from parlant_store.types import (
     DocumentRecord,
+    MemoryChange,
     Replacement,
     Retention,
     Revision,
@@ -28,6 +29,10 @@ REVISION = Revision(key=1, next_position=30, item_count=30)
 RULE = Retention(idle=timedelta(days=1), namespace="")
 
 RECORDS = [SessionRecord(session_id=name, items=numbered(1, 2)) for name in ("s", "record")]
+MEMORIES = [
+    MemoryChange(namespace=("n",), key="k", value={"n": 2, "text": "words"}, ttl_seconds=60),
+    MemoryChange(namespace=("n",), key="l", value=None),
+]
 DOCUMENTS = [DocumentRecord(document={"id": name}) for name in ("d", "record")]
 
 OPERATIONS: dict[str, Callable[[Any], Any]] = {
@@ -96,6 +101,12 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
     "delete_one": lambda store: store.delete_one("c", WHERE),
     "list_collections": lambda store: store.list_collections(),
     "drop_collection": lambda store: store.drop_collection("c"),
+    "get_memories": lambda store: store.get_memories([(("n",), "k"), (("n",), "l")]),
+    "write_memories": lambda store: store.write_memories(MEMORIES),
+    "search_memories": lambda store: store.search_memories(
+        ("n",), {"n": {"$gt": 1}}, search="word"
+    ),
+    "list_memory_namespaces": lambda store: store.list_memory_namespaces(max_depth=1),
     "expire": lambda store: store.expire(),
     "expire_batches": lambda store: [*store.expire_batches(rule=RULE)],
     "list_expired": lambda store: [*store.list_expired(rule=RULE)],
