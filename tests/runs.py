@@ -94,13 +94,13 @@ a limit of time."""
 ORM = "tests/backends/orm"
 SDK = "tests/adapters/openai_agents"
 ADAPTERS = (
-    f"{SDK} tests/adapters/parlant/test_database.py"
+    f"{SDK} tests/adapters/langgraph tests/adapters/parlant/test_database.py"
     " tests/adapters/parlant/test_migration.py tests/adapters/parlant/test_stores.py"
 )
 # What holds for a store, however its connections are pooled.
 CONTRACT = (
-    f"{ORM}/test_async_methods.py {ORM}/test_documents.py {ORM}/test_retention.py"
-    f" {ORM}/test_sessions.py {ORM}/test_snapshots.py tests/management/commands"
+    f"{ORM}/test_async_methods.py {ORM}/test_documents.py {ORM}/test_memories.py"
+    f" {ORM}/test_retention.py {ORM}/test_sessions.py {ORM}/test_snapshots.py tests/management/commands"
 )
 POOLED = f"-m 'not values' {CONTRACT} {ADAPTERS}"
 OF_SELECTOOLS = "tests/adapters/selectools"
