@@ -100,7 +100,8 @@ ADAPTERS = (
 # What holds for a store, however its connections are pooled.
 CONTRACT = (
     f"{ORM}/test_async_methods.py {ORM}/test_documents.py {ORM}/test_memories.py"
-    f" {ORM}/test_retention.py {ORM}/test_sessions.py {ORM}/test_snapshots.py tests/management/commands"
+    f" {ORM}/test_retention.py {ORM}/test_sessions.py {ORM}/test_snapshots.py"
+    " tests/management/commands"
 )
 POOLED = f"-m 'not values' {CONTRACT} {ADAPTERS}"
 OF_SELECTOOLS = "tests/adapters/selectools"

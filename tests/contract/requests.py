@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from parlant_store.exceptions import DuplicateDocument
 from parlant_store.models import Request
-from parlant_store.types import Replacement
+from parlant_store.types import MemoryChange, Replacement
 from tests.contract.document_values import made
 from tests.contract.session_requests import (
     LATER,
@@ -47,6 +47,9 @@ WRITES: dict[str, Callable[..., Any]] = {
         **id_,
     ),
     "ensure_index": lambda store, **id_: store.ensure_index("c", [("field", "asc")], **id_),
+    "write_memories": lambda store, **id_: store.write_memories(
+        [MemoryChange(namespace=("n",), key="k", value={"x": "\0"})], **id_
+    ),
 }
 """Every write of the contract, some of them in several ways."""
 

@@ -15,19 +15,19 @@ returns text language sql stable{search_path} as $$
         || format(' and (expires_at is null or expires_at > %L)', $5)
 $$;
 
--- Lets the documents with the keys $1 expire, by their ttl from $2 on. Locked ones are skipped:
--- another call writes them.
-create or replace function {in_schema}parlant_store_refresh_memories(bigint[], timestamptz)
+-- Lets the documents of the collection $1 with the keys $2 expire by their ttl, from $3 on. Locked
+-- ones are skipped: another call writes them.
+create or replace function {in_schema}parlant_store_refresh_memories(text, bigint[], timestamptz)
 returns void language plpgsql{search_path} as $$
 begin
-    if $1 is null then
+    if $2 is null then
         return;
     end if;
     update parlant_store_document
-        set expires_at = $2 + (data ->> 'ttl')::float8 * interval '1 second'
-        where key in (
+        set expires_at = $3 + (data ->> 'ttl')::float8 * interval '1 second'
+        where collection = $1 and key in (
             select key from parlant_store_document
-            where key = any ($1) and expires_at > $2
+            where collection = $1 and key = any ($2) and expires_at > $3
                 and case when jsonb_typeof(data -> 'ttl') = 'number' then
                     (data ->> 'ttl')::numeric between 0 and {max_ttl}
                 end
@@ -56,7 +56,7 @@ begin
         where collection = p_collection and id = any (p_ids)
             and (expires_at is null or expires_at > p_now);
     if p_refresh then
-        perform parlant_store_refresh_memories(v_keys, p_now);
+        perform parlant_store_refresh_memories(p_collection, v_keys, p_now);
     end if;
     return v_rows;
 end $$;
@@ -71,7 +71,7 @@ declare
     v_written bigint;
 begin
     perform parlant_store_limit(cardinality(p_ids || p_deleted), {max_items}, 'memories');
-    delete from parlant_store_document where key in (
+    delete from parlant_store_document where collection = p_collection and key in (
         select key from parlant_store_document
         where collection = p_collection and id = any (p_deleted) order by id for update
     );
@@ -133,7 +133,7 @@ begin
         ' array_agg(key) filter (where data ? ''ttl'') from (%s) page', v_page
     ) into v_rows, v_keys;
     if p_refresh then
-        perform parlant_store_refresh_memories(v_keys, p_now);
+        perform parlant_store_refresh_memories(p_collection, v_keys, p_now);
     end if;
     return v_rows;
 end $$;

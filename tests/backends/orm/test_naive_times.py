@@ -10,11 +10,18 @@ from django.db import connections
 from django.utils import timezone
 
 from parlant_store import stores
+from parlant_store.adapters.langgraph import Store
 from parlant_store.backends.orm import OrmBackend
 from parlant_store.content.times import as_utc
 from parlant_store.exceptions import InvalidInput
 from parlant_store.transfer.digests import session_digest
-from parlant_store.types import DocumentRecord, Retention, SessionRecord
+from parlant_store.types import (
+    MEMORIES,
+    DocumentRecord,
+    MemoryChange,
+    Retention,
+    SessionRecord,
+)
 from tests.admin.actions.action_forms import do, session
 from tests.admin.pages import client as client
 from tests.admin.pages import message
@@ -79,6 +86,21 @@ def test_times_are_taken_with_a_zone_and_without(store, time):
     assert store.set_expiry("s", time(-HOUR))
     assert not store.exists("s")
     assert store.expire().sessions == 1
+
+
+def test_times_of_memories(store):
+    change = MemoryChange(namespace=("n",), key="k", value={}, ttl_seconds=60)
+    store.write_memories([change])
+    (first,) = store.get_memories([(("n",), "k")])
+    assert close(store.get_document(MEMORIES, "n..k").expires_at, timezone.now() + HOUR / 60)
+    store.write_memories([change])
+    (found,) = store.search_memories()
+    assert found.created_at == first.created_at
+    assert all(time.tzinfo is None for time in (found.created_at, found.updated_at))
+    assert close(found.created_at, timezone.now())
+    (item,) = Store().search(())
+    assert close(item.created_at, datetime.now(UTC))
+    assert close(item.updated_at, datetime.now(UTC))
 
 
 def test_no_other_value_is_a_time(store):

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from parlant_store.backends.orm import OrmBackend
-from parlant_store.types import DocumentRecord, Replacement, Retention, SessionRecord
+from parlant_store.types import DocumentRecord, MemoryChange, Replacement, Retention, SessionRecord
 from tests.contract.values import IDS, NASTY, numbered
 
 NOW = "2030-01-01T00:00:00"
@@ -79,6 +79,12 @@ OPERATIONS = {
     "drop_collection": lambda store: store.drop_collection("c"),
     "list_versions": lambda store: store.list_versions("c"),
     "read_version": lambda store: store.read_version("c", "1"),
+    "get_memories": lambda store: store.get_memories([(("n",), "k")]),
+    "write_memories": lambda store: store.write_memories(
+        [MemoryChange(namespace=("n",), key=key, value={"x": 1}) for key in "kl"]
+    ),
+    "search_memories": lambda store: store.search_memories(("n",), {"x": {"$gt": 0}}, search="a"),
+    "list_memory_namespaces": lambda store: store.list_memory_namespaces(),
     "ensure_index": lambda store: store.ensure_index("c", [("id", "asc")]),
     "read_sessions": lambda store: store.read_sessions([("", "s"), ("n", "t")]),
     "write_sessions": lambda store: store.write_sessions(

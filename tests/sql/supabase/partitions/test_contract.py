@@ -10,6 +10,7 @@ import pytest
 
 from tests.contract.document_filters import FilterContract
 from tests.contract.documents import DocumentContract
+from tests.contract.memories import MemoryContract
 from tests.contract.retention import RetentionContract
 
 REFUSED_BY_PYTHON = (
@@ -20,8 +21,11 @@ REFUSED_BY_PYTHON = (
     "test_bad_ends_are_refused",
     "test_bad_ids_are_refused",
     "test_bad_limits_are_refused",
+    "test_invalid_names",
+    "test_invalid_ttl",
     "test_only_dicts_are_documents",
     "test_what_cannot_be_an_index_is_refused",
+    "test_what_json_cannot_say_is_refused",
     "test_what_json_cannot_say_is_refused_by_name",
 )
 OF_A_ROW = (
@@ -49,6 +53,12 @@ class TestPartitionedDocuments(without(DocumentContract, *SAME)):
     # One of the orders; of the values, test_whatever_json_can_say_comes_back stays.
     test_sorting_by_several_fields = DocumentContract.test_sorting_by_several_fields
 
+    @pytest.fixture
+    def make_store(self, make_store):
+        return make_store
+
+
+class TestPartitionedMemories(without(MemoryContract, *SAME)):
     @pytest.fixture
     def make_store(self, make_store):
         return make_store
