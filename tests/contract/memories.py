@@ -377,6 +377,11 @@ class MemoryContract(Timed):
         assert get(store, ("n",), "other") is None
         assert get(store, ("n",), "ttl") is None
         assert ("n",) in store.list_memory_namespaces()
+        store.insert_one(COLLECTION, {"id": "n..more", "session_id": "s", "agent_id": "a"})
+        put(store, ("n",), "more")
+        assert get(store, ("n",), "more") is not None
+        assert store.find_one(COLLECTION, {"session_id": {"$eq": "s"}}) is None
+        assert store.find_one(COLLECTION, {"agent_id": {"$eq": "a"}}) is None
 
     def test_a_request_is_done_once(self, store):
         change = MemoryChange(namespace=("n",), key="k", value={"n": 1})

@@ -3,10 +3,11 @@
 -- p_end, has all that are below a namespace; p_end may be null. If p_start is not null, it is what
 -- the whole ids start with, because the column has only the beginning of long ids.
 
--- Returns the condition for the memories of the collection $1 in the range of ids $2 up to $3, whose
--- whole ids start with $4, and which have not expired at $5.
-create or replace function {in_schema}parlant_store_memories_below(text, text, text, text, timestamptz)
-returns text language sql stable{search_path} as $$
+-- Returns the condition for the memories of the collection $1 in the range of ids $2 up to $3,
+-- whose whole ids start with $4, and which have not expired at $5.
+create or replace function {in_schema}parlant_store_memories_below(
+    text, text, text, text, timestamptz
+) returns text language sql stable{search_path} as $$
     select format('collection = %L and id >= %L', $1, $2)
         || case when $3 is null then '' else format(' and id < %L', $3) end
         || case when $4 is null then '' else
@@ -68,29 +69,42 @@ create or replace function {in_schema}parlant_store_write_memories(
     p_expires timestamptz[], p_deleted text[], p_created text, p_now timestamptz
 ) returns bigint language plpgsql{search_path} as $$
 declare
-    v_written bigint;
+    v_written bigint := 0;
 begin
     perform parlant_store_limit(cardinality(p_ids || p_deleted), {max_items}, 'memories');
-    delete from parlant_store_document where collection = p_collection and key in (
-        select key from parlant_store_document
-        where collection = p_collection and id = any (p_deleted) order by id for update
-    );
-    insert into parlant_store_document as d (
-        collection, id, creation_utc, customer_id, data, terms, updated_at, expires_at
-    )
-    select p_collection, id, p_created, customer_id,
-        parlant_store_as_jsonb(document, {max_row}, 'a document'), terms::tsvector, p_now, expires_at
-        from unnest(p_documents, p_ids, p_customer_ids, p_terms, p_expires)
-            as entry (document, id, customer_id, terms, expires_at)
-        order by id
-    on conflict (collection, id) do update set
-        creation_utc = case when d.expires_at <= p_now then excluded.creation_utc
-            else coalesce(d.creation_utc, excluded.creation_utc) end,
-        customer_id = excluded.customer_id,
-        data = case when d.expires_at <= p_now or d.creation_utc is null then excluded.data
-            else excluded.data || jsonb_build_object('creation_utc', d.creation_utc) end,
-        terms = excluded.terms, updated_at = excluded.updated_at, expires_at = excluded.expires_at;
-    get diagnostics v_written = row_count;
+    if cardinality(p_ids || p_deleted) > 1 then
+        -- In one order, so that no two calls wait for each other. Locks of rows would not do:
+        -- rows that are yet to be inserted have none.
+        perform parlant_store_wait_turn(format('memories %s', place)) from (
+            select distinct abs(hashtext(id) % 64) as place
+            from unnest(p_ids || p_deleted) id order by place
+        ) places;
+    end if;
+    if cardinality(p_deleted) > 0 then
+        delete from parlant_store_document
+            where collection = p_collection and id = any (p_deleted);
+    end if;
+    if cardinality(p_documents) > 0 then
+        insert into parlant_store_document as d (
+            collection, id, creation_utc, customer_id, data, terms, updated_at, expires_at
+        )
+        select p_collection, id, p_created, customer_id,
+            parlant_store_as_jsonb(document, {max_row}, 'a document'), terms::tsvector,
+            p_now, expires_at
+            from unnest(p_documents, p_ids, p_customer_ids, p_terms, p_expires)
+                as entry (document, id, customer_id, terms, expires_at)
+            order by id
+        on conflict (collection, id) do update set
+            creation_utc = case when d.expires_at <= p_now then excluded.creation_utc
+                else coalesce(d.creation_utc, excluded.creation_utc) end,
+            version = null, session_id = null, agent_id = null,
+            customer_id = excluded.customer_id,
+            data = case when d.expires_at <= p_now or d.creation_utc is null then excluded.data
+                else excluded.data || jsonb_build_object('creation_utc', d.creation_utc) end,
+            terms = excluded.terms, updated_at = excluded.updated_at,
+            expires_at = excluded.expires_at;
+        get diagnostics v_written = row_count;
+    end if;
     return v_written;
 end $$;
 
@@ -125,7 +139,8 @@ begin
     );
     if row_security_active('parlant_store_document') then
         execute format(
-            'select parlant_store_limit_answer(sum(octet_length(data::text))) from (%s) page', v_page
+            'select parlant_store_limit_answer(sum(octet_length(data::text))) from (%s) page',
+            v_page
         );
     end if;
     execute format(
@@ -145,7 +160,8 @@ returns boolean language sql immutable{search_path} as $$
     select not exists (
         select from json_array_elements($2) as condition
         where cardinality($1) < json_array_length(condition -> 1) or exists (
-            select from json_array_elements_text(condition -> 1) with ordinality as part (label, place)
+            select from json_array_elements_text(condition -> 1)
+                with ordinality as part (label, place)
             where label <> '*' and label <> $1[place::int + case
                 when (condition ->> 0)::boolean
                     then cardinality($1) - json_array_length(condition -> 1)
@@ -156,8 +172,8 @@ returns boolean language sql immutable{search_path} as $$
 $$;
 
 -- Returns namespaces with memories in a range of ids, each once, as texts with dots between the
--- labels, by a loose index scan. p_conditions are those of parlant_store_is_namespace; namespaces are
--- cut to p_depth labels, null for all.
+-- labels, by a loose index scan. p_conditions are those of parlant_store_is_namespace; namespaces
+-- are cut to p_depth labels, null for all.
 create or replace function {in_schema}parlant_store_list_namespaces(
     p_collection text, p_first text, p_end text, p_start text, p_conditions json, p_depth bigint,
     p_limit bigint, p_offset bigint, p_now timestamptz
@@ -165,6 +181,7 @@ create or replace function {in_schema}parlant_store_list_namespaces(
 declare
     v_first text := p_first;
     v_id text;
+    v_whole text;
     v_namespace text;
     v_labels text[];
     v_next text;
@@ -174,31 +191,33 @@ begin
     perform parlant_store_limit(p_offset, {max_items}, 'namespaces before a page'),
             parlant_store_limit(p_limit, {max_items}, 'namespaces');
     while cardinality(v_found) - p_offset < p_limit loop
-        execute format(
-            'select id, split_part(data ->> ''id'', ''..'', 1) from parlant_store_document'
-            ' where %s order by id limit 1',
-            parlant_store_memories_below(p_collection, v_first, p_end, p_start, p_now)
-        ) into v_id, v_namespace;
-        exit when v_id is null;
+        -- Without the end of the range, so that one plan serves all calls.
+        select id, data ->> 'id' into v_id, v_whole from parlant_store_document
+            where collection = p_collection and id >= v_first
+                and (expires_at is null or expires_at > p_now)
+            order by id limit 1;
+        exit when v_id is null or v_id >= p_end;
+        v_first := v_id || chr(1);
+        if p_start is not null and not starts_with(v_whole, p_start) then
+            exit when not starts_with(v_id, p_first);
+            continue;
+        end if;
+        v_namespace := split_part(v_whole, '..', 1);
         v_labels := string_to_array(v_namespace, '.');
+        v_next := v_namespace || './';
         if parlant_store_is_namespace(v_labels, p_conditions) then
             if cardinality(v_labels) >= p_depth then
                 v_namespace := array_to_string(v_labels[:p_depth::int], '.');
                 v_next := v_namespace || '/';
-            else
-                v_next := v_namespace || './';
             end if;
             -- Only those that are too long for the column are found again.
             if octet_length(v_namespace) < {max_namespace} or v_namespace <> all (v_found) then
                 v_found := v_found || v_namespace;
             end if;
-        else
-            v_next := v_namespace || './';
         end if;
-        v_first := case
-            when octet_length(v_namespace) < {max_namespace} and v_next > v_id collate "C" then v_next
-            else v_id || chr(1)
-        end;
+        if octet_length(v_namespace) < {max_namespace} and v_next > v_id collate "C" then
+            v_first := v_next;
+        end if;
     end loop;
     return to_json(v_found[least(p_offset, {max_int} - 1)::int + 1:]);
 end $$;

@@ -50,6 +50,7 @@ _WRITE = (
     f"INSERT INTO {_DOCUMENT} AS d"
     " (collection, id, creation_utc, customer_id, data, terms, updated_at, expires_at)"
     f" VALUES ('{MEMORIES}', %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (collection, id) DO UPDATE SET"
+    " version = NULL, session_id = NULL, agent_id = NULL,"
     " creation_utc = excluded.creation_utc, customer_id = excluded.customer_id,"
     " data = excluded.data, terms = excluded.terms, updated_at = excluded.updated_at,"
     " expires_at = excluded.expires_at RETURNING key"
