@@ -18,7 +18,7 @@ from parlant_store.exceptions import (
     SessionNotFound,
 )
 from parlant_store.signals import session_saved
-from parlant_store.types import DocumentRecord, Replacement
+from parlant_store.types import DocumentRecord, MemoryChange, Replacement
 from tests.backends.locks import interrupt_until_done
 from tests.backends.threads.busy_threads import TIMEOUT_SECONDS, Held
 from tests.contract.document_values import made
@@ -256,6 +256,14 @@ class AsyncDocumentContract(Documents):
         assert await store.alist_collections() == ["c"]
         assert (await store.adelete_one("c", {"id": {"$eq": "d1"}}))["stars"] == 4
         assert await store.adrop_collection("c") == 1
+
+    async def test_memories(self, store):
+        change = MemoryChange(namespace=("n",), key="k", value={"n": 1})
+        await store.awrite_memories([change])
+        (memory,) = await store.aget_memories([(("n",), "k")])
+        assert memory.value == {"n": 1}
+        assert await store.asearch_memories(("n",)) == [memory]
+        assert await store.alist_memory_namespaces() == [("n",)]
 
     async def test_versions(self, store):
         await store.ainsert_one("c", made(1, version="1"))

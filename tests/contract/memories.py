@@ -411,10 +411,3 @@ class MemoryContract(Timed):
 
         in_threads(write, 6)
         assert {memory.value["by"] for memory in store.search_memories(("n",))} <= set(range(6))
-
-    async def test_asynchronous_variants(self, store):
-        change = MemoryChange(namespace=("n",), key="k", value={"n": 1})
-        await store.awrite_memories([change])
-        (memory,) = await store.aget_memories([(("n",), "k")])
-        assert await store.asearch_memories(("n",)) == [memory]
-        assert await store.alist_memory_namespaces() == [("n",)]

@@ -20,6 +20,7 @@ FOR_BACKENDS = {
     "default_idle_seconds",
     "explain_timeout",
     "group_of",
+    "has_connection",
     "interrupt",
     "is_on_callers_thread",
     "make_call",
