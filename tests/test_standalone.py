@@ -121,21 +121,30 @@ import parlant_store
 parlant_store.setup("sqlite:///a.db")
 parlant_store.store.add_items("s", [{"a": 1}])
 loaded = {name.partition(".")[0] for name in set(sys.modules) - before}
-others = {"psycopg", "agents", "openai", "parlant", "selectools", "redis", "supabase"}
+others = {"psycopg", "agents", "langgraph", "openai", "parlant", "selectools", "redis", "supabase"}
 print(sorted(loaded & others))
 """
     assert good(script, tmp_path) == "[]\n"
 
 
-def test_without_its_framework_an_adapter_names_the_extra(tmp_path):
-    script = """
+@pytest.mark.parametrize(
+    ("module", "adapter", "framework", "extra"),
+    [
+        ("agents", "openai_agents", "the OpenAI Agents SDK", "openai-agents"),
+        ("langgraph", "langgraph", "LangGraph", "langgraph"),
+    ],
+)
+def test_without_its_framework_an_adapter_names_the_extra(
+    tmp_path, module, adapter, framework, extra
+):
+    script = f"""
 import sys
-sys.modules["agents"] = None
-import parlant_store.adapters.openai_agents
+sys.modules["{module}"] = None
+import parlant_store.adapters.{adapter}
 """
     done = run(script, tmp_path)
-    assert "ImproperlyConfigured: the OpenAI Agents SDK is not installed" in done.stderr
-    assert "pip install 'django-parlant-store[openai-agents]'" in done.stderr
+    assert f"ImproperlyConfigured: {framework} is not installed" in done.stderr
+    assert f"pip install 'django-parlant-store[{extra}]'" in done.stderr
 
 
 def test_a_store_used_before_setup_says_so(tmp_path):
