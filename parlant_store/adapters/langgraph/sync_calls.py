@@ -13,7 +13,7 @@ def call_sync(store: BaseBackend, function: Callable[[], T]) -> T:
     """Call ``function`` on the connection of this thread, and in its transaction.
 
     If this thread has no connection, or runs an event loop, the call runs on a thread of the store:
-    nobody would close a connection that a thread of LangGraph opens.
+    LangGraph's threads do not close the connections that they open.
     """
     if caller.has_loop() or store.has_connection():
         return sync_thread.call(store, function)

@@ -22,7 +22,7 @@ class Version(NamedTuple):
     inode: int
     size: int
     changed: int
-    """The time of the change, which unlike that of the file's contents nobody sets."""
+    """Nanoseconds of ctime, which no program can set, unlike mtime."""
 
     @classmethod
     def of(cls, status: os.stat_result) -> Self:
