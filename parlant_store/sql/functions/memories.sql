@@ -25,7 +25,7 @@ begin
         return;
     end if;
     update parlant_store_document
-        set expires_at = $3 + (data ->> 'ttl')::float8 * interval '1 second'
+        set expires_at = $3 + make_interval(secs => (data ->> 'ttl')::float8)
         where collection = $1 and key in (
             select key from parlant_store_document
             where collection = $1 and key = any ($2) and expires_at > $3
