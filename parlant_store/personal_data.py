@@ -2,7 +2,7 @@
 
 For a user's id, these are:
 
-- sessions with this owner;
+- sessions and threads with this owner;
 - documents with this customer_id;
 - in collections whose names end in "customers", the customer with this id, and in those that end
   in "values", the values of variables with this key, unless their customer_id is another one;
@@ -19,7 +19,6 @@ from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.reads import on_primary
 from parlant_store.content import codec
 from parlant_store.content.related_documents import sessions_prefix
-from parlant_store.content.times import as_utc
 from parlant_store.exceptions import ProtectedRow
 from parlant_store.personal_documents import (
     PersonalDocument,
@@ -27,7 +26,16 @@ from parlant_store.personal_documents import (
     Where,
     original,
 )
-from parlant_store.types import FAILED, JSONObject, Protected, SessionCursor, SessionInfo
+from parlant_store.personal_threads import exported_thread, owner_and_times
+from parlant_store.types import (
+    FAILED,
+    JSONObject,
+    Protected,
+    SessionCursor,
+    SessionInfo,
+    ThreadCursor,
+    ThreadInfo,
+)
 
 PAGE_SIZE = 500
 """How many sessions are read at once."""
@@ -72,13 +80,24 @@ class PersonalData:
                 return
 
     @on_primary
+    def threads(self) -> Iterator[ThreadInfo]:
+        """Return the threads with this owner."""
+        cursor: ThreadCursor | None = None
+        while self._store.supports_checkpoints:
+            page = self._store.list_threads(user_id=self.user_id, limit=PAGE_SIZE, cursor=cursor)
+            yield from page.threads
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    @on_primary
     def documents(self) -> Iterator[PersonalDocument]:
         """Return the user's documents, each once, and sessions after their related documents."""
         yield from self._documents.read()
 
     @on_primary
-    def erase(self) -> Iterator[SessionInfo | PersonalDocument]:
-        """Delete all data of the user, and yield each session and document that was deleted.
+    def erase(self) -> Iterator[SessionInfo | PersonalDocument | ThreadInfo]:
+        """Delete all data of the user, and yield each session, document and thread deleted.
 
         Expired rows of all users are deleted first, because reads cannot tell their owner.
         Passes are repeated until one finds nothing, at most MAX_ROUNDS times.
@@ -102,7 +121,7 @@ class PersonalData:
 
     @on_primary
     def exported(self) -> Iterator[JSONObject]:
-        """Return all data of the user, a JSON object for each session and document."""
+        """Return all data of the user, a JSON object for each session, document and thread."""
         for session in self.sessions():
             name = {"namespace": session.namespace, "session_id": session.session_id}
             # An export does not prolong a session, as load_snapshot may.
@@ -115,6 +134,8 @@ class PersonalData:
                 }
         for collection, document, _ in self.documents():
             yield {"kind": "document", "collection": collection, "document": document}
+        for thread in self.threads():
+            yield from exported_thread(self._store, thread)
 
     def _usage(self, session_id: str, namespace: str) -> JSONObject:
         usage = self._store.get_usage(session_id, namespace=namespace)
@@ -124,7 +145,7 @@ class PersonalData:
             "turn_usage": {str(turn): asdict(used) for turn, used in turns.items()},
         }
 
-    def _erase_once(self) -> Iterator[SessionInfo | PersonalDocument]:
+    def _erase_once(self) -> Iterator[SessionInfo | PersonalDocument | ThreadInfo]:
         for session in self.sessions():
             try:
                 removed = self._store.delete_session(
@@ -145,6 +166,9 @@ class PersonalData:
         for document in self.documents():
             if not self._has_protected_documents(document):
                 yield from self._erase_document(document)
+        for thread in self.threads():
+            if self._store.delete_thread(thread.thread_id, namespace=thread.namespace):
+                yield thread
 
     def _erase_document(self, document: PersonalDocument) -> Iterator[PersonalDocument]:
         where = _exact_filter(document)
@@ -200,10 +224,7 @@ def _exact_filter(document: PersonalDocument) -> Where:
 def _details(session: SessionInfo) -> JSONObject:
     """Return the fields of the session as JSON values."""
     return {
-        "user_id": session.user_id,
-        "created_at": as_utc(session.created_at).isoformat(),
-        "updated_at": as_utc(session.updated_at).isoformat(),
-        "expires_at": session.expires_at and as_utc(session.expires_at).isoformat(),
+        **owner_and_times(session),
         "metadata": session.metadata,
         "parent_id": session.parent_id,
         "parent_position": session.parent_position,

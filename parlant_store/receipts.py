@@ -13,7 +13,7 @@ from parlant_store.backends.base import BaseBackend
 from parlant_store.content.times import as_utc
 from parlant_store.personal_data import PersonalData
 from parlant_store.personal_documents import PersonalDocument
-from parlant_store.types import JSONObject, SessionInfo
+from parlant_store.types import JSONObject, SessionInfo, ThreadInfo
 
 _STORED_RESULTS = (
     "The results of some writes, which contain erased data, are stored for an hour so that no "
@@ -29,6 +29,7 @@ class Report:
     sessions: int = 0
     items: int = 0
     documents: int = 0
+    threads: int = 0
     requests: int = 0
     left: int | None = None
     protected: list[str] = field(default_factory=list)
@@ -40,11 +41,14 @@ class Report:
     def is_complete(self) -> bool:
         return self.error is None and not self.left
 
-    def add(self, record: SessionInfo | PersonalDocument) -> None:
+    def add(self, record: SessionInfo | PersonalDocument | ThreadInfo) -> None:
         if isinstance(record, PersonalDocument):
             self.documents += 1
             id_ = record.content.get("id")
             self.found.append({"collection": record.collection, "id": id_})
+        elif isinstance(record, ThreadInfo):
+            self.threads += 1
+            self.found.append({"namespace": record.namespace, "thread_id": record.thread_id})
         else:
             self.sessions += 1
             self.items += record.item_count
@@ -55,6 +59,8 @@ class Report:
             self.add(session)
         for document in data.documents():
             self.add(document)
+        for thread in data.threads():
+            self.add(thread)
 
     def erase(
         self, store: BaseBackend, user: str, is_stopped: Callable[[], object] = lambda: False
@@ -73,10 +79,12 @@ class Report:
         left = Report(self.store)
         left.add_all(data)
         self.protected = [str(row) for row in data.protected]
-        self.left = left.sessions + left.documents + data.hidden
+        self.left = left.sessions + left.documents + left.threads + data.hidden
 
     def as_json(self, *, ids: bool) -> JSONObject:
         fields = {name: value for name, value in asdict(self).items() if value is not None}
+        if not self.threads:
+            del fields["threads"]
         if not ids:
             del fields["found"], fields["protected"]
         return fields
@@ -109,12 +117,17 @@ class ExportedLines:
                 "store": alias,
                 "sessions": self._counts[alias, "session"],
                 "documents": self._counts[alias, "document"],
+                **self._threads(alias),
                 "complete": alias not in failed,
             }
             for alias in aliases
         ]
         end = _head(user) | {"stores": counts, "sha256": self._digest.hexdigest()}
         self._file.write(json.dumps(end) + "\n")
+
+    def _threads(self, alias: str) -> JSONObject:
+        threads = self._counts[alias, "thread"]
+        return {"threads": threads} if threads else {}
 
 
 def _head(user: str) -> JSONObject:

@@ -96,6 +96,7 @@ SDK = "tests/adapters/openai_agents"
 ADAPTERS = (
     f"{SDK} tests/adapters/langgraph tests/adapters/parlant/test_database.py"
     " tests/adapters/parlant/test_migration.py tests/adapters/parlant/test_stores.py"
+    " tests/adapters/langgraph"
 )
 # What holds for a store, however its connections are pooled.
 CONTRACT = (

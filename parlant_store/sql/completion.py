@@ -22,6 +22,10 @@ TABLES = (
     "parlant_store_session",
     "parlant_store_session_item",
     "parlant_store_request",
+    "parlant_store_thread",
+    "parlant_store_checkpoint",
+    "parlant_store_channel_value",
+    "parlant_store_checkpoint_write",
 )
 
 _POSTGRESQL = """
@@ -170,7 +174,8 @@ class UpdateFunctions(OutsideModels):
             return
         if not state_of(connection).is_secured:
             _make_functions(connection)
-            schema_editor.execute(CLOSE, params=None)
+        # In the transaction that creates the tables, so that they are never open.
+        schema_editor.execute(CLOSE, params=None)
 
     def database_backwards(
         self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, *states: ProjectState

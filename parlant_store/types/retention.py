@@ -36,7 +36,7 @@ class Protected:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExpireResult:
-    """The number of deleted sessions and documents of one batch."""
+    """The number of deleted sessions, documents and threads of one batch."""
 
     sessions: int
     documents: int
@@ -47,14 +47,20 @@ class ExpireResult:
     items: int = 0
     """The number of deleted items of sessions that stay."""
 
+    threads: int = 0
+
+    checkpoints: int = 0
+    """The number of deleted checkpoints of threads that stay."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Retention:
-    """A rule that selects sessions and documents, or the first items of sessions, for deletion.
+    """A rule that selects sessions, documents and threads, or first parts of them, for deletion.
 
     It needs ``older_than``, ``idle`` or both, which are then ANDed; or ``keep_last_items``,
-    ``keep_last_turns`` or both, as the arguments of keep_latest. With a ``namespace`` it applies
-    to sessions only, with a ``collection`` to documents only, else to both.
+    ``keep_last_turns`` or both, as the arguments of keep_latest; or ``keep_checkpoints``, as the
+    argument of prune_thread. With a ``namespace`` it applies to sessions and threads only, with a
+    ``collection`` to documents only, else to all.
     """
 
     older_than: timedelta | None = None
@@ -64,7 +70,7 @@ class Retention:
     """The minimum time since the last write."""
 
     namespace: str | None = None
-    """The namespace of the sessions."""
+    """The namespace of the sessions and threads."""
 
     collection: str | None = None
     """The collection of the documents."""
@@ -75,8 +81,16 @@ class Retention:
     keep_last_turns: int | None = None
     """So many of the latest turns stay."""
 
+    keep_checkpoints: int | None = None
+    """So many of the latest checkpoints of each namespace of a thread stay."""
+
     @property
     def trims(self) -> bool:
+        """Whether it deletes parts of sessions or threads that stay."""
+        return self.trims_sessions or self.keep_checkpoints is not None
+
+    @property
+    def trims_sessions(self) -> bool:
         """Whether it deletes items of sessions that stay."""
         return self.keep_last_items is not None or self.keep_last_turns is not None
 
@@ -117,3 +131,30 @@ class ExpiredDocument:
 
     id: str | None
     """None if the document has no id, or one that is not text."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExpiredThread:
+    """A thread that would be deleted."""
+
+    namespace: str
+    thread_id: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What identifies the thread."""
+        return self.namespace, self.thread_id
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExpiredCheckpoints:
+    """Checkpoints of a thread, which would be deleted."""
+
+    namespace: str
+    thread_id: str
+    checkpoint_count: int
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What identifies the thread."""
+        return self.namespace, self.thread_id

@@ -1,10 +1,10 @@
-"""LangGraph's long-term store (langgraph.store.base) on a store.
+"""LangGraph's checkpointer (langgraph.checkpoint.base) and long-term store (langgraph.store.base).
 
 ::
 
-    from parlant_store.adapters.langgraph import Store
+    from parlant_store.adapters.langgraph import Checkpointer, Store
 
-    graph = builder.compile(store=Store())
+    graph = builder.compile(checkpointer=Checkpointer(), store=Store())
 """
 
 from parlant_store.adapters.extras import missing_extra
@@ -14,6 +14,7 @@ try:
 except ImportError as exc:
     raise missing_extra("langgraph", "LangGraph") from exc
 
+from parlant_store.adapters.langgraph.checkpointer import Checkpointer
 from parlant_store.adapters.langgraph.store import Store
 
-__all__ = ["Store"]
+__all__ = ["Checkpointer", "Store"]

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import chain
 from time import monotonic
 from typing import NamedTuple, TypeVar
 
@@ -15,9 +16,11 @@ from parlant_store.content.times import as_utc
 from parlant_store.exceptions import InvalidLimit, ProtectedRow, StoreUnavailable
 from parlant_store.signals import send, session_expired
 from parlant_store.types import (
+    ExpiredCheckpoints,
     ExpiredDocument,
     ExpiredItems,
     ExpiredSession,
+    ExpiredThread,
     ExpireResult,
     Protected,
     Retention,
@@ -25,6 +28,9 @@ from parlant_store.types import (
 )
 
 T = TypeVar("T")
+
+ToExpire = ExpiredSession | ExpiredDocument | ExpiredItems | ExpiredThread | ExpiredCheckpoints
+"""What would be deleted."""
 
 logger = logging.getLogger("parlant_store")
 
@@ -74,14 +80,20 @@ class Expired(NamedTuple):
     has_hidden: bool = False
     """Whether there may be hidden sessions, whose items are not all deleted."""
 
+    threads: int = 0
+    """The number of threads of which nothing is left."""
+
+    has_threads: bool = False
+    """Whether there may be more expired threads."""
+
 
 class ExpiryMethods(ABC):
-    """Deletes expired sessions and documents, and those that a retention rule matches.
+    """Deletes expired sessions, documents and threads, and those that a retention rule matches.
 
-    A rule applies to what has not expired. For sessions, it compares the times of creation and
-    of the last write. For documents, it compares creation_utc, as text, with a time in UTC
-    ("2026-01-31T12:00:00+00:00"), or the time of the last write if creation_utc does not start
-    with a year and a dash.
+    A rule applies to what has not expired. For sessions and threads, it compares the times of
+    creation and of the last write. For documents, it compares creation_utc, as text, with a time
+    in UTC ("2026-01-31T12:00:00+00:00"), or the time of the last write if creation_utc does not
+    start with a year and a dash.
 
     A Parlant session and its related documents (parlant_store.content.related_documents) are
     deleted together, in one transaction. The session is idle only if none of them was written
@@ -126,22 +138,29 @@ class ExpiryMethods(ABC):
         if rule is None:
             return self._expire_all(batch_size)
         if check_rule(rule).trims:
-            return self._trim_all(rule, batch_size)
-        return self._retire_all(self._sweeps(check_rule(rule), batch_size))
+            return self._trim(rule, batch_size)
+        retired = self._retire_all(self._sweeps(rule, batch_size))
+        return (
+            retired if rule.collection else chain(retired, self._retire_threads(rule, batch_size))
+        )
 
     aexpire_batches = as_async_iterator(expire_batches, 1)
 
-    def list_expired(
-        self, *, rule: Retention | None = None
-    ) -> Iterator[ExpiredSession | ExpiredDocument | ExpiredItems]:
+    def list_expired(self, *, rule: Retention | None = None) -> Iterator[ToExpire]:
         """Yield what ``expire_batches`` would delete now, and delete nothing.
 
         It is read in pages. Raise InvalidInput if the rule is wrong.
         """
-        if rule is not None and check_rule(rule).trims:
-            return self._list_trimmed(rule)
-        sweeps = self._sweeps(None if rule is None else check_rule(rule), PAGE)
-        return self._list_all(sweeps)
+        if rule is None:
+            return chain(self._list_all(self._sweeps(None, PAGE)), self._list_old_threads(None))
+        listed: list[Iterator[ToExpire]] = []
+        if not check_rule(rule).trims:
+            listed.append(self._list_all(self._sweeps(rule, PAGE)))
+        elif rule.trims_sessions:
+            listed.append(self._list_trimmed(rule))
+        if rule.collection is None and (rule.keep_checkpoints or not rule.trims):
+            listed.append(self._list_old_threads(rule))
+        return chain(*listed)
 
     alist_expired = as_async_iterator(list_expired, PAGE)
 
@@ -151,11 +170,31 @@ class ExpiryMethods(ABC):
 
     adelete_hidden = as_async(delete_hidden)
 
+    def _trim(self, rule: Retention, batch_size: int) -> Iterator[ExpireResult]:
+        if rule.trims_sessions:
+            yield from self._trim_all(rule, batch_size)
+        if rule.keep_checkpoints is not None:
+            yield from self._prune_threads(rule, batch_size)
+
     @abstractmethod
     def _trim_all(self, rule: Retention, batch_size: int) -> Iterator[ExpireResult]: ...
 
     @abstractmethod
     def _list_trimmed(self, rule: Retention) -> Iterator[ExpiredItems]: ...
+
+    @abstractmethod
+    def _expire_threads(self, batch_size: int) -> Iterator[ExpireResult]: ...
+
+    @abstractmethod
+    def _retire_threads(self, rule: Retention, batch_size: int) -> Iterator[ExpireResult]: ...
+
+    @abstractmethod
+    def _prune_threads(self, rule: Retention, batch_size: int) -> Iterator[ExpireResult]: ...
+
+    @abstractmethod
+    def _list_old_threads(
+        self, rule: Retention | None
+    ) -> Iterator[ExpiredThread | ExpiredCheckpoints]: ...
 
     @abstractmethod
     def _expire(self, batch_size: int) -> Expired: ...
@@ -191,11 +230,12 @@ class ExpiryMethods(ABC):
             except ProtectedRow:
                 # One pass, which skips protected rows.
                 yield from self._retire_all(self._sweeps(None, batch_size))
+                yield from self._expire_threads(batch_size)
                 return
             yield self._announce(expired)
             if expired.has_hidden:
                 self.delete_hidden()
-            elif max(len(expired.sessions), expired.documents) < limit:
+            elif max(len(expired.sessions), expired.documents) < limit and not expired.has_threads:
                 return
 
     def _retire_all(self, sweeps: list[Sweep]) -> Iterator[ExpireResult]:
@@ -264,6 +304,7 @@ class ExpiryMethods(ABC):
         return ExpireResult(
             sessions=len(expired.sessions),
             documents=expired.documents,
+            threads=expired.threads,
             protected=tuple(expired.protected),
         )
 
@@ -272,6 +313,7 @@ def _total(batches: list[ExpireResult]) -> ExpireResult:
     return ExpireResult(
         sessions=sum(batch.sessions for batch in batches),
         documents=sum(batch.documents for batch in batches),
+        threads=sum(batch.threads for batch in batches),
         protected=tuple(one for batch in batches for one in batch.protected),
     )
 

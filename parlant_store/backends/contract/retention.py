@@ -97,7 +97,9 @@ def check_rule(rule: Retention) -> Retention:
     if rule.trims:
         _check_trimming(rule)
     elif rule.older_than is rule.idle is None:
-        raise InvalidInput("it needs older_than or idle, or keep_last_items or keep_last_turns")
+        raise InvalidInput(
+            "it needs older_than or idle, or keep_last_items, keep_last_turns or keep_checkpoints"
+        )
     if rule.namespace is not None and rule.collection is not None:
         raise InvalidInput(
             "it has a namespace, for sessions, and a collection, for documents: use only one of "
@@ -116,10 +118,13 @@ def _check_trimming(rule: Retention) -> None:
     for name in ("older_than", "idle", "collection"):
         if getattr(rule, name) is not None:
             raise InvalidInput(
-                f"it has {name} and keep_last_items or keep_last_turns: use two rules"
+                f"it has {name} and keep_last_items, keep_last_turns or keep_checkpoints: "
+                "use two rules"
             )
     for name in ("keep_last_items", "keep_last_turns"):
         check_limit(getattr(rule, name), name)
+    if check_limit(rule.keep_checkpoints, "keep_checkpoints") == 0:
+        raise InvalidLimit("keep_checkpoints must be 1 or more")
 
 
 def _check_duration(duration: timedelta | None, what: str) -> None:

@@ -1,6 +1,7 @@
 """The store in a database of this Django project: SQLite or PostgreSQL."""
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from django.core.checks import CheckMessage
 from django.db import connections
@@ -54,6 +55,7 @@ from parlant_store.backends.orm.grouped_calls import OrmGroupedCalls
 from parlant_store.backends.orm.history import OrmHistory
 from parlant_store.backends.orm.references.registry import is_referenced
 from parlant_store.backends.orm.reindex import Step, reindex_documents, reindex_items
+from parlant_store.backends.orm.threads import OrmThreads
 from parlant_store.backends.reads import primary_reads
 from parlant_store.content.memories import Namespace
 from parlant_store.types import (
@@ -74,8 +76,8 @@ from parlant_store.types import (
 )
 
 
-class OrmBackend(OrmHistory, OrmGroupedCalls):
-    """Documents and sessions in the tables of parlant_store.models."""
+class OrmBackend(OrmHistory, OrmThreads, OrmGroupedCalls):
+    """Documents, sessions and threads in the tables of parlant_store.models."""
 
     def _add_items(self, addition: AddItems) -> int:
         return self._write(
@@ -269,7 +271,9 @@ class OrmBackend(OrmHistory, OrmGroupedCalls):
     def _expire_all(self, batch_size: int) -> Iterator[ExpireResult]:
         if is_referenced(self._connection(write=True).alias):
             # One pass, which skips protected rows.
-            return self._retire_all(self._sweeps(None, batch_size))
+            return chain(
+                self._retire_all(self._sweeps(None, batch_size)), self._expire_threads(batch_size)
+            )
         return super()._expire_all(batch_size)
 
     def _retire(self, sweep: Sweep, after: Place) -> tuple[Expired, Place]:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from parlant_store.backends.orm.base.checkpoints import Checkpoints
 from parlant_store.backends.orm.base.documents import Documents
 from parlant_store.backends.orm.base.history import History
 from parlant_store.backends.orm.base.indexes import Indexes
@@ -16,6 +17,7 @@ from parlant_store.backends.orm.base.requests import Requests
 from parlant_store.backends.orm.base.retention import RetentionRules
 from parlant_store.backends.orm.base.sessions import PLAIN, KeyColumn, Sessions, Time
 from parlant_store.backends.orm.base.snapshots import Snapshots
+from parlant_store.backends.orm.postgresql.checkpoints import PostgreSQLCheckpoints
 from parlant_store.backends.orm.postgresql.documents import PostgreSQLDocuments
 from parlant_store.backends.orm.postgresql.history import PostgreSQLHistory
 from parlant_store.backends.orm.postgresql.indexes import PostgreSQLIndexes
@@ -36,6 +38,7 @@ from parlant_store.backends.orm.references.requests import ReferencedRequests
 from parlant_store.backends.orm.references.retention import ReferencedRetention
 from parlant_store.backends.orm.references.sessions import ReferencedSessions
 from parlant_store.backends.orm.references.snapshots import ReferencedSnapshots
+from parlant_store.backends.orm.sqlite.checkpoints import SQLiteCheckpoints
 from parlant_store.backends.orm.sqlite.documents import SQLiteDocuments
 from parlant_store.backends.orm.sqlite.history import SQLiteHistory
 from parlant_store.backends.orm.sqlite.indexes import SQLiteIndexes
@@ -61,6 +64,7 @@ class Tables(NamedTuple):
     records: Records
     refreshes: Refreshes
     memories: Memories
+    checkpoints: Checkpoints
 
 
 TABLES = {
@@ -76,6 +80,7 @@ TABLES = {
         PostgreSQLRecords(),
         PostgreSQLRefreshes(),
         PostgreSQLMemories(),
+        PostgreSQLCheckpoints(),
     ),
     "sqlite": Tables(
         SQLiteSessions(),
@@ -89,6 +94,7 @@ TABLES = {
         SQLiteRecords(),
         SQLiteRefreshes(),
         SQLiteMemories(),
+        SQLiteCheckpoints(),
     ),
 }
 

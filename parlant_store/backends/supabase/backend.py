@@ -26,6 +26,7 @@ from parlant_store.backends.supabase.options import (
 )
 from parlant_store.backends.supabase.records import SupabaseRecords
 from parlant_store.backends.supabase.snapshots import SupabaseSnapshots
+from parlant_store.backends.supabase.threads import SupabaseThreads
 
 if TYPE_CHECKING:
     from supabase import Client
@@ -46,8 +47,9 @@ class SupabaseBackend(
     SupabaseMemories,
     SupabaseRecords,
     SupabaseExpiry,
+    SupabaseThreads,
 ):
-    """Documents and sessions in a Supabase project.
+    """Documents, sessions and threads in a Supabase project.
 
     Every operation is one HTTP request and one transaction of the database, with the role of the
     key or of a user's JWT. Row level security applies to it; what it forbids raises AccessDenied.

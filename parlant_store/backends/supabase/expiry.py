@@ -86,4 +86,6 @@ def _expired(row: dict[str, Any]) -> Expired:
         [(name_of(*names), items) for *names, items in rows],
         row["v_documents"],
         has_hidden=row["v_is_hidden"],
+        threads=row.get("v_threads", 0),
+        has_threads=row.get("v_has_threads", False),
     )

@@ -1,4 +1,4 @@
-"""Deletes sessions and documents that have expired, or that a retention rule matches."""
+"""Deletes sessions, documents and threads that have expired, or that a rule matches."""
 
 import json
 from collections import Counter
@@ -10,15 +10,20 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from parlant_store.backends.base import BaseBackend
+from parlant_store.backends.contract.expiry import ToExpire
 from parlant_store.backends.contract.retention import check_rule, parse_duration
 from parlant_store.exceptions import InvalidInput
 from parlant_store.management.arguments import Attempt, add_store_argument, store_aliases
 from parlant_store.management.interruption import Interruption
 from parlant_store.management.progress import Progress
-from parlant_store.types import ExpiredDocument, ExpiredItems, ExpiredSession, Retention
-
-Row = ExpiredSession | ExpiredDocument | ExpiredItems
-"""What would be deleted."""
+from parlant_store.types import (
+    ExpiredCheckpoints,
+    ExpiredDocument,
+    ExpiredItems,
+    ExpiredSession,
+    ExpiredThread,
+    Retention,
+)
 
 
 @dataclass
@@ -29,6 +34,8 @@ class Report:
     sessions: int = 0
     documents: int = 0
     items: int = 0
+    threads: int = 0
+    checkpoints: int = 0
     protected: list[str] = field(default_factory=list)
     seconds: float = 0.0
     finished: bool = False
@@ -36,17 +43,20 @@ class Report:
 
     def __str__(self) -> str:
         items = f" and {self.items:,} items of other sessions" if self.items else ""
+        threads = f" and {self.threads:,} threads" if self.threads else ""
+        checkpoints = f" and {self.checkpoints:,} checkpoints" if self.checkpoints else ""
         return (
             f"{self.store}: removed {self.sessions:,} sessions and {self.documents:,} documents"
-            f"{items} in {self.seconds:.1f} s" + ("" if self.finished else "; not finished")
+            f"{items}{threads}{checkpoints} in {self.seconds:.1f} s"
+            + ("" if self.finished else "; not finished")
         ) + "".join(f"\n{self.store}: not deleted: the {row}" for row in self.protected)
 
 
 class Command(BaseCommand):
     help = (
-        "Deletes from every store the sessions and documents that have expired, and those that "
-        "the rules of its option retention match; --older-than, --idle, --keep-last-items and "
-        "--keep-last-turns replace these rules. "
+        "Deletes from every store the sessions, documents and threads that have expired, and "
+        "those that the rules of its option retention match; --older-than, --idle, "
+        "--keep-last-items, --keep-last-turns and --keep-checkpoints replace these rules. "
         "The command may be stopped at any time, and several may run at once. Rows that rows of "
         "the project protect are not deleted, but listed. If a store fails, the command goes on "
         "with the others and its exit code is 1."
@@ -74,6 +84,12 @@ class Command(BaseCommand):
             type=int,
             metavar="N",
             help="Delete the items of sessions before the latest N turns.",
+        )
+        parser.add_argument(
+            "--keep-checkpoints",
+            type=int,
+            metavar="N",
+            help="Delete all but the latest N checkpoints of each namespace of a thread.",
         )
         parser.add_argument("--namespace", help="With a rule: only sessions of this namespace.")
         parser.add_argument("--collection", help="With an age: only documents of this collection.")
@@ -154,6 +170,8 @@ class Command(BaseCommand):
                 report.sessions += batch.sessions
                 report.documents += batch.documents
                 report.items += batch.items
+                report.threads += batch.threads
+                report.checkpoints += batch.checkpoints
                 report.protected += map(str, batch.protected)
                 self._progress.show(
                     f"{report.store}: {report.sessions:,} sessions, {report.documents:,} documents"
@@ -171,7 +189,7 @@ class Command(BaseCommand):
         counts: Counter[str] = Counter()
         with Attempt(alias) as attempt:
             for row in _expired(attempt.store, rule):
-                counts[_group(row)] += row.item_count if isinstance(row, ExpiredItems) else 1
+                counts[_group(row)] += _count(row)
                 if options["json"]:
                     self.stdout.write(json.dumps({"store": alias, **_as_dict(row)}))
                 elif options["verbosity"] > 1:
@@ -191,7 +209,8 @@ def _rule(options: dict[str, Any]) -> Retention | None:
         for name in ("older_than", "idle")
         if options[name] is not None
     }
-    limits = {name: options[name] for name in ("keep_last_items", "keep_last_turns")}
+    names = ("keep_last_items", "keep_last_turns", "keep_checkpoints")
+    limits = {name: options[name] for name in names}
     namespace, collection = options["namespace"], options["collection"]
     if ages or any(limit is not None for limit in limits.values()):
         return check_rule(Retention(**ages, **limits, namespace=namespace, collection=collection))
@@ -205,14 +224,12 @@ def _rules(store: BaseBackend, rule: Retention | None) -> list[Retention | None]
     return [None, *([rule] if rule is not None else store.retention)]
 
 
-def _expired(store: BaseBackend, rule: Retention | None) -> Iterator[Row]:
+def _expired(store: BaseBackend, rule: Retention | None) -> Iterator[ToExpire]:
     """Return what would be deleted, each row once even if several rules match it."""
     rules = _rules(store, rule)
     # A rule does not match what has expired: with a single rule, no row comes twice.
     has_duplicates = len(rules) > 2
-    seen: dict[type, set[int]] = {
-        kind: set() for kind in (ExpiredSession, ExpiredDocument, ExpiredItems)
-    }
+    seen: dict[type, set[object]] = {kind: set() for kind in _KINDS}
     for applied in rules:
         for row in store.list_expired(rule=applied):
             if row.key not in seen[type(row)]:
@@ -221,7 +238,17 @@ def _expired(store: BaseBackend, rule: Retention | None) -> Iterator[Row]:
                 yield row
 
 
-def _group(row: Row) -> str:
+def _count(row: ToExpire) -> int:
+    if isinstance(row, ExpiredItems):
+        return row.item_count
+    return row.checkpoint_count if isinstance(row, ExpiredCheckpoints) else 1
+
+
+def _group(row: ToExpire) -> str:
+    if isinstance(row, ExpiredThread):
+        return f"threads of the namespace {row.namespace!r}"
+    if isinstance(row, ExpiredCheckpoints):
+        return f"checkpoints of threads of the namespace {row.namespace!r}"
     if isinstance(row, ExpiredItems):
         return f"first items of sessions of the namespace {row.namespace!r}"
     if isinstance(row, ExpiredSession):
@@ -229,7 +256,13 @@ def _group(row: Row) -> str:
     return f"documents of the collection {row.collection!r}"
 
 
-def _label(row: Row) -> str:
+def _label(row: ToExpire) -> str:
+    if isinstance(row, ExpiredThread):
+        return f"thread {row.thread_id!r} of {row.namespace!r}"
+    if isinstance(row, ExpiredCheckpoints):
+        return (
+            f"thread {row.thread_id!r} of {row.namespace!r}, {row.checkpoint_count:,} checkpoints"
+        )
     if isinstance(row, ExpiredItems):
         return (
             f"session {row.session_id!r} of {row.namespace!r}, its first {row.item_count:,} items"
@@ -239,11 +272,23 @@ def _label(row: Row) -> str:
     return f"document {row.id!r} of {row.collection!r}"
 
 
-def _as_dict(row: Row) -> dict[str, Any]:
-    kinds = {ExpiredSession: "session", ExpiredDocument: "document", ExpiredItems: "items"}
+_KINDS: dict[type, str] = {
+    ExpiredSession: "session",
+    ExpiredDocument: "document",
+    ExpiredItems: "items",
+    ExpiredThread: "thread",
+    ExpiredCheckpoints: "checkpoints",
+}
+
+
+def _as_dict(row: ToExpire) -> dict[str, Any]:
     fields = asdict(row)
-    del fields["key"]
-    return {"kind": kinds[type(row)], **fields}
+    fields.pop("key", None)
+    return {"kind": _KINDS[type(row)], **fields}
+
+
+_OTHERS = ("items", "threads", "checkpoints")
+"""Numbers of a report that are left out if they are 0."""
 
 
 def _as_json(reports: list[Report]) -> str:
@@ -251,14 +296,15 @@ def _as_json(reports: list[Report]) -> str:
     for fields in dicts:
         if fields["error"] is None:
             del fields["error"]
-        if not fields["items"]:
-            del fields["items"]
+        for name in _OTHERS:
+            if not fields[name]:
+                del fields[name]
     total = {
         "sessions": sum(report.sessions for report in reports),
         "documents": sum(report.documents for report in reports),
         "finished": all(report.finished for report in reports),
     }
-    items = sum(report.items for report in reports)
-    if items:
-        total["items"] = items
+    for name in _OTHERS:
+        if count := sum(getattr(report, name) for report in reports):
+            total[name] = count
     return json.dumps({"stores": dicts, **total})

@@ -3,6 +3,7 @@
 from parlant_store.sql.functions.scripts import (
     LIMITS,
     MAX_DELETED,
+    MAX_DISTANCE,
     OWNER_CLAIM,
     UNCHECKED,
     CreateFunctions,
@@ -15,6 +16,7 @@ from parlant_store.sql.functions.scripts import (
 __all__ = [
     "LIMITS",
     "MAX_DELETED",
+    "MAX_DISTANCE",
     "OWNER_CLAIM",
     "UNCHECKED",
     "CreateFunctions",

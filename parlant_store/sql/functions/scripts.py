@@ -32,6 +32,8 @@ FILES = (
     "removal",
     "sessions",
     "history",
+    "checkpoints",
+    "checkpoint_reading",
     "reading",
     "records",
     "related_documents",
@@ -65,6 +67,9 @@ LIMITS = {
 
 MAX_DELETED = 5_000
 """Limit on the items deleted in one statement, where no statement may take long."""
+
+MAX_DISTANCE = 1_000_000
+"""Limit on the ancestors of a checkpoint that are read: parents might form a circle."""
 
 UNCHECKED = "SET LOCAL check_function_bodies TO off"
 """Lets migrations create the functions before the last columns; tests call all functions."""
@@ -197,6 +202,7 @@ _EXPRESSIONS = {
     "length_of_figures": POSTGRESQL_LENGTH_CLASS.format("coalesce(f.messages, 0)"),
     "is_hidden": "starts_with(session_id, chr(1) || chr(4))",
     "max_deleted": str(MAX_DELETED),
+    "max_distance": str(MAX_DISTANCE),
     "max_bigint": str(2**63 - 1),
     "max_int": str(2**31 - 1),
     "max_ttl": str(MAX_TTL_SECONDS),

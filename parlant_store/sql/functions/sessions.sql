@@ -414,7 +414,8 @@ end $$;
 create or replace function {in_schema}parlant_store_expire(
     p_now timestamptz, p_limit bigint, p_items bigint,
     out v_namespaces text[], out v_session_ids text[], out v_names text[],
-    out v_items bigint[], out v_documents bigint, out v_is_hidden boolean
+    out v_items bigint[], out v_documents bigint, out v_is_hidden boolean,
+    out v_threads bigint, out v_has_threads boolean
 ) language plpgsql{search_path} as $$
 declare
     v_keys bigint[];
@@ -437,6 +438,8 @@ begin
     );
     get diagnostics v_documents = row_count;
     perform parlant_store_forget_requests(p_limit);
+    select expired.v_threads, expired.v_has_threads into v_threads, v_has_threads
+        from parlant_store_expire_threads(p_now, p_limit) expired;
 end $$;
 
 -- The same for a scheduled job: rows that another table refers to are not deleted, and raise a

@@ -25,6 +25,9 @@ ANONYMOUS = ("allow", "deny")
 
 APP = "parlant_store"
 GUESTS = {"service": (), "owner": ("authenticated",), "open": ("anon", "authenticated")}
+SERVICE_ONLY = ("Thread", "Checkpoint", "ChannelValue", "CheckpointWrite")
+"""Models of tables that only the service role may use."""
+
 _NAME_BYTES = 63
 _USER_METADATA = "user_metadata"
 _SIGNED_IN = "coalesce((select auth.jwt()) ->> 'is_anonymous', 'false') = 'false'"
@@ -184,7 +187,7 @@ class Access:
         Tables that users do not need have no grant: pg_graphql shows tables with a grant.
         """
         is_internal = self.policy == "owner" and model == "Request"
-        return () if is_internal else GUESTS[self.policy]
+        return () if is_internal or model in SERVICE_ONLY else GUESTS[self.policy]
 
     def terms(self) -> dict[str, str]:
         """Return the terms of the templates."""

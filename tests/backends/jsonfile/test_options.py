@@ -122,3 +122,11 @@ def test_without_fsync_all_is_the_same(make_store):
     store.add_items("s", numbered(1))
     store.add_items("s", numbered(2))
     assert store.get_items("s") == numbered(1, 2)
+
+
+def test_it_stores_no_checkpoints(make_store):
+    store = make_store()
+    for call in (lambda: store.get_checkpoint("t"), store.list_threads):
+        with pytest.raises(NotSupported, match="JsonFileBackend does not store them"):
+            call()
+    assert [*store.list_expired()] == []

@@ -260,3 +260,8 @@ def test_only_keys_under_the_prefix_are_used(make_store, valkey):
             assert client.dbsize() > 5
             used = client.info("commandstats")
             assert not used.keys() & {f"cmdstat_{name}" for name in ("keys", "flushdb", "flushall")}
+
+
+def test_it_stores_no_checkpoints(make_store):
+    with pytest.raises(NotSupported, match="RedisBackend does not store them"):
+        make_store().get_checkpoint("t")

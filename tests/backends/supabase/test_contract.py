@@ -5,6 +5,7 @@ import pytest
 from parlant_store.models import Session, SessionItem
 from tests.backends.orm.test_retention import bulk as bulk
 from tests.contract.async_methods import AsyncDocumentContract, AsyncSessionContract
+from tests.contract.checkpoints import CheckpointContract
 from tests.contract.documents import DocumentContract
 from tests.contract.history import HistoryContract
 from tests.contract.memories import MemoryContract
@@ -14,6 +15,7 @@ from tests.contract.refresh import RefreshContract
 from tests.contract.retention import RetentionContract
 from tests.contract.sessions import SessionContract
 from tests.contract.snapshots import SnapshotContract
+from tests.contract.thread_retention import ThreadRetentionContract
 
 
 class TestSupabaseSessions(SessionContract):
@@ -94,6 +96,18 @@ class TestSupabaseAsyncSessions(AsyncSessionContract):
 
 
 class TestSupabaseAsyncDocuments(AsyncDocumentContract):
+    @pytest.fixture
+    def make_store(self, make_store):
+        return make_store
+
+
+class TestSupabaseCheckpoints(CheckpointContract):
+    @pytest.fixture
+    def make_store(self, make_store):
+        return make_store
+
+
+class TestSupabaseThreadRetention(ThreadRetentionContract):
     @pytest.fixture
     def make_store(self, make_store):
         return make_store

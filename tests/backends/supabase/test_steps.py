@@ -17,6 +17,7 @@ from parlant_store.personal_data import PersonalData
 from parlant_store.signals import session_deleted, session_expired
 from parlant_store.sql.functions import MAX_DELETED
 from parlant_store.types import Retention, SessionRecord
+from tests.contract.checkpoints import checkpoint, write
 from tests.contract.clock import Clock
 from tests.contract.stores import MakeStore
 from tests.contract.values import numbered
@@ -134,6 +135,30 @@ def test_one_that_takes_too_long_alone_is_an_error(
     database.execute("drop function slow cascade")
     assert store.expire().sessions == 1
     assert sum(batch.sessions for batch in store.expire_batches(rule=rule)) == 1
+
+
+@pytest.mark.parametrize("is_expired", [False, True])
+def test_a_thread_that_takes_too_long_at_once_goes_in_steps(
+    store: Any,
+    unlimited: OrmBackend,
+    database: psycopg.Connection[Any],
+    clock: Clock,
+    is_expired: bool,
+) -> None:
+    unlimited.put_checkpoint("t", checkpoint(1), ttl_seconds=1)
+    unlimited.put_writes("t", "0001", [write("a", idx) for idx in range(ROWS)])
+    unlimited.put_checkpoint("u", checkpoint(1))
+    slow(database, "parlant_store_checkpoint_write", 0.04)
+    if is_expired:
+        clock.pass_(2)
+        assert store.expire().threads == 1
+    else:
+        assert store.delete_thread("t")
+        assert not store.delete_thread("t")
+    count = "select count(*) from parlant_store_"
+    (rows,) = database.execute(f"{count}checkpoint_write").fetchone() or ()
+    (threads,) = database.execute(f"{count}thread").fetchone() or ()
+    assert (rows, threads) == (0, 1)
 
 
 RULE = Retention(idle=timedelta(seconds=1), namespace="n")

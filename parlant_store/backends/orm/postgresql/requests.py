@@ -154,6 +154,15 @@ def fetch_once(
     return rows
 
 
+def fetch_repeatable(connection: BaseDatabaseWrapper, sql: str, params: Sequence[Any]) -> list[Row]:
+    """``fetch_once`` for a write that may be repeated: its answer is stored for callers only."""
+    call = _current.get()
+    if call is None or call.is_callers:
+        return fetch_once(connection, sql, params)
+    call.was_sent = True
+    return fetch(connection, sql, params)
+
+
 def find_answer(connection: BaseDatabaseWrapper) -> list[Row]:
     """Return the stored row of the current request, if an earlier call ran it."""
     call = _current.get()

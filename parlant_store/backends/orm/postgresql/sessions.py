@@ -145,10 +145,15 @@ class PostgreSQLSessions(Sessions):
     def expire(self, connection: BaseDatabaseWrapper, time: Time, batch_size: int) -> Expired:
         sql = "SELECT * FROM parlant_store_expire(%s::timestamptz, %s::bigint, NULL)"
         answer = fetch_once(connection, sql, (time.now, batch_size))
-        ((*sessions, documents, has_hidden),) = answer
+        ((*sessions, documents, has_hidden, threads, has_threads),) = answer
         rows = zip(*(column or () for column in sessions), strict=True)
         expired = [(name_of(*names), items) for *names, items in rows]
-        return Expired(expired, documents, has_hidden=has_hidden)
+        return Expired(
+            *(expired, documents),
+            has_hidden=has_hidden,
+            threads=threads,
+            has_threads=has_threads,
+        )
 
 
 def named(name: SessionName, user_id: str | None) -> list[str | None]:

@@ -46,7 +46,7 @@ def references(model: type[Model]) -> Iterator[Field]:
         is_to_many = relation.one_to_many or relation.one_to_one
         if relation.auto_created and not relation.concrete and is_to_many:
             field: Field = relation.field  # type: ignore[union-attr]
-            if field.model not in referenced_models():
+            if field.model._meta.app_label != model._meta.app_label:
                 yield field
 
 

@@ -33,6 +33,7 @@ from parlant_store.backends.orm.base.sessions import (
 from parlant_store.backends.orm.database.errors import is_locked
 from parlant_store.backends.orm.database.sqlite_functions import create_function
 from parlant_store.backends.orm.database.statements import Row, fetch, write
+from parlant_store.backends.orm.sqlite.checkpoints import delete_expired_threads
 from parlant_store.backends.orm.sqlite.filters import SQLiteRenderer, prepare
 from parlant_store.backends.orm.sqlite.items import (
     Counts,
@@ -272,5 +273,6 @@ class SQLiteSessions(Sessions):
                 (time.now, batch_size),
             )
             fetch(connection, FORGET_OLD, (batch_size,))
+            threads, has_threads = delete_expired_threads(connection, time, batch_size)
         expired = [(name_of(*names), items) for _, *names, items in sessions]
-        return Expired(expired, len(documents))
+        return Expired(expired, len(documents), threads=threads, has_threads=has_threads)

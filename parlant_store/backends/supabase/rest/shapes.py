@@ -77,6 +77,21 @@ def session_record(value: Any) -> bool:
     return _RECORD(value) and len(value["items"]) == len(value["times"]) == len(value["usages"])
 
 
+_VALUES = list_of(row(integer, text, text, text, text, text))
+_WRITES = list_of(row(integer, text, text, integer, text, text, text))
+CHECKPOINTS = record(
+    checkpoints=list_of(
+        row(
+            *(integer, integer, text, optional(text), text, optional(text)),
+            *(text, optional(text), document, document, text, text),
+        )
+    ),
+    values=_VALUES,
+    writes=_WRITES,
+)
+CHANNEL_HISTORY = record(values=_VALUES, writes=_WRITES)
+THREADS = list_of(row(text, text, optional(text), optional(text), moment, moment, optional(moment)))
+EXPIRED_THREADS = record(v_threads=integer, v_has_threads=boolean)
 _EXPIRED = {
     "v_namespaces": optional(list_of(text)),
     "v_session_ids": optional(list_of(text)),
@@ -85,7 +100,7 @@ _EXPIRED = {
     "v_documents": integer,
     "v_is_hidden": boolean,
 }
-EXPIRED = record(**_EXPIRED)
+EXPIRED = record(v_threads=integer, v_has_threads=boolean, **_EXPIRED)
 RETIRED = record(v_after=anything, **_EXPIRED)
 DUE_SESSIONS = record(
     rows=list_of(row(integer, text, text, optional(text), integer)), after=anything

@@ -360,3 +360,17 @@ REFUSED: dict[str, tuple[str, Request]] = {
         get(f"{SESSION}?key=eq.{B_KEY}", Accept="application/vnd.pgrst.object+json"),
     ),
 }
+
+# Serializers call what the bytes of a checkpoint name: users have nothing of threads.
+for table in ("thread", "checkpoint", "channel_value", "checkpoint_write"):
+    path = f"parlant_store_{table}"
+    REFUSED |= {
+        f"{table}s": (DENIED, get(path)),
+        f"the keys of {table}s": (DENIED, get(f"{path}?select=key&key=eq.{B_KEY}")),
+        f"a new {table}": (
+            DENIED,
+            write("POST", path, {"namespace": ""} if table == "thread" else {"type": "pickle"}),
+        ),
+        f"a changed {table}": (DENIED, write("PATCH", f"{path}?key=gt.0", {"key": 1})),
+        f"{table}s, removed": (DENIED, write("DELETE", f"{path}?key=gt.0")),
+    }

@@ -1,0 +1,346 @@
+"""The checkpointer of graphs, as ``builder.compile(checkpointer=...)`` takes it."""
+
+import random
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from parlant_store.adapters.extras import missing_extra
+from parlant_store.backends.reads import primary_reads
+from parlant_store.content.codec import check_name
+from parlant_store.handler import stores
+from parlant_store.types import CheckpointCursor, StoredCheckpoint
+
+try:
+    from langgraph.checkpoint.base import BaseCheckpointSaver, get_checkpoint_id
+except ImportError as exc:
+    raise missing_extra("langgraph", "LangGraph") from exc
+
+from parlant_store.adapters.langgraph.serialization import Serialization
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+    from langgraph.checkpoint.base import (
+        ChannelVersions,
+        Checkpoint,
+        CheckpointMetadata,
+        CheckpointTuple,
+        DeltaChannelHistory,
+    )
+    from langgraph.checkpoint.serde.base import SerializerProtocol
+
+T = TypeVar("T")
+
+PAGE = 100
+"""The number of checkpoints that ``list`` reads at once."""
+
+
+class Checkpointer(BaseCheckpointSaver[str]):
+    """The checkpoints of graphs in a store.
+
+    It has no state of the threads: any number of objects, event loops and processes may use one
+    thread at once. Each method is one call of the store, and may raise the errors of
+    parlant_store.exceptions; ``list`` makes a call for every hundred checkpoints, ``prune`` one
+    for each thread.
+
+    ``configurable["user_id"]`` becomes the owner of a thread without one. A thread expires after
+    the ``ttl_seconds`` of the store.
+    """
+
+    def __init__(
+        self,
+        store: str = "default",
+        *,
+        serde: "SerializerProtocol | None" = None,
+        namespace: str = "",
+    ) -> None:
+        """
+        store: alias in PARLANT_STORES.
+        serde: what serializes values; None: LangGraph's JsonPlusSerializer.
+        namespace: a tenant or application; the same id in another namespace is another thread.
+        """
+        super().__init__(serde=serde)
+        self.namespace = check_name(namespace, "namespace", empty=True)
+        self._store = stores[store]
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._store.alias!r}>"
+
+    def setup(self) -> None:
+        """Do nothing: ``manage.py migrate`` creates the tables."""
+
+    def get_next_version(self, current: str | int | None, channel: None) -> str:
+        """Return a version that sorts after ``current`` and differs from that of other runs."""
+        if current is None:
+            number = 0
+        else:
+            number = current if isinstance(current, int) else int(current.split(".")[0])
+        return f"{number + 1:032}.{random.random():016}"  # noqa: S311
+
+    def get_tuple(self, config: "RunnableConfig") -> "CheckpointTuple | None":
+        """Return the checkpoint of ``config``, or the latest one; None if there is none."""
+        stored = self._call(self._store.get_checkpoint, **self._place(config))
+        return None if stored is None else self._values.tuple_of(stored)
+
+    async def aget_tuple(self, config: "RunnableConfig") -> "CheckpointTuple | None":
+        with primary_reads():
+            stored = await self._store.aget_checkpoint(**self._place(config))
+        return None if stored is None else self._values.tuple_of(stored)
+
+    def list(
+        self,
+        config: "RunnableConfig | None",
+        *,
+        filter: dict[str, Any] | None = None,
+        before: "RunnableConfig | None" = None,
+        limit: int | None = None,
+    ) -> Iterator["CheckpointTuple"]:
+        """Yield the checkpoints that match, the greatest id first.
+
+        Without a config, those of all threads. The metadata must have the values of ``filter``; a
+        dict or a list matches if it contains them. ``before`` has an id that is greater than all.
+        """
+        pages = _Pages(self._listing(config, filter, before), limit)
+        while pages.size:
+            page = self._call(self._store.list_checkpoints, **pages.options)
+            yield from map(self._values.tuple_of, page)
+            pages.turn(page)
+
+    async def alist(
+        self,
+        config: "RunnableConfig | None",
+        *,
+        filter: dict[str, Any] | None = None,
+        before: "RunnableConfig | None" = None,
+        limit: int | None = None,
+    ) -> AsyncIterator["CheckpointTuple"]:
+        pages = _Pages(self._listing(config, filter, before), limit)
+        while pages.size:
+            with primary_reads():
+                page = await self._store.alist_checkpoints(**pages.options)
+            for stored in page:
+                yield self._values.tuple_of(stored)
+            pages.turn(page)
+
+    def put(
+        self,
+        config: "RunnableConfig",
+        checkpoint: "Checkpoint",
+        metadata: "CheckpointMetadata",
+        new_versions: "ChannelVersions",
+    ) -> "RunnableConfig":
+        """Store a checkpoint, and the values of the channels in ``new_versions``."""
+        self._call(
+            self._store.put_checkpoint,
+            **self._owned(config),
+            **self._values.checkpoint_of(config, checkpoint, metadata, new_versions),
+        )
+        return _stored_config(config, checkpoint["id"])
+
+    async def aput(
+        self,
+        config: "RunnableConfig",
+        checkpoint: "Checkpoint",
+        metadata: "CheckpointMetadata",
+        new_versions: "ChannelVersions",
+    ) -> "RunnableConfig":
+        await self._store.aput_checkpoint(
+            **self._owned(config),
+            **self._values.checkpoint_of(config, checkpoint, metadata, new_versions),
+        )
+        return _stored_config(config, checkpoint["id"])
+
+    def put_writes(
+        self,
+        config: "RunnableConfig",
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str = "",
+    ) -> None:
+        """Store what a task wrote after the checkpoint of ``config``."""
+        self._call(
+            self._store.put_writes,
+            **self._owned(config),
+            **_checkpoint_of(config),
+            writes=self._values.writes_of(writes, task_id, task_path),
+        )
+
+    async def aput_writes(
+        self,
+        config: "RunnableConfig",
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str = "",
+    ) -> None:
+        await self._store.aput_writes(
+            **self._owned(config),
+            **_checkpoint_of(config),
+            writes=self._values.writes_of(writes, task_id, task_path),
+        )
+
+    def delete_thread(self, thread_id: str) -> None:
+        """Delete the thread with all that belongs to it."""
+        self._call(self._store.delete_thread, str(thread_id), namespace=self.namespace)
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        await self._store.adelete_thread(str(thread_id), namespace=self.namespace)
+
+    def delete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """Delete the checkpoints whose metadata has one of the run_ids, with their writes."""
+        self._call(self._store.delete_runs, [*map(str, run_ids)], namespace=self.namespace)
+
+    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
+        await self._store.adelete_runs([*map(str, run_ids)], namespace=self.namespace)
+
+    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """Copy the whole thread with its owner; a thread with the id of the target is replaced."""
+        self._call(
+            self._store.copy_thread,
+            str(source_thread_id),
+            str(target_thread_id),
+            namespace=self.namespace,
+        )
+
+    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        await self._store.acopy_thread(
+            str(source_thread_id), str(target_thread_id), namespace=self.namespace
+        )
+
+    def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """Delete all but the latest checkpoint of each namespace, or the threads ("delete").
+
+        Ancestors that a DeltaChannel of the latest checkpoint needs stay.
+        """
+        for thread_id in _prunable(thread_ids, strategy):
+            if strategy == "delete":
+                self._call(self._store.delete_thread, thread_id, namespace=self.namespace)
+            else:
+                self._call(self._store.prune_thread, thread_id, namespace=self.namespace)
+
+    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        for thread_id in _prunable(thread_ids, strategy):
+            if strategy == "delete":
+                await self._store.adelete_thread(thread_id, namespace=self.namespace)
+            else:
+                await self._store.aprune_thread(thread_id, namespace=self.namespace)
+
+    def get_delta_channel_history(
+        self, *, config: "RunnableConfig", channels: Sequence[str]
+    ) -> Mapping[str, "DeltaChannelHistory"]:
+        """Return the writes to each channel since an ancestor that has its value, and that value.
+
+        It is one call of the store.
+        """
+        found = self._call(
+            self._store.get_channel_history, **self._place(config), channels=channels
+        )
+        return self._values.histories_of(found)
+
+    async def aget_delta_channel_history(
+        self, *, config: "RunnableConfig", channels: Sequence[str]
+    ) -> Mapping[str, "DeltaChannelHistory"]:
+        with primary_reads():
+            found = await self._store.aget_channel_history(**self._place(config), channels=channels)
+        return self._values.histories_of(found)
+
+    def _call(self, method: Callable[..., T], *args: Any, **options: Any) -> T:
+        """Call the store on its own threads.
+
+        LangGraph calls from threads that it starts for a run, which must not open connections of
+        Django; and a transaction of the caller would lock the thread for them.
+        """
+        with primary_reads():
+            return self._store.submit(partial(method, *args, **options)).result()
+
+    @property
+    def _values(self) -> Serialization:
+        # with_allowlist copies the object and replaces its serde.
+        return Serialization(self.serde)
+
+    def _place(self, config: "RunnableConfig") -> dict[str, Any]:
+        """Return the arguments that say which checkpoint."""
+        return {**self._thread(config), **_checkpoint_of(config)}
+
+    def _thread(self, config: "RunnableConfig") -> dict[str, Any]:
+        return {
+            "thread_id": str(config["configurable"]["thread_id"]),
+            "namespace": self.namespace,
+        }
+
+    def _owned(self, config: "RunnableConfig") -> dict[str, Any]:
+        """Return the arguments that say which thread, and its owner."""
+        user_id = config["configurable"].get("user_id")
+        owner = None if user_id in (None, "") else str(user_id)
+        return {**self._thread(config), "user_id": owner}
+
+    def _listing(
+        self,
+        config: "RunnableConfig | None",
+        filter: dict[str, Any] | None,
+        before: "RunnableConfig | None",
+    ) -> dict[str, Any]:
+        """Return the arguments of a listing."""
+        place: dict[str, Any] = {"namespace": self.namespace}
+        if config is not None:
+            place = self._thread(config) | {
+                "checkpoint_ns": config["configurable"].get("checkpoint_ns"),
+                "checkpoint_id": get_checkpoint_id(config) or None,
+            }
+        last = None if before is None else get_checkpoint_id(before) or None
+        return {**place, "where": filter, "before": last}
+
+
+class _Pages:
+    """The pages of a listing."""
+
+    def __init__(self, options: dict[str, Any], limit: int | None) -> None:
+        self._options = options
+        self._remaining = limit
+        self._after: CheckpointCursor | None = None
+        self.size = self._next_size()
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The arguments of the next page."""
+        return {**self._options, "limit": self.size, "after": self._after}
+
+    def turn(self, page: Sequence[StoredCheckpoint]) -> None:
+        """Go on after ``page``; the size of the next one is 0 if it was the last."""
+        if self._remaining is not None:
+            self._remaining -= len(page)
+        if len(page) < self.size:
+            self.size = 0
+            return
+        last = page[-1]
+        self._after = CheckpointCursor(checkpoint_id=last.checkpoint.checkpoint_id, key=last.key)
+        self.size = self._next_size()
+
+    def _next_size(self) -> int:
+        return PAGE if self._remaining is None else max(0, min(PAGE, self._remaining))
+
+
+def _checkpoint_of(config: "RunnableConfig") -> dict[str, Any]:
+    """Return the arguments that say which checkpoint of the thread."""
+    return {
+        "checkpoint_ns": config["configurable"].get("checkpoint_ns", ""),
+        "checkpoint_id": get_checkpoint_id(config) or None,
+    }
+
+
+def _stored_config(config: "RunnableConfig", checkpoint_id: str) -> "RunnableConfig":
+    configurable = config["configurable"]
+    return {
+        "configurable": {
+            "thread_id": configurable["thread_id"],
+            "checkpoint_ns": configurable.get("checkpoint_ns", ""),
+            "checkpoint_id": checkpoint_id,
+        }
+    }
+
+
+def _prunable(thread_ids: Sequence[str], strategy: str) -> Sequence[str]:
+    if isinstance(thread_ids, str):
+        raise TypeError("thread_ids must be a sequence of ids, not text")
+    if strategy not in ("keep_latest", "delete"):
+        raise ValueError(f'strategy must be "keep_latest" or "delete", not {strategy!r}')
+    return [*map(str, thread_ids)]

@@ -1,0 +1,138 @@
+"""Conversion between the checkpoints of LangGraph and those of a store."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from langgraph.checkpoint.base import WRITES_IDX_MAP, CheckpointTuple, get_checkpoint_metadata
+
+from parlant_store.content import codec
+from parlant_store.exceptions import InvalidItem
+from parlant_store.types import (
+    ChannelHistory,
+    ChannelValue,
+    Checkpoint,
+    StoredCheckpoint,
+    TaskWrite,
+    TypedBytes,
+)
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+    from langgraph.checkpoint.base import (
+        ChannelVersions,
+        CheckpointMetadata,
+        DeltaChannelHistory,
+        PendingWrite,
+    )
+    from langgraph.checkpoint.base import Checkpoint as GraphCheckpoint
+    from langgraph.checkpoint.serde.base import SerializerProtocol
+
+_COLUMNS = ("channel_values", "channel_versions")
+"""The fields of a checkpoint that are stored beside its value."""
+
+_METADATA = "__parlant_store_metadata__"
+"""The field of a stored checkpoint with the metadata that JSON cannot represent."""
+
+
+class Serialization:
+    """Reads and writes the values of checkpoints with a serializer."""
+
+    def __init__(self, serde: "SerializerProtocol") -> None:
+        self._serde = serde
+
+    def checkpoint_of(
+        self,
+        config: "RunnableConfig",
+        checkpoint: "GraphCheckpoint",
+        metadata: "CheckpointMetadata",
+        new_versions: "ChannelVersions",
+    ) -> dict[str, Any]:
+        """Return the arguments of ``put_checkpoint`` for the checkpoint."""
+        configurable, values = config["configurable"], checkpoint["channel_values"]
+        state = {name: each for name, each in checkpoint.items() if name not in _COLUMNS}
+        plain, others = _split(get_checkpoint_metadata(config, metadata))
+        if others:
+            state[_METADATA] = others
+        stored = Checkpoint(
+            checkpoint_ns=configurable.get("checkpoint_ns", ""),
+            checkpoint_id=checkpoint["id"],
+            parent_id=configurable.get("checkpoint_id") or None,
+            value=self._dump(state),
+            versions=checkpoint["channel_versions"],
+            metadata=plain,
+        )
+        changed = [
+            ChannelValue(channel=name, version=version, value=self._dump(values[name]))
+            for name, version in new_versions.items()
+            if name in values
+        ]
+        return {"checkpoint": stored, "values": changed}
+
+    def writes_of(
+        self, writes: Iterable[tuple[str, Any]], task_id: str, task_path: str
+    ) -> list[TaskWrite]:
+        return [
+            TaskWrite(
+                task_id=task_id,
+                idx=WRITES_IDX_MAP.get(channel, idx),
+                channel=channel,
+                value=self._dump(value),
+                task_path=task_path,
+            )
+            for idx, (channel, value) in enumerate(writes)
+        ]
+
+    def tuple_of(self, stored: StoredCheckpoint) -> CheckpointTuple:
+        checkpoint, parent_id = stored.checkpoint, stored.checkpoint.parent_id
+        state = self._load(checkpoint.value)
+        metadata = checkpoint.metadata | state.pop(_METADATA, {})
+        values = {name: self._load(value) for name, value in stored.values.items()}
+        return CheckpointTuple(
+            config=_config(stored, checkpoint.checkpoint_id),
+            checkpoint=state
+            | {"channel_values": values, "channel_versions": {**checkpoint.versions}},
+            metadata=metadata,
+            parent_config=None if parent_id is None else _config(stored, parent_id),
+            pending_writes=[*map(self._pending, stored.writes)],
+        )
+
+    def histories_of(self, found: Mapping[str, ChannelHistory]) -> dict[str, "DeltaChannelHistory"]:
+        histories: dict[str, DeltaChannelHistory] = {}
+        for channel, history in found.items():
+            histories[channel] = {"writes": [*map(self._pending, history.writes)]}
+            if history.seed is not None:
+                histories[channel]["seed"] = self._load(history.seed)
+        return histories
+
+    def _pending(self, write: TaskWrite) -> "PendingWrite":
+        return write.task_id, write.channel, self._load(write.value)
+
+    def _dump(self, value: Any) -> TypedBytes:
+        type_, data = self._serde.dumps_typed(value)
+        return TypedBytes(type_, bytes(data))
+
+    def _load(self, value: TypedBytes) -> Any:
+        return self._serde.loads_typed(value)
+
+
+def _split(metadata: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the fields that JSON can represent, and the others."""
+    plain, others = {}, {}
+    for name, value in metadata.items():
+        try:
+            codec.check(value, name)
+        except InvalidItem:
+            others[name] = value
+        else:
+            plain[name] = value
+    return plain, others
+
+
+def _config(stored: StoredCheckpoint, checkpoint_id: str) -> "RunnableConfig":
+    return {
+        "configurable": {
+            "thread_id": stored.thread_id,
+            "checkpoint_ns": stored.checkpoint.checkpoint_ns,
+            "checkpoint_id": checkpoint_id,
+        }
+    }

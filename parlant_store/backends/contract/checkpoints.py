@@ -1,0 +1,374 @@
+"""The contract of stores: threads of graphs, with their checkpoints."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from parlant_store.backends.contract.checkpoint_operations import (
+    CheckpointPlace,
+    CopyThread,
+    DeleteRuns,
+    DeleteThread,
+    GetHistory,
+    ListCheckpoints,
+    ListThreads,
+    PruneThread,
+    PutCheckpoint,
+    PutWrites,
+    ThreadName,
+)
+from parlant_store.backends.contract.validation import (
+    MAX_LIMIT,
+    check_limit,
+    check_owner,
+    check_request,
+    check_ttl,
+)
+from parlant_store.backends.threads.async_methods import as_async
+from parlant_store.content import codec
+from parlant_store.exceptions import InvalidLimit, InvalidName, NotSupported
+from parlant_store.types import (
+    ChannelHistory,
+    ChannelValue,
+    Checkpoint,
+    CheckpointCursor,
+    StoredCheckpoint,
+    TaskWrite,
+    ThreadCursor,
+    ThreadInfo,
+    ThreadPage,
+)
+
+
+class CheckpointMethods:
+    """The operations on threads.
+
+    A thread_id is any text. Other ids, and the names of channels, have at most 512 bytes in UTF-8.
+    """
+
+    alias: str
+
+    supports_checkpoints = False
+    """Does this backend store the checkpoints of graphs?"""
+
+    def put_checkpoint(
+        self,
+        thread_id: str,
+        checkpoint: Checkpoint,
+        values: Iterable[ChannelValue] = (),
+        *,
+        namespace: str = "",
+        user_id: str | None = None,
+        ttl_seconds: float | None = None,
+        request_id: str | UUID | None = None,
+    ) -> None:
+        """Store ``checkpoint``, and the ``values`` of the channels that have changed.
+
+        Create the thread if there is none. A checkpoint with the same id is replaced, except for
+        its parent. ``user_id`` becomes the owner of a thread without one. The thread expires after
+        ``ttl_seconds``; None: those of the store.
+        """
+        request = check_request(request_id, "put_checkpoint")
+        thread = self._thread(thread_id, namespace)
+        _check_text(checkpoint.checkpoint_ns, "checkpoint_ns")
+        _check_short(checkpoint.checkpoint_id, "checkpoint_id")
+        if checkpoint.parent_id is not None:
+            _check_short(checkpoint.parent_id, "parent_id")
+        for channel, version in checkpoint.versions.items():
+            _check_short(channel, "the name of a channel")
+            _check_short(str(version), "the version of a channel")
+        # The last one of each: a statement writes no row twice.
+        changed = {(each.channel, each.version): each for each in values}
+        self._put_checkpoint(
+            PutCheckpoint(
+                thread,
+                checkpoint,
+                codec.encode_document(checkpoint.metadata, "metadata"),
+                [*changed.values()],
+                check_owner(user_id),
+                check_ttl(ttl_seconds),
+                request,
+            )
+        )
+
+    aput_checkpoint = as_async(put_checkpoint)
+
+    def put_writes(
+        self,
+        thread_id: str,
+        checkpoint_id: str,
+        writes: Iterable[TaskWrite],
+        *,
+        checkpoint_ns: str = "",
+        namespace: str = "",
+        user_id: str | None = None,
+        ttl_seconds: float | None = None,
+        request_id: str | UUID | None = None,
+    ) -> None:
+        """Store what tasks wrote after a checkpoint, which may be stored later.
+
+        Of writes with the same task_id and idx, the first one stays, or the last one if idx is
+        below 0. Without ``writes``, nothing happens.
+        """
+        request = check_request(request_id, "put_writes")
+        thread = self._thread(thread_id, namespace)
+        _check_text(checkpoint_ns, "checkpoint_ns")
+        _check_short(checkpoint_id, "checkpoint_id")
+        owner, ttl = check_owner(user_id), check_ttl(ttl_seconds)
+        once: dict[tuple[str, int], TaskWrite] = {}
+        for write in writes:
+            _check_short(write.task_id, "task_id")
+            _check_short(write.channel, "the name of a channel")
+            if write.idx < 0 or (write.task_id, write.idx) not in once:
+                once[write.task_id, write.idx] = write
+        if once:
+            self._put_writes(
+                PutWrites(
+                    *(thread, checkpoint_ns, checkpoint_id, [*once.values()], owner, ttl, request)
+                )
+            )
+
+    aput_writes = as_async(put_writes)
+
+    def get_checkpoint(
+        self,
+        thread_id: str,
+        checkpoint_id: str | None = None,
+        *,
+        checkpoint_ns: str = "",
+        namespace: str = "",
+    ) -> StoredCheckpoint | None:
+        """Return the checkpoint, or without an id the latest one; None if there is none.
+
+        What it costs does not depend on the number of checkpoints.
+        """
+        return self._get_checkpoint(self._place(thread_id, checkpoint_ns, checkpoint_id, namespace))
+
+    aget_checkpoint = as_async(get_checkpoint)
+
+    def list_checkpoints(
+        self,
+        thread_id: str | None = None,
+        *,
+        checkpoint_ns: str | None = None,
+        checkpoint_id: str | None = None,
+        where: Mapping[str, Any] | None = None,
+        before: str | None = None,
+        limit: int | None = None,
+        after: CheckpointCursor | None = None,
+        namespace: str = "",
+    ) -> list[StoredCheckpoint]:
+        """Return at most ``limit`` checkpoints, the greatest id first.
+
+        Without a thread_id, those of all threads of ``namespace``. The metadata has the values of
+        ``where``: a dict or a list matches if it contains them. ``before`` is an id that is
+        greater than all. The next page starts after the cursor ``after``.
+        """
+        namespace = codec.check_name(namespace, "namespace", empty=True)
+        rows = check_limit(limit)
+        if thread_id is not None:
+            thread_id = self._thread(thread_id, namespace).thread_id
+        self._checkpoints_supported()
+        if checkpoint_ns is not None:
+            _check_text(checkpoint_ns, "checkpoint_ns")
+        for id_ in (checkpoint_id, before):
+            if id_ is not None:
+                _check_short(id_, "checkpoint_id")
+        if rows == 0:
+            return []
+        return self._list_checkpoints(
+            ListCheckpoints(
+                *(namespace, thread_id, checkpoint_ns, checkpoint_id),
+                codec.encode_document(dict(where), "filter") if where else None,
+                *(before, after, MAX_LIMIT if rows is None else rows),
+            )
+        )
+
+    alist_checkpoints = as_async(list_checkpoints)
+
+    def get_channel_history(
+        self,
+        thread_id: str,
+        channels: Sequence[str],
+        checkpoint_id: str | None = None,
+        *,
+        checkpoint_ns: str = "",
+        namespace: str = "",
+    ) -> dict[str, ChannelHistory]:
+        """Return what tasks wrote to each channel since its value was last stored.
+
+        The writes are those after the ancestors of the checkpoint, from the nearest one with a
+        value on; those after the checkpoint itself are not among them. Without an id, it is the
+        latest checkpoint.
+        """
+        place = self._place(thread_id, checkpoint_ns, checkpoint_id, namespace)
+        names = [_check_short(name, "the name of a channel") for name in dict.fromkeys(channels)]
+        return self._get_history(GetHistory(place, names)) if names else {}
+
+    aget_channel_history = as_async(get_channel_history)
+
+    def delete_thread(
+        self, thread_id: str, *, namespace: str = "", request_id: str | UUID | None = None
+    ) -> bool:
+        """Delete the thread with all that belongs to it; return whether there was one."""
+        request = check_request(request_id, "delete_thread")
+        return self._delete_thread(DeleteThread(self._thread(thread_id, namespace), request))
+
+    adelete_thread = as_async(delete_thread)
+
+    def delete_runs(
+        self,
+        run_ids: Sequence[str],
+        *,
+        namespace: str = "",
+        request_id: str | UUID | None = None,
+    ) -> int:
+        """Delete the checkpoints whose metadata has one of the run_ids; return their number.
+
+        The writes after these checkpoints are deleted too, and the values that no other has.
+        """
+        request = check_request(request_id, "delete_runs")
+        self._checkpoints_supported()
+        namespace = codec.check_name(namespace, "namespace", empty=True)
+        runs = [_check_text(run_id, "run_id") for run_id in run_ids]
+        return self._delete_runs(DeleteRuns(namespace, runs, request)) if runs else 0
+
+    adelete_runs = as_async(delete_runs)
+
+    def copy_thread(
+        self,
+        source_id: str,
+        target_id: str,
+        *,
+        namespace: str = "",
+        ttl_seconds: float | None = None,
+        request_id: str | UUID | None = None,
+    ) -> bool:
+        """Copy a thread with its owner to ``target_id``; return False if there is no source.
+
+        A thread with the id ``target_id`` is replaced.
+        """
+        request = check_request(request_id, "copy_thread")
+        source, target = self._thread(source_id, namespace), self._thread(target_id, namespace)
+        return self._copy_thread(CopyThread(source, target, check_ttl(ttl_seconds), request))
+
+    acopy_thread = as_async(copy_thread)
+
+    def prune_thread(
+        self,
+        thread_id: str,
+        *,
+        keep: int = 1,
+        namespace: str = "",
+        request_id: str | UUID | None = None,
+    ) -> int:
+        """Delete all but the latest ``keep`` checkpoints of each namespace; return their number.
+
+        Ancestors that have the value of a channel, or writes since then, stay if a checkpoint
+        that stays lacks it (``counters_since_delta_snapshot`` of its metadata). All of a
+        subgraph's call is deleted with the checkpoint of the graph that it started from. Raise
+        InvalidLimit if ``keep`` is below 1.
+        """
+        request = check_request(request_id, "prune_thread")
+        thread, count = self._thread(thread_id, namespace), check_limit(keep, "keep")
+        if not count:
+            raise InvalidLimit("keep must be 1 or more: delete_thread deletes all checkpoints")
+        return self._prune_thread(PruneThread(thread, count, request))
+
+    aprune_thread = as_async(prune_thread)
+
+    def list_threads(
+        self,
+        *,
+        namespace: str | None = None,
+        user_id: str | None = None,
+        limit: int = 100,
+        cursor: ThreadCursor | None = None,
+    ) -> ThreadPage:
+        """Return a page of threads, ordered by namespace and thread_id.
+
+        ``namespace`` and ``user_id`` are filters; None matches any. Raise InvalidLimit if
+        ``limit`` is below 1.
+        """
+        self._checkpoints_supported()
+        if namespace is not None:
+            codec.check_name(namespace, "namespace", empty=True)
+        if check_limit(limit) in (0, None):
+            raise InvalidLimit("limit must be 1 or more to list threads")
+        after = None if cursor is None else self._thread(cursor.thread_id, cursor.namespace)
+        # One more than the limit shows whether there are more.
+        threads = self._list_threads(
+            ListThreads(namespace, check_owner(user_id), min(limit + 1, MAX_LIMIT), after)
+        )
+        last = threads[limit - 1] if len(threads) > limit else None
+        return ThreadPage(
+            threads=tuple(threads[:limit]),
+            next_cursor=None
+            if last is None
+            else ThreadCursor(namespace=last.namespace, thread_id=last.thread_id),
+        )
+
+    alist_threads = as_async(list_threads)
+
+    def _put_checkpoint(self, put: PutCheckpoint) -> None:
+        raise NotImplementedError
+
+    def _put_writes(self, put: PutWrites) -> None:
+        raise NotImplementedError
+
+    def _get_checkpoint(self, place: CheckpointPlace) -> StoredCheckpoint | None:
+        raise NotImplementedError
+
+    def _list_checkpoints(self, listing: ListCheckpoints) -> list[StoredCheckpoint]:
+        raise NotImplementedError
+
+    def _get_history(self, read: GetHistory) -> dict[str, ChannelHistory]:
+        raise NotImplementedError
+
+    def _delete_thread(self, deletion: DeleteThread) -> bool:
+        raise NotImplementedError
+
+    def _delete_runs(self, deletion: DeleteRuns) -> int:
+        raise NotImplementedError
+
+    def _copy_thread(self, copy: CopyThread) -> bool:
+        raise NotImplementedError
+
+    def _prune_thread(self, prune: PruneThread) -> int:
+        raise NotImplementedError
+
+    def _list_threads(self, listing: ListThreads) -> list[ThreadInfo]:
+        raise NotImplementedError
+
+    def _checkpoints_supported(self) -> None:
+        if not self.supports_checkpoints:
+            raise NotSupported(
+                f"the store {self.alias!r} has no checkpoints of graphs: {type(self).__name__} "
+                "does not store them; a store in a database of the project does (OrmBackend)"
+            )
+
+    def _thread(self, thread_id: str, namespace: str) -> ThreadName:
+        self._checkpoints_supported()
+        codec.check_name(namespace, "namespace", empty=True)
+        return ThreadName(namespace, _check_text(thread_id, "thread_id"))
+
+    def _place(
+        self, thread_id: str, checkpoint_ns: str, checkpoint_id: str | None, namespace: str
+    ) -> CheckpointPlace:
+        thread = self._thread(thread_id, namespace)
+        if checkpoint_id is not None:
+            _check_short(checkpoint_id, "checkpoint_id")
+        return CheckpointPlace(thread, _check_text(checkpoint_ns, "checkpoint_ns"), checkpoint_id)
+
+
+def _check_text(value: str, what: str) -> str:
+    if not isinstance(value, str):
+        raise InvalidName(f"{what} must be text, not {type(value).__name__}")
+    return value
+
+
+def _check_short(value: str, what: str) -> str:
+    """Check a name whose column is never shortened."""
+    if codec.is_long(_check_text(value, what)):
+        raise InvalidName(f"{what} has more than {codec.MAX_COLUMN_BYTES} bytes in UTF-8")
+    return value

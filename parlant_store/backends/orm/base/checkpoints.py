@@ -1,0 +1,309 @@
+"""Statements for threads: the reads of both databases, and the interface of writes."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from parlant_store.backends.contract.checkpoint_operations import (
+    CheckpointPlace,
+    CopyThread,
+    DeleteThread,
+    GetHistory,
+    ListCheckpoints,
+    ListThreads,
+    PruneThread,
+    PutCheckpoint,
+    PutWrites,
+)
+from parlant_store.backends.orm.base.sessions import LIVE, Time, aware
+from parlant_store.backends.orm.database.statements import Row, fetch
+from parlant_store.backends.thread_columns import (
+    CheckpointRow,
+    ValueRow,
+    WriteRow,
+    histories,
+    owner_of_thread,
+    stored_checkpoints,
+    thread_columns,
+    thread_name_of,
+)
+from parlant_store.content import codec
+from parlant_store.sql.functions import MAX_DISTANCE
+from parlant_store.types import ChannelHistory, StoredCheckpoint, ThreadInfo
+
+THREAD_KEY = (
+    f"(SELECT key FROM parlant_store_thread WHERE namespace = %s AND thread_id = %s AND {LIVE})"
+)
+_AT = f"thread_key = {THREAD_KEY} AND checkpoint_ns = %s"
+_LATEST = f"WHERE {_AT} ORDER BY checkpoint_id DESC LIMIT 1"
+_NAMED = f"WHERE {_AT} AND checkpoint_id = %s"
+
+_CHECKPOINT, _VALUE, _WRITE = range(3)
+"""The kinds of rows of a read."""
+
+
+class Checkpoints(ABC):
+    """The operations on threads, for one kind of database.
+
+    A read is one statement, whose rows are checkpoints, values and writes. Values and writes are
+    each found in an index: what a read costs does not depend on the length of the thread.
+    """
+
+    each_version: str
+    """A table function with the ``key`` and the ``value`` of each field of a JSON object."""
+
+    joined_value: str
+    """A join with a row of {table} that matches {condition}, which looks it up in an index."""
+
+    joined_rows: str
+    """The same with any number of rows."""
+
+    each_text: str
+    """The table ``channel`` with the ``value`` of each element of a parameter."""
+
+    field: str
+    """The field {name} of the JSON object {column} as text."""
+
+    contains: str
+    """The condition that the metadata contain a parameter."""
+
+    def __init__(self) -> None:
+        value = self.joined_value.format(
+            table="parlant_store_channel_value",
+            name="v",
+            condition="v.thread_key = named.thread_key AND v.checkpoint_ns = named.checkpoint_ns"
+            " AND v.channel = named.key AND v.version = named.value",
+        )
+        write = self.joined_rows.format(
+            table="parlant_store_checkpoint_write",
+            name="w",
+            condition="w.thread_key = c.thread_key AND w.checkpoint_ns = c.checkpoint_ns"
+            " AND w.checkpoint_id = c.checkpoint_id",
+        )
+        self._read = (
+            "WITH c AS MATERIALIZED (SELECT * FROM parlant_store_checkpoint {where})"
+            f" SELECT {_CHECKPOINT}, c.key, c.thread_key, t.thread_id, t.full_names,"
+            " c.checkpoint_ns, c.full_ns, c.checkpoint_id, c.parent_id,"
+            " CAST(c.versions AS text), CAST(c.metadata AS text), CAST(NULL AS integer),"
+            " c.type, c.value"
+            " FROM c JOIN parlant_store_thread t ON t.key = c.thread_key"
+            f" UNION ALL SELECT {_VALUE}, NULL, named.thread_key, NULL, NULL,"
+            " named.checkpoint_ns, NULL, named.key, named.value, NULL, NULL, NULL, v.type, v.value"
+            " FROM (SELECT DISTINCT c.thread_key, c.checkpoint_ns, version.key, version.value"
+            f" FROM c CROSS JOIN {self.each_version.format('c.versions')} AS version) AS named"
+            f" {value}"
+            f" UNION ALL SELECT {_WRITE}, c.key, NULL, w.task_id, w.task_path,"
+            " NULL, NULL, w.channel, NULL, NULL, NULL, w.idx, w.type, w.value"
+            f" FROM c {write}"
+        )
+        self._history = self._history_sql()
+
+    def _history_sql(self) -> str:
+        version = self.field.format(column="p.versions", name="{channel}")
+        has_value = (
+            "EXISTS (SELECT 1 FROM parlant_store_channel_value v"
+            " WHERE v.thread_key = p.thread_key AND v.checkpoint_ns = p.checkpoint_ns"
+            f" AND v.channel = {{channel}} AND v.version = {version})"
+        )
+        step = (
+            "SELECT {channel}, p.thread_key, p.checkpoint_ns, p.checkpoint_id, p.parent_id,"
+            f" {version}, {has_value}"
+        )
+        parent = (
+            "JOIN parlant_store_checkpoint p ON p.thread_key = {child}.thread_key"
+            " AND p.checkpoint_ns = {child}.checkpoint_ns AND p.checkpoint_id = {child}.parent_id"
+        )
+        value = self.joined_value.format(
+            table="parlant_store_channel_value",
+            name="v",
+            condition="v.thread_key = a.thread_key AND v.checkpoint_ns = a.checkpoint_ns"
+            " AND v.channel = a.channel AND v.version = a.version",
+        )
+        write = self.joined_rows.format(
+            table="parlant_store_checkpoint_write",
+            name="w",
+            condition="w.thread_key = a.thread_key AND w.checkpoint_ns = a.checkpoint_ns"
+            " AND w.checkpoint_id = a.checkpoint_id AND w.channel = a.channel",
+        )
+        return (
+            "WITH RECURSIVE c AS MATERIALIZED ("
+            "SELECT thread_key, checkpoint_ns, parent_id FROM parlant_store_checkpoint {where}),"
+            " ancestor (channel, thread_key, checkpoint_ns, checkpoint_id, parent_id,"
+            " version, has_value, distance) AS ("
+            f"{step.format(channel='channel.value')}, 1"
+            f" FROM c {parent.format(child='c')} CROSS JOIN {self.each_text}"
+            f" UNION ALL {step.format(channel='ancestor.channel')}, distance + 1"
+            f" FROM ancestor {parent.format(child='ancestor')}"
+            f" WHERE NOT has_value AND distance < {MAX_DISTANCE})"
+            f" SELECT {_VALUE}, 0, a.thread_key, a.checkpoint_ns, a.channel, a.version,"
+            " CAST(NULL AS integer), v.type, v.value"
+            f" FROM ancestor a {value} WHERE a.has_value"
+            f" UNION ALL SELECT {_WRITE}, a.distance, NULL, w.task_id, w.task_path, w.channel,"
+            " w.idx, w.type, w.value"
+            f" FROM ancestor a {write}"
+        )
+
+    def get_checkpoint(
+        self, connection: BaseDatabaseWrapper, place: CheckpointPlace, time: Time
+    ) -> StoredCheckpoint | None:
+        where, params = _where(place, time)
+        sql = self._read.format(where=where)
+        found = _checkpoints(fetch(connection, sql, params, binary=True))
+        return found[0] if found else None
+
+    def list_checkpoints(
+        self, connection: BaseDatabaseWrapper, listing: ListCheckpoints, time: Time
+    ) -> list[StoredCheckpoint]:
+        self.prepare(connection)
+        where, params = self._matching(listing, time)
+        sql = self._read.format(
+            where=f"WHERE {where} ORDER BY checkpoint_id DESC, key DESC LIMIT %s"
+        )
+        rows = fetch(connection, sql, (*params, listing.limit), prepare=None, binary=True)
+        return _checkpoints(rows)
+
+    def prepare(self, connection: BaseDatabaseWrapper) -> None:  # noqa: B027
+        """Create functions on the connection that ``contains`` needs."""
+
+    def get_history(
+        self, connection: BaseDatabaseWrapper, read: GetHistory, time: Time
+    ) -> dict[str, ChannelHistory]:
+        where, params = _where(read.place, time)
+        names = self.texts([codec.to_column(name) for name in read.channels])
+        sql = self._history.format(where=where)
+        rows = fetch(connection, sql, (*params, names), binary=True)
+        return histories(
+            read.channels,
+            [ValueRow(*row[2:6], *row[7:]) for row in rows if row[0] == _VALUE],
+            [
+                WriteRow(key, task, path, idx, channel, type_, value)
+                for kind, key, _, task, path, channel, idx, type_, value in rows
+                if kind == _WRITE
+            ],
+        )
+
+    def list_threads(
+        self, connection: BaseDatabaseWrapper, listing: ListThreads, time: Time
+    ) -> list[ThreadInfo]:
+        where, params = "expires_at <= %s" if listing.is_expired else LIVE, [time.now]
+        for column, value in (("namespace", listing.namespace), ("user_id", listing.user_id)):
+            if value is not None:
+                where += f" AND {column} = %s"
+                params.append(codec.to_column(value))
+        if listing.after is not None:
+            where += " AND (namespace, thread_id) > (%s, %s)"
+            params += thread_columns(listing.after)
+        sql = (
+            "SELECT namespace, thread_id, full_names, user_id, created_at, updated_at, expires_at"
+            f" FROM parlant_store_thread WHERE {where} ORDER BY namespace, thread_id LIMIT %s"
+        )
+        rows = fetch(connection, sql, (*params, listing.limit), prepare=None)
+        return [thread_info(connection, row) for row in rows]
+
+    def _matching(self, listing: ListCheckpoints, time: Time) -> tuple[str, list[Any]]:
+        """Return the condition of a listing."""
+        namespace = codec.to_column(listing.namespace)
+        if listing.thread_id is None:
+            where = (
+                "thread_key IN (SELECT key FROM parlant_store_thread"
+                f" WHERE namespace = %s AND {LIVE})"
+            )
+            params: list[Any] = [namespace, time.now]
+        else:
+            where = f"thread_key = {THREAD_KEY}"
+            params = [namespace, codec.to_column(listing.thread_id), time.now]
+        for condition, text in (
+            ("checkpoint_ns = %s", listing.checkpoint_ns),
+            ("checkpoint_id = %s", listing.checkpoint_id),
+            ("checkpoint_id < %s", listing.before),
+        ):
+            if text is not None:
+                where += f" AND {condition}"
+                params.append(codec.to_column(text))
+        if listing.after is not None:
+            where += " AND (checkpoint_id, key) < (%s, %s)"
+            params += [codec.to_column(listing.after.checkpoint_id), listing.after.key]
+        if listing.filter is not None:
+            where += f" AND {self.contains}"
+            params.append(listing.filter)
+        return where, params
+
+    @abstractmethod
+    def texts(self, texts: list[str]) -> str:
+        """Return the parameter of ``each_text``."""
+
+    @abstractmethod
+    def put_checkpoint(
+        self, connection: BaseDatabaseWrapper, put: PutCheckpoint, time: Time
+    ) -> None: ...
+
+    @abstractmethod
+    def put_writes(self, connection: BaseDatabaseWrapper, put: PutWrites, time: Time) -> None: ...
+
+    @abstractmethod
+    def delete_thread(
+        self, connection: BaseDatabaseWrapper, deletion: DeleteThread, time: Time
+    ) -> bool:
+        """Return whether there was one that had not expired."""
+
+    @abstractmethod
+    def delete_runs(
+        self, connection: BaseDatabaseWrapper, namespace: str, run_ids: list[str]
+    ) -> int: ...
+
+    @abstractmethod
+    def copy_thread(self, connection: BaseDatabaseWrapper, copy: CopyThread, time: Time) -> bool:
+        """Return whether there was a source."""
+
+    @abstractmethod
+    def prune_thread(
+        self, connection: BaseDatabaseWrapper, prune: PruneThread, time: Time
+    ) -> int: ...
+
+    @abstractmethod
+    def delete_expired(
+        self, connection: BaseDatabaseWrapper, time: Time, limit: int
+    ) -> tuple[int, bool]:
+        """Delete at most ``limit`` rows of expired threads.
+
+        Return the number of threads of which nothing is left, and whether there may be more.
+        """
+
+
+def thread_info(connection: BaseDatabaseWrapper, row: Row) -> ThreadInfo:
+    namespace, thread_id, full, user_id, *times = row
+    name = thread_name_of(namespace, thread_id, full)
+    created_at, updated_at, expires_at = (aware(connection, time) for time in times)
+    return ThreadInfo(
+        namespace=name.namespace,
+        thread_id=name.thread_id,
+        user_id=owner_of_thread(user_id, full),
+        created_at=created_at,
+        updated_at=updated_at,
+        expires_at=expires_at,
+    )
+
+
+def _where(place: CheckpointPlace, time: Time) -> tuple[str, list[Any]]:
+    """Return the clause that selects the checkpoint."""
+    params = [*thread_columns(place.thread), time.now, codec.to_column(place.checkpoint_ns)]
+    if place.checkpoint_id is None:
+        return _LATEST, params
+    return _NAMED, [*params, codec.to_column(place.checkpoint_id)]
+
+
+def _checkpoints(rows: list[Row]) -> list[StoredCheckpoint]:
+    checkpoints: list[CheckpointRow] = []
+    values: list[ValueRow] = []
+    writes: list[WriteRow] = []
+    for kind, key, thread_key, *texts, idx, type_, value in rows:
+        if kind == _CHECKPOINT:
+            checkpoints.append(CheckpointRow._make((key, thread_key, *texts, type_, value)))
+        elif kind == _VALUE:
+            _, _, ns, _, channel, version, _, _ = texts
+            values.append(ValueRow(thread_key, ns, channel, version, type_, value))
+        else:
+            task_id, task_path, _, _, channel, *_ = texts
+            writes.append(WriteRow(key, task_id, task_path, idx, channel, type_, value))
+    return stored_checkpoints(checkpoints, values, writes)

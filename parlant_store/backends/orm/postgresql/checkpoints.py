@@ -1,0 +1,137 @@
+"""Threads on PostgreSQL."""
+
+from collections.abc import Sequence
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from parlant_store.backends.contract.checkpoint_operations import (
+    CopyThread,
+    DeleteThread,
+    PruneThread,
+    PutCheckpoint,
+    PutWrites,
+    ThreadName,
+)
+from parlant_store.backends.orm.base.checkpoints import Checkpoints
+from parlant_store.backends.orm.base.sessions import Time, adapted
+from parlant_store.backends.orm.postgresql.arrays import array
+from parlant_store.backends.orm.postgresql.requests import fetch_once, fetch_repeatable
+from parlant_store.backends.thread_columns import (
+    checkpoint_columns,
+    thread_columns,
+    thread_names,
+    value_columns,
+    write_columns,
+)
+from parlant_store.content import codec
+
+_PUT_CHECKPOINT = (
+    "SELECT parlant_store_put_checkpoint(%s::text, %s::text, %s::text, %s::text,"
+    " %s::text, %s::text, %s::text, %s::text, %s::text, %s::text, %s::bytea, %s::text, %s::text,"
+    " %s::text[], %s::text[], %s::text[], %s::integer[], %s::bytea,"
+    " %s::timestamptz, %s::timestamptz)"
+)
+_PUT_WRITES = (
+    "SELECT parlant_store_put_writes(%s::text, %s::text, %s::text, %s::text, %s::text, %s::text,"
+    " %s::text[], %s::text[], %s::integer[], %s::text[], %s::text[], %s::integer[], %s::bytea,"
+    " %s::timestamptz, %s::timestamptz)"
+)
+_DELETE = "SELECT parlant_store_delete_thread(%s::text, %s::text, %s::timestamptz, %s::timestamptz)"
+_EXPIRE = "SELECT * FROM parlant_store_expire_threads(%s::timestamptz, %s::bigint)"
+_DELETE_RUNS = "SELECT parlant_store_delete_runs(%s::text, %s::text[])"
+_COPY = (
+    "SELECT parlant_store_copy_thread(%s::text, %s::text, %s::text, %s::text,"
+    " %s::timestamptz, %s::timestamptz)"
+)
+_PRUNE = (
+    "SELECT parlant_store_prune_thread(%s::text, %s::text, %s::bigint, %s::boolean,"
+    " %s::timestamptz)"
+)
+
+
+class PostgreSQLCheckpoints(Checkpoints):
+    """Each write is one call of a function in sql/functions/checkpoints.sql."""
+
+    each_version = "jsonb_each_text({})"
+    # LIMIT and OFFSET keep the planner from joining all rows of a thread.
+    joined_value = (
+        "CROSS JOIN LATERAL (SELECT * FROM {table} {name} WHERE {condition} LIMIT 1) {name}"
+    )
+    joined_rows = (
+        "CROSS JOIN LATERAL (SELECT * FROM {table} {name} WHERE {condition} OFFSET 0) {name}"
+    )
+    each_text = "unnest(%s::text[]) AS channel (value)"
+    field = "{column} ->> {name}"
+    contains = "metadata @> %s::jsonb"
+
+    def texts(self, texts: list[str]) -> str:
+        return array(texts)
+
+    def put_checkpoint(
+        self, connection: BaseDatabaseWrapper, put: PutCheckpoint, time: Time
+    ) -> None:
+        rows = value_columns(put)
+        channels, versions, types, values = zip(*rows, strict=True) if rows else ([],) * 4
+        params = (
+            *_named(put.thread, put.user_id),
+            *checkpoint_columns(put),
+            *(array(channels), array(versions), array(types), *_joined(values)),
+            *time,
+        )
+        fetch_repeatable(connection, _PUT_CHECKPOINT, params)
+
+    def put_writes(self, connection: BaseDatabaseWrapper, put: PutWrites, time: Time) -> None:
+        tasks, paths, indexes, channels, types, values = zip(
+            *write_columns(put.writes), strict=True
+        )
+        params = (
+            *_named(put.thread, put.user_id),
+            *(codec.to_column(put.checkpoint_ns), codec.to_column(put.checkpoint_id)),
+            *(array(tasks), array(paths), array(map(str, indexes)), array(channels)),
+            *(array(types), *_joined(values)),
+            *time,
+        )
+        fetch_repeatable(connection, _PUT_WRITES, params)
+
+    def delete_thread(
+        self, connection: BaseDatabaseWrapper, deletion: DeleteThread, time: Time
+    ) -> bool:
+        until = adapted(connection, deletion.written_until)
+        params = (*thread_columns(deletion.thread), time.now, until)
+        ((result,),) = fetch_once(connection, _DELETE, params)
+        return result  # type: ignore[no-any-return]
+
+    def delete_expired(
+        self, connection: BaseDatabaseWrapper, time: Time, limit: int
+    ) -> tuple[int, bool]:
+        ((threads, has_more),) = fetch_once(connection, _EXPIRE, (time.now, limit))
+        return threads, has_more
+
+    def delete_runs(
+        self, connection: BaseDatabaseWrapper, namespace: str, run_ids: list[str]
+    ) -> int:
+        runs = array(codec.to_column(run_id) for run_id in run_ids)
+        ((result,),) = fetch_once(connection, _DELETE_RUNS, (codec.to_column(namespace), runs))
+        return result  # type: ignore[no-any-return]
+
+    def copy_thread(self, connection: BaseDatabaseWrapper, copy: CopyThread, time: Time) -> bool:
+        source, target = thread_columns(copy.source), thread_columns(copy.target)
+        params = (*source, target.thread_id, thread_names(copy.target), *time)
+        ((result,),) = fetch_once(connection, _COPY, params)
+        return result  # type: ignore[no-any-return]
+
+    def prune_thread(self, connection: BaseDatabaseWrapper, prune: PruneThread, time: Time) -> int:
+        params = (*thread_columns(prune.thread), prune.keep, prune.is_dry_run, time.now)
+        ((result,),) = fetch_once(connection, _PRUNE, params)
+        return result  # type: ignore[no-any-return]
+
+
+def _named(name: ThreadName, user_id: str | None) -> list[str | None]:
+    """Return the parameters of the functions for the name and the owner of a thread."""
+    owner = None if user_id is None else codec.to_column(user_id)
+    return [*thread_columns(name), thread_names(name, user_id), owner]
+
+
+def _joined(values: Sequence[bytes]) -> tuple[str, bytes]:
+    """Return the sizes of the values as an array, and the values one after another."""
+    return array(str(len(value)) for value in values), b"".join(values)

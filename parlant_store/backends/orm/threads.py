@@ -1,0 +1,88 @@
+"""Threads of graphs in a database of this Django project."""
+
+from parlant_store.backends.contract.checkpoint_operations import (
+    CheckpointPlace,
+    CopyThread,
+    DeleteRuns,
+    DeleteThread,
+    GetHistory,
+    ListCheckpoints,
+    ListThreads,
+    PruneThread,
+    PutCheckpoint,
+    PutWrites,
+)
+from parlant_store.backends.orm.calls import OrmCalls
+from parlant_store.types import ChannelHistory, StoredCheckpoint, ThreadInfo
+
+
+class OrmThreads(OrmCalls):
+    """The operations on threads."""
+
+    supports_checkpoints = True
+
+    def _put_checkpoint(self, put: PutCheckpoint) -> None:
+        self._write(
+            lambda on: on.tables.checkpoints.put_checkpoint(on.connection, put, on.time),
+            put.ttl,
+            put.request,
+        )
+
+    def _put_writes(self, put: PutWrites) -> None:
+        self._write(
+            lambda on: on.tables.checkpoints.put_writes(on.connection, put, on.time),
+            put.ttl,
+            put.request,
+        )
+
+    def _get_checkpoint(self, place: CheckpointPlace) -> StoredCheckpoint | None:
+        return self._read(
+            lambda on: on.tables.checkpoints.get_checkpoint(on.connection, place, on.time)
+        )
+
+    def _list_checkpoints(self, listing: ListCheckpoints) -> list[StoredCheckpoint]:
+        return self._read(
+            lambda on: on.tables.checkpoints.list_checkpoints(on.connection, listing, on.time)
+        )
+
+    def _get_history(self, read: GetHistory) -> dict[str, ChannelHistory]:
+        return self._read(
+            lambda on: on.tables.checkpoints.get_history(on.connection, read, on.time)
+        )
+
+    def _delete_thread(self, deletion: DeleteThread) -> bool:
+        return self._write(
+            lambda on: on.tables.checkpoints.delete_thread(on.connection, deletion, on.time),
+            request=deletion.request,
+        )
+
+    def _delete_runs(self, deletion: DeleteRuns) -> int:
+        return self._write(
+            lambda on: on.tables.checkpoints.delete_runs(
+                on.connection, deletion.namespace, deletion.run_ids
+            ),
+            request=deletion.request,
+        )
+
+    def _copy_thread(self, copy: CopyThread) -> bool:
+        return self._write(
+            lambda on: on.tables.checkpoints.copy_thread(on.connection, copy, on.time),
+            copy.ttl,
+            copy.request,
+        )
+
+    def _prune_thread(self, prune: PruneThread) -> int:
+        return self._write(
+            lambda on: on.tables.checkpoints.prune_thread(on.connection, prune, on.time),
+            request=prune.request,
+        )
+
+    def _list_threads(self, listing: ListThreads) -> list[ThreadInfo]:
+        return self._read(
+            lambda on: on.tables.checkpoints.list_threads(on.connection, listing, on.time)
+        )
+
+    def _delete_expired_threads(self, limit: int) -> tuple[int, bool]:
+        return self._write(
+            lambda on: on.tables.checkpoints.delete_expired(on.connection, on.time, limit)
+        )

@@ -1,0 +1,242 @@
+"""Conversion between threads, checkpoints or writes and the columns of their rows."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from parlant_store.backends.contract.checkpoint_operations import PutCheckpoint, ThreadName
+from parlant_store.content import codec
+from parlant_store.content.compression import compress, decompress
+from parlant_store.types import (
+    ChannelHistory,
+    Checkpoint,
+    StoredCheckpoint,
+    TaskWrite,
+    TypedBytes,
+    Version,
+)
+
+
+class ThreadColumns(NamedTuple):
+    """The names of a thread in the form of its columns."""
+
+    namespace: str
+    thread_id: str
+
+
+class CheckpointColumns(NamedTuple):
+    """A checkpoint without its thread, in the form of its columns."""
+
+    checkpoint_ns: str
+    full_ns: str | None
+    checkpoint_id: str
+    parent_id: str | None
+    run_id: str | None
+    type: str
+    value: bytes
+    versions: str
+    metadata: str
+
+
+class CheckpointRow(NamedTuple):
+    """A row of a checkpoint as reads return it."""
+
+    key: int
+    thread_key: int
+    thread_id: str
+    full_names: str | None
+    checkpoint_ns: str
+    full_ns: str | None
+    checkpoint_id: str
+    parent_id: str | None
+    versions: str
+    metadata: str
+    type: str
+    value: bytes
+
+
+class ValueRow(NamedTuple):
+    """A row of a channel's value as reads return it."""
+
+    thread_key: int
+    checkpoint_ns: str
+    channel: str
+    version: str
+    type: str
+    value: bytes
+
+
+class WriteRow(NamedTuple):
+    """A row of a write, with the key of its checkpoint, or its distance in a history."""
+
+    key: int
+    task_id: str
+    task_path: str
+    idx: int
+    channel: str
+    type: str
+    value: bytes
+
+
+def thread_columns(name: ThreadName) -> ThreadColumns:
+    return ThreadColumns(codec.to_column(name.namespace), codec.to_column(name.thread_id))
+
+
+def thread_names(name: ThreadName, user_id: str | None = None) -> str | None:
+    """Return the names that the columns shorten, as JSON text; None if there are none.
+
+    They are escaped, because functions on PostgreSQL read the JSON.
+    """
+    names = {**name._asdict(), "user_id": user_id}
+    long = {
+        what: codec.escape(text) for what, text in names.items() if text and codec.is_long(text)
+    }
+    return json.dumps(long) if long else None
+
+
+def thread_name_of(namespace: str, thread_id: str, full: str | None) -> ThreadName:
+    """Return the name of a thread from its columns; reverses the two functions above."""
+    names = _long_names(full)
+    return ThreadName(
+        codec.unescape(names.get("namespace", namespace)),
+        codec.unescape(names.get("thread_id", thread_id)),
+    )
+
+
+def owner_of_thread(user_id: str | None, full: str | None) -> str | None:
+    owner: str | None = _long_names(full).get("user_id", user_id)
+    return owner and codec.unescape(owner)
+
+
+def _long_names(full: str | None) -> dict[str, str]:
+    return {} if full is None else json.loads(full)
+
+
+def version_column(version: Version) -> str:
+    """Return the version as JSON text, in which 1 and "1" differ."""
+    return json.dumps(version)
+
+
+def checkpoint_columns(put: PutCheckpoint) -> CheckpointColumns:
+    checkpoint = put.checkpoint
+    versions = {name: version_column(each) for name, each in checkpoint.versions.items()}
+    run_id, ns, parent = (
+        checkpoint.metadata.get("run_id"),
+        checkpoint.checkpoint_ns,
+        checkpoint.parent_id,
+    )
+    return CheckpointColumns(
+        codec.to_column(ns),
+        codec.escape(ns) if codec.is_long(ns) else None,
+        codec.to_column(checkpoint.checkpoint_id),
+        None if parent is None else codec.to_column(parent),
+        codec.to_column(run_id) if isinstance(run_id, str) else None,
+        *_stored(checkpoint.value),
+        codec.encode_document(versions, "versions"),
+        put.metadata,
+    )
+
+
+def value_columns(put: PutCheckpoint) -> list[tuple[str, str, str, bytes]]:
+    """Return the channel, the version, the type and the value of each changed channel."""
+    return [
+        (
+            codec.to_column(each.channel),
+            version_column(each.version),
+            *_stored(each.value),
+        )
+        for each in put.values
+    ]
+
+
+def write_columns(writes: Iterable[TaskWrite]) -> list[tuple[str, str, int, str, str, bytes]]:
+    """Return the task_id, task_path, idx, channel, type and value of each write."""
+    return [
+        (
+            codec.to_column(each.task_id),
+            codec.escape(each.task_path),
+            each.idx,
+            codec.to_column(each.channel),
+            *_stored(each.value),
+        )
+        for each in writes
+    ]
+
+
+def stored_checkpoints(
+    checkpoints: Iterable[CheckpointRow], values: Iterable[ValueRow], writes: Iterable[WriteRow]
+) -> list[StoredCheckpoint]:
+    """Return checkpoints from their rows, the greatest id first."""
+    found = {row[:4]: _typed(row.type, row.value) for row in values}
+    by_key: dict[int, list[TaskWrite]] = {}
+    for row in writes:
+        by_key.setdefault(row.key, []).append(_write_of(row))
+    ordered = sorted(checkpoints, key=lambda row: (row.checkpoint_id, row.key), reverse=True)
+    return [_checkpoint_of(row, found, by_key.get(row.key, [])) for row in ordered]
+
+
+def histories(
+    channels: Iterable[str], values: Iterable[ValueRow], writes: Iterable[WriteRow]
+) -> dict[str, ChannelHistory]:
+    """Return the history of each channel; the keys of the rows are distances, 1 for the parent."""
+    seeds = {row.channel: _typed(row.type, row.value) for row in values}
+    by_channel: dict[str, list[tuple[int, TaskWrite]]] = {}
+    for row in writes:
+        by_channel.setdefault(row.channel, []).append((-row.key, _write_of(row)))
+    result = {}
+    for channel in channels:
+        column = codec.to_column(channel)
+        ordered = sorted(by_channel.get(column, []), key=lambda pair: (pair[0], *_order(pair[1])))
+        result[channel] = ChannelHistory(
+            writes=tuple(write for _, write in ordered), seed=seeds.get(column)
+        )
+    return result
+
+
+def _checkpoint_of(
+    row: CheckpointRow, values: Mapping[tuple[Any, ...], TypedBytes], writes: list[TaskWrite]
+) -> StoredCheckpoint:
+    versions: dict[str, str] = codec.decode_document(row.versions)
+    stored = {}
+    for channel, version in versions.items():
+        place = (row.thread_key, row.checkpoint_ns, codec.to_column(channel), version)
+        if place in values:
+            stored[channel] = values[place]
+    return StoredCheckpoint(
+        key=row.key,
+        thread_id=thread_name_of("", row.thread_id, row.full_names).thread_id,
+        checkpoint=Checkpoint(
+            checkpoint_ns=codec.unescape(row.full_ns or row.checkpoint_ns),
+            checkpoint_id=codec.unescape(row.checkpoint_id),
+            parent_id=None if row.parent_id is None else codec.unescape(row.parent_id),
+            value=_typed(row.type, row.value),
+            versions={name: json.loads(version) for name, version in versions.items()},
+            metadata=codec.decode_document(row.metadata),
+        ),
+        values=stored,
+        writes=tuple(sorted(writes, key=_order)),
+    )
+
+
+def _write_of(row: WriteRow) -> TaskWrite:
+    return TaskWrite(
+        task_id=codec.unescape(row.task_id),
+        idx=row.idx,
+        channel=codec.unescape(row.channel),
+        value=_typed(row.type, row.value),
+        task_path=codec.unescape(row.task_path),
+    )
+
+
+def _order(write: TaskWrite) -> tuple[str, str, int]:
+    return write.task_path, write.task_id, write.idx
+
+
+def _stored(value: TypedBytes) -> tuple[str, bytes]:
+    """Return the columns of a serialized value."""
+    type_, data = compress(*value)
+    return codec.escape(type_), data
+
+
+def _typed(type_: str, value: bytes) -> TypedBytes:
+    return TypedBytes(*decompress(codec.unescape(type_), bytes(value)))

@@ -1,0 +1,159 @@
+"""The models of threads: the checkpoints of a graph, the values of its channels, and writes."""
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q, UniqueConstraint
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from parlant_store.content import codec
+from parlant_store.fields import CodePointField, DocumentField
+from parlant_store.models.columns import generated
+from parlant_store.sql.generated_columns import Minute
+
+
+class Thread(models.Model):
+    """The checkpoints of a graph under a thread_id, inside a namespace."""
+
+    key = models.BigAutoField(primary_key=True)
+    namespace = CodePointField(_("namespace"), blank=True, default="")
+    thread_id = CodePointField("thread id")
+    user_id = CodePointField(_("owner"), null=True, blank=True)
+    full_names = models.TextField(
+        null=True,
+        help_text=_("JSON of the names above that were too long for an index; mostly null."),
+    )
+    created_at = models.DateTimeField(_("created"), db_default=Now())
+    updated_at = models.DateTimeField(_("updated"), db_default=Now())
+    expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
+    active_minute = generated(
+        Minute("updated_at"), help_text=_("The last change, in minutes since 1970.")
+    )
+
+    class Meta:
+        verbose_name = "thread"
+        verbose_name_plural = "threads"
+        constraints: ClassVar = [
+            UniqueConstraint(fields=["namespace", "thread_id"], name="parlant_store_thread_id"),
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["user_id", "namespace", "thread_id"],
+                name="parlant_store_thread_owner",
+                condition=Q(user_id__isnull=False),
+            ),
+            models.Index(
+                fields=["expires_at"],
+                name="parlant_store_thread_expires",
+                condition=Q(expires_at__isnull=False),
+            ),
+            models.Index(fields=["active_minute", "key"], name="parlant_store_thread_active"),
+        ]
+
+    def __str__(self) -> str:
+        name = codec.from_column(self.thread_id)
+        return f"{codec.from_column(self.namespace)}/{name}" if self.namespace else name
+
+
+class _PartOfThread(models.Model):
+    """A row of a thread, in a namespace of its graph."""
+
+    key = models.BigAutoField(primary_key=True)
+    # Each write locks the row of the thread: the database need not do so for each of its rows.
+    thread = models.ForeignKey(
+        Thread, models.CASCADE, db_column="thread_key", db_index=False, db_constraint=False
+    )
+    checkpoint_ns = CodePointField("checkpoint namespace", blank=True)
+
+    class Meta:
+        abstract = True
+
+
+class Checkpoint(_PartOfThread):
+    """The state of a graph after a step, without the values of its channels."""
+
+    full_ns = models.TextField(
+        null=True,
+        editable=False,
+        help_text="The checkpoint namespace if it was too long for an index; mostly null.",
+    )
+    checkpoint_id = CodePointField("checkpoint id")
+    parent_id = CodePointField("parent", null=True)
+    run_id = CodePointField("run", null=True)
+    type = models.TextField("type")
+    value = models.BinaryField("value")
+    versions = DocumentField("versions", help_text="The version of each channel, as JSON text.")
+    metadata = DocumentField("metadata")
+    created_at = models.DateTimeField(_("created"), db_default=Now())
+
+    class Meta:
+        verbose_name = "checkpoint"
+        verbose_name_plural = "checkpoints"
+        constraints: ClassVar = [
+            UniqueConstraint(
+                fields=["thread", "checkpoint_ns", "checkpoint_id"],
+                name="parlant_store_checkpoint_id",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["run_id"],
+                name="parlant_store_checkpoint_run",
+                condition=Q(run_id__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return codec.from_column(self.checkpoint_id)
+
+
+class ChannelValue(_PartOfThread):
+    """The value of a channel at a version, which any number of checkpoints have."""
+
+    channel = CodePointField("channel")
+    version = CodePointField("version", help_text="JSON text.")
+    type = models.TextField("type")
+    value = models.BinaryField("value")
+
+    class Meta:
+        verbose_name = "value of a channel"
+        verbose_name_plural = "values of channels"
+        db_table = "parlant_store_channel_value"
+        constraints: ClassVar = [
+            UniqueConstraint(
+                fields=["thread", "checkpoint_ns", "channel", "version"],
+                name="parlant_store_value_version",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return codec.from_column(self.channel)
+
+
+class CheckpointWrite(_PartOfThread):
+    """What a task wrote to a channel after a checkpoint, which may be stored later than it."""
+
+    checkpoint_id = CodePointField("checkpoint id")
+    task_id = CodePointField("task")
+    idx = models.IntegerField(
+        "index", help_text="The position among the writes of the task; below 0: its kind."
+    )
+    task_path = models.TextField("path of the task", blank=True)
+    channel = CodePointField("channel")
+    type = models.TextField("type")
+    value = models.BinaryField("value")
+
+    class Meta:
+        verbose_name = "write of a task"
+        verbose_name_plural = "writes of tasks"
+        db_table = "parlant_store_checkpoint_write"
+        constraints: ClassVar = [
+            UniqueConstraint(
+                fields=["thread", "checkpoint_ns", "checkpoint_id", "task_id", "idx"],
+                name="parlant_store_write_idx",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return codec.from_column(self.channel)

@@ -1,0 +1,367 @@
+-- Threads of graphs: their checkpoints, the values of channels, and the writes of tasks. Each
+-- function locks the thread first, so that its writes follow one another.
+
+-- Deletes the threads with the keys $1.
+create or replace function {in_schema}parlant_store_delete_threads(bigint[])
+returns void language plpgsql{search_path} as $$
+begin
+    delete from parlant_store_checkpoint_write where thread_key = any ($1);
+    delete from parlant_store_channel_value where thread_key = any ($1);
+    delete from parlant_store_checkpoint where thread_key = any ($1);
+    delete from parlant_store_thread where key = any ($1);
+end $$;
+
+-- Returns the key of the thread, which is created if there is none: $1 is its namespace, $2 its id,
+-- $3 has the names that are too long for their columns, $4 is the owner. Its last write is at $5,
+-- and it expires at $6; null leaves that unchanged.
+create or replace function {in_schema}parlant_store_open_thread(
+    text, text, text, text, timestamptz, timestamptz
+) returns bigint language plpgsql{search_path} as $$
+declare
+    v_is_restricted boolean := row_security_active('parlant_store_thread');
+    v_key bigint;
+begin
+    for v_tries in 1 .. 1000 loop
+        -- Most threads exist, and an update is faster than an insert with a conflict. With
+        -- policies, only the insert checks what the caller may insert.
+        if not v_is_restricted then
+            update parlant_store_thread t set
+                user_id = coalesce(t.user_id, $4),
+                full_names = case when t.user_id is null then $3 else t.full_names end,
+                updated_at = $5,
+                expires_at = coalesce($6, t.expires_at)
+            where t.namespace = $1 and t.thread_id = $2
+                and (t.expires_at is null or t.expires_at > $5)
+            returning t.key into v_key;
+            exit when found;
+        end if;
+        insert into parlant_store_thread as t (
+            namespace, thread_id, full_names, user_id, created_at, updated_at, expires_at
+        ) values ($1, $2, $3, $4, $5, $5, $6)
+        on conflict (namespace, thread_id) do update set
+            user_id = coalesce(t.user_id, excluded.user_id),
+            full_names = case
+                when t.user_id is null then excluded.full_names else t.full_names
+            end,
+            updated_at = excluded.updated_at,
+            expires_at = coalesce(excluded.expires_at, t.expires_at)
+        where t.expires_at is null or t.expires_at > $5
+        returning t.key into v_key;
+        exit when found;
+        -- If row level security hides the thread, nothing is deleted.
+        if v_tries > 100 then
+            raise insufficient_privilege using message = 'the thread belongs to another user';
+        end if;
+        select key into v_key from parlant_store_thread
+            where namespace = $1 and thread_id = $2 and expires_at <= $5 for update;
+        perform parlant_store_delete_threads(array[v_key]);
+    end loop;
+    return v_key;
+end $$;
+
+-- Returns the parts of $1 that follow one another and have the sizes $2. Drivers send one value of
+-- bytes much faster than an array.
+create or replace function {in_schema}parlant_store_parts(bytea, integer[])
+returns bytea[] language sql immutable{search_path} as $$
+    select coalesce(array_agg(substring($1 from finish - size + 1 for size) order by ord), '{}')
+    from (
+        select size, ord, (sum(size) over (order by ord))::integer as finish
+        from unnest($2) with ordinality as part (size, ord)
+    ) parts
+$$;
+
+-- Stores a checkpoint, and the values of the channels that have changed: the arrays from
+-- p_channels on have an element for each, and p_values has the values one after another. A
+-- checkpoint with the same id is replaced, except for its parent.
+create or replace function {in_schema}parlant_store_put_checkpoint(
+    p_namespace text, p_thread_id text, p_names text, p_user_id text,
+    p_checkpoint_ns text, p_full_ns text, p_checkpoint_id text, p_parent_id text, p_run_id text,
+    p_type text, p_value bytea, p_versions text, p_metadata text,
+    p_channels text[], p_value_versions text[], p_types text[], p_sizes integer[], p_values bytea,
+    p_now timestamptz, p_expires_at timestamptz
+) returns boolean language plpgsql{search_path} as $$
+declare
+    v_key bigint := parlant_store_open_thread(
+        p_namespace, p_thread_id, p_names, p_user_id, p_now, p_expires_at
+    );
+begin
+    insert into parlant_store_checkpoint (
+        thread_key, checkpoint_ns, full_ns, checkpoint_id, parent_id, run_id,
+        type, value, versions, metadata, created_at
+    ) values (
+        v_key, p_checkpoint_ns, p_full_ns, p_checkpoint_id, p_parent_id, p_run_id,
+        p_type, p_value, p_versions::jsonb, p_metadata::jsonb, p_now
+    )
+    on conflict (thread_key, checkpoint_ns, checkpoint_id) do update set
+        run_id = excluded.run_id, type = excluded.type, value = excluded.value,
+        versions = excluded.versions, metadata = excluded.metadata;
+    insert into parlant_store_channel_value as v
+        (thread_key, checkpoint_ns, channel, version, type, value)
+        select v_key, p_checkpoint_ns, channel, version, type, value
+        from unnest(
+            p_channels, p_value_versions, p_types, parlant_store_parts(p_values, p_sizes)
+        ) as changed (channel, version, type, value)
+    on conflict (thread_key, checkpoint_ns, channel, version) do update set
+        type = excluded.type, value = excluded.value
+    where v.value <> excluded.value or v.type <> excluded.type;
+    return true;
+end $$;
+
+-- Stores what tasks wrote after a checkpoint: the arrays have an element for each write, and
+-- p_values has the values one after another. Of writes with the same task and index, the first one
+-- stays, or the last one if the index is below 0.
+create or replace function {in_schema}parlant_store_put_writes(
+    p_namespace text, p_thread_id text, p_names text, p_user_id text,
+    p_checkpoint_ns text, p_checkpoint_id text,
+    p_task_ids text[], p_task_paths text[], p_indexes integer[], p_channels text[],
+    p_types text[], p_sizes integer[], p_values bytea,
+    p_now timestamptz, p_expires_at timestamptz
+) returns boolean language plpgsql{search_path} as $$
+declare
+    v_key bigint := parlant_store_open_thread(
+        p_namespace, p_thread_id, p_names, p_user_id, p_now, p_expires_at
+    );
+begin
+    insert into parlant_store_checkpoint_write as w (
+        thread_key, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value
+    )
+        select v_key, p_checkpoint_ns, p_checkpoint_id, task_id, task_path, idx, channel, type,
+            value
+        from unnest(
+            p_task_ids, p_task_paths, p_indexes, p_channels, p_types,
+            parlant_store_parts(p_values, p_sizes)
+        ) as written (task_id, task_path, idx, channel, type, value)
+    on conflict (thread_key, checkpoint_ns, checkpoint_id, task_id, idx) do update set
+        task_path = excluded.task_path, channel = excluded.channel, type = excluded.type,
+        value = excluded.value
+    where w.idx < 0;
+    return true;
+end $$;
+
+-- Deletes the thread, unless it was written later than p_until, which may be null; returns whether
+-- there was one that had not expired.
+create or replace function {in_schema}parlant_store_delete_thread(
+    p_namespace text, p_thread_id text, p_now timestamptz, p_until timestamptz
+) returns boolean language plpgsql{search_path} as $$
+declare
+    v_key bigint;
+    v_is_live boolean;
+begin
+    select key, expires_at is null or expires_at > p_now into v_key, v_is_live
+        from parlant_store_thread where namespace = p_namespace and thread_id = p_thread_id
+            and (p_until is null or updated_at <= p_until)
+        for update;
+    if v_key is not null then
+        perform parlant_store_delete_threads(array[v_key]);
+    end if;
+    return coalesce(v_is_live, false);
+end $$;
+
+-- Deletes at most p_limit rows of expired threads. Returns the number of threads of which nothing
+-- is left, and whether there may be more.
+create or replace function {in_schema}parlant_store_expire_threads(
+    p_now timestamptz, p_limit bigint, out v_threads bigint, out v_has_threads boolean
+) language plpgsql{search_path} as $$
+declare
+    v_remaining bigint := p_limit;
+    v_rows bigint;
+    v_key bigint;
+begin
+    v_threads := 0;
+    for v_key in
+        select key from parlant_store_thread where expires_at <= p_now
+        order by expires_at limit p_limit for update skip locked
+    loop
+        delete from parlant_store_checkpoint_write where key in (
+            select key from parlant_store_checkpoint_write
+            where thread_key = v_key limit v_remaining
+        );
+        get diagnostics v_rows = row_count;
+        v_remaining := v_remaining - v_rows;
+        delete from parlant_store_channel_value where key in (
+            select key from parlant_store_channel_value where thread_key = v_key limit v_remaining
+        );
+        get diagnostics v_rows = row_count;
+        v_remaining := v_remaining - v_rows;
+        delete from parlant_store_checkpoint where key in (
+            select key from parlant_store_checkpoint where thread_key = v_key limit v_remaining
+        );
+        get diagnostics v_rows = row_count;
+        v_remaining := v_remaining - v_rows;
+        exit when v_remaining = 0;
+        delete from parlant_store_thread where key = v_key;
+        v_threads := v_threads + 1;
+        v_remaining := v_remaining - 1;
+        exit when v_remaining = 0;
+    end loop;
+    v_has_threads := v_remaining = 0;
+end $$;
+
+-- Deletes the checkpoints with the keys $2 of the thread with the key $1, with the writes after
+-- them and the values that no other checkpoint has.
+create or replace function {in_schema}parlant_store_delete_checkpoints(bigint, bigint[])
+returns void language plpgsql{search_path} as $$
+begin
+    delete from parlant_store_checkpoint_write w using parlant_store_checkpoint c
+        where c.thread_key = $1 and c.key = any ($2) and w.thread_key = $1
+            and w.checkpoint_ns = c.checkpoint_ns and w.checkpoint_id = c.checkpoint_id;
+    delete from parlant_store_checkpoint where thread_key = $1 and key = any ($2);
+    delete from parlant_store_channel_value v
+        where v.thread_key = $1 and not exists (
+            select from (
+                select c.checkpoint_ns, version.key, version.value
+                from parlant_store_checkpoint c cross join jsonb_each_text(c.versions) version
+                where c.thread_key = $1 offset 0
+            ) used
+            where used.checkpoint_ns = v.checkpoint_ns and used.key = v.channel
+                and used.value = v.version
+        );
+end $$;
+
+-- Deletes the checkpoints of the runs; returns their number.
+create or replace function {in_schema}parlant_store_delete_runs(
+    p_namespace text, p_run_ids text[]
+) returns bigint language plpgsql{search_path} as $$
+declare
+    v_thread bigint;
+    v_keys bigint[];
+    v_count bigint := 0;
+begin
+    for v_thread in
+        select key from parlant_store_thread where namespace = p_namespace and key in (
+            select thread_key from parlant_store_checkpoint where run_id = any (p_run_ids)
+        )
+        order by key for update
+    loop
+        v_keys := array(
+            select key from parlant_store_checkpoint
+            where run_id = any (p_run_ids) and thread_key = v_thread
+        );
+        perform parlant_store_delete_checkpoints(v_thread, v_keys);
+        v_count := v_count + cardinality(v_keys);
+    end loop;
+    return v_count;
+end $$;
+
+-- Copies a thread; p_names has the names of the target that are too long for their columns. A
+-- thread with the id of the target is replaced. Returns whether there was a source.
+create or replace function {in_schema}parlant_store_copy_thread(
+    p_namespace text, p_source text, p_target text, p_names text,
+    p_now timestamptz, p_expires_at timestamptz
+) returns boolean language plpgsql{search_path} as $$
+declare
+    v_source parlant_store_thread;
+    v_owner text;
+    v_key bigint;
+begin
+    select * into v_source from parlant_store_thread
+        where namespace = p_namespace and thread_id = p_source
+            and (expires_at is null or expires_at > p_now)
+        for update;
+    if not found then
+        return false;
+    end if;
+    if p_source = p_target then
+        return true;
+    end if;
+    perform parlant_store_delete_thread(p_namespace, p_target, p_now, null);
+    -- The full name of the owner, if it is too long for its column, is copied as JSON text.
+    v_owner := (v_source.full_names::json -> 'user_id')::text;
+    v_key := parlant_store_open_thread(
+        p_namespace, p_target,
+        case
+            when v_owner is null then p_names
+            when p_names is null then '{"user_id": ' || v_owner || '}'
+            else left(p_names, -1) || ', "user_id": ' || v_owner || '}'
+        end,
+        v_source.user_id, p_now, p_expires_at
+    );
+    insert into parlant_store_checkpoint (
+        thread_key, checkpoint_ns, full_ns, checkpoint_id, parent_id, run_id,
+        type, value, versions, metadata, created_at
+    )
+        select v_key, checkpoint_ns, full_ns, checkpoint_id, parent_id, run_id,
+            type, value, versions, metadata, created_at
+        from parlant_store_checkpoint where thread_key = v_source.key;
+    insert into parlant_store_channel_value
+        (thread_key, checkpoint_ns, channel, version, type, value)
+        select v_key, checkpoint_ns, channel, version, type, value
+        from parlant_store_channel_value where thread_key = v_source.key;
+    insert into parlant_store_checkpoint_write (
+        thread_key, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value
+    )
+        select v_key, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value
+        from parlant_store_checkpoint_write where thread_key = v_source.key;
+    return true;
+end $$;
+
+-- Whether the channel $4 has a stored value at its version in $3; $1 is the key of the thread, $2
+-- the namespace of the checkpoint.
+create or replace function {in_schema}parlant_store_has_value(bigint, text, jsonb, text)
+returns boolean language sql stable{search_path} as $$
+    select exists (
+        select from parlant_store_channel_value
+        where thread_key = $1 and checkpoint_ns = $2 and channel = $4 and version = $3 ->> $4
+    )
+$$;
+
+-- Deletes all checkpoints but the latest p_keep of each namespace, and their ancestors that have
+-- what they lack. All of a subgraph's call is deleted with the checkpoint that it started from.
+-- Returns the number of deleted checkpoints; with p_is_dry_run, none is deleted.
+create or replace function {in_schema}parlant_store_prune_thread(
+    p_namespace text, p_thread_id text, p_keep bigint, p_is_dry_run boolean, p_now timestamptz
+) returns bigint language plpgsql{search_path} as $$
+declare
+    v_thread bigint;
+    v_keys bigint[];
+begin
+    select key into v_thread from parlant_store_thread
+        where namespace = p_namespace and thread_id = p_thread_id
+            and (expires_at is null or expires_at > p_now)
+        for update;
+    with recursive head as materialized (
+        select * from (
+            select *, row_number() over (
+                partition by checkpoint_ns order by checkpoint_id desc
+            ) as place
+            from parlant_store_checkpoint where thread_key = v_thread
+        ) ordered where place <= p_keep
+    ), ancestor (key, parent_id, checkpoint_ns, channel, has_value, distance) as (
+        select c.key, c.parent_id, c.checkpoint_ns, channel,
+            parlant_store_has_value(v_thread, c.checkpoint_ns, c.versions, channel), 0
+        from head c cross join lateral jsonb_object_keys(
+            case jsonb_typeof(c.metadata -> 'counters_since_delta_snapshot')
+                when 'object' then c.metadata -> 'counters_since_delta_snapshot' else '{}'
+            end
+        ) as channel
+        union all
+        select c.key, c.parent_id, c.checkpoint_ns, channel,
+            parlant_store_has_value(v_thread, c.checkpoint_ns, c.versions, channel), distance + 1
+        from ancestor join parlant_store_checkpoint c on c.thread_key = v_thread
+            and c.checkpoint_ns = ancestor.checkpoint_ns
+            and c.checkpoint_id = ancestor.parent_id
+        where not has_value and distance < {max_distance}
+    ), kept as materialized (
+        select key from head union select key from ancestor
+    ), ended as materialized (
+        select head.checkpoint_ns from head join parlant_store_checkpoint root
+            on root.thread_key = v_thread and root.checkpoint_ns = ''
+            and root.checkpoint_id = head.metadata -> 'parents' ->> ''
+        where place = 1 and strpos(head.checkpoint_ns, ':') > 0 and root.key not in (select key from kept)
+    ) select array_agg(key) into v_keys from parlant_store_checkpoint
+        where thread_key = v_thread and (
+            key not in (select key from kept)
+            or checkpoint_ns in (select checkpoint_ns from ended)
+        );
+    if v_keys is null or p_is_dry_run then
+        return coalesce(cardinality(v_keys), 0);
+    end if;
+    perform parlant_store_delete_checkpoints(v_thread, v_keys);
+    update parlant_store_checkpoint c set parent_id = null
+        where thread_key = v_thread and parent_id is not null and not exists (
+            select from parlant_store_checkpoint p
+            where p.thread_key = v_thread and p.checkpoint_ns = c.checkpoint_ns
+                and p.checkpoint_id = c.parent_id
+        );
+    return cardinality(v_keys);
+end $$;

@@ -1,0 +1,151 @@
+"""Threads of graphs: their checkpoints, the values of channels, and the writes of tasks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from parlant_store.types.json_values import JSONObject
+
+Version = int | float | str
+"""The version of a channel's value."""
+
+
+class TypedBytes(NamedTuple):
+    """A serialized value."""
+
+    type: str
+    """The name of the format."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checkpoint:
+    """The state of a graph after a step, without the values of its channels."""
+
+    checkpoint_ns: str = ""
+    """The namespace of a subgraph; "" for the graph itself."""
+
+    checkpoint_id: str
+    """The id within the namespace of the thread; a later checkpoint has a greater one."""
+
+    parent_id: str | None = None
+    """The id of the checkpoint before; None if there is none."""
+
+    value: TypedBytes
+    """What the framework has stored, besides the fields of this value."""
+
+    versions: Mapping[str, Version] = field(default_factory=dict)
+    """The version of each channel."""
+
+    metadata: JSONObject = field(default_factory=dict)
+    """What checkpoints are filtered by; ``run_id`` is the run that made it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChannelValue:
+    """The value of a channel from one version on."""
+
+    channel: str
+
+    version: Version
+
+    value: TypedBytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskWrite:
+    """What a task wrote to a channel, after a checkpoint."""
+
+    task_id: str
+
+    idx: int
+    """The position among the writes of the task; below 0 for writes that replace earlier ones."""
+
+    channel: str
+
+    value: TypedBytes
+
+    task_path: str = ""
+    """Where the task is in the graph; writes are sorted by it first."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredCheckpoint:
+    """A checkpoint as it was read."""
+
+    key: int
+    """The primary key of the row."""
+
+    thread_id: str
+
+    checkpoint: Checkpoint
+
+    values: dict[str, TypedBytes]
+    """The stored values of its channels, at the versions of the checkpoint."""
+
+    writes: tuple[TaskWrite, ...]
+    """The writes of the tasks after it, sorted by task_path, task_id and idx."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChannelHistory:
+    """What tasks wrote to a channel since its value was last stored."""
+
+    writes: tuple[TaskWrite, ...]
+    """The oldest first."""
+
+    seed: TypedBytes | None
+    """The value before these writes; None if there is none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckpointCursor:
+    """The position in a listing of checkpoints after which the next page starts."""
+
+    checkpoint_id: str
+
+    key: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ThreadInfo:
+    """A thread as listings return it, without its checkpoints."""
+
+    namespace: str
+    """The tenant or application that the thread belongs to; "" by default."""
+
+    thread_id: str
+    """The id within the namespace."""
+
+    user_id: str | None
+    """The owner; None if the thread has none."""
+
+    created_at: datetime
+    """When the thread was first written."""
+
+    updated_at: datetime
+    """When the thread was last written."""
+
+    expires_at: datetime | None
+    """When the thread expires; None: never."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ThreadCursor:
+    """The position in a listing of threads after which the next page starts."""
+
+    namespace: str
+
+    thread_id: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ThreadPage:
+    """A page of threads, in the order of the listing."""
+
+    threads: tuple[ThreadInfo, ...]
+
+    next_cursor: ThreadCursor | None
+    """The cursor of the next page; None on the last page."""

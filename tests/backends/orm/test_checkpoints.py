@@ -1,0 +1,47 @@
+"""Threads of graphs in a Django database: the contract, and what only tables can show."""
+
+import pytest
+
+from parlant_store.models import ChannelValue, Checkpoint, CheckpointWrite, Thread
+from tests.backends.orm.test_sessions import make_store as make_store
+from tests.contract.checkpoints import CheckpointContract, changed, checkpoint, write
+from tests.contract.thread_retention import ThreadRetentionContract
+
+
+class TestOrmCheckpoints(CheckpointContract):
+    @pytest.fixture
+    def make_store(self, make_store):
+        return make_store
+
+    def test_a_value_that_did_not_change_is_one_row(self, store):
+        for number in range(5):
+            versions = {"a": 1, "b": number}
+            store.put_checkpoint("t", checkpoint(number, versions), changed(**versions))
+        assert ChannelValue.objects.count() == 6
+
+    def test_nothing_is_left_of_a_deleted_thread(self, store):
+        self.put(store, 1, 2)
+        store.put_writes("t", "0001", [write("a", 0)])
+        store.delete_thread("t")
+        for model in (Thread, Checkpoint, ChannelValue, CheckpointWrite):
+            assert model.objects.count() == 0
+
+    def test_names_of_rows(self, store):
+        self.put(store, 1, thread_id="a\0b", checkpoint_ns="")
+        store.put_writes("a\0b", "0001", [write("a", 0)])
+        assert str(Thread.objects.get()) == "a\ufffdb"
+        assert str(Checkpoint.objects.get()) == "0001"
+        assert str(ChannelValue.objects.get()) == str(CheckpointWrite.objects.get()) == "c"
+
+    def test_many_values_and_writes_at_once(self, store):
+        versions = {f"c{number}": 1 for number in range(1_200)}
+        store.put_checkpoint("t", checkpoint(1, versions), changed(**versions))
+        store.put_writes("t", "0001", [write("a", number) for number in range(1_200)])
+        stored = store.get_checkpoint("t")
+        assert len(stored.values) == len(stored.writes) == 1_200
+
+
+class TestOrmThreadRetention(ThreadRetentionContract):
+    @pytest.fixture
+    def make_store(self, make_store):
+        return make_store
