@@ -343,8 +343,8 @@ class CheckpointMethods:
     def _checkpoints_supported(self) -> None:
         if not self.supports_checkpoints:
             raise NotSupported(
-                f"the store {self.alias!r} has no checkpoints of graphs: {type(self).__name__} "
-                "does not store them; a store in a database of the project does (OrmBackend)"
+                f"the store {self.alias!r} has no checkpoints of graphs: they need a store in a "
+                "database of the project, or in Supabase with a key of the service role"
             )
 
     def _thread(self, thread_id: str, namespace: str) -> ThreadName:

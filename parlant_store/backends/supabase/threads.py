@@ -49,7 +49,6 @@ class SupabaseThreads(BaseBackend):
     """
 
     connection: Connection
-    supports_checkpoints = True
 
     def _put_checkpoint(self, put: PutCheckpoint) -> None:
         row = checkpoint_columns(put)

@@ -26,7 +26,11 @@ ANONYMOUS = ("allow", "deny")
 APP = "parlant_store"
 GUESTS = {"service": (), "owner": ("authenticated",), "open": ("anon", "authenticated")}
 SERVICE_ONLY = ("Thread", "Checkpoint", "ChannelValue", "CheckpointWrite")
-"""Models of tables that only the service role may use."""
+"""Models of tables that only the service role may use.
+
+Serializers of graphs may call any function that the bytes of a checkpoint name: a user who writes
+one could run code where a server reads it.
+"""
 
 _NAME_BYTES = 63
 _USER_METADATA = "user_metadata"
@@ -229,6 +233,11 @@ class Access:
                 functions_sql(identifier(self.schema), files=("answers",)),
             ]
         )
+
+
+def service_tables() -> list[str]:
+    """Return the tables that only the service role may use."""
+    return [model_of(name)._meta.db_table for name in SERVICE_ONLY]
 
 
 def model_of(name: str) -> type[Model]:

@@ -127,6 +127,6 @@ def test_without_fsync_all_is_the_same(make_store):
 def test_it_stores_no_checkpoints(make_store):
     store = make_store()
     for call in (lambda: store.get_checkpoint("t"), store.list_threads):
-        with pytest.raises(NotSupported, match="JsonFileBackend does not store them"):
+        with pytest.raises(NotSupported, match="they need a store in a database of the project"):
             call()
     assert [*store.list_expired()] == []

@@ -69,7 +69,7 @@ class Rest:
     @property
     def claims(self) -> dict[str, Any]:
         """The claims of the key or token; its signature is not checked."""
-        return _claims(self._headers["authorization"].removeprefix("Bearer "))
+        return claims_of(self._headers["authorization"].removeprefix("Bearer "))
 
     @property
     def has_token(self) -> bool:
@@ -138,7 +138,8 @@ class Rest:
         return secrets
 
 
-def _claims(key: str) -> dict[str, Any]:
+def claims_of(key: str) -> dict[str, Any]:
+    """Return the claims of a key or token, at least its role if that is known."""
     for prefix, role in (("sb_secret_", "service_role"), ("sb_publishable_", "anon")):
         if key.startswith(prefix):
             return {"role": role}
