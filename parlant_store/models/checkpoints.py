@@ -32,8 +32,8 @@ class Thread(models.Model):
     )
 
     class Meta:
-        verbose_name = "thread"
-        verbose_name_plural = "threads"
+        verbose_name = _("thread")
+        verbose_name_plural = _("threads")
         constraints: ClassVar = [
             UniqueConstraint(fields=["namespace", "thread_id"], name="parlant_store_thread_id"),
         ]
@@ -88,8 +88,8 @@ class Checkpoint(_PartOfThread):
     created_at = models.DateTimeField(_("created"), db_default=Now())
 
     class Meta:
-        verbose_name = "checkpoint"
-        verbose_name_plural = "checkpoints"
+        verbose_name = _("checkpoint")
+        verbose_name_plural = _("checkpoints")
         constraints: ClassVar = [
             UniqueConstraint(
                 fields=["thread", "checkpoint_ns", "checkpoint_id"],
@@ -117,8 +117,8 @@ class ChannelValue(_PartOfThread):
     value = models.BinaryField("value")
 
     class Meta:
-        verbose_name = "value of a channel"
-        verbose_name_plural = "values of channels"
+        verbose_name = _("value of a channel")
+        verbose_name_plural = _("values of channels")
         db_table = "parlant_store_channel_value"
         constraints: ClassVar = [
             UniqueConstraint(
@@ -145,8 +145,8 @@ class CheckpointWrite(_PartOfThread):
     value = models.BinaryField("value")
 
     class Meta:
-        verbose_name = "write of a task"
-        verbose_name_plural = "writes of tasks"
+        verbose_name = _("write of a task")
+        verbose_name_plural = _("writes of tasks")
         db_table = "parlant_store_checkpoint_write"
         constraints: ClassVar = [
             UniqueConstraint(
