@@ -172,6 +172,7 @@ messages: $(BIN)/test-ready
 bench: $(BIN)/bench-ready $(SELECTOOLS_BIN)/test-ready
 	$(BIN)/python -m benchmarks.sessions
 	$(BIN)/python -m benchmarks.history
+	$(BIN)/python -m benchmarks.langgraph
 	$(BIN)/python -m benchmarks.documents
 	$(BIN)/python -m benchmarks.admin
 	$(BIN)/python -m benchmarks.jsonfile
