@@ -121,6 +121,9 @@ async def compare(label: str, pair: tuple[Saver, Saver], size: int, rounds: int)
         times: dict[Thread, list[float]] = {thread: [] for thread in threads}
         for thread in threads:
             await milliseconds(thread, call, count)
+            # The latest checkpoint has the writes of one task, whatever was called before.
+            await thread.put()
+            await thread.put_writes(0)
         for number in range(rounds):
             for thread in threads if number % 2 == 0 else threads[::-1]:
                 times[thread] += await milliseconds(thread, call, count)

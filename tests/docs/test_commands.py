@@ -51,6 +51,8 @@ def test_command(words, request):
         case ["python", "examples/parlant_server.py" as script]:
             # Without the name of a database it makes one.
             assert "events are still there" in succeed(ROOT, sys.executable, script)
+        case ["python", "examples/langgraph_agent.py" as script]:
+            assert "You get 40 euros back" in succeed(ROOT, sys.executable, script)
         case _:
             pytest.fail(f"teach {Path(__file__).name} to run {words}")
 
