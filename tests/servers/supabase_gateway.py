@@ -68,7 +68,7 @@ class Gateway:
         self.faults = Faults()
         self.requests: list[tuple[str, str]] = []
         self.answers = 0
-        """How many of the requests are over, whatever became of them."""
+        """How many of the ``requests`` are over, whatever became of them."""
         self._random = Random(0)
         self._lock = threading.Lock()
         self._server = Server(self)
@@ -110,8 +110,7 @@ class Gateway:
     def clear(self) -> None:
         """Forgets the `requests`."""
         with self._lock:
-            self.requests.clear()
-            self.answers = 0
+            self.requests, self.answers = [], 0
 
     def happens(self, share: float) -> bool:
         return share > 0 and self._random.random() < share
@@ -121,9 +120,10 @@ class Gateway:
             drops, self.faults = self.faults.drop_next, replace(self.faults, drop_next=False)
         return drops
 
-    def count_answer(self) -> None:
+    def count_answer(self, requests: list[tuple[str, str]]) -> None:
+        """Count an answer to one of ``requests``, unless they have been cleared since."""
         with self._lock:
-            self.answers += 1
+            self.answers += requests is self.requests
 
     def _change(self, **changes: Any) -> None:
         with self._lock:
@@ -185,12 +185,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer_request(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.gateway.requests.append((self.command, self.path))
+        requests = self.gateway.requests
+        requests.append((self.command, self.path))
         faults = self.gateway.faults
         try:
             self.answer(body, faults)
         finally:
-            self.gateway.count_answer()
+            self.gateway.count_answer(requests)
 
     def answer(self, body: bytes, faults: Faults) -> None:
         if faults.held_until is not None:
