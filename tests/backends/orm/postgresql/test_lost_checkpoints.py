@@ -1,7 +1,6 @@
 """Answers of writes to threads that get lost after the server has done them."""
 
 import asyncio
-from typing import Any
 
 import pytest
 from django.db import transaction
@@ -10,44 +9,26 @@ from parlant_store.adapters.langgraph import Checkpointer
 from parlant_store.exceptions import OutcomeUnknown
 from tests.adapters.langgraph.graphs import chain, thread
 from tests.backends.orm.postgresql.test_lost_answers import proxy as proxy
-from tests.contract.checkpoints import changed, checkpoint, write
+from tests.contract.checkpoint_requests import THREAD_WRITES, all_checkpoints, fill
 
-WRITES = {
-    "put_checkpoint": lambda store: store.put_checkpoint("t", checkpoint(9), changed(c=9)),
-    "put_writes": lambda store: store.put_writes("t", "0001", [write("a", 0), write("a", -1)]),
-    "delete_thread": lambda store: store.delete_thread("t"),
-    "delete_runs": lambda store: store.delete_runs(["r"]),
-    "copy_thread": lambda store: store.copy_thread("t", "u"),
-    "prune_thread": lambda store: store.prune_thread("t"),
-    "expire": lambda store: store.expire().threads,
-}
-
-
-def everything(store: Any) -> list[Any]:
-    return [
-        (each.thread_id, each.checkpoint, each.values, each.writes)
-        for each in store.list_checkpoints()
-    ]
+WRITES = THREAD_WRITES | {"expire": lambda store: store.expire().threads}
 
 
 @pytest.fixture
 def filled(store, proxy):
-    for number in range(3):
-        metadata = {"run_id": "r"} if number == 1 else {}
-        made = checkpoint(number, {"c": number}, metadata=metadata)
-        store.put_checkpoint("t", made, changed(c=number))
+    fill(store)
     return store
 
 
 @pytest.mark.parametrize("name", WRITES)
 def test_a_write_whose_answer_is_lost_is_done_once(filled, proxy, name):
     with transaction.atomic():
-        expected, after = WRITES[name](filled), everything(filled)
+        expected, after = WRITES[name](filled), all_checkpoints(filled)
         transaction.set_rollback(True)
     proxy.lose(holding=b"SELECT 1\0")
     assert WRITES[name](filled) == expected
     assert proxy.lost == 1
-    assert sorted(everything(filled), key=str) == sorted(after, key=str)
+    assert all_checkpoints(filled) == after
 
 
 @pytest.mark.parametrize("name", ["put_checkpoint", "put_writes"])
