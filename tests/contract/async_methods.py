@@ -21,6 +21,7 @@ from parlant_store.signals import session_saved
 from parlant_store.types import DocumentRecord, MemoryChange, Replacement
 from tests.backends.locks import interrupt_until_done
 from tests.backends.threads.busy_threads import TIMEOUT_SECONDS, Held
+from tests.contract.checkpoints import changed, checkpoint, ids, write
 from tests.contract.document_values import made
 from tests.contract.stores import Documents, Timed
 from tests.contract.values import NASTY, numbered
@@ -264,6 +265,23 @@ class AsyncDocumentContract(Documents):
         assert memory.value == {"n": 1}
         assert await store.asearch_memories(("n",)) == [memory]
         assert await store.alist_memory_namespaces() == [("n",)]
+
+    async def test_threads(self, store):
+        for number in (1, 2):
+            made = checkpoint(number, {"c": number}, metadata={"run_id": "r"})
+            await store.aput_checkpoint("t", made, changed(c=number), user_id="ada")
+        await store.aput_writes("t", "0001", [write("a", 0)])
+        assert (await store.aget_checkpoint("t")).checkpoint == made
+        listed = await store.alist_checkpoints("t", where={"run_id": "r"})
+        assert ids(listed) == ["0002", "0001"]
+        assert [*await store.aget_channel_history("t", ["c"])] == ["c"]
+        assert await store.acopy_thread("t", "u") is True
+        page = await store.alist_threads(user_id="ada")
+        assert {thread.thread_id for thread in page.threads} == {"t", "u"}
+        assert await store.aprune_thread("t") == 1
+        assert await store.adelete_runs(["r"]) == 3
+        assert await store.adelete_thread("t") is True
+        assert await store.adelete_thread("t") is False
 
     async def test_versions(self, store):
         await store.ainsert_one("c", made(1, version="1"))

