@@ -67,7 +67,7 @@ def approve() -> None:
     result = refund.invoke(Command(resume="yes"), THREAD)
     print(f"Agent: {result['messages'][-1].content}")
     (memory,) = refund.store.search(NAMESPACE, query="order")
-    print(f"Remembered of Ada: {memory.value['text']}")
+    print(f"Stored about Ada: {memory.value['text']}")
 
 
 STEPS = {"request": request, "approve": approve}

@@ -27,8 +27,9 @@ def compress(type_: str, data: bytes) -> tuple[str, bytes]:
     if len(data) >= MIN_BYTES:
         prefix, function = _compressor()
         sample = data[:_SAMPLE]
-        if len(function(sample)) < len(sample) * 0.9:
-            return prefix + type_, function(data)
+        compressed = function(sample)
+        if len(compressed) < len(sample) * 0.9:
+            return prefix + type_, compressed if len(data) <= _SAMPLE else function(data)
     return (_PLAIN + type_ if type_.startswith(_PREFIXES) else type_), data
 
 

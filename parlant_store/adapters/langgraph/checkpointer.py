@@ -5,18 +5,13 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from parlant_store.adapters.extras import missing_extra
+from langgraph.checkpoint.base import BaseCheckpointSaver, get_checkpoint_id
+
+from parlant_store.adapters.langgraph.serialization import Serialization
 from parlant_store.backends.reads import primary_reads
 from parlant_store.content.codec import check_name
 from parlant_store.handler import stores
 from parlant_store.types import CheckpointCursor, StoredCheckpoint
-
-try:
-    from langgraph.checkpoint.base import BaseCheckpointSaver, get_checkpoint_id
-except ImportError as exc:
-    raise missing_extra("langgraph", "LangGraph") from exc
-
-from parlant_store.adapters.langgraph.serialization import Serialization
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig

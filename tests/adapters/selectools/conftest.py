@@ -13,7 +13,7 @@ collect_ignore = [] if OVER_HTTP else ["test_adoption.py"]
 
 @pytest.fixture
 def clock(store: BaseBackend, monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The store's time, which passes when it is told to."""
+    """The store's time, which only the test moves on."""
     clock = Clock()
     monkeypatch.setattr(store, "clock", clock)
     return clock

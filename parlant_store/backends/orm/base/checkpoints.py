@@ -69,18 +69,8 @@ class Checkpoints(ABC):
     """The condition that the metadata contain a parameter."""
 
     def __init__(self) -> None:
-        value = self.joined_value.format(
-            table="parlant_store_channel_value",
-            name="v",
-            condition="v.thread_key = named.thread_key AND v.checkpoint_ns = named.checkpoint_ns"
-            " AND v.channel = named.key AND v.version = named.value",
-        )
-        write = self.joined_rows.format(
-            table="parlant_store_checkpoint_write",
-            name="w",
-            condition="w.thread_key = c.thread_key AND w.checkpoint_ns = c.checkpoint_ns"
-            " AND w.checkpoint_id = c.checkpoint_id",
-        )
+        value = self._value_of("named", channel="key", version="value")
+        write = self._writes_of("c")
         self._read = (
             "WITH c AS MATERIALIZED (SELECT * FROM parlant_store_checkpoint {where})"
             f" SELECT {_CHECKPOINT}, c.key, c.thread_key, t.thread_id, t.full_names,"
@@ -114,18 +104,8 @@ class Checkpoints(ABC):
             "JOIN parlant_store_checkpoint p ON p.thread_key = {child}.thread_key"
             " AND p.checkpoint_ns = {child}.checkpoint_ns AND p.checkpoint_id = {child}.parent_id"
         )
-        value = self.joined_value.format(
-            table="parlant_store_channel_value",
-            name="v",
-            condition="v.thread_key = a.thread_key AND v.checkpoint_ns = a.checkpoint_ns"
-            " AND v.channel = a.channel AND v.version = a.version",
-        )
-        write = self.joined_rows.format(
-            table="parlant_store_checkpoint_write",
-            name="w",
-            condition="w.thread_key = a.thread_key AND w.checkpoint_ns = a.checkpoint_ns"
-            " AND w.checkpoint_id = a.checkpoint_id AND w.channel = a.channel",
-        )
+        value = self._value_of("a", channel="channel", version="version")
+        write = self._writes_of("a", " AND w.channel = a.channel")
         return (
             "WITH RECURSIVE c AS MATERIALIZED ("
             "SELECT thread_key, checkpoint_ns, parent_id FROM parlant_store_checkpoint {where}),"
@@ -142,6 +122,24 @@ class Checkpoints(ABC):
             f" UNION ALL SELECT {_WRITE}, a.distance, NULL, w.task_id, w.task_path, w.channel,"
             " w.idx, w.type, w.value"
             f" FROM ancestor a {write}"
+        )
+
+    def _value_of(self, row: str, channel: str, version: str) -> str:
+        """Return the join of a row with its value ``v``, by these columns of the row."""
+        return self.joined_value.format(
+            table="parlant_store_channel_value",
+            name="v",
+            condition=f"v.thread_key = {row}.thread_key AND v.checkpoint_ns = {row}.checkpoint_ns"
+            f" AND v.channel = {row}.{channel} AND v.version = {row}.{version}",
+        )
+
+    def _writes_of(self, row: str, condition: str = "") -> str:
+        """Return the join of the row of a checkpoint with the writes ``w`` after it."""
+        return self.joined_rows.format(
+            table="parlant_store_checkpoint_write",
+            name="w",
+            condition=f"w.thread_key = {row}.thread_key AND w.checkpoint_ns = {row}.checkpoint_ns"
+            f" AND w.checkpoint_id = {row}.checkpoint_id{condition}",
         )
 
     def get_checkpoint(

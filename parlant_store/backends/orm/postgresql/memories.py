@@ -1,9 +1,7 @@
 """Memories on PostgreSQL, by the functions of sql/functions/memories.sql."""
 
 import json
-from datetime import datetime
 from functools import partial
-from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -23,7 +21,7 @@ from parlant_store.backends.memory_arguments import (
     write_arguments,
 )
 from parlant_store.backends.orm.base.memories import Memories
-from parlant_store.backends.orm.base.sessions import Time, aware
+from parlant_store.backends.orm.base.sessions import Time, time_of
 from parlant_store.backends.orm.database.statements import fetch
 from parlant_store.backends.orm.postgresql.arrays import array
 from parlant_store.backends.orm.postgresql.requests import fetch_once
@@ -80,8 +78,4 @@ def _rows(
     connection: BaseDatabaseWrapper, sql: str, arguments: JSONObject, time: Time
 ) -> list[MemoryRow]:
     ((text,),) = fetch(connection, sql, (*arguments.values(), time.now))
-    return memory_rows(json.loads(text), partial(_time, connection))
-
-
-def _time(connection: BaseDatabaseWrapper, text: str) -> Any:
-    return aware(connection, datetime.fromisoformat(text))
+    return memory_rows(json.loads(text), partial(time_of, connection))
