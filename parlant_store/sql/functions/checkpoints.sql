@@ -251,7 +251,6 @@ create or replace function {in_schema}parlant_store_copy_thread(
 ) returns boolean language plpgsql{search_path} as $$
 declare
     v_source parlant_store_thread;
-    v_owner text;
     v_key bigint;
 begin
     select * into v_source from parlant_store_thread
@@ -265,15 +264,9 @@ begin
         return true;
     end if;
     perform parlant_store_delete_thread(p_namespace, p_target, p_now, null);
-    -- The full name of the owner, if it is too long for its column, is copied as JSON text.
-    v_owner := (v_source.full_names::json -> 'user_id')::text;
     v_key := parlant_store_open_thread(
         p_namespace, p_target,
-        case
-            when v_owner is null then p_names
-            when p_names is null then '{"user_id": ' || v_owner || '}'
-            else left(p_names, -1) || ', "user_id": ' || v_owner || '}'
-        end,
+        parlant_store_copied_names(p_names, v_source.full_names),
         v_source.user_id, p_now, p_expires_at
     );
     insert into parlant_store_checkpoint (

@@ -161,6 +161,20 @@ begin
     return v_deleted;
 end $$;
 
+-- Returns $1, the names of a copy that are too long for their columns, with that of its owner in $2,
+-- those of the source. The name is copied as JSON text.
+create or replace function {in_schema}parlant_store_copied_names(text, text)
+returns text language plpgsql immutable{search_path} as $$
+declare
+    v_owner text := ($2::json -> 'user_id')::text;
+begin
+    return case
+        when v_owner is null then $1
+        when $1 is null then '{"user_id": ' || v_owner || '}'
+        else left($1, -1) || ', "user_id": ' || v_owner || '}'
+    end;
+end $$;
+
 -- Copies a session to the id p_target, and replaces a session of that id: all items, or those before
 -- the turn p_turn or the position p_position. p_parent is the JSON of an id p_source that is too
 -- long for its column. Without p_replace, it replaces no session; without p_usage, it has no usage of
@@ -174,7 +188,6 @@ create or replace function {in_schema}parlant_store_branch(
 ) language plpgsql{search_path} as $$
 declare
     v_source parlant_store_session;
-    v_owner text;
     v_key bigint;
     v_end bigint;
     v_last bigint;
@@ -218,19 +231,13 @@ begin
         -- Another branch of that id may have been made since.
         perform parlant_store_delete_expired(p_namespace, p_target, p_now, 1);
     end if;
-    -- The full name of the owner, if it is too long for its column, is copied as JSON text.
-    v_owner := (v_source.full_names::json -> 'user_id')::text;
     insert into parlant_store_session (
         namespace, session_id, full_names, user_id, metadata, state,
         next_position, next_turn, item_count, tokens, usage, failed_calls,
         parent_id, parent_name, created_at, updated_at, expires_at
     ) values (
         p_namespace, p_target,
-        case
-            when v_owner is null then p_names
-            when p_names is null then '{"user_id": ' || v_owner || '}'
-            else left(p_names, -1) || ', "user_id": ' || v_owner || '}'
-        end,
+        parlant_store_copied_names(p_names, v_source.full_names),
         v_source.user_id, v_source.metadata, v_source.state,
         v_end, v_source.next_turn, items, v_source.tokens, v_source.usage, v_source.failed_calls,
         p_source, p_parent, p_now, p_now, coalesce(p_expires_at, v_source.expires_at)

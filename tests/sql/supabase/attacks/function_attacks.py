@@ -387,6 +387,7 @@ CALLS: dict[str, list[tuple[Arguments, Any]]] = {
             "clamped",
             "column_in",
             "compared",
+            "copied_names",
             "delete_sessions",
             "describe",
             "end_request",
