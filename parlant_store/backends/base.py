@@ -36,6 +36,7 @@ from parlant_store.backends.contract.memories import MemoryMethods
 from parlant_store.backends.contract.records import RecordMethods
 from parlant_store.backends.contract.refresh import check_refresh
 from parlant_store.backends.contract.retention import parse_rules
+from parlant_store.backends.contract.thread_records import ThreadRecordMethods
 from parlant_store.backends.contract.thread_retention import ThreadRetentionMethods
 from parlant_store.backends.contract.trimming import TrimmingMethods
 from parlant_store.backends.contract.validation import check_ttl
@@ -52,7 +53,9 @@ IDLE_SECONDS = 60.0
 """The default of the option ``idle_seconds``."""
 
 
-class BaseBackend(ThreadRetentionMethods, TrimmingMethods, RecordMethods, MemoryMethods):
+class BaseBackend(
+    ThreadRecordMethods, ThreadRetentionMethods, TrimmingMethods, RecordMethods, MemoryMethods
+):
     """A store: documents, sessions and threads of one alias in PARLANT_STORES."""
 
     def __init__(

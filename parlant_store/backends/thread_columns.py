@@ -131,7 +131,7 @@ def checkpoint_columns(put: PutCheckpoint) -> CheckpointColumns:
         codec.to_column(checkpoint.checkpoint_id),
         None if parent is None else codec.to_column(parent),
         codec.to_column(run_id) if isinstance(run_id, str) else None,
-        *_stored(checkpoint.value),
+        *stored_value(checkpoint.value),
         codec.encode_document(versions, "versions"),
         put.metadata,
     )
@@ -143,7 +143,7 @@ def value_columns(put: PutCheckpoint) -> list[tuple[str, str, str, bytes]]:
         (
             codec.to_column(each.channel),
             version_column(each.version),
-            *_stored(each.value),
+            *stored_value(each.value),
         )
         for each in put.values
     ]
@@ -157,7 +157,7 @@ def write_columns(writes: Iterable[TaskWrite]) -> list[tuple[str, str, int, str,
             codec.escape(each.task_path),
             each.idx,
             codec.to_column(each.channel),
-            *_stored(each.value),
+            *stored_value(each.value),
         )
         for each in writes
     ]
@@ -167,10 +167,10 @@ def stored_checkpoints(
     checkpoints: Iterable[CheckpointRow], values: Iterable[ValueRow], writes: Iterable[WriteRow]
 ) -> list[StoredCheckpoint]:
     """Return checkpoints from their rows, the greatest id first."""
-    found = {row[:4]: _typed(row.type, row.value) for row in values}
+    found = {row[:4]: typed(row.type, row.value) for row in values}
     by_key: dict[int, list[TaskWrite]] = {}
     for row in writes:
-        by_key.setdefault(row.key, []).append(_write_of(row))
+        by_key.setdefault(row.key, []).append(write_of(row))
     ordered = sorted(checkpoints, key=lambda row: (row.checkpoint_id, row.key), reverse=True)
     return [_checkpoint_of(row, found, by_key.get(row.key, [])) for row in ordered]
 
@@ -179,10 +179,10 @@ def histories(
     channels: Iterable[str], values: Iterable[ValueRow], writes: Iterable[WriteRow]
 ) -> dict[str, ChannelHistory]:
     """Return the history of each channel; the keys of the rows are distances, 1 for the parent."""
-    seeds = {row.channel: _typed(row.type, row.value) for row in values}
+    seeds = {row.channel: typed(row.type, row.value) for row in values}
     by_channel: dict[str, list[tuple[int, TaskWrite]]] = {}
     for row in writes:
-        by_channel.setdefault(row.channel, []).append((-row.key, _write_of(row)))
+        by_channel.setdefault(row.channel, []).append((-row.key, write_of(row)))
     result = {}
     for channel in channels:
         column = codec.to_column(channel)
@@ -196,7 +196,7 @@ def histories(
 def _checkpoint_of(
     row: CheckpointRow, values: Mapping[tuple[Any, ...], TypedBytes], writes: list[TaskWrite]
 ) -> StoredCheckpoint:
-    versions: dict[str, str] = codec.decode_document(row.versions)
+    versions = codec.decode_document(row.versions)
     stored = {}
     for channel, version in versions.items():
         place = (row.thread_key, row.checkpoint_ns, codec.to_column(channel), version)
@@ -205,25 +205,30 @@ def _checkpoint_of(
     return StoredCheckpoint(
         key=row.key,
         thread_id=thread_name_of("", row.thread_id, row.full_names).thread_id,
-        checkpoint=Checkpoint(
-            checkpoint_ns=codec.unescape(row.full_ns or row.checkpoint_ns),
-            checkpoint_id=codec.unescape(row.checkpoint_id),
-            parent_id=None if row.parent_id is None else codec.unescape(row.parent_id),
-            value=_typed(row.type, row.value),
-            versions={name: json.loads(version) for name, version in versions.items()},
-            metadata=codec.decode_document(row.metadata),
-        ),
+        checkpoint=checkpoint_of(row, versions),
         values=stored,
         writes=tuple(sorted(writes, key=_order)),
     )
 
 
-def _write_of(row: WriteRow) -> TaskWrite:
+def checkpoint_of(row: CheckpointRow, versions: Mapping[str, str]) -> Checkpoint:
+    """Return the checkpoint of a row; ``versions`` are those of its channels in JSON."""
+    return Checkpoint(
+        checkpoint_ns=codec.unescape(row.full_ns or row.checkpoint_ns),
+        checkpoint_id=codec.unescape(row.checkpoint_id),
+        parent_id=None if row.parent_id is None else codec.unescape(row.parent_id),
+        value=typed(row.type, row.value),
+        versions={name: json.loads(version) for name, version in versions.items()},
+        metadata=codec.decode_document(row.metadata),
+    )
+
+
+def write_of(row: WriteRow) -> TaskWrite:
     return TaskWrite(
         task_id=codec.unescape(row.task_id),
         idx=row.idx,
         channel=codec.unescape(row.channel),
-        value=_typed(row.type, row.value),
+        value=typed(row.type, row.value),
         task_path=codec.unescape(row.task_path),
     )
 
@@ -232,11 +237,11 @@ def _order(write: TaskWrite) -> tuple[str, str, int]:
     return write.task_path, write.task_id, write.idx
 
 
-def _stored(value: TypedBytes) -> tuple[str, bytes]:
+def stored_value(value: TypedBytes) -> tuple[str, bytes]:
     """Return the columns of a serialized value."""
     type_, data = compress(*value)
     return codec.escape(type_), data
 
 
-def _typed(type_: str, value: bytes) -> TypedBytes:
+def typed(type_: str, value: bytes) -> TypedBytes:
     return TypedBytes(*decompress(codec.unescape(type_), bytes(value)))

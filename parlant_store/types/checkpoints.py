@@ -1,6 +1,6 @@
 """Threads of graphs: their checkpoints, the values of channels, and the writes of tasks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -149,3 +149,57 @@ class ThreadPage:
 
     next_cursor: ThreadCursor | None
     """The cursor of the next page; None on the last page."""
+
+
+class CheckpointRecord(NamedTuple):
+    """A checkpoint of a thread that is copied to another store."""
+
+    checkpoint: Checkpoint
+
+    created_at: datetime | None
+    """None: unknown."""
+
+
+class ValueRecord(NamedTuple):
+    """The value of a channel in a thread that is copied to another store."""
+
+    checkpoint_ns: str
+
+    value: ChannelValue
+
+
+class WriteRecord(NamedTuple):
+    """What a task wrote after a checkpoint, in a thread that is copied to another store."""
+
+    checkpoint_ns: str
+    checkpoint_id: str
+
+    write: TaskWrite
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ThreadRecord:
+    """All that a store has of a thread, for copies to another store."""
+
+    namespace: str = ""
+
+    thread_id: str
+
+    user_id: str | None = None
+    """The owner."""
+
+    checkpoints: Sequence[CheckpointRecord]
+    """In any order, like the values and the writes."""
+
+    values: Sequence[ValueRecord] = ()
+
+    writes: Sequence[WriteRecord] = ()
+    """Also those whose checkpoint is not stored yet."""
+
+    created_at: datetime | None = None
+    """None: unknown, like updated_at."""
+
+    updated_at: datetime | None = None
+
+    expires_at: datetime | None = None
+    """When the thread expires; None: never."""

@@ -278,6 +278,9 @@ class AsyncDocumentContract(Documents):
         assert await store.acopy_thread("t", "u") is True
         page = await store.alist_threads(user_id="ada")
         assert {thread.thread_id for thread in page.threads} == {"t", "u"}
+        (record,) = await store.aread_threads([("", "u")])
+        assert await store.awrite_threads([record, replace(record, thread_id="v")]) == [False, True]
+        assert await store.adelete_thread("v") is True
         assert await store.aprune_thread("t") == 1
         assert await store.adelete_runs(["r"]) == 3
         assert await store.adelete_thread("t") is True

@@ -4,7 +4,14 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from parlant_store.types import ChannelValue, Checkpoint, CheckpointCursor, TaskWrite
+from parlant_store.types import (
+    ChannelValue,
+    Checkpoint,
+    CheckpointCursor,
+    TaskWrite,
+    ValueRecord,
+    WriteRecord,
+)
 
 
 class ThreadName(NamedTuple):
@@ -105,3 +112,32 @@ class ListThreads(NamedTuple):
     after: ThreadName | None
     is_expired: bool = False
     """Whether they are those that have expired, instead of the others."""
+
+
+class CheckpointEntry(NamedTuple):
+    """A checkpoint to write as it is."""
+
+    checkpoint: Checkpoint
+    metadata: str
+    """The encoded object."""
+
+    created_at: datetime
+
+
+class ThreadEntry(NamedTuple):
+    """A thread to write as it is, with valid names and times."""
+
+    thread: ThreadName
+    user_id: str | None
+    checkpoints: list[CheckpointEntry]
+    values: list[ValueRecord]
+    writes: list[WriteRecord]
+    created_at: datetime
+    updated_at: datetime
+    expires_at: datetime | None
+
+
+class WriteThreads(NamedTuple):
+    entries: list[ThreadEntry]
+    replace: bool
+    """Whether threads that exist are replaced, instead of left as they are."""

@@ -17,6 +17,12 @@ from parlant_store.backends.contract.checkpoint_operations import (
     PutWrites,
     ThreadName,
 )
+from parlant_store.backends.contract.checkpoint_validation import (
+    check_checkpoint,
+    check_short,
+    check_text,
+    check_write,
+)
 from parlant_store.backends.contract.validation import (
     MAX_LIMIT,
     check_limit,
@@ -26,7 +32,7 @@ from parlant_store.backends.contract.validation import (
 )
 from parlant_store.backends.threads.async_methods import as_async
 from parlant_store.content import codec
-from parlant_store.exceptions import InvalidLimit, InvalidName, NotSupported
+from parlant_store.exceptions import InvalidLimit, NotSupported
 from parlant_store.types import (
     ChannelHistory,
     ChannelValue,
@@ -70,13 +76,7 @@ class CheckpointMethods:
         """
         request = check_request(request_id, "put_checkpoint")
         thread = self._thread(thread_id, namespace)
-        _check_text(checkpoint.checkpoint_ns, "checkpoint_ns")
-        _check_short(checkpoint.checkpoint_id, "checkpoint_id")
-        if checkpoint.parent_id is not None:
-            _check_short(checkpoint.parent_id, "parent_id")
-        for channel, version in checkpoint.versions.items():
-            _check_short(channel, "the name of a channel")
-            _check_short(str(version), "the version of a channel")
+        check_checkpoint(checkpoint)
         # The last one of each: a statement writes no row twice.
         changed = {(each.channel, each.version): each for each in values}
         self._put_checkpoint(
@@ -112,13 +112,12 @@ class CheckpointMethods:
         """
         request = check_request(request_id, "put_writes")
         thread = self._thread(thread_id, namespace)
-        _check_text(checkpoint_ns, "checkpoint_ns")
-        _check_short(checkpoint_id, "checkpoint_id")
+        check_text(checkpoint_ns, "checkpoint_ns")
+        check_short(checkpoint_id, "checkpoint_id")
         owner, ttl = check_owner(user_id), check_ttl(ttl_seconds)
         once: dict[tuple[str, int], TaskWrite] = {}
         for write in writes:
-            _check_short(write.task_id, "task_id")
-            _check_short(write.channel, "the name of a channel")
+            check_write(write)
             if write.idx < 0 or (write.task_id, write.idx) not in once:
                 once[write.task_id, write.idx] = write
         if once:
@@ -170,10 +169,10 @@ class CheckpointMethods:
             thread_id = self._thread(thread_id, namespace).thread_id
         self._checkpoints_supported()
         if checkpoint_ns is not None:
-            _check_text(checkpoint_ns, "checkpoint_ns")
+            check_text(checkpoint_ns, "checkpoint_ns")
         for id_ in (checkpoint_id, before):
             if id_ is not None:
-                _check_short(id_, "checkpoint_id")
+                check_short(id_, "checkpoint_id")
         if rows == 0:
             return []
         return self._list_checkpoints(
@@ -202,7 +201,7 @@ class CheckpointMethods:
         latest checkpoint.
         """
         place = self._place(thread_id, checkpoint_ns, checkpoint_id, namespace)
-        names = [_check_short(name, "the name of a channel") for name in dict.fromkeys(channels)]
+        names = [check_short(name, "the name of a channel") for name in dict.fromkeys(channels)]
         return self._get_history(GetHistory(place, names)) if names else {}
 
     aget_channel_history = as_async(get_channel_history)
@@ -230,7 +229,7 @@ class CheckpointMethods:
         request = check_request(request_id, "delete_runs")
         self._checkpoints_supported()
         namespace = codec.check_name(namespace, "namespace", empty=True)
-        runs = [_check_text(run_id, "run_id") for run_id in run_ids]
+        runs = [check_text(run_id, "run_id") for run_id in run_ids]
         return self._delete_runs(DeleteRuns(namespace, runs, request)) if runs else 0
 
     adelete_runs = as_async(delete_runs)
@@ -350,25 +349,12 @@ class CheckpointMethods:
     def _thread(self, thread_id: str, namespace: str) -> ThreadName:
         self._checkpoints_supported()
         codec.check_name(namespace, "namespace", empty=True)
-        return ThreadName(namespace, _check_text(thread_id, "thread_id"))
+        return ThreadName(namespace, check_text(thread_id, "thread_id"))
 
     def _place(
         self, thread_id: str, checkpoint_ns: str, checkpoint_id: str | None, namespace: str
     ) -> CheckpointPlace:
         thread = self._thread(thread_id, namespace)
         if checkpoint_id is not None:
-            _check_short(checkpoint_id, "checkpoint_id")
-        return CheckpointPlace(thread, _check_text(checkpoint_ns, "checkpoint_ns"), checkpoint_id)
-
-
-def _check_text(value: str, what: str) -> str:
-    if not isinstance(value, str):
-        raise InvalidName(f"{what} must be text, not {type(value).__name__}")
-    return value
-
-
-def _check_short(value: str, what: str) -> str:
-    """Check a name whose column is never shortened."""
-    if codec.is_long(_check_text(value, what)):
-        raise InvalidName(f"{what} has more than {codec.MAX_COLUMN_BYTES} bytes in UTF-8")
-    return value
+            check_short(checkpoint_id, "checkpoint_id")
+        return CheckpointPlace(thread, check_text(checkpoint_ns, "checkpoint_ns"), checkpoint_id)

@@ -68,6 +68,7 @@ READS = frozenset(
         "load_snapshot",
         "read_documents",
         "read_sessions",
+        "read_threads",
         "search",
     )
 )

@@ -17,6 +17,7 @@ from parlant_store.backends.orm.base.requests import Requests
 from parlant_store.backends.orm.base.retention import RetentionRules
 from parlant_store.backends.orm.base.sessions import PLAIN, KeyColumn, Sessions, Time
 from parlant_store.backends.orm.base.snapshots import Snapshots
+from parlant_store.backends.orm.base.thread_records import ThreadRecords
 from parlant_store.backends.orm.postgresql.checkpoints import PostgreSQLCheckpoints
 from parlant_store.backends.orm.postgresql.documents import PostgreSQLDocuments
 from parlant_store.backends.orm.postgresql.history import PostgreSQLHistory
@@ -29,6 +30,7 @@ from parlant_store.backends.orm.postgresql.requests import PostgreSQLRequests
 from parlant_store.backends.orm.postgresql.retention import PostgreSQLRetention
 from parlant_store.backends.orm.postgresql.sessions import PostgreSQLSessions
 from parlant_store.backends.orm.postgresql.snapshots import PostgreSQLSnapshots
+from parlant_store.backends.orm.postgresql.thread_records import PostgreSQLThreadRecords
 from parlant_store.backends.orm.references.documents import ReferencedDocuments
 from parlant_store.backends.orm.references.history import ReferencedHistory
 from parlant_store.backends.orm.references.memories import ReferencedMemories
@@ -50,6 +52,7 @@ from parlant_store.backends.orm.sqlite.requests import SQLiteRequests
 from parlant_store.backends.orm.sqlite.retention import SQLiteRetention
 from parlant_store.backends.orm.sqlite.sessions import SQLiteSessions
 from parlant_store.backends.orm.sqlite.snapshots import SQLiteSnapshots
+from parlant_store.backends.orm.sqlite.thread_records import SQLiteThreadRecords
 
 
 class Tables(NamedTuple):
@@ -65,6 +68,7 @@ class Tables(NamedTuple):
     refreshes: Refreshes
     memories: Memories
     checkpoints: Checkpoints
+    thread_records: ThreadRecords
 
 
 TABLES = {
@@ -81,6 +85,7 @@ TABLES = {
         PostgreSQLRefreshes(),
         PostgreSQLMemories(),
         PostgreSQLCheckpoints(),
+        PostgreSQLThreadRecords(),
     ),
     "sqlite": Tables(
         SQLiteSessions(),
@@ -95,6 +100,7 @@ TABLES = {
         SQLiteRefreshes(),
         SQLiteMemories(),
         SQLiteCheckpoints(),
+        SQLiteThreadRecords(),
     ),
 }
 

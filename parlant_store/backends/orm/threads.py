@@ -11,9 +11,11 @@ from parlant_store.backends.contract.checkpoint_operations import (
     PruneThread,
     PutCheckpoint,
     PutWrites,
+    ThreadName,
+    WriteThreads,
 )
 from parlant_store.backends.orm.calls import OrmCalls
-from parlant_store.types import ChannelHistory, StoredCheckpoint, ThreadInfo
+from parlant_store.types import ChannelHistory, StoredCheckpoint, ThreadInfo, ThreadRecord
 
 
 class OrmThreads(OrmCalls):
@@ -80,6 +82,16 @@ class OrmThreads(OrmCalls):
     def _list_threads(self, listing: ListThreads) -> list[ThreadInfo]:
         return self._read(
             lambda on: on.tables.checkpoints.list_threads(on.connection, listing, on.time)
+        )
+
+    def _read_threads(self, names: list[ThreadName]) -> list[ThreadRecord]:
+        return self._read(
+            lambda on: on.tables.thread_records.read_threads(on.connection, names, on.time)
+        )
+
+    def _write_threads(self, write: WriteThreads) -> list[bool]:
+        return self._write(
+            lambda on: on.tables.thread_records.write_threads(on.connection, write, on.time)
         )
 
     def _delete_expired_threads(self, limit: int) -> tuple[int, bool]:

@@ -27,7 +27,7 @@ from parlant_store.backends.supabase.options import (
 from parlant_store.backends.supabase.records import SupabaseRecords
 from parlant_store.backends.supabase.rest.requests import claims_of
 from parlant_store.backends.supabase.snapshots import SupabaseSnapshots
-from parlant_store.backends.supabase.threads import SupabaseThreads
+from parlant_store.backends.supabase.thread_records import SupabaseThreadRecords
 
 if TYPE_CHECKING:
     from supabase import Client
@@ -48,7 +48,7 @@ class SupabaseBackend(
     SupabaseMemories,
     SupabaseRecords,
     SupabaseExpiry,
-    SupabaseThreads,
+    SupabaseThreadRecords,
 ):
     """Documents, sessions and threads in a Supabase project.
 

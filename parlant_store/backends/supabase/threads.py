@@ -131,10 +131,14 @@ class SupabaseThreads(BaseBackend):
             if not is_overdue(exc):
                 raise
         is_deleted = self._delete_or_hide_thread("hide_thread", deletion)
+        self.delete_hidden_threads()
+        return is_deleted
+
+    def delete_hidden_threads(self) -> None:
+        """Delete what is left of threads that were hidden, and expired ones."""
         pace, has_more = Pace(MAX_DELETED, self.step_seconds), True
         while has_more:
             _, has_more = self._in_time(pace, self._delete_expired_threads)
-        return is_deleted
 
     def _delete_or_hide_thread(self, function: str, deletion: DeleteThread) -> bool:
         is_deleted: bool = self.connection.write(

@@ -36,6 +36,7 @@ FILES = (
     "checkpoint_reading",
     "reading",
     "records",
+    "thread_records",
     "related_documents",
     "conversations",
     "turns",
@@ -70,6 +71,9 @@ MAX_DELETED = 5_000
 
 MAX_DISTANCE = 1_000_000
 """Limit on the ancestors of a checkpoint that are read: parents might form a circle."""
+
+ROW_BYTES = 200
+"""What a row of a thread counts for in a read or a write of several, besides its value."""
 
 UNCHECKED = "SET LOCAL check_function_bodies TO off"
 """Lets migrations create the functions before the last columns; tests call all functions."""
@@ -201,6 +205,12 @@ _EXPRESSIONS = {
     "length_of_new": POSTGRESQL_LENGTH_CLASS.format("new.item_count"),
     "length_of_figures": POSTGRESQL_LENGTH_CLASS.format("coalesce(f.messages, 0)"),
     "is_hidden": "starts_with(session_id, chr(1) || chr(4))",
+    "is_hidden_thread": "starts_with(thread_id, chr(1) || chr(4))",
+    "size_before": (
+        f"sum(octet_length(value) + {ROW_BYTES}) over (order by key)"
+        f" - octet_length(value) - {ROW_BYTES}"
+    ),
+    "row_bytes": str(ROW_BYTES),
     "max_deleted": str(MAX_DELETED),
     "max_distance": str(MAX_DISTANCE),
     "max_bigint": str(2**63 - 1),

@@ -5,6 +5,7 @@ import pytest
 from parlant_store.models import ChannelValue, Checkpoint, CheckpointWrite, Thread
 from tests.backends.orm.test_sessions import make_store as make_store
 from tests.contract.checkpoints import CheckpointContract, changed, checkpoint, write
+from tests.contract.thread_records import ThreadRecordContract, thread_record
 from tests.contract.thread_retention import ThreadRetentionContract
 
 
@@ -45,3 +46,20 @@ class TestOrmThreadRetention(ThreadRetentionContract):
     @pytest.fixture
     def make_store(self, make_store):
         return make_store
+
+
+class TestOrmThreadRecords(ThreadRecordContract):
+    @pytest.fixture
+    def make_store(self, make_store):
+        return make_store
+
+    def test_nothing_is_left_of_what_was_replaced_or_not_written(self, store, clock, monkeypatch):
+        """With one row in a statement."""
+        monkeypatch.setattr("parlant_store.backends.thread_record_columns.MAX_BYTES", 1)
+        record = thread_record(clock())
+        for options in ({}, {}, {"replace": True}):
+            store.write_threads([record], **options)
+        counts = [
+            model.objects.count() for model in (Thread, Checkpoint, ChannelValue, CheckpointWrite)
+        ]
+        assert counts == [1, 6, 10, 3]

@@ -15,6 +15,7 @@ from tests.contract.refresh import RefreshContract
 from tests.contract.retention import RetentionContract
 from tests.contract.sessions import SessionContract
 from tests.contract.snapshots import SnapshotContract
+from tests.contract.thread_records import ThreadRecordContract
 from tests.contract.thread_retention import ThreadRetentionContract
 
 
@@ -111,3 +112,14 @@ class TestSupabaseThreadRetention(ThreadRetentionContract):
     @pytest.fixture
     def make_store(self, make_store):
         return make_store
+
+
+class TestSupabaseThreadRecords(ThreadRecordContract):
+    @pytest.fixture
+    def make_store(self, make_store):
+        return make_store
+
+    def test_a_thread_that_is_too_large_for_a_request(self, store, clock, monkeypatch):
+        for module in ("backends.supabase.thread_records", "backends.thread_record_columns"):
+            monkeypatch.setattr(f"parlant_store.{module}.MAX_BYTES", 1)
+        self.test_a_thread_comes_back(store, clock)

@@ -164,7 +164,7 @@ class SQLiteCheckpoints(Checkpoints):
         with write(connection):
             key = open_thread(connection, put.thread, put.user_id, time)
             fetch(connection, _PUT, (key, *row, time.now))
-            _insert(
+            insert_rows(
                 connection,
                 _PUT_VALUES,
                 [(key, row.checkpoint_ns, *value) for value in value_columns(put)],
@@ -174,7 +174,7 @@ class SQLiteCheckpoints(Checkpoints):
         place = codec.to_column(put.checkpoint_ns), codec.to_column(put.checkpoint_id)
         with write(connection):
             key = open_thread(connection, put.thread, put.user_id, time)
-            _insert(
+            insert_rows(
                 connection,
                 _PUT_WRITES,
                 [(key, *place, *row) for row in write_columns(put.writes)],
@@ -302,7 +302,7 @@ def _delete_checkpoints(connection: BaseDatabaseWrapper, keys: list[int]) -> Non
         fetch(connection, sql, (json.dumps(keys),))
 
 
-def _insert(connection: BaseDatabaseWrapper, sql: str, rows: Sequence[Row]) -> None:
+def insert_rows(connection: BaseDatabaseWrapper, sql: str, rows: Sequence[Row]) -> None:
     """Insert ``rows``, in as few statements as possible."""
     for start in range(0, len(rows), MAX_ROWS):
         part = rows[start : start + MAX_ROWS]

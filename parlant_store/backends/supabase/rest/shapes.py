@@ -91,6 +91,24 @@ CHECKPOINTS = record(
 )
 CHANNEL_HISTORY = record(values=_VALUES, writes=_WRITES)
 THREADS = list_of(row(text, text, optional(text), optional(text), moment, moment, optional(moment)))
+THREAD_RECORDS = list_of(
+    row(
+        *(integer, text, text, optional(text), optional(text)),
+        *(moment, moment, optional(moment)),
+    )
+)
+
+
+def _page(*columns: Shape) -> Shape:
+    """Rows that start with their key and that of their thread."""
+    return record(rows=list_of(row(integer, integer, *columns)), has_more=boolean)
+
+
+CHECKPOINT_RECORDS = _page(
+    *(text, optional(text), text, optional(text)), *(document, document, text, text, moment)
+)
+VALUE_RECORDS = _page(text, text, text, text, text)
+WRITE_RECORDS = _page(text, text, text, text, integer, text, text, text)
 EXPIRED_THREADS = record(v_threads=integer, v_has_threads=boolean)
 _EXPIRED = {
     "v_namespaces": optional(list_of(text)),
