@@ -32,16 +32,16 @@ MAX_NAMED = 20
 
 
 class TransferCommand(BaseCommand):
-    """A command that copies sessions and documents to a store."""
+    """A command that copies sessions, threads and documents to a store."""
 
     requires_system_checks = ()
 
     without_documents: str
-    """What to do if the target stores no documents."""
+    """What to do if the target stores no documents or no threads."""
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--user", metavar="ID", help="Only sessions and documents of this user."
+            "--user", metavar="ID", help="Only sessions, threads and documents of this user."
         )
         parser.add_argument(
             "--since",
@@ -53,7 +53,7 @@ class TransferCommand(BaseCommand):
             "--on-conflict",
             choices=["error", "skip", "replace"],
             default="error",
-            help="What happens if a session or document exists with another content: stop "
+            help="What happens if a session, thread or document exists with another content: stop "
             "(error, the default), leave it as it is (skip), or replace it.",
         )
         parser.add_argument(
@@ -104,8 +104,8 @@ class TransferCommand(BaseCommand):
         )
         if report.difference_count:
             raise CommandError(
-                f"{report.difference_count:,} sessions or documents are not the same on both "
-                "sides: run it again, with --on-conflict replace if the target has changed"
+                f"{report.difference_count:,} sessions, threads or documents are not the same on "
+                "both sides: run it again, with --on-conflict replace if the target has changed"
             )
 
 
@@ -137,9 +137,13 @@ def since_of(options: dict[str, Any]) -> datetime | None:
 
 def _text(report: Report, dry_run: bool) -> str:
     verb = "would write" if dry_run else "wrote"
+    what, parts = "sessions and documents", f"{report.items:,} items"
+    if report.checkpoints or "threads" in report.totals:
+        what = "sessions, threads and documents"
+        parts += f" and {report.checkpoints:,} checkpoints"
     lines = [
-        f"{verb} {report.written + report.replaced:,} sessions and documents, with "
-        f"{report.items:,} items; {report.same:,} were the same already"
+        f"{verb} {report.written + report.replaced:,} {what}, with {parts}; "
+        f"{report.same:,} were the same already"
     ]
     counts = {
         "replaced": report.replaced,
@@ -150,8 +154,9 @@ def _text(report: Report, dry_run: bool) -> str:
     }
     lines += [f"{count:,} {what}" for what, count in counts.items() if count]
     for kind, totals in report.totals.items():
-        what = f"{totals.records:,} sessions, {totals.items:,} items"
-        if kind != "sessions":
+        counted = {"sessions": "items", "threads": "checkpoints"}.get(kind)
+        what = f"{totals.records:,} {kind}, {totals.items:,} {counted}"
+        if counted is None:
             what = f"{totals.records:,} documents of {kind}"
         is_same = totals.source == totals.target
         sums = totals.source[:16] if is_same else f"{totals.source[:16]}, {totals.target[:16]}"

@@ -1,4 +1,4 @@
-"""Copies of sessions and documents from one store, or from another source, to a store."""
+"""Copies of sessions, threads and documents from one store, or from another source, to a store."""
 
 from parlant_store.transfer.copying import Copy, Stopped
 from parlant_store.transfer.report import Report

@@ -9,7 +9,7 @@ from parlant_store.backends.base import BaseBackend
 from parlant_store.content.times import as_utc
 from parlant_store.exceptions import NotSupported, ProtectedRow, StoreError
 from parlant_store.transfer.ledger import Ledger
-from parlant_store.transfer.parts import DocumentPart, Part, SessionPart
+from parlant_store.transfer.parts import DocumentPart, Part, SessionPart, ThreadPart
 from parlant_store.transfer.report import Report
 from parlant_store.transfer.rounds import OnConflict, Round
 from parlant_store.transfer.selection import Selection
@@ -85,14 +85,26 @@ class Copy:
                 f"there are documents to copy, in {len(collections)} collections, and the store "
                 f"{self._target.alias!r} stores sessions only"
             )
+        has_threads = self._has_threads()
+        if has_threads and not self._target.supports_checkpoints:
+            raise NotSupported(
+                f"there are threads to copy, and the store {self._target.alias!r} stores none"
+            )
         if self._selection.has_sessions:
             yield SessionPart(*common)
+        if has_threads:
+            yield ThreadPart(*common)
         for collection in collections:
             yield DocumentPart(*common, collection)
         # Those that were created meanwhile.
+        if not has_threads and self._target.supports_checkpoints and self._has_threads():
+            yield ThreadPart(*common)
         for collection in self._source.collections(self._selection):
             if collection not in collections:
                 yield DocumentPart(*common, collection)
+
+    def _has_threads(self) -> bool:
+        return self._selection.has_threads and self._source.has_threads(self._selection)
 
     def _copy(self, part: Part[Any], ledger: Ledger) -> None:
         starts: list[datetime] = []
@@ -125,7 +137,7 @@ class Copy:
         if since is not None and (selection.since is None or selection.since < since):
             selection = replace(selection, since=since)
         verb = "copied" if round_.number == 1 else "compared"
-        what = "sessions" if kind == "sessions" else f"documents of {kind}"
+        what = kind if kind in ("sessions", "threads") else f"documents of {kind}"
         done = changes = 0
         oldest = datetime.now(UTC)
         for batch in round_.part.batches(selection):

@@ -22,7 +22,7 @@ class Entry(NamedTuple):
     """Whether this copy has written it."""
 
     items: int = 0
-    """The number of items of a session."""
+    """The number of items of a session, or of checkpoints of a thread."""
 
 
 class Totals(NamedTuple):
@@ -38,7 +38,7 @@ class Totals(NamedTuple):
 
 
 class Ledger:
-    """The entries of each kind, which is "sessions" or the name of a collection."""
+    """The entries of each kind, which is "sessions", "threads" or the name of a collection."""
 
     def __init__(self) -> None:
         # An empty name: a temporary file that SQLite deletes.

@@ -1,4 +1,4 @@
-"""What a copy consists of: the sessions, and the documents of each collection."""
+"""What a copy consists of: the sessions, the threads, and the documents of each collection."""
 
 import json
 from abc import ABC, abstractmethod
@@ -13,13 +13,15 @@ from parlant_store.transfer.digests import (
     as_known,
     document_digest,
     session_digest,
+    thread_as_known,
+    thread_digest,
     without_history,
     without_item_times,
     without_times,
 )
 from parlant_store.transfer.selection import Selection
 from parlant_store.transfer.sources import MAX_DOCUMENTS, Source
-from parlant_store.types import DocumentRecord, SessionRecord
+from parlant_store.types import DocumentRecord, SessionRecord, ThreadRecord
 
 R = TypeVar("R")
 
@@ -28,7 +30,7 @@ class Part(ABC, Generic[R]):
     """Records of one kind, in a source and in a store."""
 
     kind: str
-    """ "sessions" or the name of the collection."""
+    """ "sessions", "threads" or the name of the collection."""
 
     def __init__(self, source: Source, target: BaseBackend, selection: Selection) -> None:
         self.source = source
@@ -49,7 +51,7 @@ class Part(ABC, Generic[R]):
 
     @abstractmethod
     def items(self, record: R) -> int:
-        """Return the number of items."""
+        """Return the number of items, or of checkpoints."""
 
     @abstractmethod
     def stored(self, records: dict[str, R]) -> dict[str, bytes]:
@@ -113,6 +115,46 @@ class SessionPart(Part[SessionRecord]):
     def label(self, name: str) -> str:
         namespace, session_id = json.loads(name)
         return f"session {session_id!r}" + (f" of {namespace!r}" if namespace else "")
+
+
+class ThreadPart(Part[ThreadRecord]):
+    kind = "threads"
+
+    def batches(self, selection: Selection) -> Iterator[list[ThreadRecord]]:
+        return self.source.threads(selection)
+
+    def named(self, records: Sequence[ThreadRecord]) -> dict[str, ThreadRecord]:
+        return {json.dumps([record.namespace, record.thread_id]): record for record in records}
+
+    def digest(self, record: ThreadRecord) -> bytes:
+        return thread_digest(record)
+
+    def items(self, record: ThreadRecord) -> int:
+        return len(record.checkpoints)
+
+    def stored(self, records: dict[str, ThreadRecord]) -> dict[str, bytes]:
+        names = [(record.namespace, record.thread_id) for record in records.values()]
+        with primary_reads():
+            found = self.named(self.target.read_threads(names))
+        return {
+            name: self.digest(thread_as_known(record, records[name]))
+            for name, record in found.items()
+        }
+
+    def write(self, records: Sequence[ThreadRecord], *, replace: bool) -> list[bool]:
+        return self.target.write_threads(records, replace=replace)
+
+    def delete(self, name: str, digest: bytes) -> bool:
+        namespace, thread_id = json.loads(name)
+        with primary_reads():
+            found = self.target.read_threads([(namespace, thread_id)])
+        if [self.digest(record) for record in found] != [digest]:
+            return False
+        return self.target.delete_thread(thread_id, namespace=namespace)
+
+    def label(self, name: str) -> str:
+        namespace, thread_id = json.loads(name)
+        return f"thread {thread_id!r}" + (f" of {namespace!r}" if namespace else "")
 
 
 class DocumentPart(Part[DocumentRecord]):

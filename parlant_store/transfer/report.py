@@ -8,11 +8,14 @@ from parlant_store.transfer.sources import Note
 
 @dataclass
 class Report:
-    """What a copy has done, or would do. Records are sessions and documents."""
+    """What a copy has done, or would do. Records are sessions, threads and documents."""
 
     written: int = 0
     items: int = 0
     """The number of items of the sessions that were written."""
+
+    checkpoints: int = 0
+    """The number of checkpoints of the threads that were written."""
 
     same: int = 0
     """Records that the target had already."""
@@ -28,7 +31,7 @@ class Report:
     """Records that this copy had written, and that the source has deleted since."""
 
     totals: dict[str, Totals] = field(default_factory=dict)
-    """What was compared at the end: the sessions, and the documents by collection."""
+    """What was compared at the end: the sessions, the threads, and the documents by collection."""
 
     differences: list[str] = field(default_factory=list)
     """The first records that are not the same on both sides."""

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from parlant_store.exceptions import DuplicateDocument, InvalidInput, ProtectedRow, StoreError
 from parlant_store.transfer.ledger import Entry, Ledger
-from parlant_store.transfer.parts import Part
+from parlant_store.transfer.parts import Part, ThreadPart
 from parlant_store.transfer.report import Report
 
 OnConflict = Literal["error", "skip", "replace"]
@@ -92,4 +92,8 @@ class Round:
             self.report.replaced += len(changed)
         else:
             self.report.updated += len(new) + len(changed)
-        self.report.items += sum(entry.items for entry in [*new, *changed])
+        items = sum(entry.items for entry in [*new, *changed])
+        if self.part.kind == ThreadPart.kind:
+            self.report.checkpoints += items
+        else:
+            self.report.items += items

@@ -1,4 +1,4 @@
-"""Which sessions and documents are copied."""
+"""Which sessions, threads and documents are copied."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,13 +9,14 @@ class Selection:
     """Filters, of which all must match; None matches any."""
 
     namespace: str | None = None
-    """The namespace of the sessions; without a collection, no documents are copied."""
+    """The namespace of the sessions and threads; without a collection, no documents are copied."""
 
     collection: str | None = None
-    """The collection of the documents; without a namespace, no sessions are copied."""
+    """The collection of the documents; without a namespace, no others are copied."""
 
     user_id: str | None = None
-    """The owner of the sessions and, as in parlant_store.personal_data, of the documents."""
+    """The owner of the sessions and threads, and of the documents, as in
+    parlant_store.personal_data."""
 
     since: datetime | None = None
     """The earliest time of the last write, in UTC."""
@@ -26,6 +27,11 @@ class Selection:
     def has_sessions(self) -> bool:
         """Whether sessions are copied."""
         return self.collection is None or self.namespace is not None
+
+    @property
+    def has_threads(self) -> bool:
+        """Whether threads are copied."""
+        return not self.sessions_only and self.has_sessions
 
     @property
     def has_documents(self) -> bool:

@@ -1,8 +1,9 @@
-"""Where sessions and documents are copied from."""
+"""Where sessions, threads and documents are copied from."""
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from parlant_store.backends.base import BaseBackend
@@ -11,13 +12,25 @@ from parlant_store.content.times import as_utc
 from parlant_store.exceptions import StoreError
 from parlant_store.personal_data import PersonalData
 from parlant_store.transfer.selection import Selection
-from parlant_store.types import OWNERS, DocumentRecord, SessionCursor, SessionInfo, SessionRecord
+from parlant_store.types import (
+    OWNERS,
+    DocumentRecord,
+    SessionCursor,
+    SessionInfo,
+    SessionRecord,
+    ThreadCursor,
+    ThreadInfo,
+    ThreadRecord,
+)
 
 PAGE_SIZE = 500
 """How many sessions are listed at once."""
 
 MAX_DOCUMENTS = 200
 """How many documents are read at once."""
+
+MAX_THREADS = 20
+"""How many threads are read at once, each with all of its checkpoints."""
 
 
 class SourceError(StoreError):
@@ -35,7 +48,7 @@ class Note(NamedTuple):
 
 
 class Source(ABC):
-    """Sessions and documents, in batches. What cannot be read is added to ``notes``."""
+    """Sessions, threads and documents, in batches. What cannot be read is added to ``notes``."""
 
     keeps_times = True
     """Does the source know when sessions were written?"""
@@ -51,6 +64,13 @@ class Source(ABC):
 
     @abstractmethod
     def sessions(self, selection: Selection) -> Iterator[list[SessionRecord]]: ...
+
+    def has_threads(self, selection: Selection) -> bool:
+        """Whether there may be threads."""
+        return False
+
+    def threads(self, selection: Selection) -> Iterator[list[ThreadRecord]]:
+        return iter(())
 
     @abstractmethod
     def collections(self, selection: Selection) -> list[str]: ...
@@ -84,6 +104,16 @@ class StoreSource(Source):
                     self.notes.append(Note(f"session {record.session_id!r}", reason))
             yield records
 
+    def has_threads(self, selection: Selection) -> bool:
+        with primary_reads():
+            return next(self._thread_infos(selection), None) is not None
+
+    @on_primary
+    def threads(self, selection: Selection) -> Iterator[list[ThreadRecord]]:
+        infos = self._thread_infos(selection)
+        while page := list(islice(infos, MAX_THREADS)):
+            yield self.store.read_threads([(info.namespace, info.thread_id) for info in page])
+
     def collections(self, selection: Selection) -> list[str]:
         if not (selection.has_documents and self.store.supports_documents):
             return []
@@ -106,6 +136,23 @@ class StoreSource(Source):
                 for record in records
                 if since is None or record.updated_at is None or as_utc(record.updated_at) >= since
             ]
+
+    def _thread_infos(self, selection: Selection) -> Iterator[ThreadInfo]:
+        cursor: ThreadCursor | None = None
+        while self.store.supports_checkpoints and selection.has_threads:
+            page = self.store.list_threads(
+                namespace=selection.namespace,
+                user_id=selection.user_id,
+                limit=PAGE_SIZE,
+                cursor=cursor,
+            )
+            since = selection.since
+            yield from (
+                info for info in page.threads if since is None or as_utc(info.updated_at) >= since
+            )
+            cursor = page.next_cursor
+            if cursor is None:
+                return
 
     def _infos(self, selection: Selection) -> Iterator[SessionInfo]:
         cursor: SessionCursor | None = None

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.base import WRITES_IDX_MAP, CheckpointTuple, get_checkpoint_metadata
 
-from parlant_store.content import codec
-from parlant_store.exceptions import InvalidItem
+from parlant_store.content.checkpoint_state import METADATA, VALUES, split_metadata
 from parlant_store.types import (
     ChannelHistory,
     ChannelValue,
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
 _COLUMNS = ("channel_values", "channel_versions")
 """The fields of a checkpoint that are stored beside its value."""
 
-_METADATA = "__parlant_store_metadata__"
-"""The field of a stored checkpoint with the metadata that JSON cannot represent."""
-
 
 class Serialization:
     """Reads and writes the values of checkpoints with a serializer."""
@@ -50,9 +46,9 @@ class Serialization:
         """Return the arguments of ``put_checkpoint`` for the checkpoint."""
         configurable, values = config["configurable"], checkpoint["channel_values"]
         state = {name: each for name, each in checkpoint.items() if name not in _COLUMNS}
-        plain, others = _split(get_checkpoint_metadata(config, metadata))
+        plain, others = split_metadata(get_checkpoint_metadata(config, metadata))
         if others:
-            state[_METADATA] = others
+            state[METADATA] = others
         stored = Checkpoint(
             checkpoint_ns=configurable.get("checkpoint_ns", ""),
             checkpoint_id=checkpoint["id"],
@@ -85,12 +81,15 @@ class Serialization:
     def tuple_of(self, stored: StoredCheckpoint) -> CheckpointTuple:
         checkpoint, parent_id = stored.checkpoint, stored.checkpoint.parent_id
         state = self._load(checkpoint.value)
-        metadata = checkpoint.metadata | state.pop(_METADATA, {})
-        values = {name: self._load(value) for name, value in stored.values.items()}
+        metadata = checkpoint.metadata | state.pop(METADATA, {})
+        others = state.pop(VALUES, {})
+        values = {
+            name: self._load(value) for name, value in stored.values.items() if name not in others
+        }
         return CheckpointTuple(
             config=_config(stored, checkpoint.checkpoint_id),
             checkpoint=state
-            | {"channel_values": values, "channel_versions": {**checkpoint.versions}},
+            | {"channel_values": values | others, "channel_versions": {**checkpoint.versions}},
             metadata=metadata,
             parent_config=None if parent_id is None else _config(stored, parent_id),
             pending_writes=[*map(self._pending, stored.writes)],
@@ -113,19 +112,6 @@ class Serialization:
 
     def _load(self, value: TypedBytes) -> Any:
         return self._serde.loads_typed(value)
-
-
-def _split(metadata: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the fields that JSON can represent, and the others."""
-    plain, others = {}, {}
-    for name, value in metadata.items():
-        try:
-            codec.check(value, name)
-        except InvalidItem:
-            others[name] = value
-        else:
-            plain[name] = value
-    return plain, others
 
 
 def _config(stored: StoredCheckpoint, checkpoint_id: str) -> "RunnableConfig":

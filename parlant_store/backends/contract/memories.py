@@ -158,6 +158,11 @@ def _page(limit: int, offset: int) -> tuple[int, int]:
     return tuple(MAX_LIMIT if value is None else value for value in checked)  # type: ignore[return-value]
 
 
+def memory_record(change: MemoryChange, now: datetime) -> DocumentRecord:
+    """Return the document of a memory that is written ``now``; raise InvalidInput."""
+    return _record(_id(change.namespace, change.key), change, now)
+
+
 def _record(id_: str, change: MemoryChange, now: datetime) -> DocumentRecord:
     if not isinstance(change.value, Mapping):
         raise InvalidItem(f"a memory must be a dict, not {type(change.value).__name__}")

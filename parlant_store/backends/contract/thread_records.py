@@ -65,7 +65,7 @@ class ThreadRecordMethods(CheckpointMethods):
 
     def _thread_entry(self, record: ThreadRecord, now: datetime) -> ThreadEntry:
         thread = self._thread(record.thread_id, record.namespace)
-        _check_parts(record)
+        check_parts(record)
         created_at = check_time(record.created_at, "created_at") or now
         updated_at = check_time(record.updated_at, "updated_at") or created_at
         checkpoints = [
@@ -88,7 +88,8 @@ class ThreadRecordMethods(CheckpointMethods):
         )
 
 
-def _check_parts(record: ThreadRecord) -> None:
+def check_parts(record: ThreadRecord) -> None:
+    """Raise InvalidInput unless a store can have the checkpoints, the values and the writes."""
     for checkpoint, _ in record.checkpoints:
         check_checkpoint(checkpoint)
     for ns, value in record.values:

@@ -1,4 +1,4 @@
-"""Copies sessions and documents from one store to another."""
+"""Copies sessions, threads and documents from one store to another."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from parlant_store.transfer import Selection, StoreSource
 
 class Command(TransferCommand):
     help = (
-        "Copies sessions with their items, and documents, from one store to another, with their "
-        "times. What both have already is not written again, so that the command may be stopped "
-        "at any time and run again, also while others write. At the end, both sides are compared; "
-        "the exit code is 1 if they differ."
+        "Copies sessions with their items, threads with their checkpoints, and documents, from one "
+        "store to another, with their times. What both have already is not written again, so that "
+        "the command may be stopped at any time and run again, also while others write. At the "
+        "end, both sides are compared; the exit code is 1 if they differ."
     )
 
     without_documents = "use --sessions-only to leave them"
@@ -21,12 +21,12 @@ class Command(TransferCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("source", metavar="FROM", help="A store of PARLANT_STORES.")
         parser.add_argument("target", metavar="TO", help="Another store of PARLANT_STORES.")
-        parser.add_argument("--namespace", help="Only sessions of this namespace.")
+        parser.add_argument("--namespace", help="Only sessions and threads of this namespace.")
         parser.add_argument("--collection", help="Only documents of this collection.")
         parser.add_argument(
             "--sessions-only",
             action="store_true",
-            help="Copy no documents, for stores that have sessions only.",
+            help="Copy no threads and documents, for stores that have sessions only.",
         )
         super().add_arguments(parser)
 

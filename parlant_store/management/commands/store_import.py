@@ -9,12 +9,13 @@ from parlant_store.transfer import Selection, SourceError
 from parlant_store.transfer.readers import KINDS, Reader, options_of
 
 _OPTIONS = {
-    "namespace": "The namespace of sessions that have none.",
+    "namespace": "The namespace of sessions that have none, and of threads.",
     "sessions_table": "The SDK's option sessions_table (agent_sessions).",
     "messages_table": "The SDK's option messages_table (agent_messages).",
     "table_prefix": "The prefix of Parlant's collections, and of its tables (parlant_).",
     "table": "The table of selectools-supabase or postgres-session.",
     "schema": "The schema of the tables (public).",
+    "user_label": "The place of the user's id in the namespaces of LangGraph's store, from 0.",
     "key_prefix": "The prefix of the keys of openai-redis or selectools-redis.",
 }
 

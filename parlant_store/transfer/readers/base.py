@@ -5,13 +5,14 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from parlant_store.backends.contract.thread_records import check_parts
 from parlant_store.backends.contract.validation import check_document, session_name
 from parlant_store.content import codec
 from parlant_store.content.times import as_utc
 from parlant_store.exceptions import InvalidInput
 from parlant_store.transfer.selection import Selection
-from parlant_store.transfer.sources import Note, Source, SourceError
-from parlant_store.types import DocumentRecord, JSONObject, SessionRecord
+from parlant_store.transfer.sources import MAX_THREADS, Note, Source, SourceError
+from parlant_store.types import DocumentRecord, JSONObject, SessionRecord, ThreadRecord
 
 MAX_RECORDS = 500
 """How many sessions or documents a batch has."""
@@ -67,6 +68,10 @@ class Reader(Source):
         if batch:
             yield batch
 
+    def threads(self, selection: Selection) -> Iterator[list[ThreadRecord]]:
+        selected = filter(self._is_selected, self.read_threads())
+        return batches(filter(self._is_valid_thread, selected), MAX_THREADS)
+
     def collections(self, selection: Selection) -> list[str]:
         return self.list_collections() if selection.has_documents else []
 
@@ -75,6 +80,10 @@ class Reader(Source):
 
     def read_sessions(self) -> Iterator[SessionRecord]:
         """Return all sessions; a source of documents has none."""
+        return iter(())
+
+    def read_threads(self) -> Iterator[ThreadRecord]:
+        """Return all threads; most sources have none."""
         return iter(())
 
     def list_collections(self) -> list[str]:
@@ -99,8 +108,12 @@ class Reader(Source):
             else:
                 yield place, item
 
-    def _is_selected(self, record: SessionRecord) -> bool:
-        time = record.updated_at
+    def _is_selected(self, record: SessionRecord | ThreadRecord) -> bool:
+        is_own = self.user_id in (None, record.user_id)
+        return is_own and self.is_recent(record.updated_at)
+
+    def is_recent(self, time: datetime | None) -> bool:
+        """Whether it is not before that of ``select``, or unknown."""
         return self.since is None or time is None or as_utc(time) >= self.since
 
     def _is_valid(self, record: SessionRecord) -> bool:
@@ -111,6 +124,15 @@ class Reader(Source):
             codec.check(record.metadata, "its metadata")
         except InvalidInput as exc:
             self.note(f"session {record.session_id!r:.200}", exc)
+            return False
+        return True
+
+    def _is_valid_thread(self, record: ThreadRecord) -> bool:
+        """Whether a store can have the thread."""
+        try:
+            check_parts(record)
+        except InvalidInput as exc:
+            self.note(f"thread {record.thread_id!r:.200}", exc)
             return False
         return True
 
@@ -134,11 +156,11 @@ class Reader(Source):
             yield record
 
 
-def batches(records: Iterable[R]) -> Iterator[list[R]]:
+def batches(records: Iterable[R], size: int = MAX_RECORDS) -> Iterator[list[R]]:
     batch: list[R] = []
     for record in records:
         batch.append(record)
-        if len(batch) == MAX_RECORDS:
+        if len(batch) == size:
             yield batch
             batch = []
     if batch:

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from inspect import signature
 
 from parlant_store.transfer.readers.base import Reader
+from parlant_store.transfer.readers.langgraph.postgres import LangGraphPostgres
+from parlant_store.transfer.readers.langgraph.sqlite import LangGraphSQLite
 from parlant_store.transfer.readers.openai.postgres import PostgresSession
 from parlant_store.transfer.readers.openai.redis import OpenAIRedis
 from parlant_store.transfer.readers.openai.sqlalchemy import OpenAISQLAlchemy
@@ -26,6 +28,8 @@ KINDS: dict[str, Callable[..., Reader]] = {
     "parlant-json": ParlantJSON,
     "parlant-seed": ParlantSeed,
     "postgres-session": PostgresSession,
+    "langgraph-sqlite": LangGraphSQLite,
+    "langgraph-postgres": LangGraphPostgres,
 }
 
 

@@ -2,13 +2,16 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString
+from uuid import uuid4
 
 from parlant_store.transfer.sources import SourceError
 
 if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.sql import Composed
     from supabase import Client
 
 PAGE_SIZE = 500
@@ -58,28 +61,81 @@ class PostgreSQLTables(Tables):
         self._schema = schema
 
     def rows(self, table: str, *, order: str) -> Iterator[Row]:
-        try:
-            import psycopg
-        except ImportError as exc:
-            raise SourceError("postgresql:// needs the package psycopg") from exc
+        psycopg = _psycopg()
         from psycopg import sql
-        from psycopg.rows import dict_row
 
         query = sql.SQL("SELECT * FROM {} ORDER BY {}").format(
             sql.Identifier(self._schema, table),
             sql.SQL(", ").join(map(sql.Identifier, order.split(","))),
         )
         try:
-            with psycopg.connect(self._url) as connection:
-                connection.read_only = True
-                with connection.cursor("parlant_store", row_factory=dict_row) as cursor:
-                    cursor.itersize = PAGE_SIZE
-                    cursor.execute(query)
-                    yield from cursor
+            with self._connected() as connection:
+                yield from _fetched(connection, query)
         except psycopg.errors.UndefinedTable as exc:
             raise MissingTable(f"there is no table {self._schema}.{table}") from exc
         except (psycopg.Error, ValueError) as exc:
             raise SourceError(f"the table {table} cannot be read: {exc}") from exc
+
+    @contextmanager
+    def snapshot(self) -> "Iterator[Snapshot]":
+        """Read several tables as they are at one moment; raise SourceError."""
+        psycopg = _psycopg()
+        try:
+            with self._connected() as connection:
+                connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+                yield Snapshot(connection, self._schema)
+        except psycopg.Error as exc:
+            raise SourceError(f"the database cannot be read: {exc}") from exc
+
+    @contextmanager
+    def _connected(self) -> "Iterator[Connection[Row]]":
+        from psycopg import connect
+        from psycopg.rows import dict_row
+
+        with connect(self._url, row_factory=dict_row) as connection:
+            connection.read_only = True
+            yield connection
+
+
+class Snapshot:
+    """The tables of one schema, in one transaction."""
+
+    def __init__(self, connection: "Connection[Row]", schema: str) -> None:
+        self._connection = connection
+        self._schema = schema
+
+    def names(self) -> set[str]:
+        """Return the names of the tables."""
+        rows = self._connection.execute(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = %s",
+            (self._schema,),
+        )
+        return {row["table_name"] for row in rows}
+
+    def rows(self, statement: LiteralString, *tables: str, **params: Any) -> Iterator[Row]:
+        """Return the rows of a statement, with each {} for one of the tables."""
+        from psycopg import sql
+
+        names = [sql.Identifier(self._schema, table) for table in tables]
+        return _fetched(self._connection, sql.SQL(statement).format(*names), params)
+
+
+def _fetched(
+    connection: "Connection[Row]", query: "Composed", params: Mapping[str, Any] | None = None
+) -> Iterator[Row]:
+    """Return the rows, few of which are in memory at once."""
+    with connection.cursor(f"parlant_store_{uuid4().hex}") as cursor:
+        cursor.itersize = PAGE_SIZE
+        cursor.execute(query, params)
+        yield from cursor
+
+
+def _psycopg() -> Any:
+    try:
+        import psycopg
+    except ImportError as exc:
+        raise SourceError("postgresql:// needs the package psycopg") from exc
+    return psycopg
 
 
 class RestTables(Tables):

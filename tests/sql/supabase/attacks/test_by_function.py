@@ -32,6 +32,7 @@ INTERNAL = {
     "delete_checkpoints",
     "delete_threads",
     "has_value",
+    "name_thread",
     "open_thread",
     "parts",
     "thread_key",

@@ -1,0 +1,1 @@
+"""LangGraph's checkpoint savers and long-term stores."""
