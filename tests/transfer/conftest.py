@@ -17,7 +17,9 @@ from parlant_store.backends.base import BaseBackend
 from tests.conftest import VENDOR
 
 # They read tables in the test database.
-collect_ignore = [] if VENDOR == "postgresql" else ["test_import_tables.py"]
+collect_ignore = (
+    [] if VENDOR == "postgresql" else ["test_import_tables.py", "test_import_langgraph_postgres.py"]
+)
 
 ORM = "parlant_store.backends.orm.OrmBackend"
 

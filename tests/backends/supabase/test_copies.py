@@ -11,6 +11,7 @@ from parlant_store.transfer import Copy, Selection, StoreSource
 from tests.transfer.conftest import migrated_file as migrated_file
 from tests.transfer.conftest import other as other
 from tests.transfer.contents import converse, everything, fill
+from tests.transfer.threads import all_threads, fill_threads
 from tests.transfer.valkey import valkey_url as valkey_url
 
 
@@ -26,10 +27,13 @@ def copy(source, target):
 def test_there_and_back(store, other):
     source, target = other("source"), other("target")
     fill(source)
+    fill_threads(source)
     assert copy(source, store).difference_count == 0
     assert everything(store) == everything(source)
+    assert all_threads(store) == all_threads(source)
     assert copy(store, target).difference_count == 0
     assert everything(target) == everything(source)
+    assert all_threads(target) == all_threads(source)
     assert copy(source, store).written == 0
 
 
