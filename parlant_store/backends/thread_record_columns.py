@@ -193,7 +193,7 @@ def _text(time: datetime | None) -> str | None:
 
 
 def staged(write: WriteThreads, stage: Callable[[list[int] | None, Chunk], list[int]]) -> list[int]:
-    """Write all rows by ``stage``, which creates the hidden threads; return the keys of these."""
+    """Write all rows by ``stage``, which creates the staged threads; return the keys of these."""
     keys: list[int] | None = None
     for chunk in chunks(write):
         keys = stage(keys, chunk)

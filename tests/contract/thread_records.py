@@ -16,6 +16,7 @@ from parlant_store.types import (
     WriteRecord,
 )
 from tests.contract.checkpoints import NAMES, Threads, changed, checkpoint, raw, write
+from tests.contract.threads import in_threads
 
 EVERY_BYTE = TypedBytes("any \0", bytes(range(256)) * 100)
 
@@ -116,6 +117,22 @@ class ThreadRecordContract(Threads):
         assert self.read(store, "t") == [in_order(record)]
         assert len(store.list_threads().threads) == 2
         assert [*store.list_expired()] == []
+
+    def test_writers_at_once(self, store, clock):
+        """One of them writes the thread, or each replaces all of it."""
+        records = [thread_record(clock(), user_id=f"u{number}") for number in range(4)]
+        written = []
+        in_threads(lambda number: written.extend(store.write_threads([records[number]])), 4)
+        assert sorted(written) == [False, False, False, True]
+        (found,) = self.read(store, "t")
+        assert found in map(in_order, records)
+        del written[:]
+        in_threads(
+            lambda number: written.extend(store.write_threads([records[number]], replace=True)), 4
+        )
+        assert written == [True] * 4
+        (found,) = self.read(store, "t")
+        assert found in map(in_order, records)
 
     def test_a_thread_that_has_expired_makes_room(self, store, clock):
         self.put(store, 1)

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from agents import SQLiteSession
 from django.core.management import BaseCommand
+from langgraph.checkpoint.sqlite import SqliteSaver
 
 from parlant_store.management.commands import store_copy, store_import
 from parlant_store.transfer.readers import KINDS, options_of
+from tests.adapters.langgraph.graphs import chain, thread
 from tests.contract.values import numbered
 from tests.docs.pages import ROOT, blocks_of
 from tests.docs.projects import manage, project_of
@@ -46,6 +48,8 @@ def folder(tmp_path: Path, django_db_blocker) -> Path:
     (folder / "parlant-data").mkdir()
     (folder / "parlant-data" / "sessions.json").write_text('{"sessions": [{"id": "talk"}]}')
     make_sessions_db(folder / "sessions.db")
+    with SqliteSaver.from_conn_string(str(folder / "checkpoints.db")) as saver:
+        chain("a").compile(checkpointer=saver).invoke({"steps": []}, thread())
     return folder
 
 
@@ -76,7 +80,7 @@ def test_each_command_of_the_page(folder):
         assert beginning in said["python manage.py store_copy default new"]
     assert "would write 2 sessions" in said["python manage.py store_copy default new --dry-run"]
     imported = [text for line, text in said.items() if "store_import" in line]
-    assert len(imported) == 4
+    assert len(imported) == 5
     assert all("write 1 sessions" in text or "wrote 1 sessions" in text for text in imported)
 
 

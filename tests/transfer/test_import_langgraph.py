@@ -206,8 +206,9 @@ def test_what_cannot_be_read_is_named_and_left(target, path):
 
 def test_a_file_without_the_tables(target, path):
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("CREATE TABLE t (a)")
-    with pytest.raises(CommandError, match="has no table checkpoints and no table store"):
+        connection.execute("CREATE TABLE store (id, name)")
+        connection.execute("CREATE TABLE checkpoints (id)")
+    with pytest.raises(CommandError, match="no table checkpoints of LangGraph, and no table store"):
         run(KIND, path)
 
 

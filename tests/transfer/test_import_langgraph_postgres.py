@@ -99,7 +99,8 @@ def test_what_cannot_be_read_is_named_and_left(target, url, connection, saver):
     assert [each.thread_id for each in target.list_threads().threads] == ["t"]
 
 
-def test_a_database_without_the_tables(target, url):
+def test_a_database_without_the_tables(target, url, connection):
+    connection.execute("create table store (id bigint)")
     with pytest.raises(CommandError, match="the schema kept has no table checkpoints"):
         run("langgraph-postgres", url, *SCHEMA)
     with pytest.raises(CommandError, match="the database cannot be read"):

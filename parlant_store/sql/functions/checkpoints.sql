@@ -170,6 +170,8 @@ begin
     v_threads := 0;
     for v_key in
         select key from parlant_store_thread where expires_at <= p_now
+            -- Another call is writing it (parlant_store_stage_threads).
+            and not ({is_staged_thread} and created_at > p_now - interval '1 hour')
         order by expires_at limit p_limit for update skip locked
     loop
         delete from parlant_store_checkpoint_write where key in (

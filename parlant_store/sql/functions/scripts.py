@@ -205,7 +205,7 @@ _EXPRESSIONS = {
     "length_of_new": POSTGRESQL_LENGTH_CLASS.format("new.item_count"),
     "length_of_figures": POSTGRESQL_LENGTH_CLASS.format("coalesce(f.messages, 0)"),
     "is_hidden": "starts_with(session_id, chr(1) || chr(4))",
-    "is_hidden_thread": "starts_with(thread_id, chr(1) || chr(4))",
+    "is_staged_thread": "starts_with(thread_id, chr(1) || chr(5))",
     "size_before": (
         f"sum(octet_length(value) + {ROW_BYTES}) over (order by key)"
         f" - octet_length(value) - {ROW_BYTES}"

@@ -61,8 +61,8 @@ create or replace function {in_schema}parlant_store_read_writes(
     )
 $$;
 
--- Adds rows to hidden threads, which no read returns; if p_keys is null, p_count of them are created.
--- The rows are arrays of their columns, after the place of their thread in p_keys. Returns the keys.
+-- Adds rows to staged threads, which no caller can name, and no sweep deletes within an hour; if p_keys
+-- is null, p_count of them are created. The rows are arrays of their columns, after the place of their thread in p_keys. Returns the keys.
 create or replace function {in_schema}parlant_store_stage_threads(
     p_keys bigint[], p_count bigint, p_checkpoints jsonb, p_values jsonb, p_writes jsonb,
     p_now timestamptz
@@ -71,16 +71,16 @@ declare
     v_keys bigint[] := p_keys;
 begin
     if v_keys is null then
-        with hidden as (
+        with staged as (
             insert into parlant_store_thread
                 (namespace, thread_id, created_at, updated_at, expires_at)
-                select '', chr(1) || chr(4) || gen_random_uuid(), p_now, p_now, 'epoch'
+                select '', chr(1) || chr(5) || gen_random_uuid(), p_now, p_now, 'epoch'
                 from generate_series(1, p_count)
             returning key
-        ) select array_agg(key) into v_keys from hidden;
+        ) select array_agg(key) into v_keys from staged;
     end if;
     perform from parlant_store_thread
-        where key = any (v_keys) and {is_hidden_thread} order by key for update;
+        where key = any (v_keys) and {is_staged_thread} order by key for update;
     insert into parlant_store_checkpoint (
         thread_key, checkpoint_ns, full_ns, checkpoint_id, parent_id, run_id,
         type, value, versions, metadata, created_at
@@ -103,8 +103,8 @@ begin
     return v_keys;
 end $$;
 
--- Gives the hidden thread $1 the name of the thread $2, $3, unless there is one, which is hidden if
--- $4 or if it had expired at $5. Returns whether it has the name.
+-- Gives the staged thread $1 the name of the thread $2, $3, unless there is one, which is hidden if
+-- $4 or if it had expired at $5. Returns whether it has the name; otherwise it is hidden.
 create or replace function {in_schema}parlant_store_name_thread(
     bigint, text, text, boolean, timestamptz
 ) returns boolean language plpgsql{search_path} as $$
@@ -115,10 +115,12 @@ begin
     update parlant_store_thread set namespace = $2, thread_id = $3 where key = $1;
     return true;
 exception when unique_violation then
+    update parlant_store_thread set thread_id = chr(1) || chr(4) || gen_random_uuid()
+        where key = $1;
     return false;
 end $$;
 
--- Gives the hidden threads with these keys, which have p_rows rows each, their names and columns.
+-- Gives the staged threads with these keys, which have p_rows rows each, their names and columns.
 -- Threads that exist are left, or replaced with p_replace. Returns whether each has its name; what
 -- is hidden is left to parlant_store_expire_threads.
 create or replace function {in_schema}parlant_store_publish_threads(
@@ -141,7 +143,7 @@ begin
         )
     loop
         perform from parlant_store_thread
-            where key = v_row.key and {is_hidden_thread} for update;
+            where key = v_row.key and {is_staged_thread} for update;
         if not found or v_row.rows <> (
             select count(*) from parlant_store_checkpoint where thread_key = v_row.key
         ) + (
@@ -152,9 +154,13 @@ begin
             raise no_data_found using
                 message = 'a sweep has deleted a thread that was being written';
         end if;
-        v_is_named := parlant_store_name_thread(
-            v_row.key, v_row.namespace, v_row.thread_id, p_replace, p_now
-        );
+        for v_tries in 1 .. 100 loop
+            v_is_named := parlant_store_name_thread(
+                v_row.key, v_row.namespace, v_row.thread_id, p_replace, p_now
+            );
+            -- Another call may have created it meanwhile.
+            exit when v_is_named or not p_replace;
+        end loop;
         if v_is_named then
             update parlant_store_thread set
                 full_names = v_row.full_names, user_id = v_row.user_id,

@@ -35,6 +35,12 @@ def table_names(connection: sqlite3.Connection) -> set[str]:
     return {name.decode(errors="replace") for (name,) in rows}
 
 
+def column_names(connection: sqlite3.Connection, table: str) -> set[str]:
+    """Return the names of the columns of a table; none if there is no such table."""
+    rows = connection.execute("SELECT name FROM pragma_table_info(?)", (table,))
+    return {name.decode(errors="replace") for (name,) in rows}
+
+
 def quoted(name: str) -> str:
     """Return a name as an identifier of SQL."""
     return '"' + name.replace('"', '""') + '"'

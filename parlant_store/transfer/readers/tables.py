@@ -104,13 +104,17 @@ class Snapshot:
         self._connection = connection
         self._schema = schema
 
-    def names(self) -> set[str]:
-        """Return the names of the tables."""
+    def columns(self) -> dict[str, set[str]]:
+        """Return the names of the columns of each table."""
         rows = self._connection.execute(
-            "SELECT table_name FROM information_schema.tables WHERE table_schema = %s",
+            "SELECT table_name, column_name FROM information_schema.columns"
+            " WHERE table_schema = %s",
             (self._schema,),
         )
-        return {row["table_name"] for row in rows}
+        columns: dict[str, set[str]] = {}
+        for row in rows:
+            columns.setdefault(row["table_name"], set()).add(row["column_name"])
+        return columns
 
     def rows(self, statement: LiteralString, *tables: str, **params: Any) -> Iterator[Row]:
         """Return the rows of a statement, with each {} for one of the tables."""

@@ -27,7 +27,7 @@ _PUBLISH = (
 
 
 class PostgreSQLThreadRecords(ThreadRecords):
-    """Writes rows to hidden threads first, because a thread may be too large for one statement."""
+    """Writes rows to staged threads first, because a thread may be too large for one statement."""
 
     names = PostgreSQLRecords.names
     joined_rows = PostgreSQLCheckpoints.joined_rows

@@ -23,6 +23,10 @@ from parlant_store.types import (
     WriteRecord,
 )
 
+CHECKPOINTS = {"thread_id", "checkpoint_ns", "checkpoint_id", "parent_checkpoint_id", "checkpoint"}
+STORE = {"prefix", "key", "value", "created_at", "updated_at"}
+"""Columns by which a table of the same name, but of another application, is told apart."""
+
 Row = dict[str, Any]
 SavedOf = Callable[[Row], SavedCheckpoint]
 

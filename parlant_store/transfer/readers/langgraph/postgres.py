@@ -5,7 +5,7 @@ from functools import partial
 from typing import LiteralString
 
 from parlant_store.transfer.readers.base import Unreadable
-from parlant_store.transfer.readers.langgraph.base import LangGraphReader, Row
+from parlant_store.transfer.readers.langgraph.base import CHECKPOINTS, STORE, LangGraphReader, Row
 from parlant_store.transfer.readers.langgraph.serialized import load
 from parlant_store.transfer.readers.langgraph.thread_parts import (
     SavedCheckpoint,
@@ -15,8 +15,6 @@ from parlant_store.transfer.readers.langgraph.thread_parts import (
 from parlant_store.transfer.readers.tables import PostgreSQLTables, Snapshot
 from parlant_store.transfer.sources import SourceError
 from parlant_store.types import MEMORIES, ThreadRecord, TypedBytes, WriteRecord
-
-_SAVER = ("checkpoints", "checkpoint_blobs", "checkpoint_writes")
 
 _OF_THREAD: LiteralString = "SELECT * FROM {} WHERE thread_id = %(thread)s"
 
@@ -46,7 +44,7 @@ class LangGraphPostgres(LangGraphReader):
 
     def read_threads(self) -> Generator[ThreadRecord]:
         with self._tables.snapshot() as tables:
-            if not set(_SAVER) <= self._names(tables):
+            if not self._has_saver(tables):
                 return
             ids = tables.rows(
                 "SELECT thread_id FROM {} UNION SELECT thread_id FROM {} ORDER BY thread_id",
@@ -59,19 +57,24 @@ class LangGraphPostgres(LangGraphReader):
 
     def list_collections(self) -> list[str]:
         with self._tables.snapshot() as tables:
-            return [MEMORIES] if "store" in self._names(tables) else []
+            return [MEMORIES] if self._has_store(tables) else []
 
     def read_memories(self) -> Iterator[Row]:
         with self._tables.snapshot() as tables:
             yield from tables.rows("SELECT * FROM {} ORDER BY prefix, key", "store")
 
-    def _names(self, tables: Snapshot) -> set[str]:
-        names = tables.names()
-        if not {"checkpoints", "store"} & names:
+    def _has_saver(self, tables: Snapshot) -> bool:
+        columns = tables.columns()
+        has_saver = columns.get("checkpoints", set()) >= CHECKPOINTS
+        if not has_saver and not _is_store(columns):
             raise SourceError(
-                f"the schema {self._schema} has no table checkpoints and no table store"
+                f"the schema {self._schema} has no table checkpoints of LangGraph, "
+                "and no table store"
             )
-        return names
+        return has_saver
+
+    def _has_store(self, tables: Snapshot) -> bool:
+        return _is_store(tables.columns())
 
     def _record(self, tables: Snapshot, thread_id: str) -> ThreadRecord | None:
         parts = ThreadParts()
@@ -86,6 +89,10 @@ class LangGraphPostgres(LangGraphReader):
                 value = TypedBytes(row["type"], row["blob"])
                 parts.set_value(row["checkpoint_ns"], row["channel"], row["version"], value)
         return self.record_of(parts, thread_id)
+
+
+def _is_store(columns: dict[str, set[str]]) -> bool:
+    return columns.get("store", set()) >= STORE
 
 
 def _checkpoint(writes: Sequence[WriteRecord], row: Row) -> SavedCheckpoint:

@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from parlant_store.transfer.readers.base import Unreadable, text_of
-from parlant_store.transfer.readers.langgraph.base import LangGraphReader, Row
+from parlant_store.transfer.readers.langgraph.base import CHECKPOINTS, STORE, LangGraphReader, Row
 from parlant_store.transfer.readers.langgraph.serialized import load_object
 from parlant_store.transfer.readers.langgraph.thread_parts import (
     SavedCheckpoint,
     ThreadParts,
     parse_metadata,
 )
-from parlant_store.transfer.readers.sqlite_file import open_sqlite, table_names
+from parlant_store.transfer.readers.sqlite_file import column_names, open_sqlite
 from parlant_store.transfer.sources import SourceError
 from parlant_store.types import MEMORIES, ThreadRecord
 
@@ -34,7 +34,7 @@ class LangGraphSQLite(LangGraphReader):
 
     def read_threads(self) -> Generator[ThreadRecord]:
         with self._opened() as connection:
-            if not {"checkpoints", "writes"} <= table_names(connection):
+            if not _has_saver(connection):
                 return
             for (thread_id,) in connection.execute(_THREADS).fetchall():
                 record = self._record(connection, thread_id)
@@ -43,7 +43,7 @@ class LangGraphSQLite(LangGraphReader):
 
     def list_collections(self) -> list[str]:
         with self._opened() as connection:
-            return [MEMORIES] if "store" in table_names(connection) else []
+            return [MEMORIES] if _has_store(connection) else []
 
     def read_memories(self) -> Iterator[Row]:
         with self._opened() as connection:
@@ -52,8 +52,10 @@ class LangGraphSQLite(LangGraphReader):
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
         with open_sqlite(self._source) as connection:
-            if not {"checkpoints", "store"} & table_names(connection):
-                raise SourceError(f"{self._source} has no table checkpoints and no table store")
+            if not _has_saver(connection) and not _has_store(connection):
+                raise SourceError(
+                    f"{self._source} has no table checkpoints of LangGraph, and no table store"
+                )
             yield connection
 
     def _record(self, connection: sqlite3.Connection, raw: bytes) -> ThreadRecord | None:
@@ -68,6 +70,14 @@ class LangGraphSQLite(LangGraphReader):
         for row in _rows(connection, _WRITES, thread_id):
             self.add_write(parts, thread_id, row, row["value"])
         return self.record_of(parts, thread_id)
+
+
+def _has_saver(connection: sqlite3.Connection) -> bool:
+    return column_names(connection, "checkpoints") >= CHECKPOINTS
+
+
+def _has_store(connection: sqlite3.Connection) -> bool:
+    return column_names(connection, "store") >= STORE
 
 
 def _checkpoint(row: Row) -> SavedCheckpoint:
