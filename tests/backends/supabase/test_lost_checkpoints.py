@@ -10,10 +10,12 @@ from parlant_store import stores
 from parlant_store.adapters.langgraph import Checkpointer
 from parlant_store.backends.base import BaseBackend
 from parlant_store.exceptions import OutcomeUnknown
-from parlant_store.models import Request
+from parlant_store.models import Request, Thread
 from tests.adapters.langgraph.concurrent_runs import check_runs, run_at_once, stored_runs
 from tests.adapters.langgraph.graphs import chain, thread
 from tests.contract.checkpoint_requests import THREAD_WRITES, all_checkpoints, fill
+from tests.contract.clock import Clock
+from tests.contract.thread_records import in_order, thread_record
 from tests.servers.supabase import Stack, wait_for
 from tests.servers.supabase_gateway import Gateway
 
@@ -93,6 +95,15 @@ def test_a_write_whose_answers_are_all_lost_can_be_repeated(make_store, gateway,
     heal(gateway)
     for _ in range(2):
         assert (write(store, request_id="an id"), all_checkpoints(store)) == expected
+
+
+def test_a_whole_thread_whose_answer_is_lost_is_written_once(make_store, gateway):
+    store, record = make_store(), thread_record(Clock()())
+    gateway.drop_next_answer()
+    assert store.write_threads([record]) == [True]
+    (found,) = store.read_threads([("", "t")])
+    assert in_order(found) == in_order(record)
+    assert Thread.objects.count() == 1
 
 
 @pytest.mark.parametrize("name", SAVER_WRITES)

@@ -83,8 +83,8 @@ class ThreadRecords(ABC):
     def read_threads(
         self, connection: BaseDatabaseWrapper, names: list[ThreadName], time: Time
     ) -> list[ThreadRecord]:
-        pairs: list[tuple[str, str]] = [tuple(thread_columns(name)) for name in names]
-        params = (*self.name_params(pairs), time.now)
+        columns: list[tuple[str, str]] = [*map(thread_columns, names)]
+        params = (*self.name_params(columns), time.now)
         rows: tuple[list[Row], ...] = ([], [], [], [])
         for kind, *row in fetch(connection, self._read, params, prepare=None, binary=True):
             rows[kind].append(_columns(connection, kind, *row))
