@@ -119,13 +119,13 @@ def test_any_id_and_writes_without_a_checkpoint(target, path):
 
 def test_values_of_json_and_values_without_versions(target, path):
     """As earlier versions of the saver have stored them."""
-    kept = {"lc": 2, "type": "constructor", "id": ["builtins", "set"], "args": [[1]]}
+    constructor = {"lc": 2, "type": "constructor", "id": ["builtins", "set"], "args": [[1]]}
     state = {**empty_checkpoint(), "id": "1", "channel_values": {"a": [1], "b": {"x": None}}}
     state["channel_versions"] = {"a": 1}
     with saver_of(path) as saver:
         saver.setup()
         for name, type_, data in (
-            ("json", "json", json.dumps(state | {"extra": kept}).encode()),
+            ("json", "json", json.dumps(state | {"extra": constructor}).encode()),
             ("msgpack", "msgpack", ormsgpack.packb(state)),
         ):
             row = (name, "1", type_, data, b'{"step": 1, "nan": NaN}')

@@ -11,6 +11,7 @@ from parlant_store.transfer.readers.langgraph.thread_parts import (
     SavedCheckpoint,
     ThreadParts,
     parse_metadata,
+    versions_of,
 )
 from parlant_store.transfer.readers.tables import PostgreSQLTables, Snapshot
 from parlant_store.transfer.sources import SourceError
@@ -114,15 +115,16 @@ def _checkpoint(writes: Sequence[WriteRecord], row: Row) -> SavedCheckpoint:
 
 def _add_tasks(saved: SavedCheckpoint, writes: Sequence[WriteRecord]) -> None:
     """Add the tasks that an old checkpoint reads from the writes after its parent."""
-    state, versions = saved.state, saved.state.get("channel_versions")
-    if state.get("v", _WITH_TASKS) >= _WITH_TASKS or not versions:
+    state, version = saved.state, saved.state.get("v")
+    if not isinstance(version, int) or version >= _WITH_TASKS:
         return
     sent = [
         write
         for _, checkpoint_id, write in writes
         if checkpoint_id == saved.parent_id and write.channel == _TASKS
     ]
-    if sent:
+    versions = versions_of(state.get("channel_versions"))
+    if sent and versions:
         sent.sort(key=lambda write: (write.task_path, write.task_id, write.idx))
         state.setdefault("channel_values", {})[_TASKS] = [load(*write.value) for write in sent]
         versions[_TASKS] = max(versions.values())

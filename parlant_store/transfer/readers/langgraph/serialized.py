@@ -33,7 +33,7 @@ def load_object(type_: str, data: bytes) -> JSONObject:
 
 
 def dump(type_: str, value: Any) -> TypedBytes:
-    """Return the value serialized as LangGraph does; the reverse of ``load``."""
+    """Return the value serialized as LangGraph does; the reverse of ``load``. Raise Unreadable."""
     import ormsgpack
 
     if type_ == "msgpack":
@@ -43,7 +43,10 @@ def dump(type_: str, value: Any) -> TypedBytes:
             # Such as an integer of more than 64 bits.
             return dump("json", value)
         return TypedBytes("msgpack", data)
-    return TypedBytes("json", json.dumps(value).encode())
+    try:
+        return TypedBytes("json", json.dumps(value).encode())
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise Unreadable(f"a part of it cannot be serialized: {exc}") from exc
 
 
 def _unpack(data: bytes) -> Any:

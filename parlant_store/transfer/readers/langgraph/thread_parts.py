@@ -58,8 +58,11 @@ class ThreadParts:
     def add(self, saved: SavedCheckpoint) -> None:
         """Add a checkpoint; raise Unreadable if it has not the fields of one."""
         state = dict(saved.state)
-        versions = _versions(state.pop("channel_versions", {}))
-        others = self._share(saved, versions, state.pop("channel_values", None) or {})
+        versions = versions_of(state.pop("channel_versions", {}))
+        values = state.pop("channel_values", None) or {}
+        if not isinstance(values, dict):
+            raise Unreadable("its channel_values are none")
+        others = self._share(saved, versions, values)
         metadata, more = split_metadata(saved.metadata)
         state |= {METADATA: more} if more else {}
         state |= {VALUES: others} if others else {}
@@ -129,11 +132,12 @@ def owner_of(metadata: Mapping[str, Any]) -> str | None:
         return None
 
 
-def _versions(versions: Any) -> dict[str, Version]:
-    if not isinstance(versions, dict) or not all(
-        isinstance(channel, str) and type(version) in (str, int, float)
-        for channel, version in versions.items()
-    ):
+def versions_of(versions: Any) -> dict[str, Version]:
+    """Return the versions of channels, which can be compared; raise Unreadable."""
+    if not isinstance(versions, dict) or not all(isinstance(channel, str) for channel in versions):
+        raise Unreadable("its channel_versions are none")
+    kinds = {type(version) for version in versions.values()}
+    if kinds != {str} and not kinds <= {int, float}:
         raise Unreadable("its channel_versions are none")
     return versions
 
