@@ -157,6 +157,8 @@ class Aes:
 
 
 def test_what_cannot_be_read_is_named_and_left(target, path):
+    with saver_of(path) as saver:
+        chain("a").compile(checkpointer=saver).invoke({"steps": []}, thread("secret"))
     with saver_of(path, serde=EncryptedSerializer(Aes())) as saver:
         chain("a").compile(checkpointer=saver).invoke({"steps": []}, thread("secret"))
     with saver_of(path) as saver:

@@ -79,5 +79,5 @@ class SupabaseThreadRecords(SupabaseThreads):
             now=self.clock(),
         )
         if write.replace or not all(written):
-            self.delete_hidden_threads()
+            self._delete_hidden_threads()
         return written

@@ -131,10 +131,10 @@ class SupabaseThreads(BaseBackend):
             if not is_overdue(exc):
                 raise
         is_deleted = self._delete_or_hide_thread("hide_thread", deletion)
-        self.delete_hidden_threads()
+        self._delete_hidden_threads()
         return is_deleted
 
-    def delete_hidden_threads(self) -> None:
+    def _delete_hidden_threads(self) -> None:
         """Delete what is left of threads that were hidden, and expired ones."""
         pace, has_more = Pace(MAX_DELETED, self.step_seconds), True
         while has_more:

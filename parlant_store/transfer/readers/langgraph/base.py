@@ -50,7 +50,7 @@ class LangGraphReader(Reader):
         raise NotImplementedError
 
     def read_memories(self) -> Iterator[Row]:
-        """Return the rows of the long-term store that have not expired."""
+        """Return the rows of the long-term store."""
         raise NotImplementedError
 
     def has_threads(self, selection: Selection) -> bool:
@@ -78,11 +78,7 @@ class LangGraphReader(Reader):
         )
 
     def add_checkpoint(
-        self,
-        parts: ThreadParts,
-        thread_id: str,
-        row: Row,
-        saved_of: Callable[[Row], SavedCheckpoint],
+        self, parts: ThreadParts, thread_id: str, row: Row, saved_of: SavedOf
     ) -> None:
         """Add the checkpoint of a row, or note that ``saved_of`` cannot read it."""
         name = f"thread {thread_id!r:.200}"
@@ -92,13 +88,14 @@ class LangGraphReader(Reader):
         except Encrypted as exc:
             # Once for the thread.
             self.note(name, exc)
+            parts.is_encrypted = True
         except Unreadable as exc:
             self.note(f"checkpoint {row['checkpoint_id']!r:.100} of {name}", exc)
-        parts.has_unreadable = True
+            parts.has_unreadable = True
 
     def record_of(self, parts: ThreadParts, thread_id: str) -> ThreadRecord | None:
-        """Return the thread; None if it has checkpoints, and none of them can be read."""
-        if parts.has_unreadable and not parts.has_checkpoints:
+        """Return the thread; None if none of its checkpoints can be read, or some are encrypted."""
+        if parts.is_encrypted or (parts.has_unreadable and not parts.has_checkpoints):
             return None
         return parts.record(self.namespace, thread_id)
 

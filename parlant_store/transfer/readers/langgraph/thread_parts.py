@@ -48,8 +48,11 @@ class ThreadParts:
         self._versions: dict[tuple[str, str, str], Version] = {}
         self._times: list[datetime] = []
         self._user_id: str | None = None
+        self.is_encrypted = False
+        """Whether there are checkpoints that are encrypted as a whole."""
+
         self.has_unreadable = False
-        """Whether there are checkpoints that cannot be read."""
+        """Whether there are others that cannot be read."""
 
     @property
     def has_checkpoints(self) -> bool:
