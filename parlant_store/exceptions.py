@@ -10,6 +10,7 @@
     ├── SessionNotFound         the session does not exist
     ├── SessionExists           another session has the id of a branch
     ├── AccessDenied            the key, token or role has no permission
+    ├── UnreadableValue         a value of a checkpoint that a user wrote cannot be deserialized
     ├── NotSupported            the backend does not support the operation
     ├── StoreUnavailable        the database cannot be reached; nothing was done
     │   └── OutcomeUnknown      the response to a write was lost: it may have been done
@@ -61,6 +62,10 @@ class SessionExists(StoreError):
 
 class AccessDenied(StoreError):
     """The key or token is invalid, or has no permission."""
+
+
+class UnreadableValue(StoreError):
+    """A value of a checkpoint, which a user of Supabase wrote, cannot be deserialized."""
 
 
 class NotSupported(StoreError):

@@ -10,9 +10,13 @@ from functools import cache
 from typing import Any
 
 from parlant_store.exceptions import NotSupported
+from parlant_store.types import USER_MARK
 
 MIN_BYTES = 1_024
 """Shorter values are not compressed."""
+
+MAX_USER_BYTES = 16_777_216
+"""Limit on the decompressed bytes of a value that a user wrote."""
 
 _SAMPLE = 4_096
 _ZSTD, _ZLIB, _PLAIN = _PREFIXES = ("zstd:", "zlib:", "plain:")
@@ -22,8 +26,12 @@ _LEVEL = 1
 def compress(type_: str, data: bytes) -> tuple[str, bytes]:
     """Return a type and bytes from which ``decompress`` returns these ones.
 
-    Encrypted values, and others of which a sample does not become smaller, stay as they are.
+    Encrypted values, and others of which a sample does not become smaller, stay as they are. The
+    mark of a value that a user wrote stays at the start.
     """
+    if type_.startswith(USER_MARK):
+        type_, data = compress(type_.removeprefix(USER_MARK), data)
+        return USER_MARK + type_, data
     if len(data) >= MIN_BYTES:
         prefix, function = _compressor()
         sample = data[:_SAMPLE]
@@ -34,12 +42,44 @@ def compress(type_: str, data: bytes) -> tuple[str, bytes]:
 
 
 def decompress(type_: str, data: bytes) -> tuple[str, bytes]:
-    """The reverse of ``compress``; raise NotSupported if a package is missing."""
+    """The reverse of ``compress``; raise NotSupported if a package is missing.
+
+    What a user wrote stays as it is if it cannot be decompressed: it must not stop those who read
+    the values of all users.
+    """
+    if type_.startswith(USER_MARK):
+        inner = type_.removeprefix(USER_MARK)
+        try:
+            inner, data = _decompress_of_user(inner, data)
+        except (NotSupported, ValueError, *_errors()):
+            pass
+        return USER_MARK + inner, data
     if type_.startswith(_ZSTD):
         return type_.removeprefix(_ZSTD), _zstd_decompressor(data)
     if type_.startswith(_ZLIB):
         return type_.removeprefix(_ZLIB), zlib.decompress(data)
     return type_.removeprefix(_PLAIN), data
+
+
+def _decompress_of_user(type_: str, data: bytes) -> tuple[str, bytes]:
+    """Decompress data that may have been made to become huge; raise ValueError if they do."""
+    if type_.startswith(_ZSTD):
+        size = _needed_zstandard().frame_content_size(data)
+        if not 0 <= size <= MAX_USER_BYTES:
+            raise ValueError(f"a value of a user has at most {MAX_USER_BYTES:,} bytes")
+    elif type_.startswith(_ZLIB):
+        zlib_ = zlib.decompressobj()
+        data = zlib_.decompress(data, MAX_USER_BYTES)
+        if not zlib_.eof:
+            raise ValueError(f"a value of a user has at most {MAX_USER_BYTES:,} bytes")
+        return type_.removeprefix(_ZLIB), data
+    return decompress(type_, data)
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    """Return the errors of decompression."""
+    zstandard = _zstandard()
+    return (zlib.error,) if zstandard is None else (zlib.error, zstandard.ZstdError)
 
 
 @cache
@@ -53,13 +93,17 @@ def _compressor() -> tuple[str, Callable[[bytes], bytes]]:
 
 
 def _zstd_decompressor(data: bytes) -> bytes:
+    return _needed_zstandard().ZstdDecompressor().decompress(data)  # type: ignore[no-any-return]
+
+
+def _needed_zstandard() -> Any:
     zstandard = _zstandard()
     if zstandard is None:
         raise NotSupported(
             "a stored value is compressed by Zstandard; run: pip install "
             "'django-parlant-store[langgraph]'"
         )
-    return zstandard.ZstdDecompressor().decompress(data)  # type: ignore[no-any-return]
+    return zstandard
 
 
 @cache

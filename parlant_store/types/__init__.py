@@ -1,6 +1,7 @@
 """The values that stores take and return. All are frozen and keyword-only."""
 
 from parlant_store.types.checkpoints import (
+    USER_MARK,
     ChannelHistory,
     ChannelValue,
     Checkpoint,
@@ -69,6 +70,7 @@ __all__ = [
     "MEMORIES",
     "OWNERS",
     "PROMOTED",
+    "USER_MARK",
     "ChannelHistory",
     "ChannelValue",
     "Checkpoint",

@@ -11,8 +11,16 @@ Version = int | float | str
 """The version of a channel's value."""
 
 
+USER_MARK = "user:"
+"""The start of the type of a value that a user of Supabase wrote, and not a server."""
+
+
 class TypedBytes(NamedTuple):
-    """A serialized value."""
+    """A serialized value.
+
+    If its type starts with USER_MARK, its bytes may name any function: deserialize it by
+    ``parlant_store.adapters.langgraph``, or by what constructs no objects.
+    """
 
     type: str
     """The name of the format."""

@@ -1,15 +1,18 @@
 """The checkpointer of graphs, as ``builder.compile(checkpointer=...)`` takes it."""
 
+import copy
 import random
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from langgraph.checkpoint.base import BaseCheckpointSaver, get_checkpoint_id
 
 from parlant_store.adapters.langgraph.serialization import Serialization
+from parlant_store.adapters.langgraph.user_values import Names
 from parlant_store.backends.reads import primary_reads
 from parlant_store.content.codec import check_name
+from parlant_store.exceptions import UnreadableValue
 from parlant_store.handler import stores
 from parlant_store.types import CheckpointCursor, StoredCheckpoint
 
@@ -57,12 +60,20 @@ class Checkpointer(BaseCheckpointSaver[str]):
         super().__init__(serde=serde)
         self.namespace = check_name(namespace, "namespace", empty=True)
         self._store = stores[store]
+        self._allowed: frozenset[Names] = frozenset()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._store.alias!r}>"
 
     def setup(self) -> None:
         """Do nothing: ``manage.py migrate`` creates the tables."""
+
+    def with_allowlist(self, extra_allowlist: Collection[Names]) -> Self:
+        """Return a checkpointer that constructs these types too, also from values of users."""
+        clone = super().with_allowlist(extra_allowlist)
+        clone = copy.copy(self) if clone is self else clone
+        clone._allowed = self._allowed.union(extra_allowlist)
+        return clone
 
     def get_next_version(self, current: str | int | None, channel: None) -> str:
         """Return a version that sorts after ``current`` and differs from that of other runs."""
@@ -92,13 +103,14 @@ class Checkpointer(BaseCheckpointSaver[str]):
     ) -> Iterator["CheckpointTuple"]:
         """Yield the checkpoints that match, the greatest id first.
 
-        Without a config, those of all threads. The metadata must have the values of ``filter``; a
+        Without a config, those of all threads, except those of users that cannot be deserialized,
+        which a user may have written so. The metadata must have the values of ``filter``; a
         dict or a list matches if it contains them. ``before`` has an id that is greater than all.
         """
         pages = _Pages(self._listing(config, filter, before), limit)
         while pages.size:
             page = self._call(self._store.list_checkpoints, **pages.options)
-            yield from map(self._values.tuple_of, page)
+            yield from self._tuples_of(page, config)
             pages.turn(page)
 
     async def alist(
@@ -113,8 +125,8 @@ class Checkpointer(BaseCheckpointSaver[str]):
         while pages.size:
             with primary_reads():
                 page = await self._store.alist_checkpoints(**pages.options)
-            for stored in page:
-                yield self._values.tuple_of(stored)
+            for found in self._tuples_of(page, config):
+                yield found
             pages.turn(page)
 
     def put(
@@ -250,7 +262,17 @@ class Checkpointer(BaseCheckpointSaver[str]):
     @property
     def _values(self) -> Serialization:
         # with_allowlist copies the object and replaces its serde.
-        return Serialization(self.serde)
+        return Serialization(self.serde, self._allowed)
+
+    def _tuples_of(
+        self, page: Sequence[StoredCheckpoint], config: "RunnableConfig | None"
+    ) -> Iterator["CheckpointTuple"]:
+        for stored in page:
+            try:
+                yield self._values.tuple_of(stored)
+            except UnreadableValue:
+                if config is not None:
+                    raise
 
     def _place(self, config: "RunnableConfig") -> dict[str, Any]:
         """Return the arguments that say which checkpoint."""

@@ -1,12 +1,15 @@
 """Conversion between the checkpoints of LangGraph and those of a store."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.base import WRITES_IDX_MAP, CheckpointTuple, get_checkpoint_metadata
 
+from parlant_store.adapters.langgraph import user_values
 from parlant_store.content.checkpoint_state import METADATA, VALUES, split_metadata
+from parlant_store.exceptions import UnreadableValue
 from parlant_store.types import (
+    USER_MARK,
     ChannelHistory,
     ChannelValue,
     Checkpoint,
@@ -31,10 +34,16 @@ _COLUMNS = ("channel_values", "channel_versions")
 
 
 class Serialization:
-    """Reads and writes the values of checkpoints with a serializer."""
+    """Reads and writes the values of checkpoints with a serializer.
 
-    def __init__(self, serde: "SerializerProtocol") -> None:
+    Values that users of Supabase wrote are read by ``user_values``, whatever the serializer is.
+    """
+
+    def __init__(
+        self, serde: "SerializerProtocol", allowed: Collection[user_values.Names] = ()
+    ) -> None:
         self._serde = serde
+        self._allowed = allowed
 
     def checkpoint_of(
         self,
@@ -80,7 +89,7 @@ class Serialization:
 
     def tuple_of(self, stored: StoredCheckpoint) -> CheckpointTuple:
         checkpoint, parent_id = stored.checkpoint, stored.checkpoint.parent_id
-        state = self._load(checkpoint.value)
+        state = self._state_of(checkpoint.value)
         metadata = checkpoint.metadata | state.pop(METADATA, {})
         others = state.pop(VALUES, {})
         values = {
@@ -110,7 +119,18 @@ class Serialization:
         type_, data = self._serde.dumps_typed(value)
         return TypedBytes(type_, bytes(data))
 
+    def _state_of(self, value: TypedBytes) -> dict[str, Any]:
+        state = self._load(value)
+        if value.type.startswith(USER_MARK) and not (
+            isinstance(state, dict)
+            and all(isinstance(state.get(name, {}), dict) for name in (METADATA, VALUES))
+        ):
+            raise UnreadableValue("a checkpoint that a user wrote is not a dict")
+        return state  # type: ignore[no-any-return]
+
     def _load(self, value: TypedBytes) -> Any:
+        if value.type.startswith(USER_MARK):
+            return user_values.load(value, self._serde, self._allowed)
         return self._serde.loads_typed(value)
 
 

@@ -343,7 +343,7 @@ class CheckpointMethods:
         if not self.supports_checkpoints:
             raise NotSupported(
                 f"the store {self.alias!r} has no checkpoints of graphs: they need a store in a "
-                "database of the project, or in Supabase with a key of the service role"
+                "database of the project, or in Supabase"
             )
 
     def _thread(self, thread_id: str, namespace: str) -> ThreadName:

@@ -25,7 +25,6 @@ from parlant_store.backends.supabase.options import (
     without_login,
 )
 from parlant_store.backends.supabase.records import SupabaseRecords
-from parlant_store.backends.supabase.rest.requests import claims_of
 from parlant_store.backends.supabase.snapshots import SupabaseSnapshots
 from parlant_store.backends.supabase.thread_records import SupabaseThreadRecords
 
@@ -102,8 +101,6 @@ class SupabaseBackend(
         self.url = None if client is not None else without_login(self._url.reveal())
         self.schema = schema
         self._callers_client = client
-        role = "service_role" if client is not None else claims_of(self._key.reveal()).get("role")
-        self.supports_checkpoints = role == "service_role" and (token is None or allow_service)
         self.connection = Connection(
             self._make, token=token, allow_service=allow_service, timeout=timeout
         )

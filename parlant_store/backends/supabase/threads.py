@@ -43,10 +43,9 @@ from parlant_store.types import ChannelHistory, JSONObject, StoredCheckpoint, Th
 
 
 class SupabaseThreads(BaseBackend):
-    """The operations on threads, for the service role only.
+    """The operations on threads. The database marks the values that a user writes."""
 
-    Serializers of graphs may call any function that the stored bytes name: no user writes them.
-    """
+    supports_checkpoints = True
 
     connection: Connection
 

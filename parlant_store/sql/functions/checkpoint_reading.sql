@@ -57,6 +57,39 @@ returns json language sql stable{search_path} as $$
     )
 $$;
 
+-- Raises an error if the checkpoints with the keys $1 are too many bytes for an answer.
+create or replace function {in_schema}parlant_store_limit_checkpoints(bigint[])
+returns void language plpgsql stable{search_path} as $$
+begin
+    if not row_security_active('parlant_store_checkpoint') then
+        return;
+    end if;
+    perform parlant_store_limit_answer(sum(bytes)) from (
+        select octet_length(value) + octet_length(versions::text) + octet_length(metadata::text)
+        from parlant_store_checkpoint where key = any ($1)
+        union all
+        select octet_length(v.value) from (
+            select distinct c.thread_key, c.checkpoint_ns, version.key, version.value
+            from parlant_store_checkpoint c cross join jsonb_each_text(c.versions) version
+            where c.key = any ($1)
+        ) named
+        cross join lateral (
+            select value from parlant_store_channel_value v
+            where v.thread_key = named.thread_key and v.checkpoint_ns = named.checkpoint_ns
+                and v.channel = named.key and v.version = named.value
+            limit 1
+        ) v
+        union all
+        select octet_length(w.value)
+        from parlant_store_checkpoint c cross join lateral (
+            select value from parlant_store_checkpoint_write w
+            where w.thread_key = c.thread_key and w.checkpoint_ns = c.checkpoint_ns
+                and w.checkpoint_id = c.checkpoint_id
+            offset 0
+        ) w where c.key = any ($1)
+    ) counted (bytes);
+end $$;
+
 -- Returns the key of a checkpoint of the thread $1; with a null $3 that of the latest one.
 create or replace function {in_schema}parlant_store_checkpoint_key(bigint, text, text)
 returns bigint language plpgsql stable{search_path} as $$
@@ -78,10 +111,13 @@ create or replace function {in_schema}parlant_store_get_checkpoint(
     p_namespace text, p_thread_id text, p_checkpoint_ns text, p_checkpoint_id text,
     p_now timestamptz
 ) returns json language plpgsql stable{search_path} as $$
-begin
-    return parlant_store_checkpoint_rows(array[parlant_store_checkpoint_key(
+declare
+    v_keys bigint[] := array[parlant_store_checkpoint_key(
         parlant_store_thread_key(p_namespace, p_thread_id, p_now), p_checkpoint_ns, p_checkpoint_id
-    )]);
+    )];
+begin
+    perform parlant_store_limit_checkpoints(v_keys);
+    return parlant_store_checkpoint_rows(v_keys);
 end $$;
 
 -- Returns at most p_limit checkpoints, those of all threads if p_thread_id is null, with the
@@ -110,8 +146,29 @@ begin
         || ' order by c.checkpoint_id desc, c.key desc limit $10)'
         into v_keys using p_namespace, p_thread_id, p_checkpoint_ns, p_checkpoint_id, v_filter,
             p_before, p_after_id, p_after_key, p_now, p_limit;
+    perform parlant_store_limit_checkpoints(v_keys);
     return parlant_store_checkpoint_rows(v_keys);
 end $$;
+
+-- Returns the checkpoint with the key $3 of the thread $1, and its ancestors to the nearest one with
+-- a value of each channel in $4; $2 is their namespace.
+create or replace function {in_schema}parlant_store_ancestors(bigint, text, bigint, text[])
+returns table (
+    channel text, checkpoint_id text, parent_id text, version text, has_value boolean,
+    distance integer
+) language sql stable{search_path} as $$
+    with recursive ancestor (channel, checkpoint_id, parent_id, version, has_value, distance) as (
+        select channel, c.checkpoint_id, c.parent_id, null, false, 0
+        from parlant_store_checkpoint c cross join unnest($4) channel
+        where c.key = $3
+        union all
+        select ancestor.channel, c.checkpoint_id, c.parent_id, c.versions ->> ancestor.channel,
+            parlant_store_has_value($1, $2, c.versions, ancestor.channel), ancestor.distance + 1
+        from ancestor join parlant_store_checkpoint c on c.thread_key = $1
+            and c.checkpoint_ns = $2 and c.checkpoint_id = ancestor.parent_id
+        where not ancestor.has_value and ancestor.distance < {max_distance}
+    ) select * from ancestor
+$$;
 
 -- Returns what tasks wrote to the channels since their values were last stored, and these values;
 -- see parlant_store_get_checkpoint.
@@ -123,19 +180,27 @@ declare
     v_thread bigint := parlant_store_thread_key(p_namespace, p_thread_id, p_now);
     v_key bigint := parlant_store_checkpoint_key(v_thread, p_checkpoint_ns, p_checkpoint_id);
 begin
-    return (
-        with recursive ancestor (channel, checkpoint_id, parent_id, version, has_value, distance)
-        as (
-            select channel, c.checkpoint_id, c.parent_id, null, false, 0
-            from parlant_store_checkpoint c cross join unnest(p_channels) channel
-            where c.key = v_key
+    perform parlant_store_limit(cardinality(p_channels), {max_conditions}, 'channels');
+    if row_security_active('parlant_store_checkpoint') then
+        perform parlant_store_limit_answer(sum(octet_length(value))) from (
+            select v.value
+            from parlant_store_ancestors(v_thread, p_checkpoint_ns, v_key, p_channels) a
+            join parlant_store_channel_value v on v.thread_key = v_thread
+                and v.checkpoint_ns = p_checkpoint_ns and v.channel = a.channel
+                and v.version = a.version
+            where a.has_value
             union all
-            select channel, c.checkpoint_id, c.parent_id, c.versions ->> channel,
-                parlant_store_has_value(v_thread, p_checkpoint_ns, c.versions, channel),
-                distance + 1
-            from ancestor join parlant_store_checkpoint c on c.thread_key = v_thread
-                and c.checkpoint_ns = p_checkpoint_ns and c.checkpoint_id = ancestor.parent_id
-            where not has_value and distance < {max_distance}
+            select w.value
+            from parlant_store_ancestors(v_thread, p_checkpoint_ns, v_key, p_channels) a
+            join parlant_store_checkpoint_write w on w.thread_key = v_thread
+                and w.checkpoint_ns = p_checkpoint_ns and w.checkpoint_id = a.checkpoint_id
+                and w.channel = a.channel
+            where a.distance > 0
+        ) found;
+    end if;
+    return (
+        with ancestor as materialized (
+            select * from parlant_store_ancestors(v_thread, p_checkpoint_ns, v_key, p_channels)
         ) select json_build_object(
             'values', (
                 select coalesce(json_agg(json_build_array(
@@ -171,6 +236,9 @@ create or replace function {in_schema}parlant_store_list_threads(
     p_namespace text, p_user_id text, p_after_namespace text, p_after_thread_id text,
     p_is_expired boolean, p_limit bigint, p_now timestamptz
 ) returns json language sql stable{search_path} as $$
+    select parlant_store_limit(p_limit, {max_items}, 'threads'),
+            parlant_store_limit_answer(sum(octet_length(full_names)))
+        from parlant_store_thread where row_security_active('parlant_store_thread');
     select coalesce(json_agg(json_build_array(
         namespace, thread_id, full_names, user_id, created_at, updated_at, expires_at
     )), '[]') from (

@@ -1,6 +1,15 @@
 -- Threads of graphs: their checkpoints, the values of channels, and the writes of tasks. Each
 -- function locks the thread first, so that its writes follow one another.
 
+-- Marks a value that a user writes: servers read it with other care. The policies of Supabase create
+-- the triggers.
+create or replace function {in_schema}parlant_store_mark_value()
+returns trigger language plpgsql{search_path} as $$
+begin
+    new.type := '{user_mark}' || new.type;
+    return new;
+end $$;
+
 -- Deletes the threads with the keys $1.
 create or replace function {in_schema}parlant_store_delete_threads(bigint[])
 returns void language plpgsql{search_path} as $$

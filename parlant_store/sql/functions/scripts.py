@@ -22,7 +22,7 @@ from parlant_store.sql.index_expressions import (
     unique_value,
 )
 from parlant_store.sql.migration_operations import OutsideModels
-from parlant_store.types import FAILED, PROMOTED
+from parlant_store.types import FAILED, PROMOTED, USER_MARK
 
 FILES = (
     "limits",
@@ -211,6 +211,7 @@ _EXPRESSIONS = {
         f" - octet_length(value) - {ROW_BYTES}"
     ),
     "row_bytes": str(ROW_BYTES),
+    "user_mark": USER_MARK,
     "max_deleted": str(MAX_DELETED),
     "max_distance": str(MAX_DISTANCE),
     "max_bigint": str(2**63 - 1),

@@ -12,7 +12,7 @@ from parlant_store.content import codec
 from parlant_store.content.related_documents import METADATA, SESSIONS, prefix_of
 from parlant_store.sql.functions import LIMITS, functions_sql
 from parlant_store.sql.supabase.schema import dollars, identifier, literal
-from parlant_store.types import FAILED, PROMOTED
+from parlant_store.types import FAILED, PROMOTED, USER_MARK
 
 POLICIES = ("service", "owner", "open")
 """Who may use the tables: the service role; also signed-in users, for rows of their own; all."""
@@ -25,12 +25,15 @@ ANONYMOUS = ("allow", "deny")
 
 APP = "parlant_store"
 GUESTS = {"service": (), "owner": ("authenticated",), "open": ("anon", "authenticated")}
-SERVICE_ONLY = ("Thread", "Checkpoint", "ChannelValue", "CheckpointWrite")
-"""Models of tables that only the service role may use.
+VALUES = ("Checkpoint", "ChannelValue", "CheckpointWrite")
+"""Models of tables with serialized values, of which those that users write have a mark.
 
-Serializers of graphs may call any function that the bytes of a checkpoint name: a user who writes
-one could run code where a server reads it.
+Serializers of graphs may call any function that the bytes of a value name: a user who writes one
+could run code where a server reads it.
 """
+
+MAX_DELTA_CHANNELS = 100
+"""Limit on the channels of a user's checkpoint whose values are in those before it."""
 
 _NAME_BYTES = 63
 _USER_METADATA = "user_metadata"
@@ -38,11 +41,18 @@ _SIGNED_IN = "coalesce((select auth.jwt()) ->> 'is_anonymous', 'false') = 'false
 _MARK = "chr(1) || chr(3)"
 """The separator that codec.to_column puts before the digest of a long text."""
 
+IS_MARKED = f"starts_with(type, {literal(USER_MARK)})"
+"""The condition that a value is marked as that of a user."""
+
+_TRIGGERS = (("Session", "own"), ("Thread", "own"), ("Request", "own"), ("Document", "stay"))
+"""Those of the policy "owner"."""
+
 _TABLES = {
     "document": "Document",
     "session": "Session",
     "item": "SessionItem",
     "request": "Request",
+    "thread": "Thread",
 }
 
 
@@ -191,7 +201,7 @@ class Access:
         Tables that users do not need have no grant: pg_graphql shows tables with a grant.
         """
         is_internal = self.policy == "owner" and model == "Request"
-        return () if is_internal or model in SERVICE_ONLY else GUESTS[self.policy]
+        return () if is_internal else GUESTS[self.policy]
 
     def terms(self) -> dict[str, str]:
         """Return the terms of the templates."""
@@ -207,12 +217,15 @@ class Access:
             "mark": _MARK,
             "columns": _object(PROMOTED),
             "names": _object(("namespace", "session_id", "user_id")),
+            "thread_names": _object(("namespace", "thread_id", "user_id")),
+            "is_marked": IS_MARKED,
             "too_deep": str(codec.MAX_DEPTH + 1),
             # The limits of Python's years, and of the digits of its integers.
             "first_day": "'0001-01-02 UTC'",
             "last_day": "'9999-12-31 UTC'",
             "too_long": "1e4300",
             "max_row": str(LIMITS["max_row"]),
+            "max_delta_channels": str(MAX_DELTA_CHANNELS),
             **{model: self.table(name) for model, name in _TABLES.items()},
         }
         return terms | {"quote": dollars("".join(terms.values()))}
@@ -224,7 +237,7 @@ class Access:
             return text.format_map(self.terms())
         triggers = (
             f"drop trigger if exists parlant_store_{name} on {self.table(model)};"
-            for model, name in (("Session", "own"), ("Request", "own"), ("Document", "stay"))
+            for model, name in _TRIGGERS
         )
         return "\n".join(
             [
@@ -233,11 +246,6 @@ class Access:
                 functions_sql(identifier(self.schema), files=("answers",)),
             ]
         )
-
-
-def service_tables() -> list[str]:
-    """Return the tables that only the service role may use."""
-    return [model_of(name)._meta.db_table for name in SERVICE_ONLY]
 
 
 def model_of(name: str) -> type[Model]:

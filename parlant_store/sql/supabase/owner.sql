@@ -56,17 +56,22 @@ language sql immutable set search_path = '' as {quote}
     )
 {quote};
 
--- Whether the columns have the beginnings and digests of the full names.
-create function {private}.names_agree(p_full text, p_columns jsonb) returns boolean
+-- Whether the columns have the beginnings and digests of the full names, which are escaped as the
+-- columns are if p_is_escaped is true.
+create function {private}.names_agree(p_full text, p_columns jsonb, p_is_escaped boolean)
+returns boolean
 language sql immutable set search_path = '' as {quote}
     select not exists (
         -- All values of a name: jsonb would only keep the last one.
         select from json_each(p_full::json) as names (name, value)
         cross join lateral (
-            select p_columns ->> name, replace(
-                replace(value #>> array[]::text[], chr(1), chr(1) || chr(2)),
-                chr(55295), chr(55295) || chr(1)
-            )
+            select p_columns ->> name, case
+                when p_is_escaped then value #>> array[]::text[]
+                else replace(
+                    replace(value #>> array[]::text[], chr(1), chr(1) || chr(2)),
+                    chr(55295), chr(55295) || chr(1)
+                )
+            end
         ) as columns (shortened, escaped)
         where not coalesce(
             json_typeof(value) = 'string'
@@ -89,7 +94,32 @@ language sql immutable set search_path = '' as {quote}
         )
 {quote};
 
--- Sessions that a user creates without an owner belong to the user.
+-- Whether each value is the JSON text of a number or a string.
+create function {private}.is_versions(p_versions jsonb) returns boolean
+language sql immutable set search_path = '' as {quote}
+    select not exists (
+        select from jsonb_each(p_versions) as version (channel, value)
+        cross join lateral (select value #>> array[]::text[]) as texts (text)
+        where not coalesce(
+            jsonb_typeof(value) = 'string' and octet_length(text) <= {max_bytes}
+            and json_typeof(text::json) in ('number', 'string'), false
+        )
+    )
+{quote};
+
+-- Whether there are few channels whose history is read to delete checkpoints.
+create function {private}.has_few_counters(p_metadata jsonb) returns boolean
+language sql immutable set search_path = '' as {quote}
+    select case
+        when jsonb_typeof(p_metadata -> 'counters_since_delta_snapshot') = 'object' then (
+            select count(*) <= {max_delta_channels}
+            from jsonb_object_keys(p_metadata -> 'counters_since_delta_snapshot')
+        )
+        else true
+    end
+{quote};
+
+-- Sessions and threads that a user creates without an owner belong to the user.
 create function {private}.own_by_default() returns trigger
 language plpgsql set search_path = '' as {quote}
 begin
@@ -148,14 +178,18 @@ revoke all on schema {private} from public, anon, authenticated, service_role;
 revoke all on all functions in schema {private} from public, anon, authenticated, service_role;
 grant execute on function
     {private}.own_sessions(text), {private}.is_unused(text, text),
-    {private}.agrees(jsonb, jsonb), {private}.names_agree(text, jsonb),
-    {private}.is_readable(jsonb)
+    {private}.agrees(jsonb, jsonb), {private}.names_agree(text, jsonb, boolean),
+    {private}.is_readable(jsonb), {private}.is_versions(jsonb),
+    {private}.has_few_counters(jsonb)
 to authenticated;
 grant execute on function
     {private}.begin_request(uuid, boolean), {private}.end_request(uuid, text, boolean, boolean)
 to authenticated, service_role;
 
 create or replace trigger parlant_store_own before insert on {session} for each row
+when (new.user_id is null and current_user = 'authenticated')
+execute function {private}.own_by_default();
+create or replace trigger parlant_store_own before insert on {thread} for each row
 when (new.user_id is null and current_user = 'authenticated')
 execute function {private}.own_by_default();
 -- Runs after parlant_store_complete: triggers run in the order of their names.

@@ -13,46 +13,30 @@ from parlant_store.sql.functions import LIMITS, OWNER_CLAIM, functions_sql
 from parlant_store.sql.supabase.access import (
     APP,
     GUESTS,
+    IS_MARKED,
     POLICIES,
+    VALUES,
     Access,
     model_of,
 )
 from parlant_store.sql.supabase.django_tables import SEQUENCES
 from parlant_store.sql.supabase.schema import do_block, identifier, literal
+from parlant_store.types import USER_MARK
 
 SERVICE_ONLY = (
-    "parlant_store_base64",
-    "parlant_store_checkpoint_key",
-    "parlant_store_checkpoint_rows",
-    "parlant_store_copy_thread",
     "parlant_store_count_event",
     "parlant_store_count_session",
     "parlant_store_count_sessions",
-    "parlant_store_delete_checkpoints",
-    "parlant_store_delete_runs",
-    "parlant_store_delete_thread",
-    "parlant_store_delete_threads",
     "parlant_store_due",
     "parlant_store_ensure_index",
     "parlant_store_expire",
-    "parlant_store_expire_threads",
-    "parlant_store_get_channel_history",
-    "parlant_store_get_checkpoint",
-    "parlant_store_has_value",
-    "parlant_store_hide_thread",
     "parlant_store_is_old",
     "parlant_store_is_whole",
-    "parlant_store_list_checkpoints",
     "parlant_store_list_due",
-    "parlant_store_list_threads",
+    "parlant_store_mark_value",
     "parlant_store_name_thread",
-    "parlant_store_open_thread",
-    "parlant_store_parts",
-    "parlant_store_prune_thread",
     "parlant_store_publish_session",
     "parlant_store_publish_threads",
-    "parlant_store_put_checkpoint",
-    "parlant_store_put_writes",
     "parlant_store_read_channel_values",
     "parlant_store_read_checkpoints",
     "parlant_store_read_documents",
@@ -63,7 +47,6 @@ SERVICE_ONLY = (
     "parlant_store_stage_items",
     "parlant_store_stage_threads",
     "parlant_store_sweep",
-    "parlant_store_thread_key",
     "parlant_store_write_documents",
     "parlant_store_write_sessions",
 )
@@ -89,6 +72,7 @@ def policies_sql(**options: Any) -> str:
         _requests(access),
         access.helpers(),
         *(_table(access, model) for model in _models()),
+        *(_marking(access, model) for model in VALUES),
         _sequences(access),
         functions_sql(
             identifier(access.schema),
@@ -139,7 +123,7 @@ _SESSION = """for all to authenticated using (
     user_id = {owner}
 ) with check (
     user_id = {owner}
-    and (full_names is null or {private}.names_agree(full_names, {names}))
+    and (full_names is null or {private}.names_agree(full_names, {names}, false))
     and {private}.is_readable(metadata) and {private}.is_readable(state)
     and (usage is null or {private}.is_readable(usage))
     and greatest(created_at, updated_at, expires_at) < {last_day}
@@ -154,15 +138,46 @@ _ITEM = (
     "    and created_at > {first_day} and created_at < {last_day}\n"
     "    and (usage is null or {private}.is_readable(usage))\n)"
 )
+_THREAD = """for all to authenticated using (
+    user_id = {owner}
+) with check (
+    user_id = {owner}
+    and (full_names is null or {private}.names_agree(full_names, {thread_names}, true))
+    and greatest(created_at, updated_at, expires_at) < {last_day}
+    and least(created_at, updated_at, expires_at) > {first_day}
+)"""
+_OWN_THREADS = (
+    "exists (\n        select from {thread} t"
+    " where t.key = thread_key and t.user_id = {owner}\n    )"
+)
+_VALUE = (
+    f"for all to authenticated using (\n    {_OWN_THREADS}\n) with check (\n    {_OWN_THREADS}\n"
+    "    and {is_marked}\n"
+)
+# Ancestors have smaller ids, so that they never form a circle.
+_CHECKPOINT = f"""{_VALUE}    and (full_ns is null or {{private}}.names_agree(
+        json_build_object('ns', full_ns)::text, jsonb_build_object('ns', checkpoint_ns), true
+    ))
+    and (parent_id is null or parent_id < checkpoint_id)
+    and {{private}}.is_readable(versions) and {{private}}.is_versions(versions)
+    and {{private}}.is_readable(metadata) and {{private}}.has_few_counters(metadata)
+    and created_at > {{first_day}} and created_at < {{last_day}}
+)"""
 _OWNERS = {
     "Document": {"owner": _DOCUMENT, "change": _CHANGE, "removal": _REMOVAL},
     "Session": {"owner": _SESSION},
     "SessionItem": {"owner": _ITEM},
+    "Thread": {"owner": _THREAD},
+    "Checkpoint": {"owner": _CHECKPOINT},
+    "ChannelValue": {"owner": f"{_VALUE})"},
+    "CheckpointWrite": {"owner": f"{_VALUE})"},
 }
 _OWN = {
     "Document": _OWN_DOCUMENTS,
     "Session": "user_id = {owner}",
     "SessionItem": _OWN_SESSIONS,
+    "Thread": "user_id = {owner}",
+    **dict.fromkeys(VALUES, _OWN_THREADS),
 }
 """The conditions for rows of the user."""
 
@@ -199,6 +214,20 @@ def _table(access: Access, model: str) -> str:
     return "\n".join(parts)
 
 
+def _marking(access: Access, model: str) -> str:
+    """Return the trigger that marks values of users, so that they call what servers call."""
+    table = access.table(model)
+    guests = ", ".join(map(literal, access.guests(model)))
+    if not guests:
+        return f"drop trigger if exists parlant_store_mark on {table};"
+    return (
+        f"create or replace trigger parlant_store_mark before insert or update on {table}"
+        f" for each row when (current_user in ({guests}) and not starts_with(new.type,"
+        f" {literal(USER_MARK)}))"
+        f" execute function {access.qualified('parlant_store_mark_value')}();"
+    )
+
+
 def _columns(model: str) -> list[str]:
     """Return the columns of the table, without the generated key."""
     fields = model_of(model)._meta.concrete_fields
@@ -222,7 +251,8 @@ def _secured(access: Access, table: str, model: str) -> str:
         policies |= {name: text.format_map(access.terms()) for name, text in _OWNERS[model].items()}
         own = _OWN[model].format_map(access.terms())
     elif guests:
-        policies["open"] = "for all to anon, authenticated using (true) with check (true)"
+        check = IS_MARKED if model in VALUES else "true"
+        policies["open"] = f"for all to anon, authenticated using (true) with check ({check})"
     if guests:
         columns = ", ".join(map(identifier, _columns(model)))
         table_name = literal(model_of(model)._meta.db_table)

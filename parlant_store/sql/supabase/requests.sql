@@ -39,13 +39,14 @@ grant execute on function parlant_store_requests.check_length() to public;
 -- a value of a row may be in the statement and its answer, which is as often as the most frequent
 -- column plus once for each step into JSON, and the size in bytes up to which a row does not count:
 -- a page of such rows is not too much, but answers of writes have no pages. It returns null in
--- functions, which have limits of their own, without PostgREST, and for sessions that are read only
--- for the owner of an item.
+-- functions, which have limits of their own, without PostgREST, and for sessions and threads that are
+-- read only for the owner of an item or a value.
 create or replace function parlant_store_requests.measure(p_table text) returns bigint[]
 language plpgsql stable set search_path = '' as {quote}
 declare
     v_query text := current_query();
     v_path text := coalesce(current_setting('request.path', true), '');
+    v_values constant text := 'parlant_store_(checkpoint|checkpoint_write|channel_value)\M';
 begin
     if v_path ~ '^(/*rpc/.*)?$' then
         -- The result of a function would be copied as often.
@@ -56,11 +57,14 @@ begin
         return null;
     elsif v_query ~ '\mJOIN\M' or v_query ~ 'parlant_store_session_item\M'
         and v_query ~ 'parlant_store_session\M'
+        or v_query ~ v_values and v_query ~ 'parlant_store_thread\M'
     then
         raise program_limit_exceeded using
             message = 'a request of a user to a table of the store names no other table',
             hint = 'Send a request for each table.';
-    elsif p_table = 'parlant_store_session' and v_query ~ 'parlant_store_session_item\M' then
+    elsif p_table = 'parlant_store_session' and v_query ~ 'parlant_store_session_item\M'
+        or p_table = 'parlant_store_thread' and v_query ~ v_values
+    then
         return null;
     end if;
     return array[

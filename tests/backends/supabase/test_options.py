@@ -2,7 +2,6 @@
 
 import logging
 from contextvars import ContextVar
-from uuid import uuid4
 
 import httpx
 import psycopg
@@ -12,7 +11,7 @@ from supabase import ClientOptions, create_client
 
 from parlant_store.backends.supabase import SupabaseBackend
 from parlant_store.conf import build
-from parlant_store.exceptions import AccessDenied, BackendError, NotSupported
+from parlant_store.exceptions import AccessDenied, BackendError
 from parlant_store.sql.functions import functions_sql
 from parlant_store.sql.supabase.policies import policies_sql
 from tests.contract.values import numbered
@@ -203,17 +202,3 @@ def test_the_package_is_needed(monkeypatch):
     monkeypatch.setattr("parlant_store.backends.supabase.backend.find_spec", lambda name: None)
     with pytest.raises(ImproperlyConfigured, match=r"django-parlant-store\[supabase\]"):
         SupabaseBackend("s", url=URL, key="k")
-
-
-def test_users_have_no_checkpoints(project):
-    token = project.user_token(str(uuid4()))
-    for options in (
-        {"key": project.publishable_key},
-        {"key": project.publishable_key, "access_token": token},
-        {"key": project.service_key, "access_token": lambda: token},
-    ):
-        store = SupabaseBackend("test", url=project.url, **options)
-        assert not store.supports_checkpoints
-        with pytest.raises(NotSupported, match="a key of the service role"):
-            store.get_checkpoint("t")
-    assert SupabaseBackend("test", url=project.url, key=project.service_key).supports_checkpoints

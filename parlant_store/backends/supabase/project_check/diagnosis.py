@@ -25,7 +25,6 @@ from parlant_store.backends.supabase.rest.shapes import STATUS, integer, list_of
 from parlant_store.exceptions import AccessDenied, StoreError
 from parlant_store.sql.functions import names as function_names
 from parlant_store.sql.functions import version
-from parlant_store.sql.supabase.access import service_tables
 from parlant_store.sql.supabase.policies import SERVICE_ONLY
 
 if TYPE_CHECKING:
@@ -198,7 +197,7 @@ def _tables(status: dict[str, Any]) -> Finding:
     if missing := set(own_tables()) - privileges.keys():
         return fail("tables", f"missing: {names_of(missing)}", f"{_SQL}.")
     verbs = ("select", "insert", "update", "delete")
-    internal = {_INTERNAL, *service_tables()} if status["role"] in _GUESTS else set()
+    internal = {_INTERNAL} if status["role"] in _GUESTS else set()
     used = [name for name in own_tables() if name not in internal]
     refused = {verb for name in used for verb in verbs if verb not in privileges[name]}
     if refused:

@@ -16,6 +16,7 @@ from psycopg.conninfo import make_conninfo
 
 from parlant_store.backends.supabase import SupabaseBackend
 from parlant_store.sql.supabase.script import supabase_sql
+from parlant_store.types import ChannelValue, Checkpoint, TaskWrite, TypedBytes
 from tests.empty_tables import django_dsn
 from tests.servers.supabase import Stack, roles_sql, supabase
 from tests.sql.supabase.databases import connected, new_database
@@ -31,11 +32,28 @@ MARK = "B-SECRET-"
 B_KEY, A_KEY = 1, 7
 """The keys of "b-session", which is that of an item and of "b-note" too, and of "a-session"."""
 
+A_THREAD = 8
+"""The key of "a-thread"; that of "b-thread" and of its rows is B_KEY."""
+
 B_REQUEST = str(UUID(int=99))
 LIMIT = 60
 """Seconds that an answer may take."""
 
-TABLES = ("document", "request", "session", "session_item")
+TABLES = (
+    "document",
+    "request",
+    "session",
+    "session_item",
+    "thread",
+    "checkpoint",
+    "channel_value",
+    "checkpoint_write",
+)
+
+_OF_OTHERS = (
+    "thread_key not in (select key from parlant_store_thread where user_id = {a})"
+    " or thread_key is null"
+)
 
 # Whatever is not wholly A's: in an own session, or in a collection where users may write.
 _OTHERS = {
@@ -43,6 +61,8 @@ _OTHERS = {
     "session_item": "session_key not in (select key from parlant_store_session where user_id = {a})"
     " or session_key is null",
     "request": "user_id is distinct from {a}",
+    "thread": "user_id is distinct from {a}",
+    **dict.fromkeys(("checkpoint", "channel_value", "checkpoint_write"), _OF_OTHERS),
     "document": "not coalesce(case when session_id is null then customer_id = {a} else"
     " coalesce(customer_id, {a}) = {a} and session_id in (select id from parlant_store_document"
     f" where collection = '{SESSIONS}' and customer_id = {{a}}) end, false)"
@@ -224,19 +244,46 @@ def seed(target: Target) -> None:
         json={"p_request": B_REQUEST, "p_function": "pop_item", "p_arguments": arguments},
     )
     assert MARK in once.text
+    seed_threads(target, b, service)
     past = "set expires_at = now() - interval '1 day'"
+    target.server.execute(f"update parlant_store_thread {past} where thread_id = 'b-old-thread'")
     target.server.execute(f"update parlant_store_session {past} where session_id = 'b-expired'")
     target.server.execute(f"update parlant_store_document {past} where id = 'b-old'")
     a = target.store(target.stack.user_token(A))
     a.add_items("a-session", [{"role": "user", "content": "plain words"}])
+    put_thread(a, "a-thread", "plain")
     a.insert_one("notes", {"id": "a-note", "customer_id": A, "text": "plain"})
     a.insert_one(SESSIONS, {"id": "a-talk", "customer_id": A})
     a.insert_one(EVENTS, {"id": "a-event", "session_id": "a-talk", "offset": 0})
     found = target.server.execute(
         "select array(select key from parlant_store_session where session_id ~ '^[ab]-session$'"
-        " order by key), (select key from parlant_store_document where id = 'b-note')"
+        " order by key), (select key from parlant_store_document where id = 'b-note'),"
+        " array(select key from parlant_store_thread where thread_id ~ '^[ab]-thread$'"
+        " order by key)"
     )
-    assert found.fetchone() == ([B_KEY, A_KEY], B_KEY)
+    assert found.fetchone() == ([B_KEY, A_KEY], B_KEY, [B_KEY, A_THREAD])
+
+
+def seed_threads(target: Target, b: SupabaseBackend, service: SupabaseBackend) -> None:
+    for store, thread_id in ((b, "b-thread"), (b, "b-old-thread"), (service, "no-thread")):
+        put_thread(store, thread_id, MARK)
+
+
+def put_thread(store: SupabaseBackend, thread_id: str, text: str) -> None:
+    """Store two checkpoints, the value of a channel, and a write after the second one."""
+    value = TypedBytes("bytes", text.encode())
+    for number, parent_id in ((1, None), (2, "1")):
+        checkpoint = Checkpoint(
+            checkpoint_id=str(number),
+            parent_id=parent_id,
+            value=value,
+            versions={"c": 1},
+            metadata={"run_id": "b-run", "note": text},
+        )
+        changed = ChannelValue(channel="c", version=1, value=value)
+        store.put_checkpoint(thread_id, checkpoint, [changed])
+    write = TaskWrite(task_id=f"{text}task", idx=0, channel="c", value=value)
+    store.put_writes(thread_id, "2", [write])
 
 
 def unsigned(claims: dict[str, Any]) -> str:

@@ -1,8 +1,8 @@
 """What a user asks of the app's functions about the sessions and documents of another."""
 
-from dataclasses import dataclass
 from typing import Any
 
+from tests.sql.supabase.attacks import thread_attacks
 from tests.sql.supabase.attacks.attackers import (
     A_KEY,
     AGENTS,
@@ -13,30 +13,16 @@ from tests.sql.supabase.attacks.attackers import (
     A,
     B,
 )
+from tests.sql.supabase.attacks.expectations import (
+    DENIED,
+    ENDS,
+    NOT_THERE,
+    NOW,
+    TOLD,
+    Arguments,
+    Refused,
+)
 
-Arguments = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Refused:
-    """Not done, for this reason of PostgreSQL's."""
-
-    code: str = "42501"
-
-
-@dataclass(frozen=True)
-class Text:
-    """SQL that is told and not run, with these words in it."""
-
-    words: str
-
-
-TOLD = Text("")
-DENIED = Refused()
-NOT_THERE = Refused("PGRST202")
-
-NOW = {"p_now": "2030-01-01T00:00:00Z"}
-ENDS = {"p_expires_at": None}
 REFRESH = {"p_expires_at": "2040-01-01T00:00:00Z", "p_due": "2039-01-01T00:00:00Z"}
 AT: Arguments = {"p_namespace": "", "p_session_id": "b-session"} | NOW
 GONE = AT | {"p_session_id": "b-expired"}
@@ -166,6 +152,7 @@ WRITE: Arguments = REMOVE | {
 NONE_OF_IT: Arguments = {"documents": [], "total": 0}
 
 CALLS: dict[str, list[tuple[Arguments, Any]]] = {
+    **thread_attacks.CALLS,
     # Each function with what it answers to A, who owns nothing that is named.
     "add_items": [
         (ADD, DENIED),
@@ -414,6 +401,7 @@ CALLS: dict[str, list[tuple[Arguments, Any]]] = {
             "sum_usage",
             "value_in",
             "where",
+            *thread_attacks.INTERNAL,
         )
     },
     "once": [
@@ -466,6 +454,7 @@ BY_ONCE = {"add_items", "replace_tail", "save"}
 
 REPEATABLE = {
     # What parlant_store_once calls.
+    *thread_attacks.REPEATABLE,
     "add_items",
     "add_usage",
     "branch",

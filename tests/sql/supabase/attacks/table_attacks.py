@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from tests.sql.supabase.attacks import thread_attacks
 from tests.sql.supabase.attacks.attackers import (
     A_KEY,
+    A_THREAD,
     AGENTS,
     B_KEY,
     B_REQUEST,
@@ -55,6 +57,7 @@ FILTERS = [
     f"{DOCUMENT}?collection=like.*metadata",
     f"{DOCUMENT}?collection=eq.b-notes",
     f"{DOCUMENT}?key=eq.{B_KEY}",
+    *thread_attacks.FILTERS,
 ]
 
 EMBEDDED = {path for path in FILTERS if "(" in path.partition("select=")[2]}
@@ -68,6 +71,7 @@ EVERYTHING = {
     f"{ITEM}?select=text": {"plain words"},
     f"{DOCUMENT}?select=id": {"a-note", "a-talk", "a-event"},
     f"{DOCUMENT}?data->>id=not.is.null&select=id": {"a-note", "a-talk", "a-event"},
+    **thread_attacks.EVERYTHING,
 }
 
 Request = tuple[str, str, Any, dict[str, str]]
@@ -361,16 +365,62 @@ REFUSED: dict[str, tuple[str, Request]] = {
     ),
 }
 
-# Serializers call what the bytes of a checkpoint name: users have nothing of threads.
-for table in ("thread", "checkpoint", "channel_value", "checkpoint_write"):
-    path = f"parlant_store_{table}"
+THREAD = thread_attacks.TABLE
+NAMED = f"{THREAD}?on_conflict=namespace,thread_id"
+MISSES |= {
+    "B's threads": write("PATCH", f"{THREAD}?user_id=eq.{B}", {"user_id": A}),
+    "nobody's threads": write("PATCH", f"{THREAD}?user_id=is.null", {"user_id": A}),
+    "B's threads, removed": write("DELETE", f"{THREAD}?user_id=neq.{A}"),
+    "B's thread, if it were not there": write(
+        "POST", NAMED, {"namespace": "", "thread_id": "b-thread"}, IGNORE
+    ),
+}
+REFUSED |= {
+    "a thread of B's": (
+        DENIED,
+        write("POST", THREAD, {"namespace": "", "thread_id": "n", "user_id": B}),
+    ),
+    "B's thread again": (TAKEN, write("POST", THREAD, {"namespace": "", "thread_id": "b-thread"})),
+    "B's thread by its name": (
+        DENIED,
+        write("POST", NAMED, {"namespace": "", "thread_id": "b-thread"}, MERGE),
+    ),
+    "B's old thread by its name": (
+        DENIED,
+        write("POST", NAMED, {"namespace": "", "thread_id": "b-old-thread"}, MERGE),
+    ),
+    "a thread with a key": (
+        DENIED,
+        write("POST", THREAD, {"namespace": "", "thread_id": "n", "key": 10**6}),
+    ),
+    "the own thread for B": (DENIED, write("PATCH", THREAD, {"user_id": B})),
+    "the own thread for nobody": (DENIED, write("PATCH", THREAD, {"user_id": None})),
+    "the own thread as B's": (TAKEN, write("PATCH", THREAD, {"thread_id": "b-thread"})),
+    "the own thread with B's long name": (
+        DENIED,
+        write("PATCH", THREAD, {"full_names": '{"thread_id": "b-thread"}'}),
+    ),
+    "a thread of no time": (DENIED, write("PATCH", THREAD, {"updated_at": "infinity"})),
+    "a circle": (DENIED, write("PATCH", f"{thread_attacks.CHECKPOINT}", {"parent_id": "9"})),
+}
+for table, row in thread_attacks.ROWS.items():
+    by_place, what = (
+        f"{table}?{thread_attacks.BY_PLACE[table]}",
+        table.removeprefix("parlant_store_"),
+    )
+    MISSES |= {
+        f"B's {what}s": write("PATCH", f"{table}?thread_key=eq.{B_KEY}", {"type": "pickle"}),
+        f"B's {what}s, removed": write("DELETE", f"{table}?thread_key=neq.{A_THREAD}"),
+    }
     REFUSED |= {
-        f"{table}s": (DENIED, get(path)),
-        f"the keys of {table}s": (DENIED, get(f"{path}?select=key&key=eq.{B_KEY}")),
-        f"a new {table}": (
+        f"a {what} in B's thread": (DENIED, write("POST", table, row)),
+        f"a {what} in no thread": (DENIED, write("POST", table, row | {"thread_key": 10**9})),
+        f"a {what} with a key": (
             DENIED,
-            write("POST", path, {"namespace": ""} if table == "thread" else {"type": "pickle"}),
+            write("POST", table, row | {"thread_key": A_THREAD, "key": 10**6}),
         ),
-        f"a changed {table}": (DENIED, write("PATCH", f"{path}?key=gt.0", {"key": 1})),
-        f"{table}s, removed": (DENIED, write("DELETE", f"{path}?key=gt.0")),
+        f"B's {what} by its place": (DENIED, write("POST", by_place, row, MERGE)),
+        f"B's {what}, if it were not there": (DENIED, write("POST", by_place, row, IGNORE)),
+        f"the own {what}s in B's thread": (DENIED, write("PATCH", table, {"thread_key": B_KEY})),
+        f"threads with their {what}s": ("PGRST200", get(f"{THREAD}?select=*,{table}(*)")),
     }

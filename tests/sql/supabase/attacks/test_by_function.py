@@ -12,31 +12,19 @@ from tests.sql.supabase.attacks.attackers import B_KEY, B_REQUEST, MARK, A, B, T
 from tests.sql.supabase.attacks.attackers import project as project
 from tests.sql.supabase.attacks.attackers import served as served
 from tests.sql.supabase.attacks.attackers import target as target
+from tests.sql.supabase.attacks.expectations import NOT_THERE, Refused, Text
 from tests.sql.supabase.attacks.function_attacks import (
     BY_ONCE,
     CALLS,
-    NOT_THERE,
     REPEATABLE,
     WHOLE_SESSIONS,
-    Refused,
-    Text,
 )
 
+OF_ALL_ROWS = {"expire", "expire_threads", "sweep", "ensure_index"}
+"""Functions with no name of a row."""
+
 WITH_TERMS = ("search", "search_memories", "write_memories")
-INTERNAL = {
-    "base64",
-    "checkpoint_key",
-    "checkpoint_rows",
-    "count_event",
-    "count_session",
-    "delete_checkpoints",
-    "delete_threads",
-    "has_value",
-    "name_thread",
-    "open_thread",
-    "parts",
-    "thread_key",
-}
+INTERNAL = {"count_event", "count_session", "mark_value", "name_thread"}
 """Functions of the service whose parameters have no names, and those of triggers."""
 
 SERVICES = {name.removeprefix("parlant_store_") for name in SERVICE_ONLY}
@@ -144,6 +132,7 @@ def test_arguments_that_are_no_arguments(target, arguments):
         if answer.status_code < 300:
             # Names that are null name nothing.
             nothing = [None, False, 0, [], {"v_key": None}]
+            nothing.append({"v_threads": 0, "v_has_threads": None})
             nothing.append({"v_items": None, "v_is_hidden": False})
             nothing.append({"deleted": None, "items": None, "is_missing": False})
             nothing.append({"items": None, "is_missing": False, "is_taken": False})
@@ -185,6 +174,8 @@ HOSTILE: dict[str, list[Any]] = {
     "text[]": [None, [], [None], ["'"], ["{}"] * 3, [["{}"], ["{}"]], "{", 7, {"a": 1}],
     "bigint[]": [None, [], [None], [2**63], [-1], [["1"]], "{", {"a": 1}],
     "timestamp with time zone[]": [None, [], [None], ["infinity"], ["x' or true"], "{", {"a": 1}],
+    "integer[]": [None, [], [None], [2**31], [-1], ["x"], "{", {"a": 1}],
+    "bytea": [None, "", "\\x", "\\x1", "x' or true", "\\x00ff", 7],
     "uuid": [None, "x", "' or true", 7],
     "jsonb": [
         None,
@@ -260,7 +251,7 @@ def is_good_sql(answer: httpx.Response, function: str, value: Any) -> bool:
     return code not in ("42601", "42703", "42P01", "42883")
 
 
-@pytest.mark.parametrize("function", sorted({*CALLS} - {"expire", "sweep", "ensure_index"}))
+@pytest.mark.parametrize("function", sorted({*CALLS} - OF_ALL_ROWS))
 def test_no_quote_reaches_what_was_not_named(served, function):
     """The service role, which no policy binds, names nothing that is there."""
     before = served.rows()

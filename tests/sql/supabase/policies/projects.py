@@ -16,7 +16,16 @@ from parlant_store.sql.supabase.policies import policies_sql
 from tests.sql.supabase.databases import Database
 
 PROJECT = "parlant_store_project"
-TABLES = ("document", "request", "session", "session_item")
+TABLES = (
+    "channel_value",
+    "checkpoint",
+    "checkpoint_write",
+    "document",
+    "request",
+    "session",
+    "session_item",
+    "thread",
+)
 A, B = str(UUID(int=10)), str(UUID(int=11))
 NOW = datetime.now(UTC)
 SESSIONS, EVENTS = "parlant_sessions_sessions", "parlant_sessions_events"

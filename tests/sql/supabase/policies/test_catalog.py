@@ -29,8 +29,7 @@ OPTIONS: dict[str, Any] = {
 # The linter
 
 READ_BY_USERS = [
-    Finding("0027", f"public.parlant_store_{table}")
-    for table in ("document", "session", "session_item")
+    Finding("0027", f"public.parlant_store_{table}") for table in TABLES if table != "request"
 ]
 """What users read by its name, each what is theirs: pg_graphql shows them that it is there."""
 

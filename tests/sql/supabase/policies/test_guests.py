@@ -31,7 +31,7 @@ def test_who_is_not_let_in_may_do_nothing(project, policy, role):
         for statement in (
             "select from {}",
             "insert into {} default values",
-            "update {} set created_at = now()" if table != "document" else "update {} set id = ''",
+            "update {} set id = null" if table == "request" else "update {} set key = null",
             "delete from {}",
             "truncate {}",
         ):
@@ -118,23 +118,6 @@ def test_open_lets_everybody_in(project):
 
 
 # Django's own tables
-
-
-@pytest.mark.parametrize("policy", ["service", "owner", "open"])
-def test_threads_are_the_services_alone(project, policy):
-    """Serializers of graphs call what the bytes of a checkpoint name."""
-    project.use(policy)
-    sql = (
-        "select role, relname from pg_class, unnest(array['anon', 'authenticated']) role"
-        " where relname ~ '^parlant_store_(thread|checkpoint|channel)' and relkind = 'r' and ("
-        "not relrowsecurity"
-        " or has_any_column_privilege(role, oid, 'select, insert, update, references')"
-        " or has_table_privilege(role, oid, 'delete, truncate, trigger'))"
-    )
-    assert project.server.execute(sql).fetchall() == []
-    count = "select count(*) from parlant_store_checkpoint"
-    with project.role("service_role", {}) as cursor:
-        assert cursor.execute(count).fetchone() == (0,)
 
 
 def test_locked_tables_are_djangos_alone(project):
