@@ -44,6 +44,12 @@ _MARK = "chr(1) || chr(3)"
 IS_MARKED = f"starts_with(type, {literal(USER_MARK)})"
 """The condition that a value is marked as that of a user."""
 
+_VERSION = (
+    r"^(-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][-+]?[0-9]+)?"
+    r'|"([^"\\[:cntrl:]]|\\(["\\/bfnrt]|u[0-9a-fA-F]{4}))*")$'
+)
+"""The JSON text of a number or a string."""
+
 _TRIGGERS = (("Session", "own"), ("Thread", "own"), ("Request", "own"), ("Document", "stay"))
 """Those of the policy "owner"."""
 
@@ -219,6 +225,7 @@ class Access:
             "names": _object(("namespace", "session_id", "user_id")),
             "thread_names": _object(("namespace", "thread_id", "user_id")),
             "is_marked": IS_MARKED,
+            "version": literal(_VERSION),
             "too_deep": str(codec.MAX_DEPTH + 1),
             # The limits of Python's years, and of the digits of its integers.
             "first_day": "'0001-01-02 UTC'",

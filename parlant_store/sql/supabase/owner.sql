@@ -99,11 +99,8 @@ create function {private}.is_versions(p_versions jsonb) returns boolean
 language sql immutable set search_path = '' as {quote}
     select not exists (
         select from jsonb_each(p_versions) as version (channel, value)
-        cross join lateral (select value #>> array[]::text[]) as texts (text)
-        where not coalesce(
-            jsonb_typeof(value) = 'string' and octet_length(text) <= {max_bytes}
-            and json_typeof(text::json) in ('number', 'string'), false
-        )
+        where jsonb_typeof(value) <> 'string' or octet_length(value::text) > {max_bytes}
+            or (value #>> array[]::text[]) !~ {version}
     )
 {quote};
 

@@ -13,7 +13,7 @@ import pytest
 from parlant_store.exceptions import AccessDenied
 from parlant_store.sql.functions import LIMITS
 from tests.servers.supabase import wait_for
-from tests.sql.supabase.attacks.attackers import A, Target, attacked, code_of
+from tests.sql.supabase.attacks.attackers import A_THREAD, A, Target, attacked, code_of
 from tests.sql.supabase.attacks.function_attacks import (
     ADD,
     AFTER,
@@ -24,6 +24,8 @@ from tests.sql.supabase.attacks.function_attacks import (
     NOW,
     UPDATE,
 )
+from tests.sql.supabase.attacks.thread_attacks import LIST as LIST_THREAD
+from tests.sql.supabase.attacks.thread_attacks import NEW, OWN, PLACE, PUT
 
 MAX_GROWTH = 64
 """MB of a backend above what it has after it was asked for little."""
@@ -194,6 +196,15 @@ CALLS: dict[str, tuple[str, Make]] = {
             [{"collection": "notes", "customer_id": A, "data": {"x": "y" * 5_000}}] * (n // 5_100)
         ),
     ),
+    "a value of a checkpoint": (
+        f"{RPC}put_checkpoint",
+        lambda n: PUT | NEW | {"p_value": f"\\x{'00' * (n // 2)}"},
+    ),
+    "sizes of values": (f"{RPC}put_checkpoint", lambda n: PUT | NEW | {"p_sizes": [0] * (n // 3)}),
+    "versions": (
+        f"{RPC}put_checkpoint",
+        lambda n: PUT | NEW | {"p_versions": json.dumps({f"c{i}": "1" for i in range(n // 14)})},
+    ),
     "a path with escapes": (
         "parlant%5Fstore_document",
         lambda n: {"collection": "notes", "customer_id": A, "data": {"x": [1] * (n // 3)}},
@@ -244,22 +255,48 @@ def fill(target: Target, count: int, size: int) -> None:
     )
 
 
+def fill_thread(target: Target) -> None:
+    """Many checkpoints of A's with a value each, and many writes after the first one."""
+    rows = {
+        "checkpoint (thread_key, checkpoint_ns, checkpoint_id, parent_id, type, value, versions,"
+        " metadata)": "'', 'n' || n, nullif('n' || n - 1, 'n99'), 'user:bytes', '',"
+        " jsonb_build_object('c', n), '{}'",
+        "channel_value (thread_key, checkpoint_ns, channel, version, type, value)": "'', 'c', n,"
+        " 'user:bytes', convert_to(repeat('y', 900000), 'UTF8')",
+        "checkpoint_write (thread_key, checkpoint_ns, checkpoint_id, task_id, idx, task_path,"
+        " channel, type, value)": "'', 'n100', 't', n, '', 'd', 'user:bytes',"
+        " convert_to(repeat('y', 900000), 'UTF8')",
+    }
+    for columns, values in rows.items():
+        target.server.execute(
+            f"insert into parlant_store_{columns} select %s, {values}"
+            " from generate_series(100, 110) n",
+            [A_THREAD],
+        )
+
+
 AT_A = NOW | {"p_namespace": "", "p_session_id": "a-session"}
 READS: dict[str, tuple[str, Any]] = {
     "find": ("find", find_of({"all": []}, p_limit=None)),
     "get_items": ("get_items", AT_A | {"p_limit": None}),
     "load": ("load", AT_A),
+    "a checkpoint": ("get_checkpoint", PLACE | OWN | {"p_checkpoint_id": "n100"}),
+    "checkpoints": ("list_checkpoints", LIST_THREAD | OWN | {"p_limit": None}),
+    "a history": ("get_channel_history", PLACE | OWN | {"p_channels": ["d"]}),
 }
 
 
 @pytest.mark.parametrize("what", READS)
 def test_a_long_answer_is_refused(target, what):
-    fill(target, 60, 900_000)
     function, arguments = READS[what]
+    if "p_thread_id" in arguments:
+        fill_thread(target)
+    else:
+        fill(target, 60, 900_000)
     grown, answer = growth(target, f"{RPC}{function}", arguments)
     assert (code_of(answer), grown < MAX_GROWTH) == ("54000", True), (grown, answer.text[:200])
     assert "by a limit" in answer.text
-    if what != "load":
+    if "p_limit" in arguments:
         grown, answer = growth(target, f"{RPC}{function}", arguments | {"p_limit": 4})
         assert (answer.status_code, grown < MAX_GROWTH) == (200, True), grown
 

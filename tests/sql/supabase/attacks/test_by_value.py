@@ -9,11 +9,12 @@ import pytest
 
 from parlant_store.exceptions import DuplicateDocument
 from parlant_store.types import DocumentCursor, SessionCursor
-from tests.sql.supabase.attacks.attackers import A_KEY, EVENTS, OWN, SESSIONS, A, code_of
+from tests.sql.supabase.attacks.attackers import A_KEY, A_THREAD, EVENTS, OWN, SESSIONS, A, code_of
 from tests.sql.supabase.attacks.attackers import project as project
 from tests.sql.supabase.attacks.attackers import served as served
 from tests.sql.supabase.attacks.attackers import target as target
-from tests.sql.supabase.attacks.table_attacks import DOCUMENT, EMPTY, ITEM, SESSION
+from tests.sql.supabase.attacks.table_attacks import DOCUMENT, EMPTY, ITEM, SESSION, THREAD
+from tests.sql.supabase.attacks.thread_attacks import CHECKPOINT, VALUE, WRITE
 
 DATA = [
     "'; drop table parlant_store_session; --",
@@ -139,6 +140,11 @@ def shortened(text: str) -> str:
 
 NEW = EMPTY | {"session_id": "n"}
 NEXT = {"session_key": A_KEY, "position": 9, "data": "{}"}
+PLACE = {"namespace": "", "thread_id": "n"}
+STEP = {"thread_key": A_THREAD, "checkpoint_ns": "", "checkpoint_id": "9", "type": "msgpack"}
+STEP |= {"value": "\\x80", "versions": {}, "metadata": {}}
+DELTA = "counters_since_delta_snapshot"
+TEXTS = [*map(str, range(101))]
 NOTE = {"collection": "notes", "customer_id": A, "data": {"customer_id": A}}
 REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     # "LONG" and "DEEP" stand for what Python does not write.
@@ -171,6 +177,24 @@ REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "a deep document": (DOCUMENT, NOTE | {"data": {"customer_id": A, "a": "DEEP"}}),
     "a document of no time": (DOCUMENT, NOTE | {"updated_at": "infinity"}),
+    "a thread of no time": (THREAD, PLACE | {"expires_at": "-infinity"}),
+    "a thread with a name that is a number": (
+        THREAD,
+        PLACE | {"thread_id": shortened(LONG), "full_names": f'{{"thread_id": {LONG}}}'},
+    ),
+    "a checkpoint of no time": (CHECKPOINT, STEP | {"created_at": "infinity"}),
+    "a checkpoint with a name of another": (CHECKPOINT, STEP | {"full_ns": "x" * 600}),
+    "a checkpoint with a long number": (CHECKPOINT, STEP | {"metadata": {"a": "LONG"}}),
+    "a deep checkpoint": (CHECKPOINT, STEP | {"metadata": {"a": "DEEP"}}),
+    "metadata that is a list": (CHECKPOINT, STEP | {"metadata": []}),
+    "versions that are a text": (CHECKPOINT, STEP | {"versions": "1"}),
+    "many counters": (CHECKPOINT, STEP | {"metadata": {DELTA: dict.fromkeys(TEXTS, 1)}}),
+    "a checkpoint before itself": (CHECKPOINT, STEP | {"parent_id": "9"}),
+    "a checkpoint before another": (CHECKPOINT, STEP | {"parent_id": "99"}),
+    **{
+        f"the version {version!r}": (CHECKPOINT, STEP | {"versions": {"c": version}})
+        for version in (1, None, {}, "", "x", "01", "NaN", "[1]", '"', '"\\x"', '"\x01"', "1" * 600)
+    },
 }
 
 
@@ -198,6 +222,7 @@ def test_rows_that_no_store_writes_are_read(served, odd):
     data = {"customer_id": A, "id": odd, "version": odd, odd: odd, "offset": odd, "x": 1e308}
     kept = {"collection": "notes", "customer_id": A, "id": odd, "version": odd}
     assert served.a.send("POST", DOCUMENT, kept | {"data": data}).status_code == 201
+    write_odd_thread(served, odd)
     odd_collection = f"insert into {DOCUMENT} (collection, data) values (%s, '{{}}')"
     served.server.execute(odd_collection, [f"notes{odd}"])
     store = served.store_of_the_service
@@ -210,6 +235,34 @@ def test_rows_that_no_store_writes_are_read(served, odd):
     assert len(store.list_versions("notes")) == 3
     assert len(store.read_version("notes", None)) == 1
     assert "notes" in store.list_collections()
+    assert len(store.list_threads().threads) == 4
+    found = store.list_checkpoints()
+    assert len(found) == 7
+    assert len(found[0].writes) == 1
+    assert store.prune_thread("a-thread", keep=1) == 2
+    assert store.get_channel_history("a-thread", [odd])[odd].writes == ()
+
+
+def write_odd_thread(served: Any, odd: str) -> None:
+    """Rows of a new thread and, with ids that come last, of an old one."""
+    row = {"checkpoint_ns": "", "type": odd, "value": "\\x00"}
+    values = {"x": '"y"', odd: "-0.5e999", "z": f'"{odd.translate(dict.fromkeys(range(32)))}"'}
+    metadata = {odd: odd, DELTA: {odd: odd}, "parents": [odd], "run_id": [1]}
+    checkpoint = {"parent_id": "2", "versions": values, "metadata": metadata, "run_id": odd}
+    made = served.a.send("POST", THREAD, {"namespace": odd, "thread_id": odd, "full_names": "{}"})
+    for key in (made.json()[0]["key"], A_THREAD):
+        row["thread_key"] = key
+        for table, columns in (
+            (CHECKPOINT, {"checkpoint_id": f"\uffff{odd}"} | checkpoint),
+            (VALUE, {"channel": odd, "version": values[odd]}),
+            (
+                WRITE,
+                {"checkpoint_id": f"\uffff{odd}", "task_id": odd, "idx": -(2**31)}
+                | {"task_path": odd, "channel": odd},
+            ),
+        ):
+            answer = served.a.send("POST", table, row | columns)
+            assert answer.status_code == 201, answer.text
 
 
 def test_a_planned_count_tells_of_the_rows_of_others(served):

@@ -9,8 +9,17 @@ import pytest
 
 from tests.sql.supabase.attacks.attackers import A, Target, attacked, code_of
 from tests.sql.supabase.attacks.table_attacks import DOCUMENT, ITEM, SESSION, TOO_MUCH
-from tests.sql.supabase.attacks.test_bounds import AT_A, MAX_GROWTH, RPC, fill, find_of, growth_of
+from tests.sql.supabase.attacks.test_bounds import (
+    AT_A,
+    MAX_GROWTH,
+    RPC,
+    fill,
+    fill_thread,
+    find_of,
+    growth_of,
+)
 from tests.sql.supabase.attacks.test_bounds import target as target
+from tests.sql.supabase.attacks.thread_attacks import VALUE, WRITE
 
 TIMEOUT_SECONDS = 8
 """That of authenticated on Supabase."""
@@ -47,6 +56,10 @@ WIDE = {
     # Asked of 60 rows of 900 kB each.
     "all documents": f"{DOCUMENT}?select=*",
     "all items": f"{ITEM}?select=*",
+    "all values": f"{VALUE}?select=*",
+    "a value often": f"{VALUE}?version=eq.100&select={repeated('a{n}:value', 300)}",
+    "all writes": f"{WRITE}?select=*",
+    "an order of values": f"{VALUE}?select=key&order=value&limit=1",
     "a page of them": f"{DOCUMENT}?order=id.desc&limit=20&offset=5",
     "a column often": f"{DOCUMENT}?id=eq.n1&select={repeated('a{n}:data', 300)}",
     "a column without another name": f"{DOCUMENT}?id=eq.n1&select={repeated('data', 300)}",
@@ -83,6 +96,7 @@ def wide(project: Target) -> Target:
     if there.rowcount == 0:
         project.reset()
         fill(project, 60, 900_000)
+        fill_thread(project)
         nested: Any = "x" * 800_000
         for _ in range(150):
             nested = {"a": nested}
