@@ -15,8 +15,8 @@ from parlant_store.types import USER_MARK
 MIN_BYTES = 1_024
 """Shorter values are not compressed."""
 
-MAX_USER_BYTES = 16_777_216
-"""Limit on the decompressed bytes of a value that a user wrote."""
+MAX_RATIO = 20
+"""Limit on how much shorter values become: few bytes of a user must not fill a server's memory."""
 
 _SAMPLE = 4_096
 _ZSTD, _ZLIB, _PLAIN = _PREFIXES = ("zstd:", "zlib:", "plain:")
@@ -26,8 +26,9 @@ _LEVEL = 1
 def compress(type_: str, data: bytes) -> tuple[str, bytes]:
     """Return a type and bytes from which ``decompress`` returns these ones.
 
-    Encrypted values, and others of which a sample does not become smaller, stay as they are. The
-    mark of a value that a user wrote stays at the start.
+    Encrypted values, and others of which a sample does not become smaller, stay as they are, and
+    so do those that ``decompress`` would refuse if a user wrote them. The mark of such a value
+    stays at the start.
     """
     if type_.startswith(USER_MARK):
         type_, data = compress(type_.removeprefix(USER_MARK), data)
@@ -37,15 +38,18 @@ def compress(type_: str, data: bytes) -> tuple[str, bytes]:
         sample = data[:_SAMPLE]
         compressed = function(sample)
         if len(compressed) < len(sample) * 0.9:
-            return prefix + type_, compressed if len(data) <= _SAMPLE else function(data)
+            if len(data) > _SAMPLE:
+                compressed = function(data)
+            if len(data) <= _max_size(compressed):
+                return prefix + type_, compressed
     return (_PLAIN + type_ if type_.startswith(_PREFIXES) else type_), data
 
 
 def decompress(type_: str, data: bytes) -> tuple[str, bytes]:
     """The reverse of ``compress``; raise NotSupported if a package is missing.
 
-    What a user wrote stays as it is if it cannot be decompressed: it must not stop those who read
-    the values of all users.
+    What a user wrote stays as it is if it cannot be decompressed, or becomes too long: it must not
+    stop those who read the values of all users.
     """
     if type_.startswith(USER_MARK):
         inner = type_.removeprefix(USER_MARK)
@@ -63,17 +67,21 @@ def decompress(type_: str, data: bytes) -> tuple[str, bytes]:
 
 def _decompress_of_user(type_: str, data: bytes) -> tuple[str, bytes]:
     """Decompress data that may have been made to become huge; raise ValueError if they do."""
+    limit = _max_size(data)
     if type_.startswith(_ZSTD):
-        size = _needed_zstandard().frame_content_size(data)
-        if not 0 <= size <= MAX_USER_BYTES:
-            raise ValueError(f"a value of a user has at most {MAX_USER_BYTES:,} bytes")
+        if not 0 <= _needed_zstandard().frame_content_size(data) <= limit:
+            raise ValueError(f"the value would have more than {limit:,} bytes")
     elif type_.startswith(_ZLIB):
-        zlib_ = zlib.decompressobj()
-        data = zlib_.decompress(data, MAX_USER_BYTES)
-        if not zlib_.eof:
-            raise ValueError(f"a value of a user has at most {MAX_USER_BYTES:,} bytes")
+        stream = zlib.decompressobj()
+        data = stream.decompress(data, limit + 1)
+        if not stream.eof:
+            raise ValueError(f"the value would have more than {limit:,} bytes")
         return type_.removeprefix(_ZLIB), data
     return decompress(type_, data)
+
+
+def _max_size(compressed: bytes) -> int:
+    return max(_SAMPLE, MAX_RATIO * len(compressed))
 
 
 def _errors() -> tuple[type[Exception], ...]:

@@ -8,6 +8,7 @@ import pytest
 from parlant_store.content import compression
 from parlant_store.content.compression import MIN_BYTES, compress, decompress
 from parlant_store.exceptions import NotSupported
+from parlant_store.types import USER_MARK
 
 pytestmark = pytest.mark.any_database
 
@@ -37,6 +38,32 @@ def test_long_values_become_smaller(format_):
 def test_encrypted_values_stay(format_):
     data = os.urandom(MIN_BYTES)
     assert compress("msgpack+aes", data) == ("msgpack+aes", data)
+
+
+@pytest.mark.parametrize("mark", ["", USER_MARK])
+def test_values_of_users_come_back(format_, mark):
+    """Those that become very short too, which are not compressed."""
+    for size in (100, 1_000, 10_000):
+        for data in (os.urandom(size), os.urandom(size // 3) * 3, b"a" * size, b"a" * 100 * size):
+            stored = compress(f"{mark}t", data)
+            assert decompress(*stored) == (f"{mark}t", data)
+            # A client does not know that it is a user's.
+            type_, compressed = stored
+            assert decompress(USER_MARK + type_.removeprefix(mark), compressed) == ("user:t", data)
+
+
+def test_values_of_users_stay_if_they_would_become_long(format_):
+    for data in (bytes(10_000_000), b"a" * 5_000):
+        type_, stored = f"{format_}:t", compression._compressor()[1](data)
+        assert decompress(type_, stored) == ("t", data)
+        for prefix in ("", "plain:", "user:", f"{format_}:"):
+            marked = f"{USER_MARK}{prefix}{type_}"
+            found, left = decompress(marked, stored)
+            assert found.startswith(USER_MARK)
+            assert left == stored
+            assert decompress(*compress(found, left)) == (found, left)
+    for broken in (b"", b"x", stored[:-1], bytes(100)):
+        assert decompress(f"user:{format_}:t", broken) == (f"user:{format_}:t", broken)
 
 
 def test_either_format_is_read(monkeypatch):

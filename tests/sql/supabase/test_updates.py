@@ -100,6 +100,24 @@ def test_the_first_version_becomes_this_one(made, which):
         assert users_items(database) == (['{"n": 1.0}'] * 2, 50)
 
 
+def test_threads_that_were_closed_are_opened(made):
+    script = emitted(policy="owner")
+    database = made(script)
+    wanted = everything(database)
+    for table in ("thread", "checkpoint", "channel_value", "checkpoint_write"):
+        name = f"parlant_store_{table}"
+        database.execute(
+            f"revoke all on {name} from authenticated;"
+            f"drop policy parlant_store_owner on {name};"
+            f"drop policy parlant_store_reading on {name};"
+            f"drop trigger parlant_store_{'own' if table == 'thread' else 'mark'} on {name}"
+        )
+    database.execute("revoke execute on all functions in schema public from authenticated")
+    assert differences(everything(database), wanted)
+    database.execute(script)
+    assert differences(everything(database), wanted) == []
+
+
 @pytest.mark.parametrize("which", ["service", "partitions"])
 def test_a_migration_that_changes_tables_is_part_of_the_script(made, settings, which):
     today = emitted(**OPTIONS[which])

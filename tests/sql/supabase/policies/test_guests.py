@@ -117,6 +117,32 @@ def test_open_lets_everybody_in(project):
         assert "parlant_store_ensure_index" not in callable_by(project, role)
 
 
+def test_open_marks_the_values_of_checkpoints(project):
+    """Servers must not read the bytes of everybody as those of servers."""
+    project.use("open")
+    write = (
+        "insert into parlant_store_channel_value"
+        " (thread_key, checkpoint_ns, channel, version, type, value)"
+        " values (1, '', %s, '1', 'pickle', '') returning type"
+    )
+    for role, type_ in (
+        ("anon", "user:pickle"),
+        (A, "user:pickle"),
+        ("service_role", "pickle"),
+    ):
+        assert project.ask(role, write, role) == [(type_,)]
+    change = "update parlant_store_channel_value set type = 'pickle' returning type"
+    assert project.ask("anon", change) == [("user:pickle",)] * 3
+    assert project.ask("service_role", change) == [("pickle",)] * 3
+    project.use("service")
+    assert (
+        project.server.execute(
+            "select from pg_trigger where tgname = 'parlant_store_mark'"
+        ).fetchall()
+        == []
+    )
+
+
 # Django's own tables
 
 
