@@ -55,7 +55,7 @@ def decompress(type_: str, data: bytes) -> tuple[str, bytes]:
         inner = type_.removeprefix(USER_MARK)
         try:
             inner, data = _decompress_of_user(inner, data)
-        except (NotSupported, ValueError, *_errors()):
+        except _errors():
             pass
         return USER_MARK + inner, data
     if type_.startswith(_ZSTD):
@@ -85,9 +85,14 @@ def _max_size(compressed: bytes) -> int:
 
 
 def _errors() -> tuple[type[Exception], ...]:
-    """Return the errors of decompression."""
+    """Return the errors of ``_decompress_of_user``."""
     zstandard = _zstandard()
-    return (zlib.error,) if zstandard is None else (zlib.error, zstandard.ZstdError)
+    return (
+        NotSupported,
+        ValueError,
+        zlib.error,
+        *([] if zstandard is None else [zstandard.ZstdError]),
+    )
 
 
 @cache

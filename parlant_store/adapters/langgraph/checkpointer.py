@@ -70,8 +70,8 @@ class Checkpointer(BaseCheckpointSaver[str]):
 
     def with_allowlist(self, extra_allowlist: Collection[Names]) -> Self:
         """Return a checkpointer that constructs these types too, also from values of users."""
-        clone = super().with_allowlist(extra_allowlist)
-        clone = copy.copy(self) if clone is self else clone
+        clone = copy.copy(self)
+        clone.serde = super().with_allowlist(extra_allowlist).serde
         clone._allowed = self._allowed.union(extra_allowlist)
         return clone
 

@@ -119,14 +119,14 @@ class Serialization:
         type_, data = self._serde.dumps_typed(value)
         return TypedBytes(type_, bytes(data))
 
-    def _state_of(self, value: TypedBytes) -> dict[str, Any]:
+    def _state_of(self, value: TypedBytes) -> Any:
         state = self._load(value)
         if value.type.startswith(USER_MARK) and not (
             isinstance(state, dict)
             and all(isinstance(state.get(name, {}), dict) for name in (METADATA, VALUES))
         ):
             raise UnreadableValue("a checkpoint that a user wrote is not a dict")
-        return state  # type: ignore[no-any-return]
+        return state
 
     def _load(self, value: TypedBytes) -> Any:
         if value.type.startswith(USER_MARK):

@@ -65,10 +65,11 @@ begin
         return;
     end if;
     perform parlant_store_limit_answer(sum(bytes)) from (
-        select octet_length(value) + octet_length(versions::text) + octet_length(metadata::text)
+        select 1000 + octet_length(value) + octet_length(versions::text)
+            + octet_length(metadata::text)
         from parlant_store_checkpoint where key = any ($1)
         union all
-        select octet_length(v.value) from (
+        select 200 + octet_length(v.value) from (
             select distinct c.thread_key, c.checkpoint_ns, version.key, version.value
             from parlant_store_checkpoint c cross join jsonb_each_text(c.versions) version
             where c.key = any ($1)
@@ -80,7 +81,7 @@ begin
             limit 1
         ) v
         union all
-        select octet_length(w.value)
+        select 200 + octet_length(w.value)
         from parlant_store_checkpoint c cross join lateral (
             select value from parlant_store_checkpoint_write w
             where w.thread_key = c.thread_key and w.checkpoint_ns = c.checkpoint_ns
@@ -182,7 +183,7 @@ declare
 begin
     perform parlant_store_limit(cardinality(p_channels), {max_conditions}, 'channels');
     if row_security_active('parlant_store_checkpoint') then
-        perform parlant_store_limit_answer(sum(octet_length(value))) from (
+        perform parlant_store_limit_answer(sum(200 + octet_length(value))) from (
             select v.value
             from parlant_store_ancestors(v_thread, p_checkpoint_ns, v_key, p_channels) a
             join parlant_store_channel_value v on v.thread_key = v_thread
@@ -236,7 +237,7 @@ create or replace function {in_schema}parlant_store_list_threads(
     p_namespace text, p_user_id text, p_after_namespace text, p_after_thread_id text,
     p_is_expired boolean, p_limit bigint, p_now timestamptz
 ) returns json language sql stable{search_path} as $$
-    select parlant_store_limit(p_limit, {max_items}, 'threads'),
+    select parlant_store_limit(coalesce(p_limit, {max_bigint}), {max_items}, 'threads'),
             parlant_store_limit_answer(sum(octet_length(full_names)))
         from parlant_store_thread where row_security_active('parlant_store_thread');
     select coalesce(json_agg(json_build_array(
