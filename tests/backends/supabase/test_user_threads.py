@@ -1,5 +1,6 @@
 """Threads that users write: what their values must not do where a server reads them."""
 
+import asyncio
 import json
 import os
 import pickle
@@ -286,12 +287,17 @@ def test_types_and_bytes_that_nothing_reads(saver, post):
     for name in SERVERS:
         for serde in (None, TRUSTING, EncryptedSerializer(Aes())):
             reader = saver(name, serde=serde)
-            (found,) = reader.list(None)
+            (found,), again = reader.list(None), asyncio.run(all_of(reader))
+            assert again == [found]
             assert found == saver("b").get_tuple(thread("of b"))
         for number in range(len(odd)):
             with pytest.raises(UnreadableValue, match="a user wrote"):
                 saver(name, serde=TRUSTING).get_tuple(thread(f"t{number}"))
         assert len([*stores[name].list_checkpoints()]) == len(odd) + 1
+
+
+async def all_of(saver: Checkpointer) -> list[Any]:
+    return [each async for each in saver.alist(None)]
 
 
 def nested(levels: int, arrays: int) -> bytes:
