@@ -13,6 +13,19 @@ UNAVOIDABLE: dict[str, set[str]] = {
 }
 """What is found all the same, by policy: what users read by its name, pg_graphql shows to them."""
 
+READ_BY_USERS = frozenset(
+    f"public.parlant_store_{table}"
+    for table in (
+        "channel_value",
+        "checkpoint",
+        "checkpoint_write",
+        "session",
+        "session_item",
+        "thread",
+    )
+)
+"""The tables that pg_graphql shows to users with the policy "owner", besides documents."""
+
 SYSTEM = ("pg_catalog", "information_schema", "pg_toast", "auth")
 
 

@@ -21,7 +21,7 @@ from tests.sql.supabase.adoption.old_tables import (
 )
 from tests.sql.supabase.catalogs import differences, everything
 from tests.sql.supabase.databases import ODD, Database, connected, emitted, new_database, sql_for
-from tests.sql.supabase.linter import UNAVOIDABLE, findings
+from tests.sql.supabase.linter import READ_BY_USERS, UNAVOIDABLE, findings
 
 MANY = 20
 
@@ -162,9 +162,7 @@ def test_a_named_table_that_is_not_there_is_an_error(database):
         database.execute(sql_for("--adopt", "x=y"))
 
 
-READ_BY_USERS = {
-    "public.parlant_store_session",
-    "public.parlant_store_session_item",
+SHOWN_TO_USERS = READ_BY_USERS | {
     *(
         f"{schema}.{table}"
         for schema in ("public", PARTITIONS)
@@ -201,7 +199,7 @@ def test_the_second_run_changes_nothing(database, schema, policy):
     assert {finding.rule for finding in found} == UNAVOIDABLE[policy]
     if policy != "open":
         shown = {finding.object for finding in found if finding.rule in ("0026", "0027")}
-        assert shown == (READ_BY_USERS if policy == "owner" else set())
+        assert shown == (SHOWN_TO_USERS if policy == "owner" else set())
 
 
 def test_the_owner_of_the_database_may_adopt(database):

@@ -320,4 +320,6 @@ def test_no_attempt_leads_to_what_is_anothers(served):
     assert {user: records(store, user) for user in (A, B)} == before
     assert MARK not in "".join(before[A])
     assert [*store.list_expired(rule=rule)] == listed
-    assert len(list(PersonalData(store, A).erase())) == len(before[A])
+    # Checkpoints are erased with their thread.
+    erased = [record for record in before[A] if '"kind": "checkpoint"' not in record]
+    assert len(list(PersonalData(store, A).erase())) == len(erased)
