@@ -1,5 +1,6 @@
 """Every way to refer to a row, times everything that deletes it."""
 
+from collections.abc import Iterable
 from contextlib import nullcontext
 from typing import Any
 
@@ -16,16 +17,22 @@ MODELS: list[Any] = [
     *apps.get_app_config("references").get_models(include_auto_created=True),
 ]
 KEPT = ("PROTECT", "RESTRICT", "DO_NOTHING")
-CASES = [
-    pytest.param(target, way, name, id=f"{target}-{way}-{name}")
-    for target, way in REFERENCES
-    for name in OPERATIONS[target]
-]
+TRANSACTIONS = {"outside": nullcontext, "inside": transaction.atomic}
+"""What the caller has around the operation."""
 
 
-@pytest.fixture(params=[False, True], ids=["outside", "inside"])
-def atomic(request: pytest.FixtureRequest) -> Any:
-    return transaction.atomic if request.param else nullcontext
+def alternately(ways: Iterable[tuple[str, ...]]) -> list[Any]:
+    """Each way to refer to a target, times each operation on it, in one of TRANSACTIONS.
+
+    Each operation takes place in both with the ways that protect a row, and with those that do
+    not: what happens to a reference does not depend on the transaction.
+    """
+    return [
+        pytest.param(*way, name, atomic, id="-".join((*way, name, transaction_id)))
+        for number, way in enumerate(ways)
+        for other, name in enumerate(OPERATIONS[way[0]])
+        for transaction_id, atomic in [[*TRANSACTIONS.items()][(number + other) % 2]]
+    ]
 
 
 def everything() -> dict[str, list[Any]]:
@@ -71,7 +78,7 @@ def check_protected(
     assert everything() == before
 
 
-@pytest.mark.parametrize(("target", "way", "name"), CASES)
+@pytest.mark.parametrize(("target", "way", "name", "atomic"), alternately(REFERENCES))
 def test_foreign_keys(store, target, way, name, atomic):
     operation = OPERATIONS[target][name]
     key = prepare(store, target, operation)
@@ -92,11 +99,7 @@ def test_foreign_keys(store, target, way, name, atomic):
     assert left == expected.get(way, [])
 
 
-@pytest.mark.parametrize(
-    ("target", "name"),
-    [pytest.param(target, name, id=f"{target}-{name}") for target in GROUPS
-     for name in OPERATIONS[target]],
-)  # fmt: skip
+@pytest.mark.parametrize(("target", "name", "atomic"), alternately((name,) for name in GROUPS))
 def test_many_to_many(store, target, name, atomic):
     operation = OPERATIONS[target][name]
     key = prepare(store, target, operation)
@@ -108,12 +111,12 @@ def test_many_to_many(store, target, name, atomic):
     assert GROUPS[target].objects.count() == 1
 
 
-@pytest.mark.parametrize("name", OPERATIONS["Session"])
-def test_a_row_that_protects_what_would_go_along(store, name, atomic):
-    operation = OPERATIONS["Session"][name]
-    key = prepare(store, "Session", operation)
+@pytest.mark.parametrize(("target", "name", "atomic"), alternately([("Session",)]))
+def test_a_row_that_protects_what_would_go_along(store, target, name, atomic):
+    operation = OPERATIONS[target][name]
+    key = prepare(store, target, operation)
     vote = Vote.objects.create(on=REFERENCES["Session", "CASCADE"].objects.create(to_id=key))
-    check_protected(store, "Session", operation, atomic, key, f"references.Vote {vote.pk}")
+    check_protected(store, target, operation, atomic, key, f"references.Vote {vote.pk}")
 
 
 @pytest.mark.parametrize("name", [n for n, o in OPERATIONS["Session"].items() if o.is_sweep])
