@@ -131,6 +131,7 @@ def test_10_000_are_done_and_one_more_is_refused(client, store):
 # Permissions
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("model", ["session", "document"])
 @pytest.mark.parametrize("action", NEEDS)
 def test_each_action_needs_its_permission(store, model, action):
@@ -255,6 +256,7 @@ def test_the_log_has_an_entry_each_up_to_a_bound(client, store, monkeypatch):
 # Names, queries
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("name", [SCRIPT, "\ud800", LONG, "a/b\nc", "'\"; drop table"])
 def test_names_of_any_kind_are_text(client, store, name):
     store.add_items(name, [message("x")], namespace=name, user_id=name)

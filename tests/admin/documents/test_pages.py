@@ -39,6 +39,7 @@ def folded(client, document, **params):
     return section
 
 
+@pytest.mark.any_database
 def test_json_is_folded_and_unfolded_without_a_script(client, store):
     value = {"id": "d", "deep": {"a": {"b": {"c": [1.0, None, True]}}}, "many": list(range(50))}
     store.insert_one("x", value | {"text": "é" * 1_000, "none": {}})
@@ -58,6 +59,7 @@ def test_json_is_folded_and_unfolded_without_a_script(client, store):
     assert "&quot;c&quot;: [\n          1.0,\n" in section
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("shape", ["folded", "open", "text", "x"])
 def test_nothing_of_a_document_is_html(client, store, shape):
     value = {SCRIPT: SCRIPT, "list": [SCRIPT, {SCRIPT: [SCRIPT + "x" * 600]}]}
@@ -75,6 +77,7 @@ def test_nothing_of_a_document_is_html(client, store, shape):
     assert SCRIPT not in get(client, listing("document", collection=SCRIPT + migration.FAILED))
 
 
+@pytest.mark.any_database
 def test_a_large_document_makes_no_larger_page(client, store):
     store.insert_one("x", {"id": "text", "text": "ab\n" * 3_000_000})
     store.insert_one("x", {"id": "many", "list": [{"n": number} for number in range(200_000)]})
@@ -85,6 +88,7 @@ def test_a_large_document_makes_no_larger_page(client, store):
     assert "<details" not in folded(client, document)
 
 
+@pytest.mark.any_database
 def test_deep_json_is_text_from_some_depth_on(client, store):
     deep = "bottom"
     for _ in range(codec.MAX_DEPTH - 2):
@@ -101,6 +105,7 @@ def test_a_field_of_the_name_of_a_column_is_no_column(client, store):
     assert '<a href="/admin/parlant_store/document/?collection=x">x</a>' in html
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("kind", [SessionDocumentStore, CustomerDocumentStore])
 def test_the_documents_of_parlants_own_stores_are_shown(client, store, kind):
     async def live():

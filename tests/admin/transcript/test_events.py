@@ -298,6 +298,7 @@ KINDS = {
 }
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(("listed", "expected", "noticed"), KINDS.values(), ids=KINDS)
 def test_every_kind_of_event_is_shown_as_what_it_is(client, store, listed, expected, noticed):
     document = session(store)
@@ -309,6 +310,7 @@ def test_every_kind_of_event_is_shown_as_what_it_is(client, store, listed, expec
     assert statuses(html) == noticed
 
 
+@pytest.mark.any_database
 def test_what_is_said_of_the_session_itself_comes_first(client, store):
     about = {"mode": "manual", "title": "Late", "labels": ["vip"], "metadata": {"by": "phone"}}
     store.insert_one("p_sessions", {"id": "s", **about})

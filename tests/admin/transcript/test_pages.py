@@ -30,6 +30,7 @@ from tests.admin.transcript.pages import statuses
 MEGABYTE = 1_000_000
 
 
+@pytest.mark.any_database
 def test_long_texts_are_folded(client, store):
     text = " ".join(f"word{n}" for n in range(1_000))
     store.add_items("s", [message(text), message("short " * 100)])
@@ -85,6 +86,7 @@ def test_an_item_of_50_megabytes_makes_a_small_page(client, store, item):
     assert "The whole of item 1" in html
 
 
+@pytest.mark.any_database
 def test_many_long_texts_make_no_larger_page(client, store):
     markdown = "Some **text** and `code`.\n\n- x\n- y\n\n" * 400
     store.add_items("s", [message(markdown, "assistant")] * reading.PAGE)
@@ -93,6 +95,7 @@ def test_many_long_texts_make_no_larger_page(client, store):
     assert len(html) < 1_500_000
 
 
+@pytest.mark.any_database
 def test_a_long_call_keeps_its_name_and_its_output(client, store):
     call = {"arguments": json.dumps({"text": "x" * 50_000}), "call_id": "1", "name": "write"}
     store.add_items("s", [call | {"type": "function_call", "id": "fc"}, OUTPUT])
@@ -101,6 +104,7 @@ def test_a_long_call_keeps_its_name_and_its_output(client, store):
     assert "rain <b>all</b> day" in text_of(entry)
 
 
+@pytest.mark.any_database
 def test_a_long_output_that_failed_is_noticed(client, store):
     error = json.dumps({"text": "x" * 50_000, "error": "full"})
     store.add_items("s", [CALL, OUTPUT | {"output": error}, message("Sorry", "assistant")])
@@ -176,6 +180,7 @@ def test_pages_keep_the_way_back_to_the_list(client, store, monkeypatch):
     assert links(html)["Next"] == "_changelist_filters=q%3Ds&after=0"
 
 
+@pytest.mark.any_database
 def test_json_of_any_depth_is_shown(client, store):
     store.add_items("s", [message("x")])
     url = page(Session.objects.get())
@@ -186,6 +191,7 @@ def test_json_of_any_depth_is_shown(client, store):
             assert len(entries(get(client, url))) == 1
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     "item",
     [
@@ -203,6 +209,7 @@ def test_no_item_has_more_parts_than_a_person_reads(client, store, item):
     assert len(html) < 80_000
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("before", [0, 19_700, 19_850, 19_935, 19_936, 19_937, 20_000, 30_000])
 @pytest.mark.parametrize("size", [100, 199, 4_000, 60_000])
 def test_the_size_of_an_image_is_right_or_unsaid(client, store, before, size):
@@ -222,6 +229,7 @@ def test_the_size_of_an_image_is_right_or_unsaid(client, store, before, size):
 WHOLE = {"a": [1, {"b": 'x"\\é\n'}], "c": True, "d": [], "e": "😀 end"}
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("ensure_ascii", [True, False])
 def test_json_cut_anywhere_is_read_as_far_as_it_goes(ensure_ascii):
     text = json.dumps(WHOLE, ensure_ascii=ensure_ascii)
@@ -235,12 +243,14 @@ def test_json_cut_anywhere_is_read_as_far_as_it_goes(ensure_ascii):
     assert sizes == sorted(sizes)
 
 
+@pytest.mark.any_database
 def test_what_is_no_json_has_no_beginning():
     for text in ("", "no", "}", "{{", "[1,,"):
         with pytest.raises(ValueError, match="."):
             beginning(text)
 
 
+@pytest.mark.any_database
 def test_the_plain_fields_at_the_end_are_those_of_the_whole():
     text = json.dumps({"x": ', "fake": "1"}', "call_id": "c", "n": 1.5, "t": None})
     for start in range(len(text) - 35):

@@ -69,6 +69,7 @@ def test_pages_of_messages_only(client, store, monkeypatch, calls):
         assert seen == messages[::direction]
 
 
+@pytest.mark.any_database
 def test_all_calls_are_unfolded(client, address):
     assert '<details class="parlant-call">' in get(client, address())
     html = get(client, address(calls="open"))
@@ -76,6 +77,7 @@ def test_all_calls_are_unfolded(client, address):
     assert '<details class="parlant-call">' not in html
 
 
+@pytest.mark.any_database
 def test_markdown_is_rendered_for_who_answers(client, address):
     question, *_, answer = entries(get(client, address()))
     assert "Where is the **parcel**?" in question
@@ -141,6 +143,7 @@ def test_any_words_may_be_searched_for(client, address, words):
     assert positions(html) == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.any_database
 def test_a_gap_of_a_day_is_shown(client, store):
     store.add_items("s", [message("a"), message("b"), message("c")])
     session = Session.objects.get()
@@ -183,6 +186,7 @@ MARKDOWN = {
 }
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(("text", "expected"), MARKDOWN.values(), ids=MARKDOWN)
 def test_markdown_loads_nothing_and_leads_nowhere(text, expected):
     html, rest = render(text)
@@ -191,6 +195,7 @@ def test_markdown_loads_nothing_and_leads_nowhere(text, expected):
     assert not re.search(r"<(a|img|script|h\d|style)\b| (href|src|style|on\w+)=", html)
 
 
+@pytest.mark.any_database
 def test_a_long_text_is_folded_between_two_blocks():
     block = "- one\n- two\n\n```\n" + "x\n" * 900 + "```\n\nafter **it**\n"
     html, rest = render(block)
@@ -198,6 +203,7 @@ def test_a_long_text_is_folded_between_two_blocks():
     assert rest == '<p dir="auto">after <strong>it</strong></p>\n'
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     "sign",
     ["[", "![", "*a", "`a", "<", "> ", "|a", "a|b\n-|-\n", "[a]: b\n", "- a\n", "**a **"],

@@ -183,6 +183,7 @@ def test_an_id_that_no_store_takes_has_no_page(client, remote, user):
     assert client.get(person(user)).status_code == 404
 
 
+@pytest.mark.any_database
 def test_people_are_for_those_who_may_view_sessions_or_documents(remote):
     fill(stores["default"])
     for permissions in ((), ("view_sessionitem",), ERASE):
@@ -364,6 +365,7 @@ def test_an_export_that_lacks_a_store_says_so(client, remote, settings):
     assert text.startswith("The export is not complete: the store wrong failed:")
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(("action", "needed"), [("erase", ERASE), ("export", EXPORT)])
 def test_each_action_needs_its_permissions_on_sessions_and_documents(remote, action, needed):
     fill(stores["default"])
@@ -395,6 +397,7 @@ def test_an_action_that_there_is_not_is_refused(client, remote):
     assert client.post(person(), {}).status_code == 400
 
 
+@pytest.mark.any_database
 def test_the_pages_need_no_script_or_style_of_their_own(client, remote):
     fill(stores["default"])
     pages = [get(client, person()), get(client, reverse("admin:parlant_store_session_people"))]
