@@ -93,10 +93,11 @@ a limit of time."""
 
 ORM = "tests/backends/orm"
 SDK = "tests/adapters/openai_agents"
+LANGGRAPH = "tests/adapters/langgraph"
+PARLANT = "tests/adapters/parlant"
 ADAPTERS = (
-    f"{SDK} tests/adapters/langgraph tests/adapters/parlant/test_database.py"
-    " tests/adapters/parlant/test_migration.py tests/adapters/parlant/test_stores.py"
-    " tests/adapters/langgraph"
+    f"{SDK} {LANGGRAPH} {PARLANT}/test_database.py {PARLANT}/test_migration.py"
+    f" {PARLANT}/test_stores.py"
 )
 # What holds for a store, however its connections are pooled.
 CONTRACT = (
@@ -104,7 +105,14 @@ CONTRACT = (
     f" {ORM}/test_retention.py {ORM}/test_sessions.py {ORM}/test_snapshots.py"
     " tests/management/commands"
 )
-POOLED = f"-m 'not values' {CONTRACT} {ADAPTERS}"
+# Of adapters, what calls the store in each way, at once and until it is cancelled; what they make
+# of items and of settings does not reach a pool.
+POOLED_ADAPTERS = (
+    f"{SDK}/test_session.py {SDK}/test_compaction.py {LANGGRAPH}/test_concurrency.py"
+    f" {LANGGRAPH}/test_graphs.py {LANGGRAPH}/test_store.py {LANGGRAPH}/test_store_connections.py"
+    f" {LANGGRAPH}/test_store_in_graphs.py {PARLANT}/test_database.py {PARLANT}/test_stores.py"
+)
+POOLED = f"-m 'not values' {CONTRACT} {POOLED_ADAPTERS}"
 OF_SELECTOOLS = "tests/adapters/selectools"
 REDIS = "tests/backends/redis"
 BROWSER = "tests/browser"

@@ -177,6 +177,7 @@ async def test_many_tasks_of_one_thread_at_once(saver):
     assert log(state) == [*range(40), "join"]
 
 
+@pytest.mark.values
 @pytest.mark.parametrize("thread_id", ["a\0b", "\ud800", "-" * 3_000, "a-b:c|d/%s", 7])
 def test_any_thread_id(saver, thread_id):
     graph = chain("a").compile(checkpointer=saver)
@@ -186,6 +187,7 @@ def test_any_thread_id(saver, thread_id):
     assert graph.get_state(thread(thread_id)).values == {}
 
 
+@pytest.mark.values
 @pytest.mark.parametrize("value", ["a\0b", "\0", math.inf, b"\0", {"a\0": ["\0"]}, None, True, 1.0])
 def test_any_value(saver, value):
     graph = chain("a", a=lambda state: {"last": value}).compile(checkpointer=saver)
@@ -195,6 +197,7 @@ def test_any_value(saver, value):
     assert type(stored) is type(value)
 
 
+@pytest.mark.values
 def test_no_number(saver):
     graph = chain("a", a=lambda state: {"last": math.nan}).compile(checkpointer=saver)
     graph.invoke({"steps": []}, thread())
@@ -284,6 +287,7 @@ def test_prune(saver):
         saver.prune(["t"], strategy="all")
 
 
+@pytest.mark.values
 def test_versions(saver):
     first = saver.get_next_version(None, None)
     assert first < saver.get_next_version(first, None) < saver.get_next_version(2, None)

@@ -180,6 +180,7 @@ async def test_a_batch_writes_all_or_nothing(memory):
     assert await memory.search(()) == []
 
 
+@pytest.mark.values
 async def test_labels_are_matched_as_a_whole(memory):
     for namespace, value in USERS.items():
         await memory.put(namespace, "profile", value)
@@ -193,6 +194,7 @@ async def test_labels_are_matched_as_a_whole(memory):
     ]
 
 
+@pytest.mark.values
 @pytest.mark.parametrize(
     ("where", "expected"),
     [
@@ -225,6 +227,7 @@ async def test_filters(memory, where, expected):
     assert sorted(item.value["name"] for item in found) == expected.split()
 
 
+@pytest.mark.values
 @pytest.mark.parametrize(
     "where", [{"n": {"$in": [1]}}, {"n": {"a": 1}}, {"n": {}}, {"$and": []}, {"n": {"$gt": None}}]
 )
@@ -268,6 +271,7 @@ async def test_a_query_finds_words_in_the_texts(memory, clock):
     assert len(await memory.search((), query="")) == 3
 
 
+@pytest.mark.values
 async def test_vectors_are_refused(memory):
     with pytest.raises(NotSupported, match="option index"):
         Store(index={"dims": 2, "embed": "openai:text-embedding-3-small"})
@@ -336,6 +340,7 @@ async def test_namespaces(memory):
     assert ("b", "a", "f") not in await memory.list_namespaces()
 
 
+@pytest.mark.values
 async def test_invalid_namespaces(memory):
     for namespace in ((), ("",), ("a", ""), ("a.b",), ("a\0",), ("langgraph", "a"), ("a", 1)):
         with pytest.raises(InvalidNamespaceError):
