@@ -11,6 +11,7 @@ import pytest
 
 from project import browser as chromium
 from project.screenshots import PICTURES
+from tests import processes
 from tests.project.test_supervisor import check_they_end, commands, programs, started, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,7 +49,8 @@ def check(folder: Path) -> None:
 
 
 def test_the_command_takes_every_picture(tmp_path):
-    done = run(str(tmp_path))
+    environment = os.environ | processes.forking()
+    done = processes.run("-m", "project.screenshots", str(tmp_path), env=environment, timeout=3600)
     assert (done.returncode, done.stderr) == (0, "")
     check(tmp_path)
     assert {file.name for file in tmp_path.iterdir()} == {f"{each.name}.png" for each in PICTURES}

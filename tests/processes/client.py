@@ -21,7 +21,8 @@ from typing import IO, Any, Self
 ROOT = Path(__file__).resolve().parents[2]
 ADDRESS = "TESTS_PROCESSES"
 """In the environment of these processes: the server's address, for what they start themselves."""
-
+EXECUTABLE, PYTHON = "TESTS_EXECUTABLE", "TESTS_PYTHON"
+"""In the environment of some: what sys.executable is in them, and Python's own."""
 
 _starting = Lock()
 
@@ -165,6 +166,12 @@ class Process:
                 with suppress(BrokenPipeError):
                     file.close()
         self.wait()
+
+
+def forking() -> dict[str, str]:
+    """The environment of a process whose sys.executable starts forked processes too."""
+    executable = str(Path(__file__).with_name("python"))
+    return {ADDRESS: server(), EXECUTABLE: executable, PYTHON: sys.executable}
 
 
 def opened(given: Any, standard: int) -> tuple[int, IO[str] | None]:

@@ -10,6 +10,12 @@ from importlib import import_module
 MODULES = (
     "agents",
     "parlant.core.sessions",
+    # What parlant.sdk imports; itself it looks for its home folder.
+    "parlant.adapters.loggers.websocket",
+    "parlant.adapters.vector_db.transient",
+    "parlant.api.app",
+    "parlant.client",
+    "parlant.core.engines.alpha.guideline_matching.generic.guideline_low_criticality_batch",
     "selectools",
     "psycopg_pool",
     "django.contrib.admin.templatetags.admin_list",

@@ -20,10 +20,11 @@ import threading
 import time
 import warnings
 from contextlib import suppress
-from importlib import invalidate_caches
+from importlib import import_module, invalidate_caches
 from types import ModuleType
 from typing import Any
 
+from tests.processes.client import EXECUTABLE
 from tests.processes.imports import import_all
 
 
@@ -95,6 +96,7 @@ def begin(arguments: list[str], folder: str, environment: dict[str, str]) -> Non
     os.environ.update(environment)
     time.tzset()
     tempfile.tempdir = None
+    sys.executable = environment.get(EXECUTABLE, sys.executable)
     sys.stdout.reconfigure(line_buffering=sys.stdout.isatty())  # type: ignore[union-attr]
     while arguments[0] == "-W":
         warnings.simplefilter(arguments[1])  # type: ignore[arg-type]
@@ -106,6 +108,8 @@ def begin(arguments: list[str], folder: str, environment: dict[str, str]) -> Non
     for name in [name for name in sys.modules if name.partition(".")[0] == "tests"]:
         # A project may have modules of this name.
         del sys.modules[name]
+    with suppress(ImportError):
+        import_module("sitecustomize")
     if arguments[0] == "-c":
         sys.argv[:] = ["-c", *arguments[2:]]
         module = sys.modules["__main__"] = ModuleType("__main__")

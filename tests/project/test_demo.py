@@ -139,7 +139,7 @@ def test_the_demo_fails_when_the_second_process_remembers_nothing(again, tmp_pat
         "from project import settings\n"
         'settings.PARLANT_STORES = {"default": {"OPTIONS": {"ttl_seconds": 0.001}}}\n'
     )
-    process = run(again, *DEMO)
+    process = processes.run(*DEMO, env=again | processes.forking())
     assert process.returncode == 1
     assert "The second process is asked 'Where do I live?' and failed" in process.stderr
     assert "Traceback" not in process.stderr
@@ -177,12 +177,12 @@ def check_it_ran_again(made: Made, environment: Environment, output: str) -> Non
 @contextmanager
 def serving(environment: Environment) -> Iterator[tuple[Supervised, str]]:
     """The demo as it serves, and what it has printed up to then."""
-    pipe = subprocess.PIPE
+    pipe, forking = subprocess.PIPE, processes.forking()
     with Supervised(
-        [sys.executable, "-m", "project.demo", "--port", "0"],
+        [forking[processes.EXECUTABLE], "-m", "project.demo", "--port", "0"],
         stop_signal=signal.SIGINT,
         cwd=ROOT,
-        env=environment,
+        env=environment | forking,
         stdout=pipe,
         stderr=pipe,
         text=True,

@@ -1,8 +1,6 @@
 """Real Parlant servers on a store: the example, and the ways to wire one."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ from parlant.core.customers import CustomerStore
 from parlant.core.sessions import SessionStore
 
 from parlant_store.adapters.parlant import configure_container, server_stores
+from tests import processes
 from tests.backends.orm.test_processes import database_url as database_url
 from tests.project.test_supervisor import check_they_end, commands, programs, started, wait_for
 
@@ -22,13 +21,8 @@ CONFIGURED = [str(Path(__file__).with_name("configured_server.py"))]
 def play(*command: str) -> str:
     environment = {k: v for k, v in os.environ.items() if k != "DJANGO_SETTINGS_MODULE"}
     paths = [str(ROOT), str(ROOT / "examples")]
-    done = subprocess.run(
-        [sys.executable, *command],
-        env=environment | {"PYTHONPATH": os.pathsep.join(paths)},
-        capture_output=True,
-        text=True,
-        timeout=1800,
-    )
+    environment |= {"PYTHONPATH": os.pathsep.join(paths)} | processes.forking()
+    done = processes.run(*command, env=environment, timeout=1800)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
