@@ -19,6 +19,7 @@ from parlant.core.persistence.document_database import (
 
 from parlant_store.adapters.parlant import DocumentDatabase
 from parlant_store.exceptions import DuplicateDocument, InvalidFilter, StoreError
+from parlant_store.types import DocumentRecord
 from tests.conftest import OVER_HTTP
 from tests.contract.threads import in_threads
 
@@ -331,11 +332,12 @@ async def test_a_filter_outside_the_grammar_is_refused(notes):
 
 
 async def test_thousands_of_documents_come_back_whole(notes, store):
-    def insert(worker: int) -> None:
-        for number in range(worker, 2_500, 4):
-            store.insert_one("p_notes", note(number, text="x" * 100))
+    def write(worker: int) -> None:
+        documents = [note(number, text="x" * 100) for number in range(worker, 2_500, 4)]
+        records = [DocumentRecord(document=document) for document in documents]
+        assert all(store.write_documents("p_notes", records))
 
-    await asyncio.to_thread(in_threads, insert, 4)
+    await asyncio.to_thread(in_threads, write, 4)
     found = await notes.find({})
     assert len(found.items) == found.total_count == 2_500
     assert len({document["id"] for document in found}) == 2_500
