@@ -19,7 +19,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +84,8 @@ class Run:
         return int(arguments[arguments.index("-n") + 1]) if "-n" in arguments else 1
 
 
-# Two processes share a run, each with a database of its own; whichever is done first takes over
-# half of what the other has left.
+# Where few runs are made, two processes share one, each with a database of its own; whichever is
+# done first takes over half of what the other has left.
 PARALLEL = "-n 2 --dist worksteal"
 AT_A_TIME = 4
 """Processes of runs, on two processors: each waits for its servers now and then, or for a lock or
@@ -226,6 +226,9 @@ def _name(case: ET.Element) -> str:
 
 def make_all(runs: Sequence[Run]) -> list[Result]:
     """Whenever there is room, the first of those left that it is enough for begins."""
+    if len(runs) > AT_A_TIME:
+        # The others keep the processors busy, and each process collects all tests of its run.
+        runs = [replace(run, arguments=run.arguments.replace(PARALLEL, "")) for run in runs]
     # On one server, tests would share a database.
     is_given = os.environ.get("DATABASE_URL", "").startswith("postgres")
     if is_given or len(runs) == 1:
