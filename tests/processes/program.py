@@ -27,7 +27,11 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, send)
     status = process.wait()
-    return status if status >= 0 else 128 - status
+    if status < 0:
+        with suppress(OSError):  # SIGKILL has no other
+            signal.signal(-status, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
+    return status
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.processes import Process, run
+from tests.processes import Process, forking, run
 from tests.processes.client import ADDRESS
 
 pytestmark = pytest.mark.any_database
@@ -45,6 +45,24 @@ def test_they_find_what_python_gives_them(tmp_path: Path, way: str) -> None:
     shown, wanted = json.loads(found), json.loads(started.stdout)
     del shown[5][ADDRESS]
     assert shown == wanted
+
+
+STARTS = """
+import subprocess, sys
+for code in (
+    "import sys; print('django' in sys.modules, sys.stdin.read(), sys.argv[1:]); sys.exit(3)",
+    "import os, signal; os.kill(os.getpid(), signal.SIGTERM)",
+):
+    command = [sys.executable, "-c", code, "a b"]
+    done = subprocess.run(command, input="given", stdout=subprocess.PIPE, text=True)
+    print(done.returncode, *done.stdout.splitlines())
+"""
+
+
+def test_what_they_start_is_forked_where_it_is_wanted() -> None:
+    done = run("-c", STARTS, env=os.environ | forking())
+    assert (done.stdout.splitlines(), done.stderr) == (["3 True given ['a b']", "-15"], "")
+    assert run("-c", STARTS).stdout.splitlines()[0] == "3 False given ['a b']"
 
 
 def test_an_exception_ends_them() -> None:
