@@ -34,7 +34,7 @@ async def test_runs_of_one_thread(store, kind):
 
 async def test_many_threads(store):
     saver = Checkpointer()
-    threads = {number: f"t{number}" for number in range(60)}
+    threads = {number: f"t{number}" for number in range(200)}
     states = await run_at_once(saver, threads)
     runs = await stored_runs(saver)
     check_runs(runs, states)
