@@ -27,6 +27,11 @@ def without_zone(time: datetime) -> datetime:
     return timezone.make_naive(time, timezone.get_default_timezone())
 
 
+def utc_text(time: datetime | None) -> str | None:
+    """Return the time in UTC as SQLite's CURRENT_TIMESTAMP does."""
+    return None if time is None else as_utc(time).isoformat(" ")[:19]
+
+
 def microseconds(time: datetime) -> int:
     """Return the microseconds since 1970."""
     return (as_utc(time) - EPOCH) // _MICROSECOND

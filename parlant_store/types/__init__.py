@@ -63,6 +63,7 @@ from parlant_store.types.sessions import (
     TimedItem,
     Turn,
     Usage,
+    UserMessage,
 )
 
 __all__ = [
@@ -115,6 +116,7 @@ __all__ = [
     "TypedBytes",
     "UpdateResult",
     "Usage",
+    "UserMessage",
     "ValueRecord",
     "Version",
     "WriteRecord",

@@ -94,6 +94,19 @@ class Turn:
     """The user's message, if the listing is one with items; None for turn 0, and if damaged."""
 
 
+class UserMessage(NamedTuple):
+    """The message of a user that opens a turn, as listings of very many turns return it."""
+
+    turn: int
+    """The number of the turn."""
+
+    created_at: str | None
+    """When it was written, in UTC, as "2026-01-31 12:00:00"; None: unknown."""
+
+    item: JSONObject | None
+    """The message; None if it is damaged."""
+
+
 class SessionSummary(NamedTuple):
     """A session as listings of very many sessions return it."""
 

@@ -28,6 +28,7 @@ READS: dict[str, Callable[..., Any]] = {
     "list_turns, newest first": lambda store, **options: store.list_turns(
         "s", limit=1, newest_first=True, with_items=True, **options
     ),
+    "list_user_messages": lambda store, **options: store.list_user_messages("s", **options),
     "aget_items": lambda store, **options: asyncio.run(store.aget_items("s", **options)),
     "aget_items(1)": lambda store, **options: asyncio.run(
         store.aget_items("s", limit=1, **options)

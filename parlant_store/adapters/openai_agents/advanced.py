@@ -13,11 +13,11 @@ from parlant_store.adapters.openai_agents.turns import (
     by_turns,
     count_tools,
     described,
-    matches,
-    timestamp,
+    matching,
 )
 from parlant_store.adapters.openai_agents.usage import session_usage, turn_usage
-from parlant_store.types import Turn, Usage
+from parlant_store.content.times import utc_text
+from parlant_store.types import Usage, UserMessage
 
 if TYPE_CHECKING:
     from agents import RunContextWrapper, TResponseInputItem
@@ -131,7 +131,7 @@ class AdvancedSession(BranchedSession):
                 "message_count": info.item_count,
                 "user_turns": count,
                 "is_current": branch_id == self._branch_id,
-                "created_at": timestamp(info.created_at),
+                "created_at": utc_text(info.created_at),
             }
             for (branch_id, info), count in zip(branches.items(), turns, strict=True)
         ]
@@ -142,14 +142,15 @@ class AdvancedSession(BranchedSession):
         Each has ``turn``, its number, ``content``, the first 100 characters of the message,
         ``full_content``, ``timestamp`` and ``can_branch``, which is True.
         """
-        return [described(turn, max_length=100) for turn in await self._turns(branch_id)]
+        messages = await self._user_messages(branch_id)
+        return [described(message, max_length=100) for message in messages]
 
     async def find_turns_by_content(
         self, search_term: str, branch_id: str | None = None
     ) -> list[dict[str, Any]]:
         """Return the turns whose messages have ``search_term``; ``content`` is not shortened."""
-        turns = await self._turns(branch_id)
-        return [described(turn) for turn in turns if matches(turn, search_term)]
+        messages = await self._user_messages(branch_id)
+        return [described(message) for message in matching(messages, search_term)]
 
     async def get_conversation_by_turns(
         self, branch_id: str | None = None
@@ -202,13 +203,11 @@ class AdvancedSession(BranchedSession):
             return {} if usage is None else turn_usage(usage)
         return [{"user_turn_number": turn} | turn_usage(turns[turn]) for turn in sorted(turns)]
 
-    async def _turns(self, branch_id: str | None) -> list[Turn]:
-        return await self._read(branch_id, self._turns_by_id)
+    async def _user_messages(self, branch_id: str | None) -> list[UserMessage]:
+        return await self._read(branch_id, self._user_messages_by_id)
 
-    async def _turns_by_id(self, name: str) -> list[Turn]:
-        return await self._run_read(
-            self._store.alist_turns, name, after=0, limit=None, with_items=True
-        )
+    async def _user_messages_by_id(self, name: str) -> list[UserMessage]:
+        return await self._run_read(self._store.alist_user_messages, name)
 
     async def _first_turn(self, name: str) -> int:
         """Return the number of the first turn, before which others may be deleted."""

@@ -3,13 +3,11 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from parlant_store.content.items import USER, role_of
-from parlant_store.content.times import as_utc
-from parlant_store.types import JSONObject, Turn
+from parlant_store.types import JSONObject, UserMessage
 
 TypedItem = tuple[str, str | None]
 """The type of an item, and the name of its tool."""
@@ -30,32 +28,34 @@ _CALLS = (
 )
 
 
-def described(turn: Turn, max_length: int | None = None) -> JSONObject:
-    content = _content(turn)
+def described(message: UserMessage, max_length: int | None = None) -> JSONObject:
+    turn, created_at, item = message
+    content = _content(item)
     return {
-        "turn": turn.number,
+        "turn": turn,
         "content": _preview(content, max_length),
         "full_content": content,
-        "timestamp": timestamp(turn.created_at),
+        "timestamp": created_at,
         "can_branch": True,
     }
 
 
-def matches(turn: Turn, search_term: str) -> bool:
-    """Whether a text of the user's message has the term, whatever the case of ASCII letters."""
-    content = _content(turn)
-    texts = [content] if isinstance(content, str) else [part.get("text", "") for part in content]
-    pattern = re.compile(re.escape(search_term), re.IGNORECASE | re.ASCII)
-    return any(isinstance(text, str) and pattern.search(text) for text in texts)
+def matching(messages: Iterable[UserMessage], search_term: str) -> Iterator[UserMessage]:
+    """Yield the messages with the term in a text, whatever the case of ASCII letters."""
+    search = re.compile(re.escape(search_term), re.IGNORECASE | re.ASCII).search
+    for message in messages:
+        content = _content(message.item)
+        if isinstance(content, str):
+            is_match = search(content) is not None
+        else:
+            texts = (part.get("text", "") for part in content)
+            is_match = any(isinstance(text, str) and search(text) for text in texts)
+        if is_match:
+            yield message
 
 
-def timestamp(time: datetime | None) -> str | None:
-    """Return the time in UTC as SQLite's CURRENT_TIMESTAMP does."""
-    return None if time is None else as_utc(time).isoformat(" ")[:19]
-
-
-def _content(turn: Turn) -> Any:
-    return (turn.item or {}).get("content", "")
+def _content(item: JSONObject | None) -> Any:
+    return "" if item is None else item.get("content", "")
 
 
 def _preview(content: Any, max_length: int | None) -> str:

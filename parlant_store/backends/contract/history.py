@@ -15,6 +15,7 @@ from parlant_store.backends.contract.operations import (
     ItemPlace,
     KeepLatest,
     ListTurns,
+    ListUserMessages,
     ReplaceTail,
 )
 from parlant_store.backends.contract.snapshots import SnapshotMethods
@@ -30,10 +31,11 @@ from parlant_store.backends.contract.validation import (
 )
 from parlant_store.backends.threads.async_methods import as_async
 from parlant_store.content.items import batch
+from parlant_store.content.times import utc_text
 from parlant_store.content.usage import parse_usage
 from parlant_store.exceptions import InvalidInput, SessionExists, SessionNotFound
 from parlant_store.signals import session_saved
-from parlant_store.types import JSONObject, Revision, SessionInfo, Turn, Usage
+from parlant_store.types import JSONObject, Revision, SessionInfo, Turn, Usage, UserMessage
 
 
 class TailChange(NamedTuple):
@@ -72,6 +74,21 @@ class HistoryMethods(SnapshotMethods):
         return self._list_turns(ListTurns(session, rows, number, newest_first, with_items, refresh))
 
     alist_turns = as_async(list_turns)
+
+    def list_user_messages(
+        self, session_id: str, *, namespace: str = "", ttl_seconds: float | None = None
+    ) -> list[UserMessage]:
+        """Return the messages that open turns, oldest first; without a session, none.
+
+        In a database, this is faster than ``list_turns``, which also counts the items of each turn.
+        ``ttl_seconds`` is that of ``get_items``.
+        """
+        refresh = self._refresh(ttl_seconds)
+        return self._list_user_messages(
+            ListUserMessages(session_name(session_id, namespace), refresh)
+        )
+
+    alist_user_messages = as_async(list_user_messages)
 
     def truncate(
         self,
@@ -270,6 +287,11 @@ class HistoryMethods(SnapshotMethods):
 
     @abstractmethod
     def _list_turns(self, listing: ListTurns) -> list[Turn]: ...
+
+    def _list_user_messages(self, listing: ListUserMessages) -> list[UserMessage]:
+        session, refresh = listing
+        turns = self._list_turns(ListTurns(session, MAX_LIMIT, 0, False, True, refresh))
+        return [UserMessage(turn.number, utc_text(turn.created_at), turn.item) for turn in turns]
 
     @abstractmethod
     def _replace_tail(self, change: ReplaceTail) -> TailChange | None:

@@ -161,6 +161,12 @@ class ListTurns(NamedTuple):
     """See GetItems."""
 
 
+class ListUserMessages(NamedTuple):
+    session: SessionName
+    refresh: timedelta | None = None
+    """See GetItems."""
+
+
 class ReplaceTail(NamedTuple):
     session: SessionName
     start: ItemPlace

@@ -65,6 +65,7 @@ READS = frozenset(
         "list_summaries",
         "list_threads",
         "list_turns",
+        "list_user_messages",
         "load_snapshot",
         "read_documents",
         "read_sessions",

@@ -10,12 +10,13 @@ from parlant_store.backends.contract.operations import (
     ItemPlace,
     KeepLatest,
     ListTurns,
+    ListUserMessages,
     ReplaceTail,
 )
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.orm.calls import OrmCalls
 from parlant_store.backends.orm.tables import Target
-from parlant_store.types import SessionInfo, Turn, Usage
+from parlant_store.types import SessionInfo, Turn, Usage, UserMessage
 
 
 class OrmHistory(OrmCalls):
@@ -24,6 +25,15 @@ class OrmHistory(OrmCalls):
     def _list_turns(self, listing: ListTurns) -> list[Turn]:
         return self._read_content(
             lambda on: on.tables.history.list_turns(on.connection, listing, on.time, on.key),
+            listing.refresh,
+            listing.session,
+        )
+
+    def _list_user_messages(self, listing: ListUserMessages) -> list[UserMessage]:
+        return self._read_content(
+            lambda on: on.tables.history.list_user_messages(
+                on.connection, listing.session, on.time, on.key
+            ),
             listing.refresh,
             listing.session,
         )

@@ -82,6 +82,8 @@ def test_damaged_messages_are_left_out(store, caplog):
     assert [turn.item for turn in turns] == [None, *said("one"), None, None]
     assert [turn.text for turn in turns] == ["", "one", "two", "three"]
     assert caplog.text.count("Skipped a damaged item") == 2
+    messages = [(turn.number, turn.item) for turn in turns[1:]]
+    assert [(turn, item) for turn, _, item in store.list_user_messages("s")] == messages
 
 
 def test_damaged_usage_is_unknown(store):

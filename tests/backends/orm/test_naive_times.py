@@ -62,6 +62,12 @@ def test_times_have_no_zone_as_all_of_the_projects(store):
     assert close(found.expires_at, timezone.now() + timedelta(minutes=1))
 
 
+def test_messages_of_users_have_times_in_utc(store):
+    store.add_items("s", [{"role": "user", "content": "hello"}])
+    ((_, created_at, _),) = store.list_user_messages("s")
+    assert close(datetime.fromisoformat(created_at), datetime.now(UTC).replace(tzinfo=None))
+
+
 def test_what_a_store_gives_it_takes(store):
     store.add_items("s", numbered(1))
     found = store.get_session("s")

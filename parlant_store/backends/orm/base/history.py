@@ -1,10 +1,11 @@
 """Statements for turns, usage and branches of sessions."""
 
 from abc import ABC, abstractmethod
+from functools import partial
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store.backends.columns import columns, usage_by_turn
+from parlant_store.backends.columns import columns, decode_items, usage_by_turn
 from parlant_store.backends.contract.history import TailChange
 from parlant_store.backends.contract.operations import (
     AddUsage,
@@ -17,6 +18,7 @@ from parlant_store.backends.contract.operations import (
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.orm.base.sessions import (
     INFO,
+    KEY_OF,
     LIVE,
     PLAIN,
     KeyColumn,
@@ -25,7 +27,7 @@ from parlant_store.backends.orm.base.sessions import (
 )
 from parlant_store.backends.orm.database.statements import fetch
 from parlant_store.content.usage import decode_usage, usage_of
-from parlant_store.types import SessionInfo, Turn, Usage
+from parlant_store.types import SessionInfo, Turn, Usage, UserMessage
 
 _SESSION = f"FROM parlant_store_session WHERE namespace = %s AND session_id = %s AND {LIVE}"
 
@@ -33,6 +35,10 @@ _SESSION = f"FROM parlant_store_session WHERE namespace = %s AND session_id = %s
 _BRANCHES = (
     f"{INFO} AND namespace = %s AND parent_id = %s AND created_at >= (SELECT created_at {_SESSION})"
     " ORDER BY created_at, key"
+)
+_USER_MESSAGES = (
+    "SELECT turn, {time}, data FROM parlant_store_session_item"
+    f" WHERE session_key = {KEY_OF} AND turn > 0 ORDER BY turn"
 )
 _USAGE = f"SELECT usage, tokens {_SESSION}"
 _USAGE_OF_TURNS = f"""
@@ -71,6 +77,25 @@ class History(ABC):
         time: Time,
         key: KeyColumn = PLAIN,
     ) -> list[Turn]: ...
+
+    def list_user_messages(
+        self,
+        connection: BaseDatabaseWrapper,
+        name: SessionName,
+        time: Time,
+        key: KeyColumn = PLAIN,
+    ) -> list[UserMessage]:
+        sql = _USER_MESSAGES.format(time=self.utc_text(connection, "created_at"), key=key.sql)
+        rows = fetch(connection, sql, (*key.params, *columns(name), time.now))
+        if not rows:
+            return []
+        turns, times, texts = zip(*rows, strict=True)
+        messages = zip(turns, times, decode_items(texts, name), strict=True)
+        return list(map(partial(tuple.__new__, UserMessage), messages))
+
+    @abstractmethod
+    def utc_text(self, connection: BaseDatabaseWrapper, column: str) -> str:
+        """Return SQL for the time in ``column`` in the form of ``UserMessage.created_at``."""
 
     @abstractmethod
     def replace_tail(

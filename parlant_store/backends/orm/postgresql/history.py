@@ -63,6 +63,9 @@ class PostgreSQLHistory(History):
         ((text, *_),) = fetch(connection, sql, params)
         return turns_of(json.loads(text), listing.session, partial(time_of, connection))
 
+    def utc_text(self, connection: BaseDatabaseWrapper, column: str) -> str:
+        return f"to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')"
+
     def replace_tail(
         self, connection: BaseDatabaseWrapper, change: ReplaceTail, time: Time
     ) -> TailChange | None:

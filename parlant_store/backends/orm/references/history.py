@@ -49,6 +49,9 @@ class ReferencedHistory(History):
     ) -> list[Turn]:
         return self.tables.list_turns(connection, listing, time, key)
 
+    def utc_text(self, connection: BaseDatabaseWrapper, column: str) -> str:
+        return self.tables.utc_text(connection, column)
+
     def replace_tail(
         self, connection: BaseDatabaseWrapper, change: ReplaceTail, time: Time
     ) -> TailChange | None:

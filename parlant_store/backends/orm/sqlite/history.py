@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC
+from functools import partial
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -19,6 +20,7 @@ from parlant_store.backends.contract.validation import MAX_LIMIT, SessionName
 from parlant_store.backends.orm.base.history import History, position_of, start_of_latest
 from parlant_store.backends.orm.base.removed_items import REMOVED, removed, subtract, subtract_usage
 from parlant_store.backends.orm.base.sessions import LIVE, PLAIN, KeyColumn, Time, time_of
+from parlant_store.backends.orm.database.sqlite_functions import create_function
 from parlant_store.backends.orm.database.statements import Row, fetch, write
 from parlant_store.backends.orm.sqlite.items import (
     counts_of,
@@ -27,6 +29,7 @@ from parlant_store.backends.orm.sqlite.items import (
     item_rows,
 )
 from parlant_store.content import codec
+from parlant_store.content.times import utc_text
 from parlant_store.content.usage import TOTAL, decode_usage, encode_usage, sum_usage
 from parlant_store.types import Turn
 
@@ -80,6 +83,12 @@ class SQLiteHistory(History):
         rows = sorted(fetch(connection, sql, params), reverse=newest_first)
         zone = "+00:00" if connection.timezone is UTC else ""
         return turns_of(rows[:limit], session, lambda text: time_of(connection, text + zone))
+
+    def utc_text(self, connection: BaseDatabaseWrapper, column: str) -> str:
+        if connection.timezone is UTC:
+            return f"substr({column}, 1, 19)"
+        create_function(connection, "parlant_store_utc_text", 1, partial(_utc_text, connection))
+        return f"parlant_store_utc_text(CAST({column} AS text))"
 
     def replace_tail(
         self, connection: BaseDatabaseWrapper, change: ReplaceTail, time: Time
@@ -197,6 +206,10 @@ class SQLiteHistory(History):
                 (total, tokens, key),
             )
             return True
+
+
+def _utc_text(connection: BaseDatabaseWrapper, text: str) -> str | None:
+    return utc_text(time_of(connection, text))
 
 
 def _find(connection: BaseDatabaseWrapper, name: SessionName, time: Time) -> Row:
