@@ -30,14 +30,15 @@ def terms_index(table: str, quoted: str | None = None) -> str:
 
 
 # The terms are words with spaces between them; characters outside ASCII are part of words. The FTS5
-# table has the index only, its content is the column of the table.
+# table has the index only, its content is the column of the table. columnsize=0 leaves out the
+# numbers of words of all rows, which no search uses.
 def _sqlite(table: str) -> tuple[str, ...]:
     fts = f"{table}_fts"
     insert = f"INSERT INTO {fts} (rowid, terms) VALUES (new.key, new.terms);"
     delete = f"INSERT INTO {fts} ({fts}, rowid, terms) VALUES ('delete', old.key, old.terms);"
     return (
         f"CREATE VIRTUAL TABLE IF NOT EXISTS {fts} USING fts5(terms, content='{table}',"
-        " content_rowid='key', tokenize=\"ascii tokenchars '_'\")",
+        " content_rowid='key', columnsize=0, tokenize=\"ascii tokenchars '_'\")",
         f"CREATE TRIGGER IF NOT EXISTS {fts}_insert AFTER INSERT ON {table}"
         f" WHEN new.terms IS NOT NULL BEGIN {insert} END",
         f"CREATE TRIGGER IF NOT EXISTS {fts}_delete AFTER DELETE ON {table}"
