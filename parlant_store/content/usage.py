@@ -5,7 +5,6 @@ between them, as "input_tokens_details.cached_tokens".
 """
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -103,11 +102,11 @@ def sum_usage(
     added: Iterable[StoredUsage | None], removed: Iterable[StoredUsage | None] = ()
 ) -> StoredUsage:
     """Return the sum of ``added`` less that of ``removed``; empty if nothing is left."""
-    total: Counter[str] = Counter()
-    for counts in added:
-        total.update(counts or {})
-    for counts in removed:
-        total.subtract(counts or {})
+    total: StoredUsage = {}
+    for sign, usages in ((1, added), (-1, removed)):
+        for counts in filter(None, usages):
+            for name, count in counts.items():
+                total[name] = total.get(name, 0) + sign * count
     return {name: max(count, 0) for name, count in total.items()} if any(total.values()) else {}
 
 

@@ -3,7 +3,6 @@
 import json
 from datetime import UTC
 from functools import partial
-from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -57,8 +56,19 @@ HAVING count(*) > 0
 _OLDEST_FIRST = _LIST_TURNS.format(page="turn > %s ORDER BY turn")
 _NEWEST_FIRST = _LIST_TURNS.format(page="turn < %s ORDER BY turn DESC")
 _SESSION = (
-    "SELECT key, next_position, next_turn, item_count, full_names, usage FROM parlant_store_session"
+    "SELECT key, next_position, next_turn, item_count, full_names FROM parlant_store_session"
     f" WHERE namespace = %s AND session_id = %s AND {LIVE}"
+)
+# The first item of the turn, by the index of turns, and not by that of positions from the first on.
+_USAGE_OF_TURN = (
+    "SELECT session.key, session.usage, COALESCE(%s, next_turn), item.key, item.usage"
+    " FROM parlant_store_session AS session LEFT JOIN parlant_store_session_item AS item"
+    " ON item.session_key = session.key AND item.turn = COALESCE(%s, next_turn)"
+    f" WHERE namespace = %s AND session_id = %s AND {LIVE}"
+)
+_USAGE_OF_TURN_0 = (
+    "SELECT key, usage FROM (SELECT key, usage, turn FROM parlant_store_session_item"
+    " WHERE session_key = %s ORDER BY position LIMIT 1) WHERE turn IS NULL"
 )
 _COPIED = "position, turn, role, text, data, terms, tokens, failed_calls, created_at"
 
@@ -149,7 +159,7 @@ class SQLiteHistory(History):
     def branch(self, connection: BaseDatabaseWrapper, branch: Branch, time: Time) -> int:
         source, target = branch.source, branch.target
         with write(connection):
-            key, next_position, _, count, full, _ = _find(connection, source, time)
+            key, next_position, _, count, full = _find(connection, source, time)
             if source == target:
                 return count  # type: ignore[no-any-return]
             end = next_position
@@ -183,13 +193,15 @@ class SQLiteHistory(History):
 
     def add_usage(self, connection: BaseDatabaseWrapper, addition: AddUsage, time: Time) -> bool:
         with write(connection):
-            try:
-                key, _, next_turn, _, _, total = _find(connection, addition.session, time)
-            except LookupError:
+            name = columns(addition.session)
+            rows = fetch(connection, _USAGE_OF_TURN, (*[addition.turn] * 2, *name, time.now))
+            if not rows:
                 return False
-            turn = next_turn if addition.turn is None else addition.turn
-            item, stored = _usage_of_turn(connection, key, turn)
-            if item is None and turn and addition.turn is not None:
+            key, total, turn, item, stored = rows[0]
+            if turn == 0:
+                first = fetch(connection, _USAGE_OF_TURN_0, (key,))
+                item, stored = first[0] if first else (None, None)
+            elif item is None and addition.turn is not None:
                 raise LookupError(turn)
             before = decode_usage(stored) if addition.replace else None
             if item is not None:
@@ -218,21 +230,6 @@ def _find(connection: BaseDatabaseWrapper, name: SessionName, time: Time) -> Row
     if not rows:
         raise LookupError(name)
     return rows[0]
-
-
-def _usage_of_turn(connection: BaseDatabaseWrapper, key: int, turn: int) -> tuple[Any, Any]:
-    """Return the key and the stored usage of the first item of the turn, or None for both."""
-    # By the index of turns, and not by that of positions from the first one on.
-    where, params = ("AND turn = %s", (key, turn)) if turn else ("ORDER BY position", (key,))
-    rows = fetch(
-        connection,
-        "SELECT key, usage, turn FROM parlant_store_session_item"
-        f" WHERE session_key = %s {where} LIMIT 1",
-        params,
-    )
-    if not rows or (turn == 0 and rows[0][2] is not None):
-        return None, None
-    return rows[0][:2]
 
 
 def _count_copied(connection: BaseDatabaseWrapper, key: int, count: int | None) -> int:
