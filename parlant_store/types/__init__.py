@@ -63,7 +63,7 @@ from parlant_store.types.sessions import (
     TimedItem,
     Turn,
     Usage,
-    UserMessage,
+    UserMessages,
 )
 
 __all__ = [
@@ -116,7 +116,7 @@ __all__ = [
     "TypedBytes",
     "UpdateResult",
     "Usage",
-    "UserMessage",
+    "UserMessages",
     "ValueRecord",
     "Version",
     "WriteRecord",

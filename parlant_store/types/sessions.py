@@ -1,5 +1,6 @@
 """Sessions, their turns and usage, and lists of them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -94,17 +95,27 @@ class Turn:
     """The user's message, if the listing is one with items; None for turn 0, and if damaged."""
 
 
-class UserMessage(NamedTuple):
-    """The message of a user that opens a turn, as listings of very many turns return it."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UserMessages:
+    """The messages that open turns, which iteration returns as (turn, created_at, item).
 
-    turn: int
-    """The number of the turn."""
+    They are stored as columns, because an object for each of thousands takes longer.
+    """
 
-    created_at: str | None
-    """When it was written, in UTC, as "2026-01-31 12:00:00"; None: unknown."""
+    turns: list[int]
+    """The numbers of the turns."""
 
-    item: JSONObject | None
-    """The message; None if it is damaged."""
+    created_at: list[str | None]
+    """When they were written, in UTC, as "2026-01-31 12:00:00"; None: unknown."""
+
+    items: list[JSONObject | None]
+    """The messages; None for a damaged one."""
+
+    def __len__(self) -> int:
+        return len(self.turns)
+
+    def __iter__(self) -> Iterator[tuple[int, str | None, JSONObject | None]]:
+        return zip(self.turns, self.created_at, self.items, strict=True)
 
 
 class SessionSummary(NamedTuple):

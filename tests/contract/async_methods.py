@@ -70,7 +70,7 @@ class AsyncSessionContract(Timed):
         question = {"role": "user", "content": "q"}
         await store.aadd_items("s", [question, *numbered(1), question, *numbered(2)])
         assert [turn.number for turn in await store.alist_turns("s")] == [1, 2]
-        assert [message.item for message in await store.alist_user_messages("s")] == [question] * 2
+        assert (await store.alist_user_messages("s")).items == [question] * 2
         assert await store.aadd_usage("s", {"input_tokens": 3}, turn=1) is True
         assert (await store.aget_usage("s")).input_tokens == 3
         assert [*(await store.aget_usage("s", by="turn"))] == [1]

@@ -8,7 +8,6 @@ import pytest
 
 from parlant_store.content.times import utc_text
 from parlant_store.exceptions import InvalidInput, InvalidLimit, SessionNotFound
-from parlant_store.types import UserMessage
 from tests.contract import turns as pieces
 from tests.contract.branches import BranchContract, UsageContract
 from tests.contract.concurrent_history import ConcurrentHistoryContract
@@ -83,21 +82,19 @@ class TurnContract(Timed):
         assert [turn.item for turn in store.list_turns("s")] == [None] * 4
 
     def test_the_messages_of_users_alone(self, store):
-        assert store.list_user_messages("s") == []
+        assert [*store.list_user_messages("s")] == []
         special = {"role": "user", "content": "nul \0, surrogate \ud800, ä", "n": [1.0, 1e23, None]}
         store.add_items("s", [*numbered(1), *turn("one", 2), TOOL_RESULT, IMAGE])
         store.add_items("s", [special, *numbered(1)], namespace="n")
-        messages = store.list_user_messages("s")
+        messages = [*store.list_user_messages("s")]
         assert [(turn, item) for turn, _, item in messages] == [(1, *said("one")), (2, IMAGE)]
         assert messages == [
-            UserMessage(turn.number, utc_text(turn.created_at), turn.item)
+            (turn.number, utc_text(turn.created_at), turn.item)
             for turn in store.list_turns("s", after=0, with_items=True)
         ]
-        assert [message.item for message in store.list_user_messages("s", namespace="n")] == [
-            special
-        ]
+        assert store.list_user_messages("s", namespace="n").items == [special]
         store.truncate("s", before_turn=2)
-        assert store.list_user_messages("s") == messages[:1]
+        assert [*store.list_user_messages("s")] == messages[:1]
 
     def test_turns_are_those_of_the_items_that_are_left(self, store):
         store.add_items("s", [*turn("one"), *said("two")])
@@ -149,7 +146,7 @@ class TurnContract(Timed):
         ttl_store.add_items("s", turn("one"))
         clock.pass_(11)
         assert ttl_store.list_turns("s") == []
-        assert ttl_store.list_user_messages("s") == []
+        assert not ttl_store.list_user_messages("s")
         with pytest.raises(SessionNotFound):
             ttl_store.truncate("s", before_turn=1)
         ttl_store.add_items("s", turn("two"))

@@ -17,7 +17,7 @@ from parlant_store.adapters.openai_agents.turns import (
 )
 from parlant_store.adapters.openai_agents.usage import session_usage, turn_usage
 from parlant_store.content.times import utc_text
-from parlant_store.types import Usage, UserMessage
+from parlant_store.types import Usage, UserMessages
 
 if TYPE_CHECKING:
     from agents import RunContextWrapper, TResponseInputItem
@@ -143,14 +143,14 @@ class AdvancedSession(BranchedSession):
         ``full_content``, ``timestamp`` and ``can_branch``, which is True.
         """
         messages = await self._user_messages(branch_id)
-        return [described(message, max_length=100) for message in messages]
+        return [described(*message, max_length=100) for message in messages]
 
     async def find_turns_by_content(
         self, search_term: str, branch_id: str | None = None
     ) -> list[dict[str, Any]]:
         """Return the turns whose messages have ``search_term``; ``content`` is not shortened."""
         messages = await self._user_messages(branch_id)
-        return [described(message) for message in matching(messages, search_term)]
+        return [*matching((described(*message) for message in messages), search_term)]
 
     async def get_conversation_by_turns(
         self, branch_id: str | None = None
@@ -203,10 +203,10 @@ class AdvancedSession(BranchedSession):
             return {} if usage is None else turn_usage(usage)
         return [{"user_turn_number": turn} | turn_usage(turns[turn]) for turn in sorted(turns)]
 
-    async def _user_messages(self, branch_id: str | None) -> list[UserMessage]:
+    async def _user_messages(self, branch_id: str | None) -> UserMessages:
         return await self._read(branch_id, self._user_messages_by_id)
 
-    async def _user_messages_by_id(self, name: str) -> list[UserMessage]:
+    async def _user_messages_by_id(self, name: str) -> UserMessages:
         return await self._run_read(self._store.alist_user_messages, name)
 
     async def _first_turn(self, name: str) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from parlant_store.content.items import USER, role_of
-from parlant_store.types import JSONObject, UserMessage
+from parlant_store.types import JSONObject
 
 TypedItem = tuple[str, str | None]
 """The type of an item, and the name of its tool."""
@@ -28,9 +28,10 @@ _CALLS = (
 )
 
 
-def described(message: UserMessage, max_length: int | None = None) -> JSONObject:
-    turn, created_at, item = message
-    content = _content(item)
+def described(
+    turn: int, created_at: str | None, item: JSONObject | None, max_length: int | None = None
+) -> JSONObject:
+    content = "" if item is None else item.get("content", "")
     return {
         "turn": turn,
         "content": _preview(content, max_length),
@@ -40,22 +41,16 @@ def described(message: UserMessage, max_length: int | None = None) -> JSONObject
     }
 
 
-def matching(messages: Iterable[UserMessage], search_term: str) -> Iterator[UserMessage]:
-    """Yield the messages with the term in a text, whatever the case of ASCII letters."""
+def matching(turns: Iterable[JSONObject], search_term: str) -> Iterator[JSONObject]:
+    """Yield the described turns with the term in a text, whatever the case of ASCII letters."""
     search = re.compile(re.escape(search_term), re.IGNORECASE | re.ASCII).search
-    for message in messages:
-        content = _content(message.item)
-        if isinstance(content, str):
-            is_match = search(content) is not None
-        else:
-            texts = (part.get("text", "") for part in content)
-            is_match = any(isinstance(text, str) and search(text) for text in texts)
-        if is_match:
-            yield message
-
-
-def _content(item: JSONObject | None) -> Any:
-    return "" if item is None else item.get("content", "")
+    for turn in turns:
+        content = turn["full_content"]
+        texts = (
+            [content] if isinstance(content, str) else [part.get("text", "") for part in content]
+        )
+        if any(isinstance(text, str) and search(text) for text in texts):
+            yield turn
 
 
 def _preview(content: Any, max_length: int | None) -> str:

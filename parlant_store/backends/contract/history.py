@@ -35,7 +35,7 @@ from parlant_store.content.times import utc_text
 from parlant_store.content.usage import parse_usage
 from parlant_store.exceptions import InvalidInput, SessionExists, SessionNotFound
 from parlant_store.signals import session_saved
-from parlant_store.types import JSONObject, Revision, SessionInfo, Turn, Usage, UserMessage
+from parlant_store.types import JSONObject, Revision, SessionInfo, Turn, Usage, UserMessages
 
 
 class TailChange(NamedTuple):
@@ -77,7 +77,7 @@ class HistoryMethods(SnapshotMethods):
 
     def list_user_messages(
         self, session_id: str, *, namespace: str = "", ttl_seconds: float | None = None
-    ) -> list[UserMessage]:
+    ) -> UserMessages:
         """Return the messages that open turns, oldest first; without a session, none.
 
         In a database, this is faster than ``list_turns``, which also counts the items of each turn.
@@ -288,10 +288,14 @@ class HistoryMethods(SnapshotMethods):
     @abstractmethod
     def _list_turns(self, listing: ListTurns) -> list[Turn]: ...
 
-    def _list_user_messages(self, listing: ListUserMessages) -> list[UserMessage]:
+    def _list_user_messages(self, listing: ListUserMessages) -> UserMessages:
         session, refresh = listing
         turns = self._list_turns(ListTurns(session, MAX_LIMIT, 0, False, True, refresh))
-        return [UserMessage(turn.number, utc_text(turn.created_at), turn.item) for turn in turns]
+        return UserMessages(
+            turns=[turn.number for turn in turns],
+            created_at=[utc_text(turn.created_at) for turn in turns],
+            items=[turn.item for turn in turns],
+        )
 
     @abstractmethod
     def _replace_tail(self, change: ReplaceTail) -> TailChange | None:

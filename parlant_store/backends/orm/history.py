@@ -16,7 +16,7 @@ from parlant_store.backends.contract.operations import (
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.orm.calls import OrmCalls
 from parlant_store.backends.orm.tables import Target
-from parlant_store.types import SessionInfo, Turn, Usage, UserMessage
+from parlant_store.types import SessionInfo, Turn, Usage, UserMessages
 
 
 class OrmHistory(OrmCalls):
@@ -29,7 +29,7 @@ class OrmHistory(OrmCalls):
             listing.session,
         )
 
-    def _list_user_messages(self, listing: ListUserMessages) -> list[UserMessage]:
+    def _list_user_messages(self, listing: ListUserMessages) -> UserMessages:
         return self._read_content(
             lambda on: on.tables.history.list_user_messages(
                 on.connection, listing.session, on.time, on.key

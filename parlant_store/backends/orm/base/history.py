@@ -1,7 +1,6 @@
 """Statements for turns, usage and branches of sessions."""
 
 from abc import ABC, abstractmethod
-from functools import partial
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -27,7 +26,7 @@ from parlant_store.backends.orm.base.sessions import (
 )
 from parlant_store.backends.orm.database.statements import fetch
 from parlant_store.content.usage import decode_usage, usage_of
-from parlant_store.types import SessionInfo, Turn, Usage, UserMessage
+from parlant_store.types import SessionInfo, Turn, Usage, UserMessages
 
 _SESSION = f"FROM parlant_store_session WHERE namespace = %s AND session_id = %s AND {LIVE}"
 
@@ -84,18 +83,15 @@ class History(ABC):
         name: SessionName,
         time: Time,
         key: KeyColumn = PLAIN,
-    ) -> list[UserMessage]:
+    ) -> UserMessages:
         sql = _USER_MESSAGES.format(time=self.utc_text(connection, "created_at"), key=key.sql)
         rows = fetch(connection, sql, (*key.params, *columns(name), time.now))
-        if not rows:
-            return []
-        turns, times, texts = zip(*rows, strict=True)
-        messages = zip(turns, times, decode_items(texts, name), strict=True)
-        return list(map(partial(tuple.__new__, UserMessage), messages))
+        turns, times, texts = map(list, zip(*rows, strict=True)) if rows else ([], [], [])
+        return UserMessages(turns=turns, created_at=times, items=decode_items(texts, name))
 
     @abstractmethod
     def utc_text(self, connection: BaseDatabaseWrapper, column: str) -> str:
-        """Return SQL for the time in ``column`` in the form of ``UserMessage.created_at``."""
+        """Return SQL for the time in ``column`` in the form of ``UserMessages.created_at``."""
 
     @abstractmethod
     def replace_tail(
