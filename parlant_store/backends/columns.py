@@ -249,19 +249,28 @@ def decode_all(texts: Sequence[str], name: SessionName) -> list[JSONObject]:
 
 def decode(texts: Sequence[str]) -> list[JSONObject] | None:
     """Decode items; return None if one of them is damaged."""
+    return decode_joined(",".join(texts), len(texts))
+
+
+def decode_joined(text: str, count: int) -> list[Any] | None:
+    """Decode ``count`` values with commas between them; return None if one is damaged."""
     try:
-        items: list[JSONObject] = json.loads(f"[{','.join(texts)}]")
+        values: list[Any] = json.loads(f"[{text}]")
     except (ValueError, RecursionError):
         return None
-    return items if len(items) == len(texts) else None
+    return values if len(values) == count else None
 
 
 def decode_items(texts: Sequence[str], name: SessionName) -> list[JSONObject | None]:
     """Decode items; None, with a warning, stands for a damaged one."""
     items = decode(texts)
-    if items is not None and all(type(item) is dict for item in items):
+    if items is not None and are_objects(items):
         return [*items]
     return [_decode_one(text, name) for text in texts]
+
+
+def are_objects(values: Iterable[Any]) -> bool:
+    return all(type(value) is dict for value in values)
 
 
 def _decode_one(text: str, name: SessionName) -> JSONObject | None:

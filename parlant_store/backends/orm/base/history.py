@@ -35,8 +35,8 @@ _BRANCHES = (
     f"{INFO} AND namespace = %s AND parent_id = %s AND created_at >= (SELECT created_at {_SESSION})"
     " ORDER BY created_at, key"
 )
-_USER_MESSAGES = (
-    "SELECT turn, {time}, data FROM parlant_store_session_item"
+USER_MESSAGES = (
+    "SELECT turn, {time} AS created_at, data FROM parlant_store_session_item"
     f" WHERE session_key = {KEY_OF} AND turn > 0 ORDER BY turn"
 )
 _USAGE = f"SELECT usage, tokens {_SESSION}"
@@ -84,7 +84,7 @@ class History(ABC):
         time: Time,
         key: KeyColumn = PLAIN,
     ) -> UserMessages:
-        sql = _USER_MESSAGES.format(time=self.utc_text(connection, "created_at"), key=key.sql)
+        sql = USER_MESSAGES.format(time=self.utc_text(connection, "created_at"), key=key.sql)
         rows = fetch(connection, sql, (*key.params, *columns(name), time.now))
         turns, times, texts = map(list, zip(*rows, strict=True)) if rows else ([], [], [])
         return UserMessages(turns=turns, created_at=times, items=decode_items(texts, name))

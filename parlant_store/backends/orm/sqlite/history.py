@@ -1,12 +1,21 @@
 """Turns, usage and branches on SQLite."""
 
 import json
+from contextlib import suppress
 from datetime import UTC
 from functools import partial
 
+from django.db import DataError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store.backends.columns import columns, full_names, parent_columns, turns_of
+from parlant_store.backends.columns import (
+    are_objects,
+    columns,
+    decode_joined,
+    full_names,
+    parent_columns,
+    turns_of,
+)
 from parlant_store.backends.contract.history import TailChange
 from parlant_store.backends.contract.operations import (
     AddUsage,
@@ -16,7 +25,12 @@ from parlant_store.backends.contract.operations import (
     ReplaceTail,
 )
 from parlant_store.backends.contract.validation import MAX_LIMIT, SessionName
-from parlant_store.backends.orm.base.history import History, position_of, start_of_latest
+from parlant_store.backends.orm.base.history import (
+    USER_MESSAGES,
+    History,
+    position_of,
+    start_of_latest,
+)
 from parlant_store.backends.orm.base.removed_items import REMOVED, removed, subtract, subtract_usage
 from parlant_store.backends.orm.base.sessions import LIVE, PLAIN, KeyColumn, Time, time_of
 from parlant_store.backends.orm.database.sqlite_functions import create_function
@@ -30,7 +44,7 @@ from parlant_store.backends.orm.sqlite.items import (
 from parlant_store.content import codec
 from parlant_store.content.times import utc_text
 from parlant_store.content.usage import TOTAL, decode_usage, encode_usage, sum_usage
-from parlant_store.types import Turn
+from parlant_store.types import Turn, UserMessages
 
 _ITEMS = "parlant_store_session_item WHERE session_key = (SELECT key FROM session)"
 _LIST_TURNS = f"""
@@ -58,6 +72,11 @@ _NEWEST_FIRST = _LIST_TURNS.format(page="turn < %s ORDER BY turn DESC")
 _SESSION = (
     "SELECT key, next_position, next_turn, item_count, full_names FROM parlant_store_session"
     f" WHERE namespace = %s AND session_id = %s AND {LIVE}"
+)
+# One row for any number of messages, because fetching rows one by one takes longer.
+_JOINED_MESSAGES = (
+    "SELECT json_group_array(turn), json_group_array(created_at),"
+    f" COALESCE(group_concat(data), ''), count(*) FROM ({USER_MESSAGES})"
 )
 # The first item of the turn, by the index of turns, and not by that of positions from the first on.
 _USAGE_OF_TURN = (
@@ -93,6 +112,24 @@ class SQLiteHistory(History):
         rows = sorted(fetch(connection, sql, params), reverse=newest_first)
         zone = "+00:00" if connection.timezone is UTC else ""
         return turns_of(rows[:limit], session, lambda text: time_of(connection, text + zone))
+
+    def list_user_messages(
+        self,
+        connection: BaseDatabaseWrapper,
+        name: SessionName,
+        time: Time,
+        key: KeyColumn = PLAIN,
+    ) -> UserMessages:
+        sql = _JOINED_MESSAGES.format(time=self.utc_text(connection, "created_at"), key=key.sql)
+        # The text may be too long for SQLite.
+        with suppress(DataError):
+            ((turns, times, texts, count),) = fetch(connection, sql, (*columns(name), time.now))
+            items = decode_joined(texts, count)
+            if items is not None and are_objects(items):
+                return UserMessages(
+                    turns=json.loads(turns), created_at=json.loads(times), items=items
+                )
+        return super().list_user_messages(connection, name, time, key)
 
     def utc_text(self, connection: BaseDatabaseWrapper, column: str) -> str:
         if connection.timezone is UTC:

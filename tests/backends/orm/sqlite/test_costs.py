@@ -1,5 +1,6 @@
 """One short transaction for each write, and indexes for every read."""
 
+import sqlite3
 from collections.abc import Callable
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -9,6 +10,7 @@ from django.core.management import call_command
 from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 
+from tests.contract.snapshot_values import said
 from tests.contract.values import numbered
 
 
@@ -134,3 +136,14 @@ def test_summaries_in_a_database_of_another_zone(store, monkeypatch):
     (session,) = store.list_sessions().sessions
     (summary,) = store.list_summaries()
     assert summary.created_at == session.created_at.timestamp()
+
+
+def test_messages_that_are_too_long_for_one_text(store):
+    store.add_items("s", said("long " * 50) * 3)
+    messages = [*store.list_user_messages("s")]
+    limit = connection.connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 700)
+    try:
+        assert len(statements_of(lambda: store.list_user_messages("s"))) == 2
+        assert [*store.list_user_messages("s")] == messages
+    finally:
+        connection.connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, limit)
