@@ -231,7 +231,7 @@ class AdvancedSession(BranchedSession):
 
 
 def _names(turn_number: int) -> Iterator[str]:
-    """Yield names for a new branch."""
-    name = f"branch_from_turn_{turn_number}_{int(time.time())}"
+    """Yield names for a new branch; the first one is rarely in use."""
+    name = f"branch_from_turn_{turn_number}_{time.time_ns() // 1_000_000}"
     yield name
     yield from (f"{name}_{number}" for number in count(2))
