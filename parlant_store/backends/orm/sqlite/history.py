@@ -206,14 +206,15 @@ class SQLiteHistory(History):
                 raise LookupError(target)
             delete_session(connection, target, time)
             owner = None if full is None else json.loads(full).get("user_id")
-            ((new,),) = fetch(
+            (copy,) = fetch(
                 connection,
                 "INSERT INTO parlant_store_session (namespace, session_id, full_names, user_id,"
                 " metadata, state, next_position, next_turn, item_count, tokens, usage,"
                 " failed_calls, parent_id, parent_name, created_at, updated_at, expires_at)"
                 " SELECT namespace, %s, %s, user_id, metadata, state, %s, next_turn, item_count,"
                 " tokens, usage, failed_calls, %s, %s, %s, %s, COALESCE(%s, expires_at)"
-                " FROM parlant_store_session WHERE key = %s RETURNING key",
+                " FROM parlant_store_session WHERE key = %s"
+                " RETURNING key, item_count, tokens, usage, failed_calls",
                 (
                     *(columns(target).session_id, full_names(target, owner), end),
                     *(*parent_columns(source.session_id), time.now, *time, key),
@@ -224,9 +225,9 @@ class SQLiteHistory(History):
                 f"INSERT INTO parlant_store_session_item (session_key, {_COPIED}, usage) SELECT %s,"
                 f" {_COPIED}, CASE WHEN %s THEN usage END FROM parlant_store_session_item"
                 " WHERE session_key = %s AND position < %s",
-                (new, branch.usage, key, end),
+                (copy[0], branch.usage, key, end),
             )
-            return _count_copied(connection, new, count if branch.usage else None)
+            return _count_copied(connection, copy, with_usage=branch.usage)
 
     def add_usage(self, connection: BaseDatabaseWrapper, addition: AddUsage, time: Time) -> bool:
         with write(connection):
@@ -269,24 +270,36 @@ def _find(connection: BaseDatabaseWrapper, name: SessionName, time: Time) -> Row
     return rows[0]
 
 
-def _count_copied(connection: BaseDatabaseWrapper, key: int, count: int | None) -> int:
-    """Set the counters of a branch to those of its items, unless ``count`` is their number."""
+def _count_copied(connection: BaseDatabaseWrapper, copy: Row, *, with_usage: bool) -> int:
+    """Set the counters of a branch, which are those of its source, to those of its items.
+
+    ``copy`` is the row of the branch: its key and these counters.
+    """
+    key, count, tokens, source_usage, failed = copy
+    usage = decode_usage(source_usage) or {}
     of_items = "FROM parlant_store_session_item WHERE session_key = %s"
+    sums = "COALESCE(sum(tokens), 0), COALESCE(sum(failed_calls), 0)"
+    if not failed and (tokens or 0) == usage.get(TOTAL, 0):
+        # The items have none: their index is enough.
+        sums = "0, 0"
     sql = (
-        "SELECT count(*), max(position), max(turn), COALESCE(sum(tokens), 0),"
-        f" COALESCE(sum(failed_calls), 0) {of_items}"
+        f"SELECT count(*), max(position), (SELECT max(turn) {of_items} AND turn > 0), {sums}"
+        f" {of_items}"
     )
-    ((items, last, turn, tokens, failed),) = fetch(connection, sql, (key,))
-    sql = "UPDATE parlant_store_session SET parent_position = %s WHERE key = %s"
-    fetch(connection, sql, (last, key))
-    if items != count:
+    ((items, last, turn, tokens, failed),) = fetch(connection, sql, (key, key))
+    if items == count and (with_usage or source_usage is None):
+        sql = "UPDATE parlant_store_session SET parent_position = %s WHERE key = %s"
+        fetch(connection, sql, (last, key))
+        return items  # type: ignore[no-any-return]
+    if with_usage and usage:
         rows = fetch(connection, f"SELECT usage {of_items} AND usage IS NOT NULL", (key,))
         usage = sum_usage(decode_usage(stored) for (stored,) in rows)
-        tokens += usage.get(TOTAL, 0)
-        fetch(
-            connection,
-            "UPDATE parlant_store_session SET next_turn = %s, item_count = %s,"
-            " tokens = NULLIF(%s, 0), failed_calls = %s, usage = %s WHERE key = %s",
-            (turn or 0, items, tokens, failed, encode_usage(usage), key),
-        )
+    else:
+        usage = {}
+    fetch(
+        connection,
+        "UPDATE parlant_store_session SET parent_position = %s, next_turn = %s, item_count = %s,"
+        " tokens = NULLIF(%s, 0), failed_calls = %s, usage = %s WHERE key = %s",
+        (last, turn or 0, items, tokens + usage.get(TOTAL, 0), failed, encode_usage(usage), key),
+    )
     return items  # type: ignore[no-any-return]

@@ -199,8 +199,8 @@ def delete_session(connection: BaseDatabaseWrapper, name: SessionName, time: Tim
         " WHERE namespace = %s AND session_id = %s",
         (time.now, *columns(name)),
     )
-    delete_items(connection, rows)
     for key, _ in rows:
+        delete_items(connection, rows)
         fetch(connection, "DELETE FROM parlant_store_session WHERE key = %s", (key,))
     return rows[0][1] if rows else None
 
