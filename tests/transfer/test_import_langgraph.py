@@ -191,12 +191,12 @@ def test_what_cannot_be_read_is_named_and_left(target, path):
     said = run(KIND, path)
     for line in (
         "thread 'secret': its checkpoints are encrypted, each as a whole with its values",
-        f"checkpoint b'{checkpoint_id}' of thread 'damaged': it is no msgpack",
+        f"checkpoint '{checkpoint_id}' of thread 'damaged': it is no msgpack",
         "a write of thread 'damaged': it is NoneType",
-        "checkpoint b'1' of thread 'pickle': its serialization is 'pickle'",
-        "checkpoint b'1' of thread 'list': it is no object",
-        "checkpoint b'1' of thread 'versions': its channel_versions are none",
-        "checkpoint b'1' of thread 'metadata': its metadata is no JSON object",
+        "checkpoint '1' of thread 'pickle': its serialization is 'pickle'",
+        "checkpoint '1' of thread 'list': it is no object",
+        "checkpoint '1' of thread 'versions': its channel_versions are not",
+        "checkpoint '1' of thread 'metadata': its metadata is no JSON object",
         "thread 'long': the name of a channel has more than 512 bytes",
     ):
         assert f"not copied: {line}" in said
@@ -233,7 +233,7 @@ def test_a_long_term_store(target, path):
         )
         store.conn.execute("INSERT INTO store (prefix, key, value) VALUES ('a', 'k', '{')")
     said = run(KIND, path, "--user-label", "1")
-    assert "not copied: value b'k' of b'a': it is no JSON" in said
+    assert "not copied: value 'k' of 'a': it is no JSON" in said
     assert "the same on both sides: 6 documents of langgraph_store" in said
     ours = Store("target")
     assert found_in(ours) == expected

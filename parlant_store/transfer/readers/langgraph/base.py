@@ -63,7 +63,7 @@ class LangGraphReader(Reader):
             try:
                 record = memory_of(row, self._user_label)
             except (Unreadable, InvalidInput) as exc:
-                self.note(f"value {row['key']!r:.200} of {row['prefix']!r:.200}", exc)
+                self.note(f"value {label(row['key'])} of {label(row['prefix'])}", exc)
                 continue
             expires_at = record.expires_at
             if expires_at is None or expires_at > now:
@@ -90,7 +90,7 @@ class LangGraphReader(Reader):
             self.note(name, exc)
             parts.is_encrypted = True
         except Unreadable as exc:
-            self.note(f"checkpoint {row['checkpoint_id']!r:.100} of {name}", exc)
+            self.note(f"checkpoint {label(row['checkpoint_id'])} of {name}", exc)
             parts.has_unreadable = True
 
     def record_of(self, parts: ThreadParts, thread_id: str) -> ThreadRecord | None:
@@ -117,3 +117,9 @@ class LangGraphReader(Reader):
             self.note(f"a write of thread {thread_id!r:.200}", exc)
         else:
             parts.writes.append(WriteRecord(*place, write))
+
+
+def label(value: object) -> str:
+    """Return the name in a row, of which SQLite returns bytes."""
+    text = value.decode(errors="replace") if isinstance(value, bytes) else value
+    return f"{text!r:.200}"

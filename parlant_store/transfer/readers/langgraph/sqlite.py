@@ -6,7 +6,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from parlant_store.transfer.readers.base import Unreadable, text_of
-from parlant_store.transfer.readers.langgraph.base import CHECKPOINTS, STORE, LangGraphReader, Row
+from parlant_store.transfer.readers.langgraph.base import (
+    CHECKPOINTS,
+    STORE,
+    LangGraphReader,
+    Row,
+    label,
+)
 from parlant_store.transfer.readers.langgraph.serialized import load_object
 from parlant_store.transfer.readers.langgraph.thread_parts import (
     SavedCheckpoint,
@@ -62,7 +68,7 @@ class LangGraphSQLite(LangGraphReader):
         try:
             thread_id = text_of(raw)
         except Unreadable as exc:
-            self.note(f"thread {raw!r:.200}", exc)
+            self.note(f"thread {label(raw)}", exc)
             return None
         parts = ThreadParts()
         for row in _rows(connection, _CHECKPOINTS, thread_id):

@@ -64,7 +64,7 @@ class ThreadParts:
         versions = versions_of(state.pop("channel_versions", {}))
         values = state.pop("channel_values", None) or {}
         if not isinstance(values, dict):
-            raise Unreadable("its channel_values are none")
+            raise Unreadable("its channel_values are not an object")
         others = self._share(saved, versions, values)
         metadata, more = split_metadata(saved.metadata)
         state |= {METADATA: more} if more else {}
@@ -138,10 +138,10 @@ def owner_of(metadata: Mapping[str, Any]) -> str | None:
 def versions_of(versions: Any) -> dict[str, Version]:
     """Return the versions of channels, which can be compared; raise Unreadable."""
     if not isinstance(versions, dict) or not all(isinstance(channel, str) for channel in versions):
-        raise Unreadable("its channel_versions are none")
+        raise Unreadable("its channel_versions are not an object whose values can be compared")
     kinds = {type(version) for version in versions.values()}
     if kinds != {str} and not kinds <= {int, float}:
-        raise Unreadable("its channel_versions are none")
+        raise Unreadable("its channel_versions are not an object whose values can be compared")
     return versions
 
 
