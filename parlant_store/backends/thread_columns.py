@@ -114,7 +114,18 @@ def _long_names(full: str | None) -> dict[str, str]:
 
 def version_column(version: Version) -> str:
     """Return the version as JSON text, in which 1 and "1" differ."""
+    if type(version) is str and version.isascii() and version.isprintable():
+        if '"' not in version and "\\" not in version:
+            # json.dumps takes ten times as long.
+            return f'"{version}"'
     return json.dumps(version)
+
+
+def _version_of(column: str) -> Version:
+    """The reverse of ``version_column``."""
+    if column[:1] == column[-1:] == '"' and column.count('"') == 2 and "\\" not in column:
+        return column[1:-1]
+    return json.loads(column)  # type: ignore[no-any-return]
 
 
 def checkpoint_columns(put: PutCheckpoint) -> CheckpointColumns:
@@ -218,7 +229,7 @@ def checkpoint_of(row: CheckpointRow, versions: Mapping[str, str]) -> Checkpoint
         checkpoint_id=codec.unescape(row.checkpoint_id),
         parent_id=None if row.parent_id is None else codec.unescape(row.parent_id),
         value=typed(row.type, row.value),
-        versions={name: json.loads(version) for name, version in versions.items()},
+        versions={name: _version_of(version) for name, version in versions.items()},
         metadata=codec.decode_document(row.metadata),
     )
 

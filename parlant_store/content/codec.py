@@ -185,6 +185,8 @@ def is_plain(text: str) -> bool:
 
 def unescape(text: str) -> str:
     """The reverse of ``escape``."""
+    if text.isascii() and "\x01" not in text:
+        return text
     return _ESCAPED.sub(lambda match: _UNESCAPES[match[0]], text)
 
 
@@ -193,7 +195,8 @@ _NEGATIVE_ZERO, _STORED_ZERO = "-0.0", "0.00"
 _STRING = r'"(?:[^"\\]|\\.)*"'
 _STRING_OR_FLOAT = re.compile(_STRING + r"|(-?\d+(?:\.\d+)?e[+-]?\d+|-0\.0(?!\d))")
 _STRING_OR_STORED_ZERO = re.compile(_STRING + r"|((?<![\d.-])0\.00(?!\d))")
-_FLOAT = re.compile(r"\de[+-]?\d|-0\.0")
+# It starts with a literal, which makes the search fast.
+_EXPONENT = re.compile(r"e(?<=\de)[+-]?\d")
 
 
 def _write_out(match: re.Match[str]) -> str:
@@ -211,9 +214,9 @@ def _write_out(match: re.Match[str]) -> str:
 def encode_value(value: object, name: str) -> str:
     """Return the JSON text of a value inside a document, for columns and filters."""
     text = _write(value, name)
-    if _JSON_SPECIAL.search(text):
+    if "\\u000" in text or not text.isascii():
         text = _JSON_SPECIAL.sub(lambda match: _JSON_ESCAPES.get(match[0], match[0]), text)
-    if _FLOAT.search(text):
+    if _NEGATIVE_ZERO in text or _EXPONENT.search(text):
         # jsonb would convert 1e23 to a different number, an integer.
         text = _STRING_OR_FLOAT.sub(_write_out, text)
     return text

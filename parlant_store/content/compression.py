@@ -4,6 +4,7 @@ SQLite has none; that of PostgreSQL takes longer, and leaves more bytes. Zstanda
 package is installed, as it is with LangGraph, else zlib.
 """
 
+import threading
 import zlib
 from collections.abc import Callable
 from functools import cache
@@ -12,13 +13,15 @@ from typing import Any
 from parlant_store.exceptions import NotSupported
 from parlant_store.types import USER_MARK
 
-MIN_BYTES = 1_024
+MIN_BYTES = 512
 """Shorter values are not compressed."""
 
 MAX_RATIO = 20
 """Limit on how much shorter values become: few bytes of a user must not fill a server's memory."""
 
-_SAMPLE = 4_096
+_MIN_LIMIT = 4_096
+"""The limit of the bytes of a value, however short it is."""
+
 _ZSTD, _ZLIB, _PLAIN = _PREFIXES = ("zstd:", "zlib:", "plain:")
 _LEVEL = 1
 
@@ -26,22 +29,17 @@ _LEVEL = 1
 def compress(type_: str, data: bytes) -> tuple[str, bytes]:
     """Return a type and bytes from which ``decompress`` returns these ones.
 
-    Encrypted values, and others of which a sample does not become smaller, stay as they are, and
-    so do those that ``decompress`` would refuse if a user wrote them. The mark of such a value
-    stays at the start.
+    Encrypted values, and others that do not become smaller, stay as they are, and so do those that
+    ``decompress`` would refuse if a user wrote them. The mark of such a value stays at the start.
     """
     if type_.startswith(USER_MARK):
         type_, data = compress(type_.removeprefix(USER_MARK), data)
         return USER_MARK + type_, data
     if len(data) >= MIN_BYTES:
         prefix, function = _compressor()
-        sample = data[:_SAMPLE]
-        compressed = function(sample)
-        if len(compressed) < len(sample) * 0.9:
-            if len(data) > _SAMPLE:
-                compressed = function(data)
-            if len(data) <= _max_size(compressed):
-                return prefix + type_, compressed
+        compressed = function(data)
+        if len(compressed) < len(data) * 0.9 and len(data) <= _max_size(compressed):
+            return prefix + type_, compressed
     return (_PLAIN + type_ if type_.startswith(_PREFIXES) else type_), data
 
 
@@ -81,7 +79,7 @@ def _decompress_of_user(type_: str, data: bytes) -> tuple[str, bytes]:
 
 
 def _max_size(compressed: bytes) -> int:
-    return max(_SAMPLE, MAX_RATIO * len(compressed))
+    return max(_MIN_LIMIT, MAX_RATIO * len(compressed))
 
 
 def _errors() -> tuple[type[Exception], ...]:
@@ -98,15 +96,26 @@ def _errors() -> tuple[type[Exception], ...]:
 @cache
 def _compressor() -> tuple[str, Callable[[bytes], bytes]]:
     """Return the prefix of the type, and the function."""
-    zstandard = _zstandard()
-    if zstandard is None:
+    if _zstandard() is None:
         return _ZLIB, lambda data: zlib.compress(data, _LEVEL)
-    # Its objects are not safe in several threads.
-    return _ZSTD, lambda data: zstandard.ZstdCompressor(level=_LEVEL).compress(data)
+    return _ZSTD, lambda data: _of_thread("ZstdCompressor", level=_LEVEL).compress(data)
 
 
 def _zstd_decompressor(data: bytes) -> bytes:
-    return _needed_zstandard().ZstdDecompressor().decompress(data)  # type: ignore[no-any-return]
+    _needed_zstandard()
+    return _of_thread("ZstdDecompressor").decompress(data)  # type: ignore[no-any-return]
+
+
+_objects = threading.local()
+
+
+def _of_thread(kind: str, **options: Any) -> Any:
+    """Return the object of Zstandard of this thread; it is not safe in several threads."""
+    found = getattr(_objects, kind, None)
+    if found is None:
+        found = getattr(_zstandard(), kind)(**options)
+        setattr(_objects, kind, found)
+    return found
 
 
 def _needed_zstandard() -> Any:
