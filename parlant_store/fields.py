@@ -22,6 +22,16 @@ class CodePointField(models.TextField):  # type: ignore[type-arg]
         return parameters
 
 
+class RowKeyField(models.BigAutoField):
+    """A BigAutoField without AUTOINCREMENT on SQLite: each insert would write one more page.
+
+    The greatest key is used again after its row was deleted.
+    """
+
+    def db_type_suffix(self, connection: BaseDatabaseWrapper) -> str | None:
+        return None if connection.vendor == "sqlite" else super().db_type_suffix(connection)
+
+
 class TermsField(models.TextField):  # type: ignore[type-arg]
     """Search terms: a tsvector on PostgreSQL, words separated by spaces on SQLite."""
 

@@ -56,6 +56,8 @@ def decompress(type_: str, data: bytes) -> tuple[str, bytes]:
         except _errors():
             pass
         return USER_MARK + inner, data
+    if not type_.startswith(_PREFIXES):
+        return type_, data
     if type_.startswith(_ZSTD):
         return type_.removeprefix(_ZSTD), _zstd_decompressor(data)
     if type_.startswith(_ZLIB):

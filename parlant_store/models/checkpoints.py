@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from parlant_store.content import codec
-from parlant_store.fields import CodePointField, DocumentField
+from parlant_store.fields import CodePointField, DocumentField, RowKeyField
 from parlant_store.models.columns import generated
 from parlant_store.sql.generated_columns import Minute
 
@@ -59,7 +59,7 @@ class Thread(models.Model):
 class _PartOfThread(models.Model):
     """A row of a thread, in a namespace of its graph."""
 
-    key = models.BigAutoField(primary_key=True)
+    key = RowKeyField(primary_key=True)
     # Each write locks the row of the thread: the database need not do so for each of its rows.
     thread = models.ForeignKey(
         Thread, models.CASCADE, db_column="thread_key", db_index=False, db_constraint=False
@@ -121,9 +121,10 @@ class ChannelValue(_PartOfThread):
         verbose_name_plural = _("values of channels")
         db_table = "parlant_store_channel_value"
         constraints: ClassVar = [
+            # Versions grow: the values of a step are next to one another at the end.
             UniqueConstraint(
-                fields=["thread", "checkpoint_ns", "channel", "version"],
-                name="parlant_store_value_version",
+                fields=["thread", "checkpoint_ns", "version", "channel"],
+                name="parlant_store_value_channel",
             ),
         ]
 

@@ -1,7 +1,11 @@
-"""The base class of migration operations for SQL that models do not describe."""
+"""Migration operations for SQL that models do not describe, or that supabase_sql may have run."""
+
+from typing import Any
 
 from django.db import router
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations import AddConstraint, RemoveConstraint
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
@@ -19,3 +23,39 @@ class OutsideModels(Operation):
     def is_allowed(self, app_label: str, connection: BaseDatabaseWrapper) -> bool:
         """Whether the routers allow the tables of the app in the database."""
         return router.allow_migrate(connection.alias, app_label)
+
+
+class RemoveExistingConstraint(RemoveConstraint):
+    """Removes a constraint, unless supabase_sql has done so already."""
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: Any,
+        to_state: ProjectState,
+    ) -> None:
+        model = to_state.apps.get_model(app_label, self.model_name)
+        if _has_constraint(schema_editor, model._meta.db_table, self.name):
+            super().database_forwards(app_label, schema_editor, from_state, to_state)
+
+
+class AddMissingConstraint(AddConstraint):
+    """Adds a constraint, unless supabase_sql has done so already."""
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: Any,
+        to_state: ProjectState,
+    ) -> None:
+        model = to_state.apps.get_model(app_label, self.model_name)
+        if not _has_constraint(schema_editor, model._meta.db_table, self.constraint.name):
+            super().database_forwards(app_label, schema_editor, from_state, to_state)
+
+
+def _has_constraint(schema_editor: BaseDatabaseSchemaEditor, table: str, name: str) -> bool:
+    connection = schema_editor.connection
+    with connection.cursor() as cursor:
+        return name in connection.introspection.get_constraints(cursor, table)

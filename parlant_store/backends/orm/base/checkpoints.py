@@ -87,6 +87,8 @@ class Checkpoints(ABC):
             " NULL, NULL, w.channel, NULL, NULL, NULL, w.idx, w.type, w.value"
             f" FROM c {write}"
         )
+        # Formatted once: drivers find a statement sooner if it is the same object.
+        self._get = {where: self._read.format(where=where) for where in (_LATEST, _NAMED)}
         self._history = self._history_sql()
 
     def _history_sql(self) -> str:
@@ -146,8 +148,7 @@ class Checkpoints(ABC):
         self, connection: BaseDatabaseWrapper, place: CheckpointPlace, time: Time
     ) -> StoredCheckpoint | None:
         where, params = _where(place, time)
-        sql = self._read.format(where=where)
-        found = _checkpoints(fetch(connection, sql, params, binary=True))
+        found = _checkpoints(fetch(connection, self._get[where], params, binary=True))
         return found[0] if found else None
 
     def list_checkpoints(
