@@ -1,6 +1,7 @@
 import parlant_store.fields
 from parlant_store.sql.completion import UpdateFunctions
 from parlant_store.sql.migration_operations import AddMissingConstraint, RemoveExistingConstraint
+from parlant_store.sql.search_index import CHECKPOINTS, CreateSearchIndex
 from django.db import migrations, models
 
 
@@ -34,5 +35,6 @@ class Migration(migrations.Migration):
             model_name='channelvalue',
             constraint=models.UniqueConstraint(fields=('thread', 'checkpoint_ns', 'version', 'channel'), name='parlant_store_value_channel'),
         ),
+        CreateSearchIndex(CHECKPOINTS),
         UpdateFunctions(),
     ]

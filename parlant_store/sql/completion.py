@@ -37,8 +37,9 @@ SELECT
         WHERE proname = 'parlant_store_version' AND pg_function_is_visible(oid)), ''),
     (SELECT count(DISTINCT i.indrelid) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
         JOIN pg_am ON pg_am.oid = c.relam WHERE i.indrelid IN (
-            to_regclass('parlant_store_session_item'), to_regclass('parlant_store_document')
-        ) AND amname IN ('gin')) = 2,
+            to_regclass('parlant_store_session_item'), to_regclass('parlant_store_document'),
+            to_regclass('parlant_store_checkpoint')
+        ) AND amname IN ('gin')) = 3,
     ARRAY(SELECT tgname::text FROM pg_trigger
         WHERE tgrelid = to_regclass('parlant_store_document')),
     EXISTS (SELECT FROM pg_policy WHERE polrelid = to_regclass('parlant_store_session')

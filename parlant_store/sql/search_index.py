@@ -1,4 +1,4 @@
-"""The full-text indexes on the terms of items and of documents."""
+"""The indexes of searches: the terms of items and of documents, and the metadata of checkpoints."""
 
 from collections.abc import Callable
 
@@ -10,6 +10,10 @@ from parlant_store.sql.migration_operations import OutsideModels
 
 ITEMS = "parlant_store_session_item"
 DOCUMENTS = "parlant_store_document"
+CHECKPOINTS = "parlant_store_checkpoint"
+
+TABLES = (ITEMS, DOCUMENTS, CHECKPOINTS)
+"""Those with an index on PostgreSQL."""
 
 SQLITE_TABLE = f"{ITEMS}_fts"
 """The index of the items on SQLite."""
@@ -17,16 +21,22 @@ SQLITE_TABLE = f"{ITEMS}_fts"
 SQLITE_DOCUMENTS = f"{DOCUMENTS}_fts"
 """The index of the documents on SQLite."""
 
-_NAMES = {ITEMS: "parlant_store_item_terms", DOCUMENTS: "parlant_store_doc_terms"}
-_CONDITIONS = {ITEMS: "", DOCUMENTS: " WHERE terms IS NOT NULL"}
+_NAMES = {
+    ITEMS: "parlant_store_item_terms",
+    DOCUMENTS: "parlant_store_doc_terms",
+    CHECKPOINTS: "parlant_store_checkpoint_meta",
+}
+_KEYS = {
+    ITEMS: "(terms)",
+    DOCUMENTS: "(terms) WHERE terms IS NOT NULL",
+    CHECKPOINTS: "(metadata jsonb_path_ops)",
+}
 
 
-def terms_index(table: str, quoted: str | None = None) -> str:
+def gin_index(table: str, quoted: str | None = None) -> str:
     """Return the statement that creates the index on PostgreSQL; ``quoted`` is the quoted name."""
-    return (
-        f"CREATE INDEX IF NOT EXISTS {_NAMES[table]} ON {quoted or table}"
-        f" USING gin (terms){_CONDITIONS[table]}"
-    )
+    where = f"{_NAMES[table]} ON {quoted or table}"
+    return f"CREATE INDEX IF NOT EXISTS {where} USING gin {_KEYS[table]}"
 
 
 # The terms are words with spaces between them; characters outside ASCII are part of words. The FTS5
@@ -68,22 +78,24 @@ SQLITE_DOCUMENT_PARTS = (SQLITE_DOCUMENTS, *(f"{SQLITE_DOCUMENTS}_{part}" for pa
 def complete_index(connection: BaseDatabaseWrapper) -> None:
     """Create what is missing of the indexes, and index existing rows."""
     with connection.cursor() as cursor:
-        for table in (ITEMS, DOCUMENTS):
-            for statement in _forwards(connection.vendor, table):
+        for table in TABLES:
+            statements = _forwards(connection.vendor, table)
+            for statement in statements:
                 cursor.execute(statement)
-            if connection.vendor == "sqlite":
+            if statements and connection.vendor == "sqlite":
                 cursor.execute(f"INSERT INTO {table}_fts ({table}_fts) VALUES ('rebuild')")
 
 
 def _forwards(vendor: str, table: str) -> tuple[str, ...]:
     if vendor == "sqlite":
-        return _sqlite(table)
-    return (terms_index(table),) if vendor == "postgresql" else ()
+        # It has no index for filters of JSON.
+        return () if table == CHECKPOINTS else _sqlite(table)
+    return (gin_index(table),) if vendor == "postgresql" else ()
 
 
 def _backwards(vendor: str, table: str) -> tuple[str, ...]:
     if vendor == "sqlite":
-        return _sqlite_backwards(table)
+        return () if table == CHECKPOINTS else _sqlite_backwards(table)
     return (f"DROP INDEX {_NAMES[table]}",) if vendor == "postgresql" else ()
 
 
@@ -104,7 +116,7 @@ class CreateSearchIndex(OutsideModels):
         self._execute(app_label, schema_editor, _backwards)
 
     def describe(self) -> str:
-        return f"Create the full-text index on {self.table}"
+        return f"Create the index of searches on {self.table}"
 
     def _execute(
         self,

@@ -10,7 +10,7 @@ from django.db.utils import ConnectionHandler
 from psycopg import sql
 
 from parlant_store.sql.functions import version
-from parlant_store.sql.search_index import DOCUMENTS, ITEMS, terms_index
+from parlant_store.sql.search_index import TABLES, gin_index
 
 _APP = "parlant_store"
 _SCHEMA = "{schema}"
@@ -29,7 +29,7 @@ def tables_sql(schema: str) -> str:
     with _Editor(_models()) as editor:
         for model in editor.models:
             editor.create_model(model)
-    indexes = (terms_index(table, editor.quote_name(table)) for table in (ITEMS, DOCUMENTS))
+    indexes = (gin_index(table, editor.quote_name(table)) for table in TABLES)
     statements = [*editor.collected_sql, *indexes]
     named = [statement.replace(_SCHEMA, identifier(schema)) for statement in statements]
     return "\n".join(f"{_repeatable(statement)};" for statement in named) + "\n"
