@@ -1,7 +1,7 @@
 """Which waiting calls of adapters run as a group, in backends that can run them at once."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -9,7 +9,7 @@ from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.contract.operations import AddItems, GetItems
 from parlant_store.backends.contract.refresh import READ
 from parlant_store.backends.threads.calls import Call, Group
-from parlant_store.exceptions import InvalidInput
+from parlant_store.exceptions import InvalidInput, OutcomeUnknown, StoreUnavailable
 from parlant_store.types import JSONObject
 
 MAX_READ = 1_000
@@ -17,7 +17,7 @@ MAX_READ = 1_000
 
 
 class GroupedCalls(BaseBackend):
-    """Groups appends, and short reads, of the same database."""
+    """Groups appends, and short reads, of the same database, and writes after one checkpoint."""
 
     def group_of(self, call: Call[Any]) -> Group | None:
         function = call.function
@@ -26,6 +26,8 @@ class GroupedCalls(BaseBackend):
         options = function.keywords.get("ttl_seconds"), function.keywords.get("request_id")
         if function.func == self.add_items and options == (None, None):
             return Group(("add_items", call.database), self._add_all)
+        if function.func == self.put_writes and not function.args:
+            return _writes_group(call, self._put_all_writes)
         limit = function.keywords.get("limit")
         # No call waits for the long history of another.
         is_short = isinstance(limit, int) and 0 < limit <= MAX_READ
@@ -53,6 +55,20 @@ class GroupedCalls(BaseBackend):
             return None
         return self._get_group(calls, reads)
 
+    def _put_all_writes(self, calls: Sequence[Call[Any]]) -> Sequence[None] | None:
+        options = [_arguments(call)[1] for call in calls]
+        writes = [write for each in options for write in each["writes"]]
+        try:
+            self.put_writes(**options[0] | {"writes": writes})
+        except (InvalidInput, TypeError):
+            return None
+        except StoreUnavailable as exc:
+            # A call was stopped; the others run alone.
+            if any(call.stopped for call in calls) and not isinstance(exc, OutcomeUnknown):
+                return None
+            raise
+        return [None] * len(calls)
+
     @abstractmethod
     def _add_group(
         self, calls: Sequence[Call[Any]], additions: list[AddItems]
@@ -64,6 +80,18 @@ class GroupedCalls(BaseBackend):
         self, calls: Sequence[Call[Any]], reads: list[GetItems]
     ) -> Sequence[list[JSONObject]] | None:
         """Return the items of each call; None if each must run alone."""
+
+
+def _writes_group(
+    call: Call[Any], run: Callable[[Sequence[Call[Any]]], Sequence[None] | None]
+) -> Group | None:
+    """Return the group of the tasks of one step, which often end at once."""
+    _, options = _arguments(call)
+    others = {name: value for name, value in options.items() if name != "writes"}
+    is_plain = all(value is None or isinstance(value, str) for value in others.values())
+    if not is_plain or not isinstance(options.get("writes"), list) or others.get("request_id"):
+        return None
+    return Group(("put_writes", call.database, *sorted(others.items())), run)
 
 
 def _arguments(call: Call[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

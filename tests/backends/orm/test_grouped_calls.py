@@ -6,11 +6,13 @@ from functools import partial
 from typing import ClassVar
 
 import pytest
+from django.db import connection
 
 from parlant_store.adapters.openai_agents import Session
 from parlant_store.backends.orm import OrmBackend
-from parlant_store.exceptions import InvalidItem
+from parlant_store.exceptions import InvalidItem, InvalidName
 from parlant_store.models import SessionItem
+from parlant_store.types import Checkpoint, TypedBytes
 from tests.backends.threads.busy_threads import TIMEOUT_SECONDS, Held, results
 from tests.contract.clock import Clock
 from tests.contract.values import numbered
@@ -78,6 +80,47 @@ def test_adding_nothing_begins_no_session(store):
         futures = [held.add("none"), held.add("none")]
     assert results(futures) == [None] * 2
     assert [session.session_id for session in store.list_sessions().sessions] == ["s"]
+
+
+def saved(checkpoint_id):
+    return Checkpoint(checkpoint_id=checkpoint_id, value=TypedBytes("bytes", b"state"))
+
+
+def test_writes_after_a_checkpoint_are_those_of_each_task(store):
+    store.put_checkpoint("t", saved("1"))
+    with Held(store) as held:
+        futures = [
+            held.put_writes("t", "1", "a", {0: b"first", -1: b"first"}),
+            held.put_writes("t", "1", "b", {0: b"other"}, user_id="ada"),
+            held.put_writes("t", "1", "a", {0: b"second", 1: b"new", -1: b"second"}),
+            held.put_writes("t", "2", "a", {0: b"later"}),
+        ]
+        bad = held.put_writes("t", "1", "a" * 600, {0: b""})
+    assert results(futures) == [None] * 4
+    with pytest.raises(InvalidName):
+        bad.result(TIMEOUT_SECONDS)
+    stored = store.get_checkpoint("t", "1")
+    assert [(each.task_id, each.idx, each.value.data) for each in stored.writes] == [
+        ("a", -1, b"second"),
+        ("a", 0, b"first"),
+        ("a", 1, b"new"),
+        ("b", 0, b"other"),
+    ]
+    store.put_checkpoint("t", saved("2"))
+    assert [each.value.data for each in store.get_checkpoint("t").writes] == [b"later"]
+    assert store.list_threads().threads[0].user_id == "ada"
+
+
+def test_tasks_that_end_at_once_write_in_one_transaction(store):
+    store.put_checkpoint("t", saved("1"))
+    with Held(store) as held:
+        futures = [held.put_writes("t", "1", str(number), {0: b"value"}) for number in range(20)]
+    results(futures)
+    assert len(store.get_checkpoint("t").writes) == 20
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(DISTINCT xmin::text) FROM parlant_store_checkpoint_write")
+            assert cursor.fetchone()[0] < 20
 
 
 def test_what_has_expired_begins_anew(transactional_db):
