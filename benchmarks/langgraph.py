@@ -3,22 +3,29 @@
     python -m benchmarks.langgraph [--rounds 5] [--sizes 10 1000 10000] [--only sqlite|postgresql]
 
 A thread has 10 channels, of which one has 100 messages; each step changes five of them, this one
-among them. A cell is the time of a call in milliseconds, by one task on a thread with so many
-checkpoints: the median of the calls of all rounds, in which the sides take turns. On SQLite both
-write to a file in WAL mode with ``synchronous=FULL``; on PostgreSQL both use one server, and
-AsyncPostgresSaver one connection, as its documentation advises.
+among them. A call is made by one task on a thread with so many checkpoints. Its time and its CPU
+time, that of PostgreSQL's processes included, are medians of the calls of all rounds, in which the
+sides take turns. On SQLite both write to a file in WAL mode with ``synchronous=FULL``; on
+PostgreSQL all use one server, and AsyncPostgresSaver one connection, as its documentation advises.
+
+If langgraph-checkpoint-django is installed, it runs on PostgreSQL too. It calls methods of the
+serializer that LangGraph has removed, and gets them from this program.
 """
 
 import argparse
 import asyncio
+import json
 import random
+import sqlite3
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, closing
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 from django.db import connections
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -32,6 +39,9 @@ from tests.servers.postgresql import postgresql
 Saver = BaseCheckpointSaver[Any]
 Call = Callable[["Thread", int], Awaitable[Any]]
 
+OURS = "Checkpointer"
+DJANGO_SAVER = "langgraph.checkpoint.django.checkpoint"
+HAS_DJANGO_SAVER = find_spec("langgraph.checkpoint.django") is not None
 CHANNELS = 10
 CHANGED = 5
 CALLS = 20
@@ -94,116 +104,200 @@ class Thread:
         assert len(found) == 1
 
 
+async def put_writes_of_ten(thread: Thread, number: int) -> None:
+    tasks = range(number * 10, number * 10 + 10)
+    await asyncio.gather(*(thread.put_writes(1_000 + task) for task in tasks))
+
+
 OPERATIONS: dict[str, tuple[Call, int]] = {
     "put": (lambda thread, _: thread.put(), CALLS),
     "put_writes": (lambda thread, number: thread.put_writes(number), CALLS),
+    "put_writes of ten tasks": (put_writes_of_ten, 5),
     "get_tuple": (lambda thread, _: thread.get_tuple(), CALLS),
-    "list(filter)": (lambda thread, _: thread.filter(), 2),
+    "list(filter)": (lambda thread, _: thread.filter(), 5),
 }
 """Each with the number of calls in a round."""
 
 
-async def milliseconds(thread: Thread, call: Call, count: int) -> list[float]:
+class Times(NamedTuple):
+    """Milliseconds."""
+
+    wall: float
+    cpu: float
+
+
+def medians(times: list[Times]) -> Times:
+    return Times(median(each.wall for each in times), median(each.cpu for each in times))
+
+
+class Servers:
+    """The processes of PostgreSQL that serve the connections of this process."""
+
+    def __init__(self) -> None:
+        self._files: list[Path] = []
+
+    def find(self) -> None:
+        with connections["postgresql"].cursor() as cursor:
+            cursor.execute("SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend'")
+            self._files = [Path(f"/proc/{pid}/schedstat") for (pid,) in cursor.fetchall()]
+
+    def cpu_seconds(self) -> float:
+        """Their CPU time, which Linux counts."""
+        return sum(int(file.read_text().split()[0]) for file in self._files if file.exists()) / 1e9
+
+
+SERVERS = Servers()
+
+
+async def measured(thread: Thread, call: Call, count: int) -> list[Times]:
     times = []
     for number in range(count):
+        cpu = time.process_time() + SERVERS.cpu_seconds()
         started = time.perf_counter()
         await call(thread, number)
-        times.append((time.perf_counter() - started) * 1_000)
+        wall = time.perf_counter() - started
+        cpu = time.process_time() + SERVERS.cpu_seconds() - cpu
+        times.append(Times(wall * 1_000, cpu * 1_000))
     return times
 
 
-async def compare(label: str, pair: tuple[Saver, Saver], size: int, rounds: int) -> None:
-    threads = [Thread(saver, f"thread-{size}") for saver in pair]
-    for thread in threads:
+async def compare(label: str, savers: dict[str, Saver], size: int, rounds: int) -> None:
+    threads = {name: Thread(saver, f"thread-{size}") for name, saver in savers.items()}
+    for thread in threads.values():
         while thread.step < size:
             await thread.put()
-    for name, (call, count) in OPERATIONS.items():
-        times: dict[Thread, list[float]] = {thread: [] for thread in threads}
-        for thread in threads:
-            await milliseconds(thread, call, count)
+    for operation, (call, count) in OPERATIONS.items():
+        times: dict[str, list[Times]] = {name: [] for name in threads}
+        for thread in threads.values():
+            await measured(thread, call, count)
             # The latest checkpoint has the writes of one task, whatever was called before.
             await thread.put()
             await thread.put_writes(0)
+        if label == "PostgreSQL":
+            await asyncio.to_thread(SERVERS.find)
         for number in range(rounds):
-            for thread in threads if number % 2 == 0 else threads[::-1]:
-                times[thread] += await milliseconds(thread, call, count)
-        show(label, name, size, *(median(times[thread]) for thread in threads))
-    deleted = [
-        sum(await milliseconds(thread, lambda thread, _: thread.saver.adelete_thread(thread.id), 1))
-        for thread in threads
-    ]
-    show(label, "delete_thread", size, *deleted)
+            for name, thread in [*threads.items()][:: 1 if number % 2 == 0 else -1]:
+                times[name] += await measured(thread, call, count)
+        show(label, operation, size, {name: medians(each) for name, each in times.items()})
+    deleted = {}
+    for name, thread in threads.items():
+        (deleted[name],) = await measured(
+            thread, lambda thread, _: thread.saver.adelete_thread(thread.id), 1
+        )
+    show(label, "delete_thread", size, deleted)
 
 
-def show(label: str, name: str, size: int, theirs: float, ours: float) -> None:
-    times = theirs / ours
-    print(f"| {label} | {name} | {size:,} | {theirs:.2f} | {ours:.2f} | {times:.1f} |", flush=True)
+def show(label: str, operation: str, size: int, times: dict[str, Times]) -> None:
+    ours = times.pop(OURS)
+    for name, theirs in times.items():
+        print(
+            f"| {label} | {operation} | {size:,} | {name} | {theirs.wall:.2f} | {ours.wall:.2f}"
+            f" | {theirs.wall / ours.wall:.1f} | {theirs.cpu:.2f} | {ours.cpu:.2f}"
+            f" | {theirs.cpu / ours.cpu:.1f} |",
+            flush=True,
+        )
 
 
 @asynccontextmanager
-async def sqlite(folder: Path) -> AsyncIterator[tuple[Saver, Saver]]:
+async def sqlite(folder: Path) -> AsyncIterator[dict[str, Saver]]:
     from parlant_store.adapters.langgraph import Checkpointer
 
     async with AsyncSqliteSaver.from_conn_string(str(folder / "theirs.sqlite3")) as theirs:
         await theirs.setup()
         await theirs.conn.execute("PRAGMA synchronous=FULL")
-        yield theirs, Checkpointer("sqlite_full")
+        yield {"AsyncSqliteSaver": theirs, OURS: Checkpointer("sqlite_full")}
 
 
 @asynccontextmanager
-async def on_postgresql(uri: str) -> AsyncIterator[tuple[Saver, Saver]]:
+async def on_postgresql(uri: str) -> AsyncIterator[dict[str, Saver]]:
     from parlant_store.adapters.langgraph import Checkpointer
 
     async with AsyncPostgresSaver.from_conn_string(uri) as theirs:
         await theirs.setup()
-        yield theirs, Checkpointer("postgresql")
+        savers = {"AsyncPostgresSaver": theirs, OURS: Checkpointer("postgresql")}
+        if HAS_DJANGO_SAVER:
+            savers["AsyncDjangoSaver"] = django_saver()
+        yield savers
 
 
-async def bytes_a_step(folder: Path, pair: tuple[Saver, Saver], label: str, steps: int) -> None:
-    sizes = []
-    for number, saver in enumerate(pair):
+def django_saver() -> Saver:
+    """Return the saver of langgraph-checkpoint-django, with the methods that it calls."""
+    from langgraph.checkpoint.django.aio import AsyncDjangoSaver
+
+    saver = AsyncDjangoSaver()
+    saver.jsonplus_serde = SimpleNamespace(
+        dumps=lambda value: json.dumps(value).encode(), loads=json.loads
+    )
+    return saver  # type: ignore[no-any-return]
+
+
+class DjangoSaverRouter:
+    """Has the tables of langgraph-checkpoint-django in PostgreSQL."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str | None:
+        return "postgresql" if model._meta.app_label == "checkpoint" else None
+
+    db_for_write = db_for_read
+
+
+async def bytes_a_step(folder: Path, savers: dict[str, Saver], label: str, steps: int) -> None:
+    sizes = {}
+    for name, saver in savers.items():
         thread = Thread(saver, "size")
-        before = await stored_bytes(folder, label, number)
+        before = await asyncio.to_thread(stored_bytes, folder, label, name)
         for step in range(steps):
             await thread.put()
             await thread.put_writes(step)
-        sizes.append((await stored_bytes(folder, label, number) - before) / steps / 1_000)
-    theirs, ours = sizes
-    print(
-        f"| {label} | kB for a step | {steps:,} | {theirs:.1f} | {ours:.1f} | {theirs / ours:.1f} |"
-    )
+        after = await asyncio.to_thread(stored_bytes, folder, label, name)
+        sizes[name] = (after - before) / steps / 1_000
+    ours = sizes.pop(OURS)
+    for name, theirs in sizes.items():
+        print(
+            f"| {label} | kB for a step | {steps:,} | {name} | {theirs:.1f} | {ours:.1f}"
+            f" | {theirs / ours:.1f} | | | |",
+            flush=True,
+        )
 
 
-async def stored_bytes(folder: Path, label: str, side: int) -> int:
+FILES = {"AsyncSqliteSaver": "theirs.sqlite3", OURS: "sqlite_full.sqlite3"}
+TABLES = {
+    "AsyncPostgresSaver": ("checkpoints", "checkpoint_blobs", "checkpoint_writes"),
+    "AsyncDjangoSaver": ("checkpoint", "write"),
+    OURS: (
+        "parlant_store_thread",
+        "parlant_store_checkpoint",
+        "parlant_store_channel_value",
+        "parlant_store_checkpoint_write",
+    ),
+}
+
+
+def stored_bytes(folder: Path, label: str, name: str) -> int:
     if label == "SQLite":
-        names = ("theirs.sqlite3", "sqlite_full.sqlite3")
-        return sum(file.stat().st_size for file in folder.glob(f"{names[side]}*"))
-    tables = (
-        "('checkpoints'), ('checkpoint_blobs'), ('checkpoint_writes')",
-        "('parlant_store_thread'), ('parlant_store_checkpoint'), ('parlant_store_channel_value'),"
-        " ('parlant_store_checkpoint_write')",
-    )
-
-    def query() -> int:
-        with connections["postgresql"].cursor() as cursor:
-            cursor.execute(
-                "SELECT sum(pg_total_relation_size(name::regclass))"
-                f" FROM (VALUES {tables[side]}) AS tables (name)"
-            )
-            return int(cursor.fetchone()[0])
-
-    return await asyncio.to_thread(query)
+        path = folder / FILES[name]
+        # The log is no part of what is stored.
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return path.stat().st_size
+    with connections["postgresql"].cursor() as cursor:
+        tables = list(TABLES[name])
+        cursor.execute(
+            "SELECT sum(pg_total_relation_size(quote_ident(name)::regclass))"
+            " FROM unnest(%s::text[]) AS name",
+            [tables],
+        )
+        return int(cursor.fetchone()[0])
 
 
 async def run(folder: Path, uri: str | None, args: argparse.Namespace) -> None:
     sides = {"SQLite": sqlite(folder)} if "sqlite" in args.only else {}
     if uri is not None:
         sides["PostgreSQL"] = on_postgresql(uri)
-    for label, savers in sides.items():
-        async with savers as pair:
-            await bytes_a_step(folder, pair, label, 500)
+    for label, context in sides.items():
+        async with context as savers:
+            await bytes_a_step(folder, savers, label, 500)
             for size in args.sizes:
-                await compare(label, pair, size, args.rounds)
+                await compare(label, savers, size, args.rounds)
 
 
 def main() -> None:
@@ -218,11 +312,20 @@ def main() -> None:
         uris = {}
         if "postgresql" in args.only:
             uris["postgresql"] = stack.enter_context(postgresql()).get_uri()
-        configure(folder, uris)
+        has_peer = HAS_DJANGO_SAVER and "postgresql" in uris
+        configure(
+            folder,
+            uris,
+            INSTALLED_APPS=["parlant_store", *([DJANGO_SAVER] if has_peer else [])],
+            DATABASE_ROUTERS=["benchmarks.langgraph.DjangoSaverRouter"],
+        )
         from parlant_store import stores
 
-        print("| database | operation | checkpoints | theirs | Checkpointer | times |")
-        print("|---|---|---|---|---|---|", flush=True)
+        print(
+            "| database | operation | checkpoints | with | theirs | ours | times"
+            " | CPU of theirs | of ours | times |"
+        )
+        print("|---|---|---|---|---|---|---|---|---|---|", flush=True)
         asyncio.run(run(folder, uris.get("postgresql"), args))
         stores.close_all()
 
