@@ -69,6 +69,18 @@ CODE = """
     call_command("store_reindex", stdout=open("/dev/null", "w"))
     assert store.search("hello", tools=True)
     assert checked() == {}, checked()
+
+    from parlant_store.types import ChannelValue, Checkpoint, TaskWrite, TypedBytes
+    value = TypedBytes("bytes", b"value " * 1_000)
+    state = Checkpoint(checkpoint_id="1", value=value, versions={"a": "1", "b": "2"})
+    changed = [ChannelValue(channel=c, version=v, value=value) for c, v in state.versions.items()]
+    store.put_checkpoint("t", state, changed)
+    store.put_writes("t", "1", [TaskWrite(task_id="x", idx=0, channel="a", value=value)])
+    stored = store.get_checkpoint("t")
+    call_command("migrate", "parlant_store", "0004", verbosity=0)
+    call_command("migrate", verbosity=0)
+    assert store.get_checkpoint("t") == stored
+    assert checked() == {}, checked()
     run("DELETE FROM rating")
     run("DROP TABLE rating")
     stores.close_all()

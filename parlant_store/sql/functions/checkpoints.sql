@@ -71,13 +71,18 @@ end $$;
 -- Returns the parts of $1 that follow one another and have the sizes $2. Drivers send one value of
 -- bytes much faster than an array.
 create or replace function {in_schema}parlant_store_parts(bytea, integer[])
-returns bytea[] language sql immutable{search_path} as $$
-    select coalesce(array_agg(substring($1 from finish - size + 1 for size) order by ord), '{}')
-    from (
-        select size, ord, (sum(size) over (order by ord))::integer as finish
-        from unnest($2) with ordinality as part (size, ord)
-    ) parts
-$$;
+returns bytea[] language plpgsql immutable{search_path} as $$
+declare
+    v_parts bytea[] := '{}';
+    v_start integer := 1;
+    v_size integer;
+begin
+    foreach v_size in array $2 loop
+        v_parts := array_append(v_parts, substring($1 from v_start for v_size));
+        v_start := v_start + v_size;
+    end loop;
+    return v_parts;
+end $$;
 
 -- Stores a checkpoint, and the values of the channels that have changed: the arrays from
 -- p_channels on have an element for each, and p_values has the values one after another. A
