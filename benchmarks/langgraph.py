@@ -5,8 +5,9 @@
 A thread has 10 channels, of which one has 100 messages; each step changes five of them, this one
 among them. A call is made by one task on a thread with so many checkpoints. Its time and its CPU
 time, that of PostgreSQL's processes included, are those that a tenth of the calls stay below, which
-other programs disturb least; the sides take turns in each round. On SQLite both write to a file in WAL mode with ``synchronous=FULL``; on
-PostgreSQL all use one server, and AsyncPostgresSaver one connection, as its documentation advises.
+other programs disturb least; the sides take turns in each round. On SQLite both write to a file in
+WAL mode with ``synchronous=FULL``; on PostgreSQL all use one server, and AsyncPostgresSaver one
+connection, as its documentation advises.
 
 If langgraph-checkpoint-django is installed, it runs on PostgreSQL too. It calls methods of the
 serializer that LangGraph has removed, and gets them from this program.
@@ -36,7 +37,7 @@ from benchmarks.databases import configure
 from tests.servers.postgresql import postgresql
 
 Saver = BaseCheckpointSaver[Any]
-Call = Callable[["Thread", int], Awaitable[Any]]
+Call = Callable[["Thread"], Awaitable[Any]]
 
 OURS = "Checkpointer"
 DJANGO_SAVER = "langgraph.checkpoint.django.checkpoint"
@@ -62,6 +63,7 @@ class Thread:
     def __init__(self, saver: Saver, thread_id: str) -> None:
         self.saver = saver
         self.step = 0
+        self.tasks = 0
         self.id = thread_id
         self.config: Any = {"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}}
         self.versions: dict[str, Any] = {}
@@ -88,32 +90,35 @@ class Thread:
         self.config = await self.saver.aput(self.config, checkpoint, metadata, changed)
         self.step += 1
 
-    async def put_writes(self, number: int) -> None:
+    async def put_writes(self) -> None:
+        """Store the writes of another task: the same ones again would write nothing."""
+        self.tasks += 1
         writes = [("messages", MESSAGES[:1]), ("c1", "a value"), ("c2", "another")]
-        await self.saver.aput_writes(self.config, writes, f"task {self.step} {number}")
+        await self.saver.aput_writes(self.config, writes, f"task {self.tasks}")
+
+    async def put_writes_of_ten(self) -> None:
+        await asyncio.gather(*(self.put_writes() for _ in range(10)))
 
     async def get_tuple(self) -> None:
         found = await self.saver.aget_tuple({"configurable": {"thread_id": self.id}})
         assert found is not None
         assert len(found.checkpoint["channel_values"]["messages"]) == len(MESSAGES)
 
-    async def filter(self) -> None:
+    async def delete(self) -> None:
+        await self.saver.adelete_thread(self.id)
+
+    async def list_filtered(self) -> None:
         config: Any = {"configurable": {"thread_id": self.id}}
         found = [each async for each in self.saver.alist(config, filter={"step": 5})]
         assert len(found) == 1
 
 
-async def put_writes_of_ten(thread: Thread, number: int) -> None:
-    tasks = range(number * 10, number * 10 + 10)
-    await asyncio.gather(*(thread.put_writes(1_000 + task) for task in tasks))
-
-
 OPERATIONS: dict[str, tuple[Call, int]] = {
-    "put": (lambda thread, _: thread.put(), CALLS),
-    "put_writes": (lambda thread, number: thread.put_writes(number), CALLS),
-    "put_writes of ten tasks": (put_writes_of_ten, 5),
-    "get_tuple": (lambda thread, _: thread.get_tuple(), CALLS),
-    "list(filter)": (lambda thread, _: thread.filter(), 5),
+    "put": (Thread.put, CALLS),
+    "put_writes": (Thread.put_writes, CALLS),
+    "put_writes of ten tasks": (Thread.put_writes_of_ten, 5),
+    "get_tuple": (Thread.get_tuple, CALLS),
+    "list(filter)": (Thread.list_filtered, 5),
 }
 """Each with the number of calls in a round."""
 
@@ -152,10 +157,10 @@ SERVERS = Servers()
 
 async def measured(thread: Thread, call: Call, count: int) -> list[Times]:
     times = []
-    for number in range(count):
+    for _ in range(count):
         cpu = time.process_time() + SERVERS.cpu_seconds()
         started = time.perf_counter()
-        await call(thread, number)
+        await call(thread)
         wall = time.perf_counter() - started
         cpu = time.process_time() + SERVERS.cpu_seconds() - cpu
         times.append(Times(wall * 1_000, cpu * 1_000))
@@ -173,7 +178,7 @@ async def compare(label: str, savers: dict[str, Saver], size: int, rounds: int) 
             await measured(thread, call, count)
             # The latest checkpoint has the writes of one task, whatever was called before.
             await thread.put()
-            await thread.put_writes(0)
+            await thread.put_writes()
         if label == "PostgreSQL":
             await asyncio.to_thread(SERVERS.find)
         for number in range(rounds):
@@ -182,9 +187,7 @@ async def compare(label: str, savers: dict[str, Saver], size: int, rounds: int) 
         show(label, operation, size, {name: lowest(each) for name, each in times.items()})
     deleted = {}
     for name, thread in threads.items():
-        (deleted[name],) = await measured(
-            thread, lambda thread, _: thread.saver.adelete_thread(thread.id), 1
-        )
+        (deleted[name],) = await measured(thread, Thread.delete, 1)
     show(label, "delete_thread", size, deleted)
 
 
@@ -246,9 +249,9 @@ async def bytes_a_step(folder: Path, savers: dict[str, Saver], label: str, steps
     for name, saver in savers.items():
         thread = Thread(saver, "size")
         before = await asyncio.to_thread(stored_bytes, folder, label, name)
-        for step in range(steps):
+        for _ in range(steps):
             await thread.put()
-            await thread.put_writes(step)
+            await thread.put_writes()
         after = await asyncio.to_thread(stored_bytes, folder, label, name)
         sizes[name] = (after - before) / steps / 1_000
     ours = sizes.pop(OURS)

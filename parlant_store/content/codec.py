@@ -9,7 +9,7 @@ that they sort and compare alike.
 import json
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from hashlib import sha256
 from json import encoder
@@ -274,7 +274,17 @@ def is_long(text: str) -> bool:
 
 def _is_short_plain(text: str) -> bool:
     """Whether ``to_column`` certainly leaves ``text`` unchanged; a fast check."""
-    return len(text) <= MAX_COLUMN_BYTES and is_plain(text)
+    return (
+        len(text) <= MAX_COLUMN_BYTES
+        and text.isascii()
+        and "\x00" not in text
+        and "\x01" not in text
+    )
+
+
+def are_short(texts: Sequence[str]) -> bool:
+    """Whether ``is_long`` is certainly false for all of them; a fast check."""
+    return max(map(len, texts), default=0) <= MAX_COLUMN_BYTES and is_plain("".join(texts))
 
 
 def _is_long(escaped: str) -> bool:

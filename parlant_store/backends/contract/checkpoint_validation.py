@@ -23,8 +23,11 @@ def check_checkpoint(checkpoint: Checkpoint) -> None:
     check_short(checkpoint.checkpoint_id, "checkpoint_id")
     if checkpoint.parent_id is not None:
         check_short(checkpoint.parent_id, "parent_id")
-    for channel, version in checkpoint.versions.items():
-        check_channel(channel, version)
+    names = [*checkpoint.versions, *map(str, checkpoint.versions.values())]
+    # One check of all names is enough for most checkpoints.
+    if not {*map(type, names)} <= {str} or not codec.are_short(names):
+        for channel, version in checkpoint.versions.items():
+            check_channel(channel, version)
 
 
 def check_channel(channel: str, version: Version) -> None:
