@@ -187,6 +187,9 @@ async def compare(label: str, savers: dict[str, Saver], size: int, rounds: int) 
         show(label, operation, size, {name: lowest(each) for name, each in times.items()})
     deleted = {}
     for name, thread in threads.items():
+        small = Thread(thread.saver, "small")
+        await small.put()
+        await small.delete()
         (deleted[name],) = await measured(thread, Thread.delete, 1)
     show(label, "delete_thread", size, deleted)
 
