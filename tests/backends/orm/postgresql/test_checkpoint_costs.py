@@ -83,3 +83,13 @@ def test_cost_does_not_grow_with_the_thread(store, name):
         del rows["parlant_store_thread"]
         read.append(rows)
     assert read[0] == read[1]
+
+
+def test_a_filter_reads_the_checkpoints_that_match(store):
+    fill(store, 50)
+    for other in range(20):
+        store.copy_thread("t", f"other {other}")
+    store.put_checkpoint("t", checkpoint("x", metadata={"step": 99}))
+    analyze()
+    rows = rows_read(lambda: store.list_checkpoints(where={"step": 99}))
+    assert sum(rows["parlant_store_checkpoint"]) < 10
