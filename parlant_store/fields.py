@@ -22,7 +22,7 @@ class CodePointField(models.TextField):  # type: ignore[type-arg]
         return parameters
 
 
-class RowKeyField(models.BigAutoField):
+class RowKeyField(models.BigAutoField):  # type: ignore[type-arg]
     """A BigAutoField without AUTOINCREMENT on SQLite: each insert would write one more page.
 
     The greatest key is used again after its row was deleted.
