@@ -13,7 +13,7 @@ from parlant_store.backends.orm import OrmBackend
 from parlant_store.exceptions import InvalidItem, InvalidName
 from parlant_store.models import SessionItem
 from parlant_store.types import Checkpoint, TypedBytes
-from tests.backends.threads.busy_threads import TIMEOUT_SECONDS, Held, results
+from tests.backends.threads.busy_threads import TIMEOUT_SECONDS, Held, results, writes_of
 from tests.contract.clock import Clock
 from tests.contract.values import numbered
 
@@ -87,18 +87,24 @@ def saved(checkpoint_id):
 
 
 def test_writes_after_a_checkpoint_are_those_of_each_task(store):
+    calls = [
+        ("1", writes_of("a", {0: b"first", -1: b"first"})),
+        ("1", writes_of("b", {0: b"other"})),
+        ("1", writes_of("a", {0: b"second", 1: b"new", -1: b"second"})),
+        ("2", writes_of("a", {0: b"later"})),
+    ]
+
+    async def write() -> None:
+        named = {"thread_id": "t", "user_id": "ada"}
+        await asyncio.gather(
+            *(
+                store.aput_writes(checkpoint_id=checkpoint_id, writes=writes, **named)
+                for checkpoint_id, writes in calls
+            )
+        )
+
     store.put_checkpoint("t", saved("1"))
-    with Held(store) as held:
-        futures = [
-            held.put_writes("t", "1", "a", {0: b"first", -1: b"first"}),
-            held.put_writes("t", "1", "b", {0: b"other"}, user_id="ada"),
-            held.put_writes("t", "1", "a", {0: b"second", 1: b"new", -1: b"second"}),
-            held.put_writes("t", "2", "a", {0: b"later"}),
-        ]
-        bad = held.put_writes("t", "1", "a" * 600, {0: b""})
-    assert results(futures) == [None] * 4
-    with pytest.raises(InvalidName):
-        bad.result(TIMEOUT_SECONDS)
+    asyncio.run(write())
     stored = store.get_checkpoint("t", "1")
     assert [(each.task_id, each.idx, each.value.data) for each in stored.writes] == [
         ("a", -1, b"second"),
@@ -111,10 +117,21 @@ def test_writes_after_a_checkpoint_are_those_of_each_task(store):
     assert store.list_threads().threads[0].user_id == "ada"
 
 
+def test_writes_that_are_refused_fail_alone(store):
+    store.put_checkpoint("t", saved("1"))
+    with Held(store) as held:
+        good = [held.put_writes("t", "1", task) for task in ("a", "b")]
+        bad = held.put_writes("t", "1", "a" * 600)
+    assert results(good) == [None] * 2
+    with pytest.raises(InvalidName):
+        bad.result(TIMEOUT_SECONDS)
+    assert [each.task_id for each in store.get_checkpoint("t").writes] == ["a", "b"]
+
+
 def test_tasks_that_end_at_once_write_in_one_transaction(store):
     store.put_checkpoint("t", saved("1"))
     with Held(store) as held:
-        futures = [held.put_writes("t", "1", str(number), {0: b"value"}) for number in range(20)]
+        futures = [held.put_writes("t", "1", str(number)) for number in range(20)]
     results(futures)
     assert len(store.get_checkpoint("t").writes) == 20
     if connection.vendor == "postgresql":

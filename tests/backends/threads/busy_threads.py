@@ -40,21 +40,19 @@ class Held:
     def get(self, session_id: str, limit: int | None) -> "Future[list[Any]]":
         return self.store.submit(partial(self.store.get_items, session_id, limit=limit))
 
-    def put_writes(
-        self,
-        thread_id: str,
-        checkpoint_id: str,
-        task_id: str,
-        values: dict[int, bytes],
-        **options: Any,
-    ) -> "Future[None]":
-        """Submit writes of a task, with a value for each index."""
-        writes = [
-            TaskWrite(task_id=task_id, idx=idx, channel="c", value=TypedBytes("bytes", value))
-            for idx, value in values.items()
-        ]
-        named = {"thread_id": thread_id, "checkpoint_id": checkpoint_id, "writes": writes}
-        return self.store.submit(partial(self.store.put_writes, **named, **options))
+    def put_writes(self, thread_id: str, checkpoint_id: str, task_id: str) -> "Future[None]":
+        # Calls with other arguments are no group.
+        named = {"thread_id": thread_id, "checkpoint_id": checkpoint_id}
+        writes = writes_of(task_id, {0: b"value"})
+        return self.store.submit(partial(self.store.put_writes, **named, writes=writes))
+
+
+def writes_of(task_id: str, values: dict[int, bytes]) -> list[TaskWrite]:
+    """Return writes of a task with a value for each index."""
+    return [
+        TaskWrite(task_id=task_id, idx=idx, channel="c", value=TypedBytes("bytes", value))
+        for idx, value in values.items()
+    ]
 
 
 def results(futures: list["Future[Any]"]) -> list[Any]:
