@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from parlant_store.backends.contract.checkpoint_operations import PutCheckpoint, ThreadName
@@ -11,11 +12,15 @@ from parlant_store.content.compression import compress, decompress
 from parlant_store.types import (
     ChannelHistory,
     Checkpoint,
+    CheckpointInfo,
     StoredCheckpoint,
     TaskWrite,
     TypedBytes,
     Version,
 )
+
+INTERRUPT = -3
+"""The idx of a write that interrupts its task (langgraph.checkpoint.base.WRITES_IDX_MAP)."""
 
 
 class ThreadColumns(NamedTuple):
@@ -54,6 +59,31 @@ class CheckpointRow(NamedTuple):
     metadata: str
     type: str
     value: bytes
+
+
+class InfoRow(NamedTuple):
+    """A row of a checkpoint without its value, with the versions of its parent."""
+
+    key: int
+    checkpoint_ns: str
+    full_ns: str | None
+    checkpoint_id: str
+    parent_id: str | None
+    created_at: datetime
+    metadata: str
+    versions: str
+    parent_versions: str | None
+
+
+class WrittenRow(NamedTuple):
+    """What a task wrote to a channel after the checkpoint with the key."""
+
+    key: int
+    task_id: str
+    channel: str
+    number: int
+    first_idx: int
+    last_idx: int
 
 
 class ValueRow(NamedTuple):
@@ -187,6 +217,48 @@ def stored_checkpoints(
         by_key.setdefault(row.key, []).append(write_of(row))
     ordered = sorted(checkpoints, key=lambda row: (row.checkpoint_id, row.key), reverse=True)
     return [_checkpoint_of(row, found, by_key.get(row.key, [])) for row in ordered]
+
+
+def checkpoint_infos(
+    infos: Iterable[InfoRow], written: Iterable[WrittenRow]
+) -> list[CheckpointInfo]:
+    """Return checkpoints from their rows, the greatest id first."""
+    by_key: dict[int, list[WrittenRow]] = {}
+    for row in written:
+        by_key.setdefault(row.key, []).append(row)
+    ordered = sorted(infos, key=lambda row: (row.checkpoint_id, row.key), reverse=True)
+    return [_info_of(row, by_key.get(row.key, [])) for row in ordered]
+
+
+def waiting_tasks(rows: Iterable[tuple[str, int, int]]) -> int:
+    """Return the number of tasks that wait for an answer to an interrupt.
+
+    rows: the task_id, and the least and the greatest idx, of writes after one checkpoint. A task
+    that has been resumed has written something else.
+    """
+    rows = [*rows]
+    done = {task_id for task_id, _, last in rows if last >= 0}
+    return len({task_id for task_id, first, _ in rows if first == INTERRUPT} - done)
+
+
+def _info_of(row: InfoRow, written: list[WrittenRow]) -> CheckpointInfo:
+    versions: dict[str, str] = codec.decode_document(row.versions)
+    before = {} if row.parent_versions is None else codec.decode_document(row.parent_versions)
+    counts: dict[str, int] = {}
+    for each in written:
+        channel = codec.unescape(each.channel)
+        counts[channel] = counts.get(channel, 0) + each.number
+    return CheckpointInfo(
+        key=row.key,
+        checkpoint_ns=codec.unescape(row.full_ns or row.checkpoint_ns),
+        checkpoint_id=codec.unescape(row.checkpoint_id),
+        parent_id=None if row.parent_id is None else codec.unescape(row.parent_id),
+        created_at=row.created_at,
+        metadata=codec.decode_document(row.metadata),
+        changed=tuple(sorted(name for name in versions if versions[name] != before.get(name))),
+        written=counts,
+        waiting=waiting_tasks((each.task_id, each.first_idx, each.last_idx) for each in written),
+    )
 
 
 def histories(

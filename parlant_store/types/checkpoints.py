@@ -98,6 +98,33 @@ class StoredCheckpoint:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CheckpointInfo:
+    """A checkpoint as listings return it, without the values of channels and writes."""
+
+    key: int
+    """The primary key of the row."""
+
+    checkpoint_ns: str
+
+    checkpoint_id: str
+
+    parent_id: str | None
+
+    created_at: datetime
+
+    metadata: JSONObject
+
+    changed: tuple[str, ...]
+    """The channels whose versions are not those of its parent."""
+
+    written: Mapping[str, int]
+    """The number of writes of tasks after it, by channel."""
+
+    waiting: int
+    """The number of tasks among these that have been interrupted and not resumed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ChannelHistory:
     """What tasks wrote to a channel since its value was last stored."""
 

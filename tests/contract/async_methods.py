@@ -279,6 +279,9 @@ class AsyncDocumentContract(Documents):
         assert await store.acopy_thread("t", "u") is True
         page = await store.alist_threads(user_id="ada")
         assert {thread.thread_id for thread in page.threads} == {"t", "u"}
+        assert await store.aset_thread_expiry("t", None) is True
+        assert await store.aget_thread("t") == page.threads[0]
+        assert len(await store.alist_checkpoint_infos("t")) == 2
         (record,) = await store.aread_threads([("", "u")])
         assert await store.awrite_threads([record, replace(record, thread_id="v")]) == [False, True]
         assert await store.adelete_thread("v") is True

@@ -16,6 +16,7 @@ THREAD_WRITES: dict[str, Callable[..., Any]] = {
     "delete_thread": lambda store, **id_: store.delete_thread("t", **id_),
     "delete_runs": lambda store, **id_: store.delete_runs(["r"], **id_),
     "copy_thread": lambda store, **id_: store.copy_thread("t", "u", **id_),
+    "set_thread_expiry": lambda store, **id_: store.set_thread_expiry("t", None, **id_),
     "prune_thread": lambda store, **id_: store.prune_thread("t", **id_),
 }
 

@@ -70,6 +70,18 @@ class ListCheckpoints(NamedTuple):
     limit: int
 
 
+class ListCheckpointInfos(NamedTuple):
+    thread: ThreadName
+    after: CheckpointCursor | None
+    limit: int
+
+
+class SetThreadExpiry(NamedTuple):
+    thread: ThreadName
+    expires_at: datetime | None
+    request: UUID | None
+
+
 class GetHistory(NamedTuple):
     place: CheckpointPlace
     channels: list[str]

@@ -1,6 +1,7 @@
 """The contract of stores: threads of graphs, with their checkpoints."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,11 +11,13 @@ from parlant_store.backends.contract.checkpoint_operations import (
     DeleteRuns,
     DeleteThread,
     GetHistory,
+    ListCheckpointInfos,
     ListCheckpoints,
     ListThreads,
     PruneThread,
     PutCheckpoint,
     PutWrites,
+    SetThreadExpiry,
     ThreadName,
 )
 from parlant_store.backends.contract.checkpoint_validation import (
@@ -28,6 +31,7 @@ from parlant_store.backends.contract.validation import (
     check_limit,
     check_owner,
     check_request,
+    check_time,
     check_ttl,
 )
 from parlant_store.backends.threads.async_methods import as_async
@@ -38,6 +42,7 @@ from parlant_store.types import (
     ChannelValue,
     Checkpoint,
     CheckpointCursor,
+    CheckpointInfo,
     StoredCheckpoint,
     TaskWrite,
     ThreadCursor,
@@ -185,6 +190,25 @@ class CheckpointMethods:
 
     alist_checkpoints = as_async(list_checkpoints)
 
+    def list_checkpoint_infos(
+        self,
+        thread_id: str,
+        *,
+        limit: int = 100,
+        after: CheckpointCursor | None = None,
+        namespace: str = "",
+    ) -> list[CheckpointInfo]:
+        """Return at most ``limit`` checkpoints of all namespaces, the greatest id first.
+
+        No values are read. The next page starts after the cursor ``after``.
+        """
+        thread, rows = self._thread(thread_id, namespace), check_limit(limit)
+        if not rows:
+            return []
+        return self._list_checkpoint_infos(ListCheckpointInfos(thread, after, rows))
+
+    alist_checkpoint_infos = as_async(list_checkpoint_infos)
+
     def get_channel_history(
         self,
         thread_id: str,
@@ -309,6 +333,30 @@ class CheckpointMethods:
 
     alist_threads = as_async(list_threads)
 
+    def get_thread(self, thread_id: str, *, namespace: str = "") -> ThreadInfo | None:
+        """Return the thread without its checkpoints; None if there is none."""
+        return self._get_thread(self._thread(thread_id, namespace))
+
+    aget_thread = as_async(get_thread)
+
+    def set_thread_expiry(
+        self,
+        thread_id: str,
+        expires_at: datetime | None,
+        *,
+        namespace: str = "",
+        request_id: str | UUID | None = None,
+    ) -> bool:
+        """Set when the thread expires, None for never; return False if there is no thread.
+
+        The next write sets it again if the store has a ttl_seconds.
+        """
+        request = check_request(request_id, "set_thread_expiry")
+        thread, time = self._thread(thread_id, namespace), check_time(expires_at, "expires_at")
+        return self._set_thread_expiry(SetThreadExpiry(thread, time, request))
+
+    aset_thread_expiry = as_async(set_thread_expiry)
+
     def _put_checkpoint(self, put: PutCheckpoint) -> None:
         raise NotImplementedError
 
@@ -319,6 +367,15 @@ class CheckpointMethods:
         raise NotImplementedError
 
     def _list_checkpoints(self, listing: ListCheckpoints) -> list[StoredCheckpoint]:
+        raise NotImplementedError
+
+    def _list_checkpoint_infos(self, listing: ListCheckpointInfos) -> list[CheckpointInfo]:
+        raise NotImplementedError
+
+    def _get_thread(self, thread: ThreadName) -> ThreadInfo | None:
+        raise NotImplementedError
+
+    def _set_thread_expiry(self, change: SetThreadExpiry) -> bool:
         raise NotImplementedError
 
     def _get_history(self, read: GetHistory) -> dict[str, ChannelHistory]:

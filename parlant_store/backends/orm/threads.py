@@ -6,16 +6,24 @@ from parlant_store.backends.contract.checkpoint_operations import (
     DeleteRuns,
     DeleteThread,
     GetHistory,
+    ListCheckpointInfos,
     ListCheckpoints,
     ListThreads,
     PruneThread,
     PutCheckpoint,
     PutWrites,
+    SetThreadExpiry,
     ThreadName,
     WriteThreads,
 )
 from parlant_store.backends.orm.calls import OrmCalls
-from parlant_store.types import ChannelHistory, StoredCheckpoint, ThreadInfo, ThreadRecord
+from parlant_store.types import (
+    ChannelHistory,
+    CheckpointInfo,
+    StoredCheckpoint,
+    ThreadInfo,
+    ThreadRecord,
+)
 
 
 class OrmThreads(OrmCalls):
@@ -45,6 +53,22 @@ class OrmThreads(OrmCalls):
     def _list_checkpoints(self, listing: ListCheckpoints) -> list[StoredCheckpoint]:
         return self._read(
             lambda on: on.tables.checkpoints.list_checkpoints(on.connection, listing, on.time)
+        )
+
+    def _list_checkpoint_infos(self, listing: ListCheckpointInfos) -> list[CheckpointInfo]:
+        return self._read(
+            lambda on: on.tables.checkpoints.list_infos(on.connection, listing, on.time)
+        )
+
+    def _get_thread(self, thread: ThreadName) -> ThreadInfo | None:
+        return self._read(
+            lambda on: on.tables.checkpoints.get_thread(on.connection, thread, on.time)
+        )
+
+    def _set_thread_expiry(self, change: SetThreadExpiry) -> bool:
+        return self._write(
+            lambda on: on.tables.checkpoints.set_expiry(on.connection, change, on.time),
+            request=change.request,
         )
 
     def _get_history(self, read: GetHistory) -> dict[str, ChannelHistory]:

@@ -12,11 +12,13 @@ from parlant_store.backends.contract.checkpoint_operations import (
     DeleteRuns,
     DeleteThread,
     GetHistory,
+    ListCheckpointInfos,
     ListCheckpoints,
     ListThreads,
     PruneThread,
     PutCheckpoint,
     PutWrites,
+    SetThreadExpiry,
     ThreadName,
 )
 from parlant_store.backends.contract.expiry import Pace
@@ -24,9 +26,12 @@ from parlant_store.backends.supabase.client import Connection, is_overdue, time_
 from parlant_store.backends.supabase.rest import shapes
 from parlant_store.backends.thread_columns import (
     CheckpointRow,
+    InfoRow,
     ValueRow,
     WriteRow,
+    WrittenRow,
     checkpoint_columns,
+    checkpoint_infos,
     histories,
     owner_of_thread,
     stored_checkpoints,
@@ -39,7 +44,13 @@ from parlant_store.backends.thread_columns import (
 from parlant_store.content import codec
 from parlant_store.exceptions import StoreUnavailable
 from parlant_store.sql.functions import MAX_DELETED
-from parlant_store.types import ChannelHistory, JSONObject, StoredCheckpoint, ThreadInfo
+from parlant_store.types import (
+    ChannelHistory,
+    CheckpointInfo,
+    JSONObject,
+    StoredCheckpoint,
+    ThreadInfo,
+)
 
 
 class SupabaseThreads(BaseBackend):
@@ -112,6 +123,39 @@ class SupabaseThreads(BaseBackend):
             now=self.clock(),
         )
         return _checkpoints(answer)
+
+    def _list_checkpoint_infos(self, listing: ListCheckpointInfos) -> list[CheckpointInfo]:
+        answer = self.connection.read(
+            "list_checkpoint_infos",
+            shapes.CHECKPOINT_INFOS,
+            **thread_columns(listing.thread)._asdict(),
+            after_id=_column(None if listing.after is None else listing.after.checkpoint_id),
+            after_key=listing.after and listing.after.key,
+            limit=listing.limit,
+            now=self.clock(),
+        )
+        infos = (InfoRow._make(row) for row in answer["checkpoints"])
+        return checkpoint_infos(
+            [row._replace(created_at=time_of(str(row.created_at))) for row in infos],
+            [WrittenRow._make(row) for row in answer["written"]],
+        )
+
+    def _get_thread(self, thread: ThreadName) -> ThreadInfo | None:
+        row = self.connection.read(
+            "get_thread", shapes.THREAD, **thread_columns(thread)._asdict(), now=self.clock()
+        )
+        return None if row is None else _thread_info(*row)
+
+    def _set_thread_expiry(self, change: SetThreadExpiry) -> bool:
+        exists: bool = self.connection.write(
+            "set_thread_expiry",
+            shapes.boolean,
+            change.request,
+            **thread_columns(change.thread)._asdict(),
+            expires_at=change.expires_at,
+            now=self.clock(),
+        )
+        return exists
 
     def _get_history(self, read: GetHistory) -> dict[str, ChannelHistory]:
         answer = self.connection.read(

@@ -43,7 +43,8 @@ begin
             'delete_one', 'drop_collection', 'replace', 'ensure_index', 'set_document_expiry',
             'write_sessions', 'write_documents', 'write_memories', 'stage_items', 'publish_session',
             'put_checkpoint', 'put_writes', 'delete_thread', 'hide_thread', 'delete_runs',
-            'copy_thread', 'prune_thread', 'expire_threads', 'stage_threads', 'publish_threads'
+            'copy_thread', 'prune_thread', 'expire_threads', 'stage_threads', 'publish_threads',
+            'set_thread_expiry'
         );
     if v_types is null then
         raise invalid_parameter_value using message = format('there is no %L to call', p_function);

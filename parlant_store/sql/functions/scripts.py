@@ -34,6 +34,7 @@ FILES = (
     "history",
     "checkpoints",
     "checkpoint_reading",
+    "threads",
     "reading",
     "records",
     "thread_records",

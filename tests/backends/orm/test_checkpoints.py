@@ -5,11 +5,12 @@ import pytest
 from parlant_store.models import ChannelValue, Checkpoint, CheckpointWrite, Thread
 from tests.backends.orm.test_sessions import make_store as make_store
 from tests.contract.checkpoints import CheckpointContract, changed, checkpoint, write
+from tests.contract.thread_infos import ThreadInfoContract
 from tests.contract.thread_records import ThreadRecordContract, thread_record
 from tests.contract.thread_retention import ThreadRetentionContract
 
 
-class TestOrmCheckpoints(CheckpointContract):
+class TestOrmCheckpoints(ThreadInfoContract, CheckpointContract):
     @pytest.fixture
     def make_store(self, make_store):
         return make_store

@@ -1,6 +1,6 @@
 """Statements for threads: the reads of both databases, and the interface of writes."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -15,7 +15,10 @@ from parlant_store.backends.contract.checkpoint_operations import (
     PruneThread,
     PutCheckpoint,
     PutWrites,
+    SetThreadExpiry,
+    ThreadName,
 )
+from parlant_store.backends.orm.base.checkpoint_infos import CheckpointInfos
 from parlant_store.backends.orm.base.sessions import LIVE, Time, aware
 from parlant_store.backends.orm.database.statements import Row, fetch
 from parlant_store.backends.thread_columns import (
@@ -35,6 +38,10 @@ from parlant_store.types import ChannelHistory, StoredCheckpoint, ThreadInfo
 THREAD_KEY = (
     f"(SELECT key FROM parlant_store_thread WHERE namespace = %s AND thread_id = %s AND {LIVE})"
 )
+_THREAD = (
+    "SELECT namespace, thread_id, full_names, user_id, created_at, updated_at, expires_at"
+    " FROM parlant_store_thread"
+)
 _AT = f"thread_key = {THREAD_KEY} AND checkpoint_ns = %s"
 _LATEST = f"WHERE {_AT} ORDER BY checkpoint_id DESC LIMIT 1"
 _NAMED = f"WHERE {_AT} AND checkpoint_id = %s"
@@ -43,7 +50,7 @@ _CHECKPOINT, _VALUE, _WRITE = range(3)
 """The kinds of rows of a read."""
 
 
-class Checkpoints(ABC):
+class Checkpoints(CheckpointInfos):
     """The operations on threads, for one kind of database.
 
     A read is one statement, whose rows are checkpoints, values and writes. Values and writes are
@@ -55,9 +62,6 @@ class Checkpoints(ABC):
 
     joined_value: str
     """A join with a row of {table} that matches {condition}, which looks it up in an index."""
-
-    joined_rows: str
-    """The same with any number of rows."""
 
     each_text: str
     """The table ``channel`` with the ``value`` of each element of a parameter."""
@@ -162,7 +166,7 @@ class Checkpoints(ABC):
         rows = fetch(connection, sql, (*params, listing.limit), prepare=None, binary=True)
         return _checkpoints(rows)
 
-    def prepare(self, connection: BaseDatabaseWrapper) -> None:  # noqa: B027
+    def prepare(self, connection: BaseDatabaseWrapper) -> None:
         """Create functions on the connection that ``contains`` needs."""
 
     def get_history(
@@ -193,12 +197,16 @@ class Checkpoints(ABC):
         if listing.after is not None:
             where += " AND (namespace, thread_id) > (%s, %s)"
             params += thread_columns(listing.after)
-        sql = (
-            "SELECT namespace, thread_id, full_names, user_id, created_at, updated_at, expires_at"
-            f" FROM parlant_store_thread WHERE {where} ORDER BY namespace, thread_id LIMIT %s"
-        )
+        sql = f"{_THREAD} WHERE {where} ORDER BY namespace, thread_id LIMIT %s"
         rows = fetch(connection, sql, (*params, listing.limit), prepare=None)
         return [thread_info(connection, row) for row in rows]
+
+    def get_thread(
+        self, connection: BaseDatabaseWrapper, thread: ThreadName, time: Time
+    ) -> ThreadInfo | None:
+        sql = f"{_THREAD} WHERE key = {THREAD_KEY}"
+        rows = fetch(connection, sql, (*thread_columns(thread), time.now))
+        return thread_info(connection, rows[0]) if rows else None
 
     def _matching(self, listing: ListCheckpoints, time: Time) -> tuple[str, list[Any]]:
         """Return the condition of a listing."""
@@ -245,6 +253,11 @@ class Checkpoints(ABC):
         self, connection: BaseDatabaseWrapper, deletion: DeleteThread, time: Time
     ) -> bool:
         """Return whether there was one that had not expired."""
+
+    @abstractmethod
+    def set_expiry(
+        self, connection: BaseDatabaseWrapper, change: SetThreadExpiry, time: Time
+    ) -> bool: ...
 
     @abstractmethod
     def delete_runs(

@@ -10,6 +10,7 @@ from parlant_store.backends.contract.checkpoint_operations import (
     PruneThread,
     PutCheckpoint,
     PutWrites,
+    SetThreadExpiry,
     ThreadName,
 )
 from parlant_store.backends.orm.base.checkpoints import Checkpoints
@@ -37,6 +38,9 @@ _PUT_WRITES = (
     " %s::timestamptz, %s::timestamptz)"
 )
 _DELETE = "SELECT parlant_store_delete_thread(%s::text, %s::text, %s::timestamptz, %s::timestamptz)"
+_SET_EXPIRY = (
+    "SELECT parlant_store_set_thread_expiry(%s::text, %s::text, %s::timestamptz, %s::timestamptz)"
+)
 _EXPIRE = "SELECT * FROM parlant_store_expire_threads(%s::timestamptz, %s::bigint)"
 _DELETE_RUNS = "SELECT parlant_store_delete_runs(%s::text, %s::text[])"
 _COPY = (
@@ -100,6 +104,14 @@ class PostgreSQLCheckpoints(Checkpoints):
         params = (*thread_columns(deletion.thread), time.now, until)
         ((result,),) = fetch_once(connection, _DELETE, params)
         return result  # type: ignore[no-any-return]
+
+    def set_expiry(
+        self, connection: BaseDatabaseWrapper, change: SetThreadExpiry, time: Time
+    ) -> bool:
+        expires_at = adapted(connection, change.expires_at)
+        params = (*thread_columns(change.thread), expires_at, time.now)
+        ((exists,),) = fetch_once(connection, _SET_EXPIRY, params)
+        return exists  # type: ignore[no-any-return]
 
     def delete_expired(
         self, connection: BaseDatabaseWrapper, time: Time, limit: int

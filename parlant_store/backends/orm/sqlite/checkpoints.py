@@ -14,6 +14,7 @@ from parlant_store.backends.contract.checkpoint_operations import (
     PruneThread,
     PutCheckpoint,
     PutWrites,
+    SetThreadExpiry,
     ThreadName,
 )
 from parlant_store.backends.orm.base.checkpoints import THREAD_KEY, Checkpoints
@@ -77,6 +78,9 @@ COPIED = {
 }
 """The tables with the rows of a thread, and their columns without those of keys."""
 
+_SET_EXPIRY = (
+    f"UPDATE parlant_store_thread SET expires_at = %s WHERE key = {THREAD_KEY} RETURNING key"
+)
 _DELETE_VALUES = (
     "DELETE FROM parlant_store_channel_value WHERE thread_key = %s"
     " AND (checkpoint_ns, channel, version) NOT IN ("
@@ -185,6 +189,12 @@ class SQLiteCheckpoints(Checkpoints):
     ) -> bool:
         with write(connection):
             return delete_thread(connection, deletion.thread, time, deletion.written_until)
+
+    def set_expiry(
+        self, connection: BaseDatabaseWrapper, change: SetThreadExpiry, time: Time
+    ) -> bool:
+        params = (adapted(connection, change.expires_at), *thread_columns(change.thread), time.now)
+        return bool(fetch(connection, _SET_EXPIRY, params))
 
     def delete_expired(
         self, connection: BaseDatabaseWrapper, time: Time, limit: int

@@ -90,7 +90,18 @@ CHECKPOINTS = record(
     writes=_WRITES,
 )
 CHANNEL_HISTORY = record(values=_VALUES, writes=_WRITES)
-THREADS = list_of(row(text, text, optional(text), optional(text), moment, moment, optional(moment)))
+_THREAD = row(text, text, optional(text), optional(text), moment, moment, optional(moment))
+THREAD = optional(_THREAD)
+THREADS = list_of(_THREAD)
+CHECKPOINT_INFOS = record(
+    checkpoints=list_of(
+        row(
+            *(integer, text, optional(text), text, optional(text), moment),
+            *(document, document, optional(document)),
+        )
+    ),
+    written=list_of(row(integer, text, text, integer, integer, integer)),
+)
 THREAD_RECORDS = list_of(
     row(
         *(integer, text, text, optional(text), optional(text)),

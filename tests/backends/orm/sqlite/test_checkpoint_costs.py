@@ -25,6 +25,7 @@ READS: dict[str, Callable[[Any], Any]] = {
     "get_checkpoint by its id": lambda store: store.get_checkpoint("t", "0001"),
     "list_checkpoints": lambda store: store.list_checkpoints("t", checkpoint_ns="", limit=5),
     "get_channel_history": lambda store: store.get_channel_history("t", ["a", "b"]),
+    "get_thread": lambda store: store.get_thread("t"),
     "list_threads of a user": lambda store: store.list_threads(user_id="u"),
 }
 
