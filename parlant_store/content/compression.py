@@ -10,11 +10,14 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from parlant_store.exceptions import NotSupported
+from parlant_store.exceptions import BackendError, NotSupported
 from parlant_store.types import USER_MARK
 
 MIN_BYTES = 512
 """Shorter values are not compressed."""
+
+MAX_START = 1_000_000
+"""Limit on the bytes of ``decompress_start``."""
 
 MAX_RATIO = 20
 """Limit on how much shorter values become: few bytes of a user must not fill a server's memory."""
@@ -24,6 +27,7 @@ _MIN_LIMIT = 4_096
 
 _ZSTD, _ZLIB, _PLAIN = _PREFIXES = ("zstd:", "zlib:", "plain:")
 _LEVEL = 1
+_DAMAGED = "a stored value is damaged: it cannot be decompressed"
 
 
 def compress(type_: str, data: bytes) -> tuple[str, bytes]:
@@ -44,10 +48,11 @@ def compress(type_: str, data: bytes) -> tuple[str, bytes]:
 
 
 def decompress(type_: str, data: bytes) -> tuple[str, bytes]:
-    """The reverse of ``compress``; raise NotSupported if a package is missing.
+    """The reverse of ``compress``.
 
-    What a user wrote stays as it is if it cannot be decompressed, or becomes too long: it must not
-    stop those who read the values of all users.
+    Raise NotSupported if a package is missing, and BackendError if the bytes are damaged. What a
+    user wrote stays as it is if it cannot be decompressed, or becomes too long: it must not stop
+    those who read the values of all users.
     """
     if type_.startswith(USER_MARK):
         inner = type_.removeprefix(USER_MARK)
@@ -59,10 +64,29 @@ def decompress(type_: str, data: bytes) -> tuple[str, bytes]:
     if not type_.startswith(_PREFIXES):
         return type_, data
     if type_.startswith(_ZSTD):
-        return type_.removeprefix(_ZSTD), _zstd_decompressor(data)
+        return type_.removeprefix(_ZSTD), _zstd(data)
     if type_.startswith(_ZLIB):
-        return type_.removeprefix(_ZLIB), zlib.decompress(data)
+        try:
+            return type_.removeprefix(_ZLIB), zlib.decompress(data)
+        except zlib.error as exc:
+            raise BackendError(_DAMAGED) from exc
     return type_.removeprefix(_PLAIN), data
+
+
+def decompress_start(type_: str, start: bytes) -> tuple[str, bytes]:
+    """Return the type, and at most MAX_START bytes from ``start``, the first ones that are stored.
+
+    Raise as ``decompress`` does.
+    """
+    type_ = type_.removeprefix(USER_MARK)
+    if type_.startswith(_ZSTD):
+        return type_.removeprefix(_ZSTD), _zstd(start, MAX_START)
+    if type_.startswith(_ZLIB):
+        try:
+            return type_.removeprefix(_ZLIB), zlib.decompressobj().decompress(start, MAX_START)
+        except zlib.error as exc:
+            raise BackendError(_DAMAGED) from exc
+    return type_.removeprefix(_PLAIN), start
 
 
 def _decompress_of_user(type_: str, data: bytes) -> tuple[str, bytes]:
@@ -88,6 +112,7 @@ def _errors() -> tuple[type[Exception], ...]:
     """Return the errors of ``_decompress_of_user``."""
     zstandard = _zstandard()
     return (
+        BackendError,
         NotSupported,
         ValueError,
         zlib.error,
@@ -103,9 +128,16 @@ def _compressor() -> tuple[str, Callable[[bytes], bytes]]:
     return _ZSTD, lambda data: _of_thread("ZstdCompressor", level=_LEVEL).compress(data)
 
 
-def _zstd_decompressor(data: bytes) -> bytes:
-    _needed_zstandard()
-    return _of_thread("ZstdDecompressor").decompress(data)  # type: ignore[no-any-return]
+def _zstd(data: bytes, limit: int | None = None) -> bytes:
+    """Return the bytes, or at most ``limit`` of those whose start is ``data``."""
+    zstandard = _needed_zstandard()
+    try:
+        if limit is None:
+            return _of_thread("ZstdDecompressor").decompress(data)  # type: ignore[no-any-return]
+        reader = zstandard.ZstdDecompressor().stream_reader(data)
+        return reader.read(limit)  # type: ignore[no-any-return]
+    except zstandard.ZstdError as exc:
+        raise BackendError(_DAMAGED) from exc
 
 
 _objects = threading.local()

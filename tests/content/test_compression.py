@@ -4,10 +4,17 @@ import os
 import zlib
 
 import pytest
+import zstandard
 
 from parlant_store.content import compression
-from parlant_store.content.compression import MIN_BYTES, compress, decompress
-from parlant_store.exceptions import NotSupported
+from parlant_store.content.compression import (
+    MAX_START,
+    MIN_BYTES,
+    compress,
+    decompress,
+    decompress_start,
+)
+from parlant_store.exceptions import BackendError, NotSupported
 from parlant_store.types import USER_MARK
 
 pytestmark = pytest.mark.any_database
@@ -33,6 +40,32 @@ def test_long_values_become_smaller(format_):
     type_, data = compress("t", b"a" * MIN_BYTES)
     assert type_ == f"{format_}:t"
     assert len(data) < 50
+
+
+def test_the_start_of_a_value(format_):
+    data = b"".join(b"%d " % number for number in range(100_000))
+    type_, stored = compress("t", data)
+    name, start = decompress_start(type_, stored[: len(stored) // 2])
+    assert name == "t"
+    assert 0 < len(start) < len(data)
+    assert data.startswith(start)
+    assert decompress_start(type_, stored) == ("t", data)
+    assert decompress_start("plain:zlib:t", b"a") == ("zlib:t", b"a")
+    assert decompress_start(USER_MARK + type_, stored) == ("t", data)
+
+
+def test_the_start_of_a_value_is_bounded():
+    huge = b"a" * 100_000_000
+    for type_, stored in (("zlib:t", zlib.compress(huge)), ("zstd:t", zstandard.compress(huge))):
+        assert len(stored) < 100_000
+        assert decompress_start(type_, stored) == ("t", b"a" * MAX_START)
+
+
+@pytest.mark.parametrize("type_", ["zstd:t", "zlib:t"])
+def test_damaged_values(type_):
+    for function in (decompress, decompress_start):
+        with pytest.raises(BackendError, match="damaged"):
+            function(type_, b"no such bytes")
 
 
 def test_encrypted_values_stay(format_):
