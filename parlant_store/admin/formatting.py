@@ -175,7 +175,7 @@ def expiry_and_time(expires_at: datetime | None) -> SafeString | str:
     """``expiry`` for a page, where the time itself stands beside it."""
     if expires_at is None:
         return expiry(None)
-    return format_html("{} ({})", expiry(expires_at), _written(expires_at))
+    return format_html("{} ({})", expiry(expires_at), written(expires_at))
 
 
 def _time(time: datetime, words: str, kind: str) -> SafeString:
@@ -183,12 +183,12 @@ def _time(time: datetime, words: str, kind: str) -> SafeString:
         '<time class="{}" datetime="{}" title="{}">{}</time>',
         kind,
         time.isoformat(),
-        _written(time),
+        written(time),
         words,
     )
 
 
-def _written(time: datetime) -> str:
+def written(time: datetime) -> str:
     return localize(timezone.localtime(time) if timezone.is_aware(time) else time)
 
 

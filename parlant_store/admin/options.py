@@ -23,7 +23,7 @@ from django.utils.translation import gettext as _
 from parlant_store.admin.actions.confirmation import Action
 from parlant_store.admin.actions.local_rows import LocalRows
 from parlant_store.admin.actions.selection import (
-    DOCUMENT_PREFIX,
+    KEYS,
     MAX_KEY,
     MAX_ROWS,
     Selection,
@@ -34,13 +34,13 @@ from parlant_store.admin.formatting import cut
 from parlant_store.admin.lookups import COUNTED
 from parlant_store.admin.views.base import guarded
 from parlant_store.content import codec
-from parlant_store.models import Document, Session
+from parlant_store.models import Document, Session, Thread
 
 FROM_PAGE = "from_page"
 """The parameter of requests from the page of the selected row."""
 
-_KEYS = {"keys", "document_keys"}
-_VALUE = re.compile(f"({DOCUMENT_PREFIX})?([0-9]{{1,19}})")
+_KEYS = {"keys", *KEYS.values()}
+_VALUE = re.compile(f"({'|'.join(KEYS)})?([0-9]{{1,19}})")
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]
@@ -195,8 +195,8 @@ class ActionsAdmin(StoreAdmin):
     """Actions on the selected rows of a list, and on one row from its page."""
 
     actions: Any = ()
-    has_parlant_sessions = False
-    """Does the list show Parlant sessions too? Values of their checkboxes: DOCUMENT_PREFIX."""
+    has_conversations = False
+    """Does the list show Parlant sessions and threads too? Their checkboxes have prefixes."""
 
     class Media:
         css: ClassVar = {"all": ["parlant_store/actions.css"]}
@@ -207,7 +207,7 @@ class ActionsAdmin(StoreAdmin):
         location = {} if action_location is None else {"action_location": action_location}
         found: dict[str, Any] = super().get_actions(request, **location)
         own = {action.name: action for action in self.actions or () if isinstance(action, Action)}
-        models = [Session, Document] if self.has_parlant_sessions else [self.model]
+        models = [Session, Document, Thread] if self.has_conversations else [self.model]
         return {
             name: action
             for name, action in found.items()
@@ -223,19 +223,20 @@ class ActionsAdmin(StoreAdmin):
         return checkbox.render(ACTION_CHECKBOX_NAME, str(obj.pk))
 
     def response_action(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Move the selected Parlant sessions to ``document_keys``: Django filters by the rest."""
+        """Move the selected rows of other models to KEYS: Django filters by the rest."""
         selected = [_VALUE.fullmatch(each) for each in request.POST.getlist(ACTION_CHECKBOX_NAME)]
         keys = [(match[1], int(match[2])) for match in selected if match]
         if len(keys) < len(selected) or any(key > MAX_KEY for _, key in keys):
             raise SuspiciousOperation("these are no keys")
-        documents = {key for prefix, key in keys if prefix}
-        if documents:
+        others = {name: {key for each, key in keys if each == name} for name in KEYS}
+        if any(others.values()):
             data = request.POST.copy()
             # No row has the key 0.
-            others = [str(key) for prefix, key in keys if not prefix]
-            data.setlist(ACTION_CHECKBOX_NAME, others or ["0"])
-            if "document_keys" not in data:
-                data["document_keys"] = format_keys(documents)
+            own = [str(key) for prefix, key in keys if not prefix]
+            data.setlist(ACTION_CHECKBOX_NAME, own or ["0"])
+            if not any(name in data for name in KEYS.values()):
+                for name in filter(others.get, KEYS):
+                    data[KEYS[name]] = format_keys(others[name])
                 data.pop("confirmed", None)
             request.POST = data  # type: ignore[assignment]
         return super().response_action(request, *args, **kwargs)
@@ -251,12 +252,14 @@ class ActionsAdmin(StoreAdmin):
             written = queryset.using(router.db_for_write(queryset.model))
             keys = list(written.values_list("pk", flat=True)[: MAX_ROWS + 1])
         parts = [LocalRows(self.model, keys)]
-        if self.has_parlant_sessions:
+        if self.has_conversations:
             if form.get("select_across") == "1" and not is_confirmed:
-                documents = self.parlant_sessions(request)
+                others = self.other_keys(request)
             else:
-                documents = parse_keys(form["document_keys"]) if "document_keys" in form else []
+                others = {name: parse_keys(form[of]) for name, of in KEYS.items() if of in form}
+            documents, threads = (others.get(name, []) for name in KEYS)
             parts.append(LocalRows(Document, documents, of_conversations=True))
+            parts.append(LocalRows(Thread, threads))
         parts = [part for part in parts if part.keys] or parts[:1]
         page_url = ""
         if FROM_PAGE in form and sum(map(len, parts)) == 1:
@@ -271,14 +274,22 @@ class ActionsAdmin(StoreAdmin):
             form_data=[(FROM_PAGE, "yes")] if FROM_PAGE in form else [],
         )
 
-    def parlant_sessions(self, request: HttpRequest) -> list[int]:
-        """Return the keys of all Parlant sessions of the list, at most MAX_ROWS + 1."""
-        return []
+    def other_keys(self, request: HttpRequest) -> dict[str, list[int]]:
+        """Return the keys of all rows of other models in the list, by the prefixes of KEYS.
+
+        They are at most MAX_ROWS + 1.
+        """
+        return {}
+
+    def selection(self, row: Any) -> tuple[str, str]:
+        """Return the list whose actions a page sends, and the value of the row's checkbox there."""
+        return self.list_url(self.model), str(row.pk)
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
         context["tools"] = self._tools(request, context["original"])
+        context["actions_url"], context["checkbox"] = self.selection(context["original"])
         context["checkbox_name"], context["from_page"] = ACTION_CHECKBOX_NAME, FROM_PAGE
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -290,6 +301,6 @@ class ActionsAdmin(StoreAdmin):
             for action in self.actions
             if isinstance(action, Action)
             and action.is_tool
-            and action.is_permitted(request)
+            and action.is_permitted(request, self.model)
             and action.is_eligible(row.expires_at, now)
         ]

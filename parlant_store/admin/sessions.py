@@ -5,30 +5,32 @@ from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
+from django.db import router
 from django.db.models import Exists, F, OuterRef, QuerySet, Value
 from django.db.models.functions import Coalesce, Left, NullIf
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from parlant_store.admin import filters
 from parlant_store.admin.actions import remote_rows
 from parlant_store.admin.actions.actions import SESSION_ACTIONS
+from parlant_store.admin.actions.selection import DOCUMENT_PREFIX, THREAD_PREFIX
 from parlant_store.admin.conversations.changelist import ConversationList, all_keys
-from parlant_store.admin.conversations.conversation import Conversation
+from parlant_store.admin.conversations.conversation import LANGGRAPH, Conversation
 from parlant_store.admin.conversations.header import Links, branches_of, session_header
 from parlant_store.admin.conversations.local import Access
-from parlant_store.admin.conversations.remote import list_sessions, show_session
-from parlant_store.admin.conversations.selection import DOCUMENT
+from parlant_store.admin.conversations.remote import list_sessions, show_session, show_thread
+from parlant_store.admin.conversations.selection import DOCUMENT, THREAD
+from parlant_store.admin.conversations.threads import local_info, local_reader
 from parlant_store.admin.documents import remote as remote_documents
 from parlant_store.admin.formatting import (
     NAME,
     NOTHING,
     ago,
-    counted,
     cut,
     expiry,
     expiry_and_time,
@@ -44,8 +46,9 @@ from parlant_store.admin.options import ActionsAdmin, StoreAdmin
 from parlant_store.admin.transcript.pages import session_transcript
 from parlant_store.admin.views import overview, person, persons, stores
 from parlant_store.admin.views.base import Page, configured_stores, guarded
+from parlant_store.admin.views.thread import may_read_checkpoints, thread_context
 from parlant_store.backends.orm import OrmBackend
-from parlant_store.models import Document, Session, SessionItem
+from parlant_store.models import Document, Session, SessionItem, Thread
 
 PAGES: dict[str, Page] = {
     "overview": overview.overview,
@@ -55,6 +58,7 @@ PAGES: dict[str, Page] = {
     "stores": stores.list_stores,
     "stores_sessions": list_sessions,
     "stores_session": show_session,
+    "stores_thread": show_thread,
     "stores_sessions_change": remote_rows.change_sessions,
     "stores_sweep": stores.sweep,
     "stores_documents": remote_documents.list_documents,
@@ -93,10 +97,11 @@ class SessionAdmin(ActionsAdmin):
     list_per_page = 50
     search_fields = ("session_id", "user_id")
     search_help_text = _(
-        "Words that users, agents or tools wrote, the name of a customer, or a whole id."
+        "Words that users, agents or tools wrote, the name of a customer, or a whole id. "
+        "Threads of LangGraph are found by their ids and owners only."
     )
     actions = SESSION_ACTIONS
-    has_parlant_sessions = True
+    has_conversations = True
     unread = ("full_names", "metadata", "state")
     fields = readonly_fields = (
         full_name(Session, "session_id"),
@@ -127,9 +132,10 @@ class SessionAdmin(ActionsAdmin):
         return pages + super().get_urls()
 
     def has_view_or_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Let those see the list who may see Parlant's sessions only."""
+        """Let those see the list who may see Parlant's sessions or threads only."""
         is_permitted = super().has_view_or_change_permission(request, obj)
-        return is_permitted or (obj is None and self.may_view(request, Document))
+        others = (Document, Thread) if obj is None else ()
+        return is_permitted or any(self.may_view(request, model) for model in others)
 
     def get_model_perms(self, request: HttpRequest) -> dict[str, bool]:
         permissions = super().get_model_perms(request)
@@ -138,7 +144,11 @@ class SessionAdmin(ActionsAdmin):
     def access(self, request: HttpRequest) -> Access:
         """Return what the user may see in the list."""
         return Access(
-            *(self.may_view(request, model) for model in (Session, SessionItem, Document))
+            sessions=self.may_view(request, Session),
+            items=self.may_view(request, SessionItem),
+            documents=self.may_view(request, Document),
+            threads=self.may_view(request, Thread),
+            checkpoints=may_read_checkpoints(request),
         )
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
@@ -146,7 +156,7 @@ class SessionAdmin(ActionsAdmin):
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         access = self.access(request)
-        is_readable = access.items or access.documents
+        is_readable = access.items or access.documents or access.checkpoints
         shown = super().get_list_display(request)
         return [column for column in shown if is_readable or column != "last_message"]
 
@@ -158,14 +168,15 @@ class SessionAdmin(ActionsAdmin):
             for alias, store, _error in configured_stores()
             if not isinstance(store, OrmBackend)
         ]
-        if request.GET.get("store") in remote and self.may_view(request, Session):
+        may_view = self.may_view(request, Session) or self.may_view(request, Thread)
+        if request.GET.get("store") in remote and may_view:
             return HttpResponseRedirect(self._links(request).remote_list(request.GET))
         context = {"title": gettext("Conversations")} | (extra_context or {})
         return super().changelist_view(request, context)
 
-    def parlant_sessions(self, request: HttpRequest) -> list[int]:
-        """Return the keys of all Parlant sessions of the list, for an action on them."""
-        return all_keys(self, request)[DOCUMENT]
+    def other_keys(self, request: HttpRequest) -> dict[str, list[int]]:
+        keys = all_keys(self, request)
+        return {DOCUMENT_PREFIX: keys[DOCUMENT], THREAD_PREFIX: keys[THREAD]}
 
     def subtitle(self, row: Any) -> str | None:
         return str(row) if isinstance(row, Conversation) else session_name(row)
@@ -245,22 +256,8 @@ class SessionAdmin(ActionsAdmin):
 
     @admin.display(description=_("state"))
     def outcome(self, one: Conversation) -> Any:
-        failed = ngettext(
-            "%(number)s failed call", "%(number)s failed calls", one.failed_calls or 0
-        )
-        waiting = ngettext(
-            "%(number)s approval waiting", "%(number)s approvals waiting", one.waiting
-        )
-        states = [
-            (kind, counted(text, number))
-            for kind, text, number in (
-                ("parlant-failed-calls", failed, one.failed_calls),
-                ("parlant-waiting", waiting, one.waiting),
-            )
-            if number
-        ]
         badge = '<strong class="parlant-badge {}">{}</strong>'
-        return format_html_join(" ", badge, states) if states else NONE
+        return format_html_join(" ", badge, one.outcomes) if one.outcomes else NONE
 
     # The fields of the page of a session
 
@@ -279,6 +276,56 @@ class SessionAdmin(ActionsAdmin):
     @admin.display(description=_("state"))
     def pretty_state(self, session: Session) -> str:
         return pre(pretty(session.state)) if session.state else NOTHING
+
+
+@admin.register(Thread)
+class ThreadAdmin(ActionsAdmin):
+    """The page of a thread of LangGraph. Its list and its actions are those of conversations."""
+
+    change_form_template = "admin/parlant_store/session/change_form.html"
+    actions = SESSION_ACTIONS
+    fields = readonly_fields = (
+        full_name(Thread, "thread_id"),
+        full_name(Thread, "namespace"),
+        full_name(Thread, "user_id"),
+        "created_at",
+        "updated_at",
+        "expires_at_time",
+    )
+
+    class Media:
+        css: ClassVar = {"all": ["parlant_store/conversations.css", "parlant_store/overview.css"]}
+
+    def get_model_perms(self, request: HttpRequest) -> dict[str, bool]:
+        """Leave it out of the index of the app."""
+        return {}
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        filters = {**request.GET.dict(), "framework": LANGGRAPH}
+        return HttpResponseRedirect(self.list_url(Session, **filters))
+
+    def selection(self, row: Any) -> tuple[str, str]:
+        return self.list_url(Session), f"{THREAD_PREFIX}{row.pk}"
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        thread = context["original"]
+        context |= thread_context(
+            local_reader(router.db_for_read(Thread)),
+            local_info(thread),
+            request.GET,
+            Links(self, request),
+            may_read=may_read_checkpoints(request),
+            call=lambda function: function(),
+        )
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    @admin.display(description=_("expires"))
+    def expires_at_time(self, thread: Thread) -> str:
+        return expiry_and_time(thread.expires_at)
 
 
 @admin.register(SessionItem)

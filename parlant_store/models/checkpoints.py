@@ -34,6 +34,12 @@ class Thread(models.Model):
     class Meta:
         verbose_name = _("thread")
         verbose_name_plural = _("threads")
+        permissions: ClassVar = [
+            ("expire_thread", "Can expire threads now"),
+            ("extend_thread", "Can extend threads"),
+            ("branch_thread", "Can branch threads"),
+            ("export_thread", "Can export threads with their checkpoints"),
+        ]
         constraints: ClassVar = [
             UniqueConstraint(fields=["namespace", "thread_id"], name="parlant_store_thread_id"),
         ]
@@ -49,6 +55,10 @@ class Thread(models.Model):
                 condition=Q(expires_at__isnull=False),
             ),
             models.Index(fields=["active_minute", "key"], name="parlant_store_thread_active"),
+            models.Index(
+                fields=["namespace", "active_minute", "key"],
+                name="parlant_store_thread_recent",
+            ),
         ]
 
     def __str__(self) -> str:

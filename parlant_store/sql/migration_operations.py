@@ -1,11 +1,14 @@
-"""Migration operations for SQL that models do not describe, or that supabase_sql may have run."""
+"""Migration operations for SQL that models do not describe, or that supabase_sql may have run.
+
+``migrate --fake-initial`` skips only migrations that create tables or columns.
+"""
 
 from typing import Any
 
 from django.db import router
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
-from django.db.migrations import AddConstraint, RemoveConstraint
+from django.db.migrations import AddConstraint, AddIndex, RemoveConstraint
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
@@ -36,7 +39,7 @@ class RemoveExistingConstraint(RemoveConstraint):
         to_state: ProjectState,
     ) -> None:
         model = to_state.apps.get_model(app_label, self.model_name)
-        if _has_constraint(schema_editor, model._meta.db_table, self.name):
+        if _exists(schema_editor, model._meta.db_table, self.name) is not False:
             super().database_forwards(app_label, schema_editor, from_state, to_state)
 
 
@@ -51,11 +54,29 @@ class AddMissingConstraint(AddConstraint):
         to_state: ProjectState,
     ) -> None:
         model = to_state.apps.get_model(app_label, self.model_name)
-        if not _has_constraint(schema_editor, model._meta.db_table, self.constraint.name):
+        if not _exists(schema_editor, model._meta.db_table, self.constraint.name):
             super().database_forwards(app_label, schema_editor, from_state, to_state)
 
 
-def _has_constraint(schema_editor: BaseDatabaseSchemaEditor, table: str, name: str) -> bool:
+class AddMissingIndex(AddIndex):
+    """Adds an index, unless supabase_sql has done so already."""
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: Any,
+        to_state: ProjectState,
+    ) -> None:
+        model = to_state.apps.get_model(app_label, self.model_name)
+        if not _exists(schema_editor, model._meta.db_table, self.index.name):
+            super().database_forwards(app_label, schema_editor, from_state, to_state)
+
+
+def _exists(schema_editor: BaseDatabaseSchemaEditor, table: str, name: str) -> bool | None:
+    """Whether the table has the constraint or index; None where supabase_sql cannot have run."""
     connection = schema_editor.connection
+    if connection.vendor != "postgresql":
+        return None
     with connection.cursor() as cursor:
         return name in connection.introspection.get_constraints(cursor, table)

@@ -40,9 +40,9 @@ MARKS = [
 
 
 class Sessions(OrmBackend):
-    """Keeps no documents."""
+    """Keeps no documents and no threads."""
 
-    supports_documents = False
+    supports_documents = supports_checkpoints = False
 
 
 @pytest.fixture

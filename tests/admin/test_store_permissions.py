@@ -133,10 +133,12 @@ def test_those_who_only_look_are_offered_nothing(filled):
 
 def test_a_sweep_needs_to_delete_both(filled):
     filled.set_expiry("s", timezone.now() - DAY)
-    for lacking in ("delete_session", "delete_document", "view_session"):
-        client = without(lacking)
+    needed = ("delete_session", "delete_document", "delete_thread", "view_session")
+    for lacking in needed:
+        client = allowed(*(name for name in needed if name != lacking))
         assert client.get(url("stores_sweep")).status_code == 403
         assert client.post(url("stores_sweep")).status_code == 403
+    assert allowed(*needed).get(url("stores_sweep")).status_code == 200
     assert len(list(filled.list_expired())) == 1
     client = allowed("view_session", "delete_session")
     assert client.get(url("stores_sweep", "sessions")).status_code == 200

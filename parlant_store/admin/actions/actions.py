@@ -268,7 +268,7 @@ class Branch(Action):
         return expires_at is None or expires_at > now
 
     def refusal(self, selection: Selection) -> Any:
-        if any(part.model is not Session for part in selection.parts):
+        if any(part.model is Document for part in selection.parts):
             return _("A conversation of Parlant cannot be branched.")
         if sum(map(len, selection.parts)) != 1:
             return _("Choose one conversation to branch.")
@@ -301,7 +301,7 @@ class Branch(Action):
         name = part.label(copy._replace(place=""))
         selection.show(levels.SUCCESS, self.texts[Session].done % {"name": name})
         if selection.page_url:
-            return HttpResponseRedirect(selection.admin.page_url(Session, copy.key))
+            return HttpResponseRedirect(selection.admin.page_url(part.model, copy.key))
         return selection.to_list()
 
     def _source(self, selection: Selection) -> SessionName | None:

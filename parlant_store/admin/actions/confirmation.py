@@ -19,7 +19,7 @@ from django.utils.translation import ngettext_lazy
 
 from parlant_store.admin.actions.selection import MAX_ROWS, Result, Row, Rows, Selection
 from parlant_store.admin.formatting import column_name, counted, grouped
-from parlant_store.models import Document, Session
+from parlant_store.models import Document, Session, Thread
 
 MAX_ENTRIES = 1_000
 """Limit on the rows of one action that have an entry of their own."""
@@ -103,10 +103,12 @@ def log_by_name(
     )
 
 
-def _named(model: type[Model], row: Row) -> Session | Document:
+def _named(model: type[Model], row: Row) -> Session | Document | Thread:
     place, name = column_name(row.place) or "", column_name(row.name)
     if model is Session:
         return Session(key=row.key, namespace=place, session_id=name or "")
+    if model is Thread:
+        return Thread(key=row.key, namespace=place, thread_id=name or "")
     return Document(key=row.key, collection=place, document_id=name)
 
 

@@ -1,4 +1,4 @@
-"""Sessions and documents as JSON Lines, in pieces.
+"""Sessions, documents and threads as JSON Lines, in pieces.
 
 Concurrent writes may or may not be exported; rows that are deleted meanwhile are left out.
 """
@@ -16,6 +16,7 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
 
 from parlant_store.admin.lookups import batches
+from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.columns import name_of, owner_of, parent_of, usage_by_turn
 from parlant_store.backends.contract.validation import SessionName
 from parlant_store.content import codec
@@ -23,7 +24,14 @@ from parlant_store.content.items import tokens_of
 from parlant_store.content.times import as_utc
 from parlant_store.content.usage import TOTAL, counts_of, decode_usage, usage_of
 from parlant_store.models import Document, Session, SessionItem
-from parlant_store.types import DocumentRecord, SessionHistory, SessionRecord, Usage
+from parlant_store.personal_threads import exported_thread
+from parlant_store.types import (
+    DocumentRecord,
+    SessionHistory,
+    SessionRecord,
+    ThreadInfo,
+    Usage,
+)
 
 ROWS = 100
 """Limit on the sessions or documents in a statement."""
@@ -92,6 +100,13 @@ def document_lines(keys: Sequence[int]) -> Iterator[str]:
                 expires_at=document.expires_at,
             )
             yield document_line(codec.unescape(document.collection), record)
+
+
+def thread_lines(store: BaseBackend, threads: Iterable[ThreadInfo]) -> Iterator[str]:
+    """Yield a line for each thread, and one for each of its checkpoints."""
+    for thread in threads:
+        for line in exported_thread(store, thread):
+            yield json.dumps(line) + "\n"
 
 
 def _few(sessions: list[Session]) -> Iterator[str]:

@@ -26,6 +26,8 @@ from parlant_store.admin.actions import export
 from parlant_store.admin.actions.confirmation import log
 from parlant_store.admin.actions.selection import (
     DOCUMENT_PREFIX,
+    KEYS,
+    THREAD_PREFIX,
     TTL,
     Result,
     Row,
@@ -33,6 +35,7 @@ from parlant_store.admin.actions.selection import (
     format_keys,
     items_text,
 )
+from parlant_store.admin.conversations.threads import local_info, local_reader
 from parlant_store.admin.formatting import column_name, counted, cut
 from parlant_store.admin.lookups import batches, values_starting
 from parlant_store.admin.views.base import configured_stores, is_local
@@ -42,6 +45,7 @@ from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.orm import OrmBackend
 from parlant_store.backends.orm.references.deletion import delete_groups, lock_rows, writing
 from parlant_store.backends.orm.references.registry import is_referenced
+from parlant_store.backends.thread_columns import thread_name_of
 from parlant_store.content import codec
 from parlant_store.content.related_documents import (
     SESSIONS,
@@ -49,8 +53,10 @@ from parlant_store.content.related_documents import (
     session_prefixes,
     sessions_prefix,
 )
-from parlant_store.models import Document, Session
+from parlant_store.exceptions import SessionNotFound
+from parlant_store.models import Document, Session, Thread
 from parlant_store.signals import send, session_deleted
+from parlant_store.types import ThreadInfo
 
 BATCH = 1_000
 """Limit on the keys in a statement."""
@@ -58,6 +64,7 @@ BATCH = 1_000
 _COLUMNS: dict[type[Model], tuple[Any, ...]] = {
     Session: ("key", "namespace", "session_id", "full_names", "item_count", "expires_at"),
     Document: ("key", "collection", "document_id", "session_id", Value(0), "expires_at"),
+    Thread: ("key", "namespace", "thread_id", "full_names", Value(0), "expires_at"),
 }
 
 
@@ -102,8 +109,10 @@ class LocalRows(Rows):
         return self.rows
 
     def form_data(self, rows: Sequence[Row]) -> Iterable[tuple[str, Any]]:
-        prefix = DOCUMENT_PREFIX if self.of_conversations else ""
-        name = "document_keys" if self.of_conversations else "keys"
+        prefix, name = "", "keys"
+        if self.model is Thread or self.of_conversations:
+            prefix = THREAD_PREFIX if self.model is Thread else DOCUMENT_PREFIX
+            name = KEYS[prefix]
         yield ACTION_CHECKBOX_NAME, f"{prefix}{rows[0].key}"
         yield name, format_keys(row.key for row in rows)
 
@@ -112,8 +121,9 @@ class LocalRows(Rows):
         return cut("/".join(filter(None, (column_name(row.place), name)))) or ""
 
     def notes(self, action: str, rows: Sequence[Row]) -> Iterator[str]:
-        if self.model is Session:
-            yield items_text(rows)
+        if self.model is not Document:
+            if self.model is Session:
+                yield items_text(rows)
             store = local_store() if action in ("extend", "keep") else None
             if store is not None and store.ttl is not None:
                 yield str(TTL)
@@ -187,28 +197,48 @@ class LocalRows(Rows):
         keys = [row.key for row in rows]
         if self.model is Session:
             return export.session_lines(keys)
+        if self.model is Thread:
+            return export.thread_lines(local_reader(self.using), self._threads(keys))
         if self.of_conversations:
             related = _related_keys(rows, self.using)
             keys = [key for first in keys for key in (first, *related.get(first, ()))]
         return export.document_lines(keys)
 
+    def _threads(self, keys: Sequence[int]) -> Iterator[ThreadInfo]:
+        for batch in batches(keys, BATCH):
+            found = Thread.objects.using(self.using).filter(key__in=batch)
+            yield from map(local_info, found.order_by("key"))
+
     def log(self, request: HttpRequest, rows: Sequence[Row], message: str, flag: int) -> None:
         log(request, self.model, rows, flag, message)
 
     def session_name(self, row: Row) -> SessionName:
-        return name_of(row.place, row.name or "", row.related)
+        names = thread_name_of if self.model is Thread else name_of
+        return SessionName(*names(row.place, row.name or "", row.related))
 
     def is_taken(self, name: SessionName) -> bool:
+        return self._named(name).exclude(expires_at__lte=timezone.now()).exists()
+
+    def _named(self, name: SessionName) -> QuerySet[Any]:
         place, id_ = columns(name)
-        sessions = Session.objects.using(self.using).filter(namespace=place, session_id=id_)
-        return sessions.exclude(expires_at__lte=timezone.now()).exists()
+        column = "thread_id" if self.model is Thread else "session_id"
+        rows = self.model._default_manager.using(self.using)
+        return rows.filter(**{"namespace": place, column: id_})
 
     def branch(self, source: SessionName, new_id: str) -> Row:
         store = local_store() or OrmBackend("admin", using=self.using)
-        place, name = columns(source._replace(session_id=new_id))
-        store.branch(source.session_id, new_id, namespace=source.namespace, replace=False)
-        copies = Session.objects.using(self.using).filter(namespace=place, session_id=name)
-        return Row(*copies.values_list(*_COLUMNS[Session]).get())
+        if self.model is Session:
+            store.branch(source.session_id, new_id, namespace=source.namespace, replace=False)
+        else:
+            copy_thread(store, source, new_id)
+        copies = self._named(source._replace(session_id=new_id))
+        return Row(*copies.values_list(*_COLUMNS[self.model]).get())
+
+
+def copy_thread(store: BaseBackend, source: SessionName, new_id: str) -> None:
+    """Copy a thread; raise SessionNotFound."""
+    if not store.copy_thread(source.session_id, new_id, namespace=source.namespace):
+        raise SessionNotFound(f"there is no thread {source.session_id!r}")
 
 
 def local_store() -> BaseBackend | None:

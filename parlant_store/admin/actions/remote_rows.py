@@ -20,7 +20,8 @@ from django.utils.translation import gettext_lazy
 
 from parlant_store.admin.actions.actions import DOCUMENT_ACTIONS, SESSION_ACTIONS
 from parlant_store.admin.actions.confirmation import Action, log_by_name
-from parlant_store.admin.actions.export import document_line, session_line
+from parlant_store.admin.actions.export import document_line, session_line, thread_lines
+from parlant_store.admin.actions.local_rows import copy_thread
 from parlant_store.admin.actions.selection import (
     TTL,
     Result,
@@ -46,13 +47,18 @@ from parlant_store.backends.contract.validation import SessionName
 from parlant_store.backends.reads import primary_reads
 from parlant_store.content.codec import printable
 from parlant_store.exceptions import ProtectedRow, StoreError
-from parlant_store.models import Document, Session
-from parlant_store.types import SessionInfo
+from parlant_store.models import Document, Session, Thread
 
 MAX_REMOTE_ROWS = 100
 """Limit on the rows of one action: each is a call of the store."""
 
 ACTIONS = {Session: SESSION_ACTIONS, Document: DOCUMENT_ACTIONS}
+LISTED: dict[type[Model], tuple[type[Model], ...]] = {
+    Session: (Session, Thread),
+    Document: (Document,),
+}
+"""The models of the rows in a list; the checkboxes of each have its name."""
+
 NONE_SELECTED: dict[type[Model], Any] = {
     Session: gettext_lazy("No conversation was selected."),
     Document: gettext_lazy("No document was selected."),
@@ -61,10 +67,9 @@ NONE_SELECTED: dict[type[Model], Any] = {
 
 class RemoteRows(Rows):
     def __init__(self, store: BaseBackend, model: type[Model], names: Sequence[str]) -> None:
-        """``names`` are form data: a namespace and a session_id, or a collection and an id."""
+        """``names`` are form data: a namespace, or a collection, and an id."""
         self.store = store
         self.model = model
-        self.is_sessions = model is Session
         self.names = list(dict.fromkeys(names))
         self.places = [decode_names(name, 2) for name in self.names]
 
@@ -78,9 +83,8 @@ class RemoteRows(Rows):
         return nullcontext()
 
     def read(self, *, lock: bool = False) -> list[Row]:
-        get = self._get_session if self.is_sessions else self.store.get_document
         with primary_reads():
-            calls = [self.store.submit(partial(get, *place)) for place in self.places]
+            calls = [self.store.submit(partial(self._get, *place)) for place in self.places]
         until = monotonic() + base.TIMEOUT_SECONDS
         found = [result_of(call, until - monotonic()) for call in calls]
         return [
@@ -96,8 +100,9 @@ class RemoteRows(Rows):
         return "/".join(filter(None, (cut(row.place), cut(row.name))))
 
     def notes(self, action: str, rows: Sequence[Row]) -> Iterator[str]:
-        if self.is_sessions:
-            yield items_text(rows)
+        if self.model is not Document:
+            if self.model is Session:
+                yield items_text(rows)
             if action in ("extend", "keep") and self.store.ttl is not None:
                 yield str(TTL)
         elif action != "export":
@@ -115,16 +120,20 @@ class RemoteRows(Rows):
     ) -> Result:
         def set_one(row: Row) -> Any:
             new = at if by is None or at is None else max(at, row.expires_at or at) + by
-            if self.is_sessions:
+            if self.model is Session:
                 return self.store.set_expiry(row.name or "", new, namespace=row.place)
+            if self.model is Thread:
+                return self.store.set_thread_expiry(row.name or "", new, namespace=row.place)
             return self.store.set_document_expiry(row.place, row.name or "", new)
 
         return self._call_each(rows, set_one)
 
     def delete(self, rows: Sequence[Row]) -> Result:
         def delete_one(row: Row) -> bool:
-            if self.is_sessions:
+            if self.model is Session:
                 return self.store.delete_session(row.name or "", namespace=row.place)
+            if self.model is Thread:
+                return self.store.delete_thread(row.name or "", namespace=row.place)
             return self.store.delete_one(row.place, {"id": {"$eq": row.name}}) is not None
 
         return self._call_each(rows, delete_one)
@@ -142,12 +151,15 @@ class RemoteRows(Rows):
 
     def is_taken(self, name: SessionName) -> bool:
         with primary_reads():
-            return call_store(self.store, partial(self._get_session, *name)) is not None
+            return call_store(self.store, partial(self._get, *name)) is not None
 
     def branch(self, source: SessionName, new_id: str) -> Row:
         """Also raise StoreError."""
-        branch = partial(self.store.branch, source.session_id, new_id)
-        call_store(self.store, partial(branch, namespace=source.namespace, replace=False))
+        if self.model is Thread:
+            call_store(self.store, partial(copy_thread, self.store, source, new_id))
+        else:
+            branch = partial(self.store.branch, source.session_id, new_id)
+            call_store(self.store, partial(branch, namespace=source.namespace, replace=False))
         return Row(0, source.namespace, new_id)
 
     def log(self, request: HttpRequest, rows: Sequence[Row], message: str, flag: int) -> None:
@@ -171,11 +183,18 @@ class RemoteRows(Rows):
                 result |= Result((row,)) if is_changed else Result(missing=1)
         return result
 
-    def _get_session(self, namespace: str, session_id: str) -> SessionInfo | None:
-        return self.store.get_session(session_id, namespace=namespace)
+    def _get(self, place: str, id_: str) -> Any:
+        """Return what the store says of a row; None if there is none."""
+        if self.model is Document:
+            return self.store.get_document(place, id_)
+        get = self.store.get_thread if self.model is Thread else self.store.get_session
+        return get(id_, namespace=place)
 
     def _lines(self, row: Row) -> list[str]:
-        if self.is_sessions:
+        if self.model is Thread:
+            thread = self.store.get_thread(row.name or "", namespace=row.place)
+            return [*thread_lines(self.store, [thread] if thread else [])]
+        if self.model is Session:
             return [*map(session_line, self.store.read_sessions([self.session_name(row)]))]
         records = self.store.read_documents(row.place, ids=[row.name or ""])
         return [document_line(row.place, record) for record in records]
@@ -191,19 +210,20 @@ def show_rows(
 ) -> TemplateResponse:
     """Return a page of a row, or of several, with the actions that the user may do."""
     name = f"stores_{model._meta.model_name}s"
+    models = LISTED[model]
     return show(
         admin,
         request,
         template,
         store_alias=store.alias,
-        actions=[action for action in ACTIONS[model] if action.is_permitted(request)],
+        actions=[action for action in ACTIONS[model] if _is_permitted(action, request, models)],
         change_url=link(admin, f"{name}_change", store=store.alias),
         list_url=link(admin, name, store=store.alias),
         **context,
     )
 
 
-@on_store(Session)
+@on_store(Session, Thread)
 def change_sessions(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpResponseBase:
     return _change(admin, request, store, Session)
 
@@ -220,26 +240,31 @@ def _change(
         return HttpResponseNotAllowed(["POST"])
     name = request.POST.get("action", "")
     action = _action(model, name)
-    if action is not None and not action.is_permitted(request):
+    if action is not None and not _is_permitted(action, request, LISTED[model]):
         raise PermissionDenied
-    names = request.POST.getlist(str(model._meta.model_name))
-    if len(set(names)) > MAX_REMOTE_ROWS:
+    selected = {one: request.POST.getlist(str(one._meta.model_name)) for one in LISTED[model]}
+    if sum(len(set(names)) for names in selected.values()) > MAX_REMOTE_ROWS:
         raise SuspiciousOperation("more was selected than a page lists")
-    rows = RemoteRows(store, model, names)
-    list_url, title = _list(admin, rows)
+    parts = [RemoteRows(store, one, names) for one, names in selected.items() if names]
+    parts = parts or [RemoteRows(store, model, [])]
+    list_url, title = _list(admin, parts[0])
     selection = Selection(
         admin=admin,
         request=request,
-        parts=[rows],
+        parts=parts,
         list_url=list_url,
         is_confirmed=request.POST.get("confirmed") == "yes",
         action=name,
         context={"places": [(link(admin, "stores"), _("Stores")), (list_url, title)]},
     )
-    if action is not None and rows.names:
+    if action is not None and parts[0].names:
         return action.respond(selection)
     selection.show(levels.WARNING, NONE_SELECTED[model] if action else _("No action was selected."))
     return selection.to_list()
+
+
+def _is_permitted(action: Action, request: HttpRequest, models: Sequence[type[Model]]) -> bool:
+    return any(action.is_permitted(request, model) for model in models)
 
 
 def _action(model: type[Model], name: str) -> Action | None:
@@ -250,7 +275,7 @@ def _action(model: type[Model], name: str) -> Action | None:
 def _list(admin: Any, rows: RemoteRows) -> tuple[str, str]:
     """Return the address and the title of the list of the rows."""
     names = {"alias": rows.store.alias}
-    if rows.is_sessions:
+    if rows.model is not Document:
         url = link(admin, "stores_sessions", store=rows.store.alias)
         return url, _("Conversations of the store %(alias)s") % names
     place = {"collection": encode_names(rows.places[0][:1])} if rows.places else {}

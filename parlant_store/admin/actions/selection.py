@@ -22,14 +22,18 @@ MAX_ROWS = 10_000
 
 MAX_KEY = 2**63 - 1
 
-DOCUMENT_PREFIX = "document-"
-"""The start of a checkbox's value that selects a Parlant session in a list of conversations."""
+DOCUMENT_PREFIX, THREAD_PREFIX = "document-", "thread-"
+"""The start of a checkbox's value that selects a Parlant session, or a thread, in a list of
+conversations."""
+
+KEYS = {DOCUMENT_PREFIX: "document_keys", THREAD_PREFIX: "thread_keys"}
+"""The form data with the keys of the rows whose checkboxes have values with a prefix."""
 
 _KEYS = re.compile(r"\d{1,19}(?:-\d{1,19})?(?:,\d{1,19}(?:-\d{1,19})?)*", re.ASCII)
 
 
 class Row(NamedTuple):
-    """A session or document; names of local rows are as in the columns."""
+    """A session, document or thread; names of local rows are as in the columns."""
 
     key: int
     place: str
@@ -37,7 +41,7 @@ class Row(NamedTuple):
 
     name: str | None
     related: str | None = None
-    """The full names of a session, or the session of a document."""
+    """The full names of a session or thread, or the session of a document."""
 
     item_count: int = 0
     expires_at: datetime | None = None
@@ -81,7 +85,7 @@ def items_text(rows: Sequence[Row]) -> str:
 
 
 class Rows(Protocol):
-    """Selected sessions, or documents, of one store."""
+    """Selected sessions, documents, or threads, of one store."""
 
     model: type[Model]
 

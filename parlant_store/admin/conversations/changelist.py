@@ -19,7 +19,7 @@ from parlant_store.admin.conversations.conversation import (
 )
 from parlant_store.admin.conversations.header import Links
 from parlant_store.admin.conversations.local import Access, Database, read_page, select_keys
-from parlant_store.admin.conversations.selection import DOCUMENT, SESSION
+from parlant_store.admin.conversations.selection import KINDS, SESSION
 from parlant_store.admin.views.base import configured_stores
 from parlant_store.backends.orm import OrmBackend
 from parlant_store.models import Session
@@ -128,6 +128,5 @@ def all_keys(admin: Any, request: HttpRequest) -> dict[int, list[int]]:
     criteria = criteria_of(request.GET)
     own = [one for one in databases(criteria.store) if not one.alias]
     if not own:
-        return {SESSION: [], DOCUMENT: []}
-    sessions, documents = select_keys(own[0], criteria, admin.access(request), streams.MAX_ROWS + 1)
-    return {SESSION: sessions, DOCUMENT: documents}
+        return {kind: [] for kind in KINDS}
+    return select_keys(own[0], criteria, admin.access(request), streams.MAX_ROWS + 1)

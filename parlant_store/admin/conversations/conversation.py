@@ -10,13 +10,19 @@ from django.utils.dateparse import parse_date
 from django.utils.safestring import SafeString
 from django.utils.timezone import make_aware
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
-from parlant_store.admin.formatting import expiry
+from parlant_store.admin.formatting import counted, expiry
 from parlant_store.models import Session
 
-OPENAI, SELECTOOLS, PARLANT = "openai", "selectools", "parlant"
+OPENAI, SELECTOOLS, PARLANT, LANGGRAPH = "openai", "selectools", "parlant", "langgraph"
 
-FRAMEWORKS = {OPENAI: "OpenAI Agents", SELECTOOLS: "selectools", PARLANT: "Parlant"}
+FRAMEWORKS = {
+    OPENAI: "OpenAI Agents",
+    SELECTOOLS: "selectools",
+    PARLANT: "Parlant",
+    LANGGRAPH: "LangGraph",
+}
 
 
 ACTIVITY, CREATION, LENGTH = "activity", "creation", "length"
@@ -38,13 +44,16 @@ MAX_YEAR = 9_000
 
 @dataclass(frozen=True, kw_only=True)
 class Conversation:
-    """A session, or a Parlant session with its events."""
+    """A session, a Parlant session with its events, or a thread of LangGraph."""
 
     # Django's lists look at it to find the fields of a row.
     _meta: ClassVar[Any] = Session._meta
 
     pk: str = ""
     """The value of ``_selected_action``; "" if the list has no actions on it."""
+
+    kind: str = "session"
+    """The name of the checkbox in the list of a remote store."""
 
     url: str = ""
     """The page of the conversation; "" if the user may not see it."""
@@ -83,10 +92,10 @@ class Conversation:
     """None: never."""
 
     failed_calls: int | None = 0
-    """The number of failed tool calls; None: unknown."""
+    """The number of failed tool calls, or of failed tasks of a thread; None: unknown."""
 
     waiting: int = 0
-    """The number of approvals that nobody has answered."""
+    """The number of approvals, or of interrupts of a thread, that nobody has answered."""
 
     snippet: str = ""
     """The text that a search found."""
@@ -97,6 +106,27 @@ class Conversation:
     @property
     def framework_name(self) -> str:
         return FRAMEWORKS.get(self.framework, self.framework)
+
+    @property
+    def outcomes(self) -> list[tuple[str, str]]:
+        """What there is to notice, with a class of the style sheet for each."""
+        failed, waiting = self.failed_calls or 0, self.waiting
+        if self.framework == LANGGRAPH:
+            texts = (
+                ngettext("%(number)s failed task", "%(number)s failed tasks", failed),
+                ngettext("%(number)s interrupt waiting", "%(number)s interrupts waiting", waiting),
+            )
+        else:
+            texts = (
+                ngettext("%(number)s failed call", "%(number)s failed calls", failed),
+                ngettext("%(number)s approval waiting", "%(number)s approvals waiting", waiting),
+            )
+        kinds = (("parlant-failed-calls", failed), ("parlant-waiting", waiting))
+        return [
+            (kind, counted(text, number))
+            for text, (kind, number) in zip(texts, kinds, strict=True)
+            if number
+        ]
 
     @property
     def expires(self) -> SafeString | str:

@@ -11,7 +11,6 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from parlant_store.admin.conversations.conversation import OPENAI, PARLANT, Conversation
 from parlant_store.admin.conversations.rows import (
@@ -21,11 +20,12 @@ from parlant_store.admin.conversations.rows import (
     read_agent_name,
     read_persons,
 )
-from parlant_store.admin.formatting import ago, column_name, counted, cut, expiry, grouped
+from parlant_store.admin.formatting import ago, column_name, cut, expiry, grouped
 from parlant_store.admin.views.base import django_time, encode_names, link, parsed_time
 from parlant_store.backends.columns import name_of, owner_of, parent_of
+from parlant_store.backends.thread_columns import thread_name_of
 from parlant_store.content import codec
-from parlant_store.models import Document, Session
+from parlant_store.models import Document, Session, Thread
 from parlant_store.types import SessionInfo
 
 MAX_BRANCHES = 20
@@ -53,6 +53,17 @@ class Links:
             return str(self.admin.page_url(Document, row.key))
         id_ = row.document_id and codec.unescape(row.document_id)
         return self.remote_document(alias, codec.unescape(row.collection), id_)
+
+    def thread(self, row: Any, alias: str) -> str:
+        """Return the page of a thread, whose names are as columns have them."""
+        if not alias:
+            return str(self.admin.page_url(Thread, row.key))
+        name = thread_name_of(row.namespace, row.thread_id, row.full_names)
+        return self.remote_thread(alias, *name)
+
+    def remote_thread(self, alias: str, namespace: str, thread_id: str) -> str:
+        name = encode_names([namespace, thread_id])
+        return self.page("stores_thread", store=alias, thread=name)
 
     def remote_session(self, alias: str, namespace: str, session_id: str) -> str:
         name = encode_names([namespace, session_id])
@@ -121,8 +132,8 @@ def session_header(session: Session, links: Links) -> Header:
         failed_calls=session.failed_calls,
     )
     is_expired = bool(session.expires_at and session.expires_at <= timezone.now())
-    facts = [*_facts(one, session.tokens), *_branch_facts(session, links)]
-    return Header(facts, links.others(owner), is_expired)
+    shown = [*facts(one, session.tokens), *_branch_facts(session, links)]
+    return Header(shown, links.others(owner), is_expired)
 
 
 def _branch_facts(session: Session, links: Links) -> Iterator[Fact]:
@@ -193,7 +204,7 @@ def document_header(document: Document, links: Links) -> Header:
         expires_at=document.expires_at,
         failed_calls=document.failed_calls,
     )
-    return Header(list(_facts(one, None)), links.others(person))
+    return Header(list(facts(one, None)), links.others(person))
 
 
 def info_header(
@@ -210,18 +221,18 @@ def info_header(
         active_at=django_time(info.updated_at),
         expires_at=django_time(info.expires_at),
     )
-    facts = [*_facts(one, info.tokens)]
+    shown = [*facts(one, info.tokens)]
     if info.parent_id is not None:
         url = links.remote_session(alias, info.namespace, info.parent_id)
-        facts.append(Fact(_("Branch of"), _named_link(info.parent_id, url)))
+        shown.append(Fact(_("Branch of"), _named_link(info.parent_id, url)))
     named = [
         (each.session_id, links.remote_session(alias, each.namespace, each.session_id))
         for each in branches
     ]
-    return Header([*facts, *_branches(named)])
+    return Header([*shown, *_branches(named)])
 
 
-def _facts(one: Conversation, tokens: int | None) -> Iterator[Fact]:
+def facts(one: Conversation, tokens: int | None) -> Iterator[Fact]:
     is_parlant = one.framework == PARLANT
     if one.person:
         shown = format_html('<bdi title="{}">{}</bdi>', one.person, one.person_name or one.person)
@@ -242,10 +253,6 @@ def _facts(one: Conversation, tokens: int | None) -> Iterator[Fact]:
         yield Fact(_("Messages"), grouped(one.item_count))
     yield Fact(_("Tokens"), _("unknown") if tokens is None else grouped(tokens))
     yield Fact(_("Expires"), expiry(one.expires_at))
-    if one.failed_calls:
-        text = ngettext("%(number)s failed call", "%(number)s failed calls", one.failed_calls)
-        value = format_html(
-            '<a class="parlant-badge parlant-failed-calls" href="#items">{}</a>',
-            counted(text, one.failed_calls),
-        )
-        yield Fact(_("State"), value)
+    if one.outcomes:
+        badge = '<a class="parlant-badge {}" href="#items">{}</a>'
+        yield Fact(_("State"), format_html_join(" ", badge, one.outcomes))

@@ -40,7 +40,13 @@ from parlant_store.admin.conversations.rows import (
     read_persons,
     read_sessions,
 )
-from parlant_store.admin.conversations.selection import DOCUMENT, KINDS, SESSION, Matches
+from parlant_store.admin.conversations.selection import (
+    DOCUMENT,
+    KINDS,
+    SESSION,
+    THREAD,
+    Matches,
+)
 from parlant_store.admin.conversations.streams import (
     Place,
     Table,
@@ -49,6 +55,7 @@ from parlant_store.admin.conversations.streams import (
     select,
     select_and_count,
 )
+from parlant_store.admin.conversations.threads import read_threads, thread_conversation
 from parlant_store.admin.conversations.words import EVENT, ITEM, Words, search, snippets
 from parlant_store.admin.formatting import column_name, cut, grouped
 from parlant_store.admin.views.base import parsed_time
@@ -66,6 +73,8 @@ class Access(NamedTuple):
     sessions: bool
     items: bool
     documents: bool
+    threads: bool
+    checkpoints: bool
 
 
 class Database(NamedTuple):
@@ -139,11 +148,13 @@ def read_page(
 
 def select_keys(
     database: Database, criteria: Criteria, access: Access, limit: int
-) -> tuple[list[int], list[int]]:
-    """Return the keys of all sessions and Parlant sessions that match, for an action on them."""
-    places = _match(database, criteria, access, limit).places[:limit]
-    sessions = [place.key for place in places if place.kind == SESSION]
-    return sessions, [place.key for place in places if place.kind == DOCUMENT]
+) -> dict[int, list[int]]:
+    """Return the keys of all rows of each kind that match, for an action on them."""
+    return _by_kind(_match(database, criteria, access, limit).places[:limit])
+
+
+def _by_kind(places: Sequence[Place]) -> dict[int, list[int]]:
+    return {kind: [place.key for place in places if place.kind == kind] for kind in KINDS}
 
 
 def savepoint(using: str) -> AbstractContextManager[Any]:
@@ -155,7 +166,8 @@ def savepoint(using: str) -> AbstractContextManager[Any]:
 def _match(database: Database, criteria: Criteria, access: Access, limit: int) -> _Matching:
     connection = connections[database.using]
     names, matches, words = _matches(database.using, criteria, access)
-    kinds = [KINDS[SESSION]] * access.sessions + [KINDS[DOCUMENT]] * access.documents
+    may_view = {SESSION: access.sessions, DOCUMENT: access.documents, THREAD: access.threads}
+    kinds = (KINDS[kind] for kind in KINDS if may_view[kind])
     built = (kind(connection, criteria, matches).build() for kind in kinds)
     tables = [table for table in built if table is not None]
     if not tables:
@@ -231,8 +243,9 @@ def _matches(using: str, criteria: Criteria, access: Access) -> tuple[Names | No
         customers = list(dict.fromkeys([*customers, *words.customers]))[:MAX_PERSONS]
     if criteria.query:
         persons = [] if criteria.owner else customers
-        sessions, documents = named(connection, names, criteria.query, persons, list(words.events))
-        keys = (sorted(sessions.union(words.items)), sorted(documents))
+        found = named(connection, names, criteria.query, persons, list(words.events))
+        found[SESSION].update(words.items)
+        keys = [sorted(of_kind) for of_kind in found]
     matches = Matches(
         keys,
         collections,
@@ -247,11 +260,10 @@ def _read(
     matching: _Matching, places: Sequence[Place], access: Access, links: Links
 ) -> dict[tuple[str, int, int], Conversation]:
     """Read what the page shows of these conversations."""
-    using, words = matching.database.using, matching.words
-    sessions = read_sessions(
-        using, [place.key for place in places if place.kind == SESSION], may_read=access.items
-    )
-    documents = read_documents(using, [place.key for place in places if place.kind == DOCUMENT])
+    using, words, keys = matching.database.using, matching.words, _by_kind(places)
+    sessions = read_sessions(using, keys[SESSION], may_read=access.items)
+    documents = read_documents(using, keys[DOCUMENT])
+    threads = read_threads(using, keys[THREAD], may_read=access.checkpoints)
     persons = read_persons(using, documents, matching.names)
     items = {row.key: words.items[row.key] for row in sessions if row.key in words.items}
     events = {row.key: event for row in documents if (event := _event(row, words))}
@@ -265,6 +277,9 @@ def _read(
         one = document_conversation(document, persons, matching.database, links)
         snippet = texts.get((EVENT, events.get(document.key, 0)), "")
         found[using, DOCUMENT, document.key] = replace(one, snippet=snippet)
+    for thread in threads:
+        one = thread_conversation(thread, matching.database.alias, links)
+        found[using, THREAD, thread.key] = one
     return found
 
 

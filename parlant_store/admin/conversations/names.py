@@ -5,14 +5,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Model
 
-from parlant_store.admin.conversations.selection import DOCUMENT, SESSION
+from parlant_store.admin.conversations.selection import DOCUMENT, SESSION, THREAD
 from parlant_store.admin.conversations.streams import MAX_ROWS, Condition
 from parlant_store.admin.lookups import fetch, select_first
 from parlant_store.content import codec
 from parlant_store.content.related_documents import SESSIONS
 from parlant_store.content.text_search import words
-from parlant_store.models import Document, Session
+from parlant_store.models import Document, Session, Thread
 
 MAX_NAMES = 1_000
 """Limit on the namespaces, the collections, and the names of persons, that are read."""
@@ -58,8 +59,13 @@ class Names(NamedTuple):
 
 def read_names(connection: BaseDatabaseWrapper) -> Names:
     """Read the namespaces and the collections by one statement."""
-    columns = [(Session, "namespace"), (Document, "collection")]
-    return Names(*select_first(connection, columns, MAX_NAMES))
+    columns: list[tuple[type[Model], str]] = [
+        (Session, "namespace"),
+        (Document, "collection"),
+        (Thread, "namespace"),
+    ]
+    sessions, collections, threads = select_first(connection, columns, MAX_NAMES)
+    return Names(sorted({*sessions, *threads}), collections)
 
 
 def named(
@@ -68,19 +74,20 @@ def named(
     term: str,
     persons: Sequence[str],
     sessions: Sequence[tuple[str, str]],
-) -> tuple[set[int], set[int]]:
-    """Return the keys of sessions, and of Parlant sessions, with this id or of this person.
+) -> tuple[set[int], set[int], set[int]]:
+    """Return the keys of the conversations of each kind with this id or of this person.
 
     ``persons`` are the ids of customers whose names match, ``sessions`` the collections of events
     and the ids of Parlant sessions that have these.
     """
     parts = [
-        *_sessions(names, term),
+        *_sessions(names, term, SESSION, Session, "session_id"),
+        *_sessions(names, term, THREAD, Thread, "thread_id"),
         *_documents(names, term, persons),
         *_of_events(sessions),
     ]
     sql = " UNION ALL ".join(f"SELECT * FROM ({part.sql}) part{n}" for n, part in enumerate(parts))
-    keys: tuple[set[int], set[int]] = set(), set()
+    keys: tuple[set[int], set[int], set[int]] = set(), set(), set()
     for kind, key in _fetch(connection, sql, parts):
         keys[kind].add(key)
     return keys
@@ -113,17 +120,20 @@ def persons_named(
     return [id_ for (id_,) in _fetch(connection, sql, parts)][:MAX_PERSONS]
 
 
-def _sessions(names: Names, term: str) -> Iterator[Condition]:
-    table, name = "parlant_store_session", codec.to_column(term)
+def _sessions(
+    names: Names, term: str, kind: int, model: type[Model], id_: str
+) -> Iterator[Condition]:
+    """Yield the conditions for sessions or threads, whose id is in the column ``id_``."""
+    table, name = model._meta.db_table, codec.to_column(term)
     within = Condition("")
     if len(names.namespaces) < MAX_NAMES and names.namespaces:
         marks = ", ".join(["%s"] * len(names.namespaces))
         within = Condition(f" AND namespace IN ({marks})", tuple(names.namespaces))
-    yield _keys(SESSION, table, "user_id = %s", (name,), "user_id, namespace, session_id")
-    yield _keys(SESSION, table, f"session_id = %s{within.sql}", (name, *within.parameters))
+    yield _keys(kind, table, "user_id = %s", (name,), f"user_id, namespace, {id_}")
+    yield _keys(kind, table, f"{id_} = %s{within.sql}", (name, *within.parameters))
     for slash in list(re.finditer("/", term))[:MAX_SLASHES]:
         place = codec.to_column(term[: slash.start()]), codec.to_column(term[slash.end() :])
-        yield _keys(SESSION, table, "namespace = %s AND session_id = %s", place)
+        yield _keys(kind, table, f"namespace = %s AND {id_} = %s", place)
 
 
 def _documents(names: Names, term: str, persons: Sequence[str]) -> Iterator[Condition]:

@@ -5,16 +5,20 @@ are filtered and sorted as those of local stores are.
 """
 
 from collections.abc import Iterator
+from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
 
 from django.contrib.admin.utils import label_for_field
 from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from parlant_store.admin.actions.remote_rows import show_rows
 from parlant_store.admin.conversations.conversation import (
     CREATION,
+    LANGGRAPH,
     LENGTH,
     OPENAI,
     ORDERS,
@@ -25,8 +29,18 @@ from parlant_store.admin.conversations.conversation import (
 )
 from parlant_store.admin.conversations.header import Links, info_header
 from parlant_store.admin.conversations.selection import SOON
+from parlant_store.admin.conversations.threads import thread_of
 from parlant_store.admin.conversations.words import marked
-from parlant_store.admin.formatting import NOTHING, cut, expiry, grouped, pre, pretty, text_of
+from parlant_store.admin.formatting import (
+    NOTHING,
+    cut,
+    expiry,
+    grouped,
+    pre,
+    pretty,
+    text_of,
+    written,
+)
 from parlant_store.admin.transcript.pages import items_transcript
 from parlant_store.admin.views.base import (
     call_store,
@@ -38,12 +52,14 @@ from parlant_store.admin.views.base import (
     parsed_time,
 )
 from parlant_store.admin.views.stores import may_sweep
+from parlant_store.admin.views.thread import may_read_checkpoints, thread_context
 from parlant_store.backends.base import BaseBackend
 from parlant_store.content import codec, text_search
 from parlant_store.content.related_documents import SESSIONS
 from parlant_store.content.times import as_utc
-from parlant_store.models import Session, SessionItem
-from parlant_store.types import JSONObject, SearchHit, SessionCursor, SessionInfo
+from parlant_store.exceptions import AccessDenied
+from parlant_store.models import Session, SessionItem, Thread
+from parlant_store.types import JSONObject, SearchHit, SessionCursor, SessionInfo, ThreadInfo
 
 PAGE = 50
 """How many conversations a page lists, and a search finds."""
@@ -96,12 +112,14 @@ class _Reader:
         sessions, is_whole = self._sessions()
         if not is_whole:
             return self._by_name(None)
-        found = [*filter(self._matches, map(self._session, sessions)), *self._documents()]
+        threads, notes = self._threads()
+        found = [*filter(self._matches, [*map(self._session, sessions), *threads])]
+        found += self._documents()
         found.sort(key=self._place, reverse=True)
         number = self._page_number()
         start = (number - 1) * PAGE
         following = {"p": number + 1} if found[start + PAGE :] else {}
-        return _Page(found[start : start + PAGE], [], following, number == 1)
+        return _Page(found[start : start + PAGE], notes, following, number == 1)
 
     def _search(self) -> _Page:
         namespace = self.agent or None
@@ -114,11 +132,37 @@ class _Reader:
 
     def _sessions(self) -> tuple[list[SessionInfo], bool]:
         """Return the sessions of the store, if there are few; else those of the exact names."""
+        if not self.access.sessions or self.criteria.framework in (PARLANT, LANGGRAPH):
+            return [], True
         page = call_store(self.store, partial(self._listing, limit=MAX_SORTED))
         names = self._names()
         if page.next_cursor and names:
             page = call_store(self.store, partial(self._listing, limit=MAX_SORTED, **names))
         return list(page.sessions), page.next_cursor is None
+
+    def _threads(self) -> tuple[list[Conversation], list[str]]:
+        """Return the threads of the store, as ``_sessions`` does, with notes for the page."""
+        is_filtered = self.criteria.has_failed or self.prefix
+        if is_filtered or self.criteria.framework not in ("", LANGGRAPH):
+            return [], []
+        if not (self.store.supports_checkpoints and self.access.threads):
+            return [], []
+        list_threads = partial(self.store.list_threads, limit=MAX_SORTED)
+        try:
+            page, names = call_store(self.store, list_threads), self._names()
+            if page.next_cursor and names:
+                page = call_store(self.store, partial(list_threads, **names))
+        except AccessDenied:
+            # The key may be one for sessions alone.
+            return [], []
+        notes = []
+        if page.next_cursor:
+            text = _(
+                "Of the threads of LangGraph, only the first %(number)s by name are listed: enter "
+                "the whole name of an owner or namespace to see others."
+            )
+            notes.append(text % {"number": grouped(MAX_SORTED)})
+        return [thread_of(info, self.store.alias, self.links) for info in page.threads], notes
 
     def _by_name(self, cursor: SessionCursor | None) -> _Page:
         listing = partial(self._listing, limit=PAGE, cursor=cursor, **self._names())
@@ -159,7 +203,8 @@ class _Reader:
 
     def _matches(self, one: Conversation) -> bool:
         criteria = self.criteria
-        if criteria.framework and (criteria.framework == PARLANT) != (one.framework == PARLANT):
+        # Stores do not say which SDK has written a session.
+        if criteria.framework and _kind(criteria.framework) != _kind(one.framework):
             return False
         if not _has_part(one.person, criteria.owner) or not _has_part(one.agent, self.agent):
             return False
@@ -198,6 +243,10 @@ class _Reader:
         )
 
 
+def _kind(framework: str) -> str:
+    return framework if framework in (PARLANT, LANGGRAPH) else OPENAI
+
+
 def session_of(info: SessionInfo, alias: str, links: Links) -> Conversation:
     """Return a session of the store ``alias``."""
     return Conversation(
@@ -234,7 +283,7 @@ def document_of(collection: str, document: JSONObject, alias: str, links: Links)
     )
 
 
-@on_store(Session)
+@on_store(Session, Thread)
 def list_sessions(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpResponse:
     access = admin.access(request)
     reader = _Reader(store, request, Links(admin, request), access)
@@ -319,13 +368,16 @@ def show_session(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpRe
         title=_("Conversation of the store %(alias)s") % {"alias": store.alias},
         subtitle="/".join(filter(None, (cut(namespace), cut(session_id)))),
         name=name,
-        info=info,
+        field="session",
         header=info_header(info, branches, store.alias, Links(admin, request)),
-        session_id=codec.printable(session_id),
-        namespace=codec.printable(namespace) or NOTHING,
-        owner=codec.printable(info.user_id or "") or NOTHING,
-        expires=expiry(django_time(info.expires_at)),
-        metadata=pre(pretty(info.metadata)) if info.metadata else NOTHING,
+        fields=[
+            (_("Session id"), _bdi(session_id)),
+            *_named_fields(info),
+            (_("Items"), grouped(info.item_count)),
+            (_("Tokens"), _("unknown") if info.tokens is None else grouped(info.tokens)),
+            *_time_fields(info),
+            (_("Metadata"), pre(pretty(info.metadata)) if info.metadata else NOTHING),
+        ],
         transcript=transcript,
         hidden=max(0, info.item_count - limit) if transcript else 0,
         is_few=limit == FEW,
@@ -333,3 +385,53 @@ def show_session(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpRe
         many=grouped(MANY),
         more_url=link(admin, "stores_session", store=store.alias, session=name, more="1"),
     )
+
+
+@on_store(Thread)
+def show_thread(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpResponse:
+    name = request.GET.get("thread", "")
+    namespace, thread_id = (each or "" for each in decode_names(name, 2))
+    info = call_store(store, partial(store.get_thread, thread_id, namespace=namespace))
+    if info is None:
+        raise Http404(_("There is no such thread, or it has expired."))
+    context = thread_context(
+        store,
+        info,
+        request.GET,
+        Links(admin, request),
+        may_read=may_read_checkpoints(request),
+        call=partial(call_store, store),
+    )
+    return show_rows(
+        admin,
+        request,
+        store,
+        Session,
+        "store/session.html",
+        title=_("Conversation of the store %(alias)s") % {"alias": store.alias},
+        subtitle="/".join(filter(None, (cut(namespace), cut(thread_id)))),
+        name=name,
+        field="thread",
+        fields=[(_("Thread id"), _bdi(thread_id)), *_named_fields(info), *_time_fields(info)],
+        **context,
+    )
+
+
+def _bdi(text: str | None) -> SafeString:
+    return format_html("<bdi>{}</bdi>", codec.printable(text or "") or NOTHING)
+
+
+def _time(time: datetime) -> str:
+    shown = django_time(time)
+    return written(shown) if shown else NOTHING
+
+
+def _named_fields(info: SessionInfo | ThreadInfo) -> Iterator[tuple[str, Any]]:
+    yield _("Namespace"), _bdi(info.namespace)
+    yield _("Owner"), _bdi(info.user_id)
+
+
+def _time_fields(info: SessionInfo | ThreadInfo) -> Iterator[tuple[str, Any]]:
+    yield _("Created"), _time(info.created_at)
+    yield _("Last written"), _time(info.updated_at)
+    yield _("Expires"), expiry(django_time(info.expires_at))

@@ -1,4 +1,4 @@
-"""The streams of sessions and of Parlant sessions for what a list asks for."""
+"""The streams of sessions, Parlant sessions and threads for what a list asks for."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -10,6 +10,7 @@ from django.utils import timezone
 from parlant_store.admin.conversations.conversation import (
     ACTIVITY,
     CREATION,
+    LANGGRAPH,
     LENGTH,
     OPENAI,
     PARLANT,
@@ -21,8 +22,8 @@ from parlant_store.backends.orm.base.sessions import adapted
 from parlant_store.content import codec
 from parlant_store.content.times import as_utc
 
-SESSION, DOCUMENT = 0, 1
-"""The kinds of rows: sessions, and documents that are Parlant sessions."""
+SESSION, DOCUMENT, THREAD = 0, 1, 2
+"""The kinds of rows: sessions, documents that are Parlant sessions, and threads of LangGraph."""
 
 SOON = timedelta(days=1)
 """Conversations that expire within this time are expiring."""
@@ -40,14 +41,15 @@ _DOCUMENT_COLUMNS = (
     "key, collection, id, customer_id, agent_id, active_minute, failed_calls, item_count,"
     " creation_utc, expires_at"
 )
+_THREAD_COLUMNS = "key, namespace, user_id, active_minute, created_at, expires_at"
 _IS_PARLANT = Condition("active_minute IS NOT NULL")
 
 
 class Matches(NamedTuple):
     """What was found of the names and words of the criteria; None: there are none of them."""
 
-    keys: tuple[Sequence[int], Sequence[int]] | None = None
-    """The keys of sessions and of Parlant sessions that the search found."""
+    keys: Sequence[Sequence[int]] | None = None
+    """The keys that the search found, of each kind."""
 
     collections: Sequence[str] = ()
     """The collections of Parlant sessions."""
@@ -196,6 +198,9 @@ class Sessions(_Kind):
     table = "parlant_store_session"
     number = SESSION
     person = "user_id"
+    name = "session_id"
+    frameworks: tuple[str, ...] = (OPENAI, SELECTOOLS)
+    longest = _Index((), _LONGEST)
 
     def conditions(self) -> Iterator[tuple[str, Condition]]:
         yield from super().conditions()
@@ -205,13 +210,13 @@ class Sessions(_Kind):
             yield "agent", self.part_of("namespace", self.criteria.agent, ())
 
     def indexes(self) -> Iterator[_Index]:
-        criteria, conditions = self.criteria, dict(super().conditions())
-        if criteria.framework == PARLANT:
+        criteria, conditions = self.criteria, dict(_Kind.conditions(self))
+        if criteria.framework not in ("", *self.frameworks):
             return
         if self.matches.keys is not None:
-            yield from self.found(self.matches.keys[SESSION])
+            yield from self.found(self.matches.keys[self.number])
         elif criteria.owner:
-            order = "user_id, namespace, session_id"
+            order = f"user_id, namespace, {self.name}"
             yield _Index((self.starting("user_id", criteria.owner),), order, "owner")
             for user_id in self.matches.customers:
                 yield _Index((Condition("user_id = %s", (user_id,)),), order, "owner")
@@ -224,7 +229,7 @@ class Sessions(_Kind):
             for namespace in self.matches.namespaces:
                 yield _Index((Condition("namespace = %s", (namespace,)),), _ACTIVE, "agent")
         elif criteria.order == LENGTH and not criteria.start:
-            yield _Index((), _LONGEST)
+            yield self.longest
         elif criteria.order == CREATION and not criteria.start:
             yield _Index((), "key DESC")
         else:
@@ -250,6 +255,34 @@ class Sessions(_Kind):
 
     def began_before(self, time: datetime | None) -> Condition:
         return Condition("created_at < %s", (adapted(self.connection, time),))
+
+
+class Threads(Sessions):
+    """The threads of LangGraph, in which no failed calls and no length are counted."""
+
+    columns = _THREAD_COLUMNS
+    table = "parlant_store_thread"
+    number = THREAD
+    name = "thread_id"
+    frameworks = (LANGGRAPH,)
+    longest = _Index((), "key DESC")
+
+    def conditions(self) -> Iterator[tuple[str, Condition]]:
+        return ((name, one) for name, one in super().conditions() if name != "framework")
+
+    def indexes(self) -> Iterator[_Index]:
+        return iter(()) if self.criteria.has_failed else super().indexes()
+
+    def _all(self) -> Iterator[_Index]:
+        yield _Index((), _ACTIVE)
+
+    def sorting(self) -> tuple[str, str]:
+        # Those without a length are behind the others.
+        return ("-1", "key DESC") if self.criteria.order == LENGTH else super().sorting()
+
+    def is_sorted(self, index: _Index) -> bool:
+        is_last = self.criteria.order == LENGTH and index.order == "key DESC"
+        return is_last or super().is_sorted(index)
 
 
 class ParlantSessions(_Kind):
@@ -323,4 +356,4 @@ def _ascending(order: str) -> str:
     return order.replace(" DESC", "")
 
 
-KINDS: dict[int, Any] = {SESSION: Sessions, DOCUMENT: ParlantSessions}
+KINDS: dict[int, Any] = {SESSION: Sessions, DOCUMENT: ParlantSessions, THREAD: Threads}

@@ -88,7 +88,7 @@ def session_transcript(
         _MESSAGES,
         lambda rows: _item_readings([Row._make(row) for row in rows], url_of),
         "item",
-        _item_label,
+        item_label,
         _("Items"),
         session.next_position,
         session.next_position,
@@ -138,9 +138,9 @@ def items_transcript(
     is_whole: whether there are none before them.
     """
     readings = (
-        _placed(
+        placed(
             read(item),
-            {"at": written_at, "anchor": f"item-{number}", "label": _item_label(number)},
+            {"at": written_at, "anchor": f"item-{number}", "label": item_label(number)},
         )
         for number, (item, written_at) in enumerate(items, first)
     )
@@ -186,7 +186,7 @@ def _transcript(source: _Source, options: Options, about: Sequence[Entry]) -> Tr
     )
 
 
-def _placed(reading: Reading, fields: dict[str, Any], *, is_whole: bool = True) -> Reading:
+def placed(reading: Reading, fields: dict[str, Any], *, is_whole: bool = True) -> Reading:
     """``reading`` with what is known of its row; only one of its elements has the anchor."""
     entry, answers = reading
     if entry is not None:
@@ -234,7 +234,7 @@ class Rest(NamedTuple):
 _ROW = (*Row._fields[:5], Left("role", NAME + 1), Left("data", READ + 1))
 
 
-def _item_label(position: int) -> str:
+def item_label(position: int) -> str:
     return _("item %(position)s") % {"position": localize(position)}
 
 
@@ -257,7 +257,7 @@ def _item_readings(rows: list[Row], url_of: Callable[[int], str]) -> Iterator[Re
         fields = {
             "at": row.created_at,
             "anchor": f"item-{row.position}",
-            "label": _item_label(row.position),
+            "label": item_label(row.position),
             "url": url_of(row.key),
             "tokens": row.tokens,
         }
@@ -266,7 +266,7 @@ def _item_readings(rows: list[Row], url_of: Callable[[int], str]) -> Iterator[Re
             *others, last = reading.answers
             last = last._replace(entry=last.entry._replace(status=last.entry.status or "failed"))
             reading = reading._replace(answers=(*others, last))
-        yield _placed(reading, fields, is_whole=is_whole)
+        yield placed(reading, fields, is_whole=is_whole)
 
 
 def _rests(keys: list[int]) -> dict[int, Rest]:

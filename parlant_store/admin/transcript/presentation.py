@@ -125,7 +125,7 @@ def _unanswered(entries: list[Entry]) -> list[Entry]:
         entry = entries[number]
         if entry.is_message and entry.kind == "assistant":
             break
-        if entry.status == "failed" or any(
+        if entry.status in ("failed", "waiting") or any(
             call.status in ("waiting", "unanswered") for call in entry.calls
         ):
             break
@@ -262,7 +262,7 @@ class _Presenter:
                 yield Jump(part.label or part.heading, f"#{part.anchor}")
 
     def _finds(self, entry: Entry) -> bool:
-        return self._highlighter.matches("\n".join(_texts(entry)))
+        return self._highlighter.matches("\n".join(texts_of(entry)))
 
     def entry(self, entry: Entry) -> Entry:
         return entry._replace(
@@ -273,7 +273,7 @@ class _Presenter:
     def _call(self, call: Call) -> Call:
         texts = [str(part.text) for part in call.parts]
         outputs = tuple(self.entry(output) for output in call.outputs)
-        inside = [*texts, *(text for output in outputs for text in _texts(output))]
+        inside = [*texts, *(text for output in outputs for text in texts_of(output))]
         return call._replace(
             parts=tuple(self._part(part) for part in call.parts),
             outputs=outputs,
@@ -311,7 +311,7 @@ def _preview(text: str) -> str:
     return line if len(line) <= PREVIEW else line[: PREVIEW - 1] + "…"
 
 
-def _texts(entry: Entry) -> Iterator[str]:
+def texts_of(entry: Entry) -> Iterator[str]:
     yield str(entry.name or "")
     for part in entry.parts:
         yield str(part.text) + part.rest
@@ -320,4 +320,4 @@ def _texts(entry: Entry) -> Iterator[str]:
         for part in call.parts:
             yield str(part.text) + part.rest
         for output in call.outputs:
-            yield from _texts(output)
+            yield from texts_of(output)

@@ -17,7 +17,7 @@ from django.db.models import Model
 from parlant_store.admin.conversations.conversation import midnight, today
 from parlant_store.admin.lookups import connection_of, fetch
 from parlant_store.content.times import as_utc
-from parlant_store.models import Document, Session, SessionItem
+from parlant_store.models import Document, Session, SessionItem, Thread
 
 DAYS = 14
 
@@ -109,6 +109,7 @@ _SOURCES = (
     _Source("openai", Session, "framework = 'openai'"),
     _Source("selectools", Session, "framework = 'selectools'"),
     _Source("parlant", Document, "active_minute IS NOT NULL"),
+    _Source("langgraph", Thread, "active_minute IS NOT NULL"),
 )
 
 

@@ -99,8 +99,8 @@ def show(admin: Any, request: HttpRequest, template: str, **context: Any) -> Tem
     return TemplateResponse(request, f"admin/parlant_store/{template}", shared | context)
 
 
-def on_store(model: type[Model]) -> Callable[[StorePage], Page]:
-    """Give a view the store of the parameter ``store``, if the user may view ``model``.
+def on_store(*models: type[Model]) -> Callable[[StorePage], Page]:
+    """Give a view the store of the parameter ``store``, if the user may view one of ``models``.
 
     An error of the store becomes a page with its message.
     """
@@ -108,7 +108,7 @@ def on_store(model: type[Model]) -> Callable[[StorePage], Page]:
     def decorate(view: StorePage) -> Page:
         @wraps(view)
         def page(admin: Any, request: HttpRequest) -> HttpResponseBase:
-            if not admin.may_view(request, model):
+            if not any(admin.may_view(request, model) for model in models):
                 raise PermissionDenied
             alias = request.GET.get("store", "")
             if alias not in list(stores):

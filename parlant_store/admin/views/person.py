@@ -44,12 +44,14 @@ from parlant_store.admin.views.stores import viewed_models
 from parlant_store.content import codec
 from parlant_store.exceptions import InvalidName, StoreError
 from parlant_store.handler import stores
-from parlant_store.models import Session, SessionItem
+from parlant_store.models import Session, Thread
 from parlant_store.personal_data import PersonalData
 from parlant_store.receipts import ExportedLines, Report, receipt
 
-EXPORT = ("parlant_store.export_session", "parlant_store.export_document")
-ERASE = ("parlant_store.delete_session", "parlant_store.delete_document")
+EXPORT, ERASE = (
+    [f"parlant_store.{action}_{model}" for model in ("session", "document", "thread")]
+    for action in ("export", "delete")
+)
 PERMISSIONS = {"export": EXPORT, "erase": ERASE}
 """The permissions for each action."""
 
@@ -95,7 +97,7 @@ def show_person(admin: Any, request: HttpRequest) -> HttpResponse:
         size=filesizeformat(sum(sizes)) if sizes else "",
         partial=[data.store for data in found if data.more_conversations],
         errors=[(data.store, data.error) for data in found if data.error],
-        list_url=admin.list_url(Session, owner=codec.printable(user)) if Session in models else "",
+        list_url=_list_url(admin, user, models),
         people_url=link(admin, "people"),
         actions=[name for name in PERMISSIONS if _may(request, name)],
     )
@@ -118,9 +120,13 @@ def stored_data(
             local = local or alias
         else:
             remote.append((store, store.submit(partial(read_data, store, user, models))))
-    may_read = admin.may_view(request, SessionItem)
-    found.insert(0, local_data(links, local, user, models, may_read=may_read))
+    found.insert(0, local_data(links, local, user, models, admin.access(request)))
     return found + [remote_data(links, *one, until) for one in remote]
+
+
+def _list_url(admin: Any, user: str, models: list[type[Model]]) -> str:
+    is_listed = Session in models or Thread in models
+    return admin.list_url(Session, owner=codec.printable(user)) if is_listed else ""
 
 
 def _user(request: HttpRequest) -> str:

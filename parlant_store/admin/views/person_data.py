@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from time import monotonic
@@ -17,12 +18,18 @@ from django.utils.translation import gettext as _
 from parlant_store.admin.conversations.conversation import Conversation
 from parlant_store.admin.conversations.header import Links
 from parlant_store.admin.conversations.local import (
+    Access,
     Database,
     document_conversation,
     session_conversation,
 )
 from parlant_store.admin.conversations.remote import document_of, session_of
 from parlant_store.admin.conversations.rows import Persons, read_documents, read_sessions
+from parlant_store.admin.conversations.threads import (
+    read_threads,
+    thread_conversation,
+    thread_of,
+)
 from parlant_store.admin.documents.lookups import (
     DATA_SIZE,
     MAX_COUNT,
@@ -41,11 +48,18 @@ from parlant_store.content.related_documents import (
     session_prefixes,
     sessions_prefix,
 )
-from parlant_store.exceptions import StoreError
-from parlant_store.models import Document, Session, SessionItem
+from parlant_store.exceptions import AccessDenied, StoreError
+from parlant_store.models import (
+    ChannelValue,
+    CheckpointWrite,
+    Document,
+    Session,
+    SessionItem,
+    Thread,
+)
 from parlant_store.sql.index_expressions import PREFIX, IndexedField
 from parlant_store.sql.json_text import JSONText
-from parlant_store.types import JSONObject, SessionInfo
+from parlant_store.types import JSONObject, SessionInfo, ThreadInfo
 
 MAX_CONVERSATIONS = 50
 """Limit on the conversations that are shown of a store."""
@@ -65,6 +79,7 @@ SELECT %s AS collection, count(*), sum(size) FROM (
 _SIZE = """
 SELECT count(*), sum(size) FROM (SELECT {size} AS size FROM {table} WHERE {where} LIMIT {limit}) d
 """
+_OF_THREADS = "thread_key IN ({})"
 _NAME = Left(JSONText("data", "name"), NAME + 1)
 
 
@@ -114,12 +129,14 @@ class StoredData:
 
 
 def local_data(
-    links: Links, alias: str, user: str, models: list[type[Model]], *, may_read: bool
+    links: Links, alias: str, user: str, models: list[type[Model]], access: Access
 ) -> StoredData:
-    """Return what the local database has; texts of items if the user of the admin may read them."""
+    """Return what the local database has; texts if the user of the admin may read them."""
     data = StoredData(alias)
     if Session in models:
-        _add_sessions(data, links, codec.to_column(user), may_read)
+        _add_sessions(data, links, codec.to_column(user), access.items)
+    if Thread in models:
+        _add_threads(data, links, codec.to_column(user), access.checkpoints)
     if Document in models:
         _add_documents(data, links, codec.to_column(user), user)
     return data
@@ -138,6 +155,19 @@ def _add_sessions(data: StoredData, links: Links, owner: str, may_read: bool) ->
         data.add(session_conversation(row, Database(using, ""), links))
     count, size = _size(SessionItem, "session_key IN ({})", shown)
     data.size = (data.size or 0) + round(size / max(count, 1) * sum(row[2] for row in listed))
+
+
+def _add_threads(data: StoredData, links: Links, owner: str, may_read: bool) -> None:
+    rows = Thread.objects.filter(user_id=owner).order_by("namespace", "thread_id")
+    listed = sorted(rows.values_list("updated_at", "key")[: COUNTED + 1], reverse=True)
+    shown = [key for _time, key in listed[:MAX_CONVERSATIONS]]
+    data.more_conversations |= len(listed) > len(shown)
+    if not shown:
+        return
+    for row in read_threads(router.db_for_read(Thread), shown, may_read=may_read):
+        data.add(thread_conversation(row, "", links))
+    for model in (ChannelValue, CheckpointWrite):
+        data.size = (data.size or 0) + _size(model, _OF_THREADS, shown, column="value")[1]
 
 
 def _add_documents(data: StoredData, links: Links, customer: str, user: str) -> None:
@@ -220,11 +250,15 @@ def _variables(store: str, links: Links, names: list[str], user: str) -> Iterato
 
 
 def _size(
-    model: type[Model], where: str, values: list[Any], params: Iterable[Any] = ()
+    model: type[Model],
+    where: str,
+    values: list[Any],
+    params: Iterable[Any] = (),
+    column: str = "data",
 ) -> tuple[int, int]:
     """Return the number and the bytes of rows, COUNTED at most."""
     sql = _SIZE.format(
-        size=DATA_SIZE[connection_of(model).vendor],
+        size=DATA_SIZE[connection_of(model).vendor].replace("data", column),
         table=model._meta.db_table,
         where=where.format(", ".join(["%s"] * len(values))),
         limit=COUNTED,
@@ -242,6 +276,7 @@ class RemoteData(NamedTuple):
     """What a remote store has."""
 
     sessions: list[SessionInfo]
+    threads: list[ThreadInfo]
     parlant: list[tuple[str, JSONObject]]
     """The Parlant sessions with their collections."""
 
@@ -255,10 +290,15 @@ class RemoteData(NamedTuple):
 
 def read_data(store: BaseBackend, user: str, models: list[type[Model]]) -> RemoteData:
     """Read the data by the contract, on a thread of the store."""
-    found = RemoteData([], [], [], [], None, False)
+    found = RemoteData([], [], [], [], [], None, False)
     if Session in models:
         page = store.list_sessions(user_id=user, limit=MAX_READ)
         found = found._replace(sessions=list(page.sessions), has_more=page.next_cursor is not None)
+    if Thread in models and store.supports_checkpoints:
+        with suppress(AccessDenied):
+            threads = store.list_threads(user_id=user, limit=MAX_READ)
+            has_more = found.has_more or threads.next_cursor is not None
+            found = found._replace(threads=list(threads.threads), has_more=has_more)
     if Document not in models or not store.supports_documents:
         return found
     names = store.list_collections()[:MAX_READ]
@@ -297,8 +337,12 @@ def remote_data(
     except (StoreError, ImproperlyConfigured) as exc:
         return StoredData(store.alias, size=None, error=error_message(exc))
     data = StoredData(store.alias, size=None, name=found.name and cut(found.name))
+    for thread in sorted(found.threads, key=lambda one: one.updated_at)[-MAX_CONVERSATIONS:]:
+        data.add(thread_of(thread, store.alias, links))
     newest = sorted(found.sessions, key=lambda one: one.updated_at, reverse=True)
-    data.more_conversations = found.has_more or len(newest) > MAX_CONVERSATIONS
+    data.more_conversations = found.has_more or any(
+        len(each) > MAX_CONVERSATIONS for each in (newest, found.threads)
+    )
     for info in newest[:MAX_CONVERSATIONS]:
         names = (cut(info.namespace), cut(info.session_id))
         name = "/".join(filter(None, names))

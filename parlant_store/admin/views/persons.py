@@ -1,8 +1,9 @@
-"""The page that finds people: the owners of sessions and Parlant's customers."""
+"""The page that finds people: the owners of sessions and threads, and Parlant's customers."""
 
 from typing import Any, NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
@@ -14,7 +15,7 @@ from parlant_store.admin.lookups import connection_of, fetch, values_starting
 from parlant_store.admin.views.base import link, show
 from parlant_store.admin.views.stores import viewed_models
 from parlant_store.content import codec
-from parlant_store.models import Document, Session
+from parlant_store.models import Document, Session, Thread
 
 MAX_PERSONS = 100
 """Limit on the people that are listed."""
@@ -26,7 +27,7 @@ MAX_COLLECTIONS = 3
 """Limit on the collections of customers that are read."""
 
 _NEWEST_OWNERS = (
-    "SELECT user_id FROM (SELECT user_id, key FROM parlant_store_session ORDER BY key DESC"
+    "SELECT user_id FROM (SELECT user_id, key FROM {table} ORDER BY key DESC"
     f" LIMIT {NEWEST}) newest WHERE {{part}} GROUP BY user_id"
     f" ORDER BY max(key) DESC LIMIT {MAX_PERSONS + 1}"
 )
@@ -63,10 +64,11 @@ def list_persons(admin: Any, request: HttpRequest) -> HttpResponse:
     if Document in models:
         customers, is_partial = _customers(query)
         names |= customers
-    if Session in models:
-        owners, is_cut = _owners(query)
-        names |= {owner: names.get(owner, "") for owner in owners}
-        is_partial |= is_cut
+    for model in (Session, Thread):
+        if model in models:
+            owners, is_cut = _owners(model, query)
+            names |= {owner: names.get(owner, "") for owner in owners}
+            is_partial |= is_cut
     persons = [Person(id_, admin.person_url(id_), _shown(id_), names[id_]) for id_ in names]
     exact = codec.to_column(query) if query else ""
     persons.sort(key=lambda one: one.id != exact)
@@ -84,20 +86,20 @@ def list_persons(admin: Any, request: HttpRequest) -> HttpResponse:
     )
 
 
-def _owners(query: str) -> tuple[list[str], bool]:
-    """Return the owners whose id contains ``query``, and whether sessions were left unread.
+def _owners(model: type[Model], query: str) -> tuple[list[str], bool]:
+    """Return the owners whose id contains ``query``, and whether rows were left unread.
 
-    Ids that begin with it are found by the index, others among the newest sessions.
+    Ids that begin with it are found by the index, others among the newest sessions or threads.
     """
-    newest = Session.objects.order_by("-key")
+    newest = model._default_manager.order_by("-key")
     if not query:
         owners = newest.values_list("user_id", flat=True)[:NEWEST]
         return list(dict.fromkeys(owner for owner in owners if owner)), False
     start = codec.escape(query)
-    connection = connection_of(Session)
-    part = _part(connection, "user_id")
-    found = values_starting(Session, "user_id", start, connection.alias, MAX_PERSONS + 1)
-    found += [name for (name,) in fetch(connection, _NEWEST_OWNERS.format(part=part), (start,))]
+    connection = connection_of(model)
+    sql = _NEWEST_OWNERS.format(table=model._meta.db_table, part=_part(connection, "user_id"))
+    found = values_starting(model, "user_id", start, connection.alias, MAX_PERSONS + 1)
+    found += [name for (name,) in fetch(connection, sql, (start,))]
     return list(dict.fromkeys(found)), bool(newest.values("key")[NEWEST : NEWEST + 1])
 
 

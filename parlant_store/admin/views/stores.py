@@ -31,7 +31,7 @@ from parlant_store.backends.base import BaseBackend
 from parlant_store.content.codec import printable
 from parlant_store.exceptions import StoreError
 from parlant_store.handler import stores
-from parlant_store.models import Document, Session
+from parlant_store.models import Document, Session, Thread
 from parlant_store.types import ExpireResult
 
 TIMEOUT_SECONDS = 3.0
@@ -66,7 +66,7 @@ def list_stores(admin: Any, request: HttpRequest) -> HttpResponse:
 def viewed_models(admin: Any, request: HttpRequest) -> list[type[Model]]:
     """Return which of the models the user may view; raise PermissionDenied for none."""
     models: list[type[Model]] = [
-        model for model in (Session, Document) if admin.may_view(request, model)
+        model for model in (Session, Document, Thread) if admin.may_view(request, model)
     ]
     if not models:
         raise PermissionDenied
@@ -102,7 +102,7 @@ def _state(
         alias,
         type(store).__name__,
         has_local_rows,
-        sessions_url=urls[0] if Session in models else "",
+        sessions_url=urls[0] if Session in models or Thread in models else "",
         documents_url=urls[1] if has_documents else "",
     )
 
@@ -116,10 +116,12 @@ def _error(future: Future[Any], timeout: float) -> str:
 
 
 def may_sweep(request: HttpRequest, store: BaseBackend) -> bool:
-    """Whether the user may delete sessions, and documents if the store has any."""
+    """Whether the user may delete sessions, and documents and threads if the store has any."""
     needed = ["parlant_store.delete_session"]
     if store.supports_documents:
         needed.append("parlant_store.delete_document")
+    if store.supports_checkpoints:
+        needed.append("parlant_store.delete_thread")
     return request.user.has_perms(needed)
 
 

@@ -6,7 +6,14 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from parlant_store.admin.conversations import streams, words
-from parlant_store.models import Document, Session
+from parlant_store.models import (
+    ChannelValue,
+    Checkpoint,
+    CheckpointWrite,
+    Document,
+    Session,
+    Thread,
+)
 from tests.admin.conversations.cases import CREATED
 from tests.admin.pages import bulk, get, listing, message
 from tests.backends.rows_read import analyze
@@ -32,12 +39,16 @@ LISTS = [
     {"q": "platypus"},
     {"q": "question"},
     {"q": "s7", "state": "live"},
+    {"framework": "langgraph", "order": "length"},
+    {"framework": "langgraph", "state": "expired", "agent": "threads"},
+    {"q": "t7", "framework": "langgraph"},
+    {"owner": "v1", "date": "today"},
     {"state": "expired", "owner": "u1", "framework": "openai", "order": "length"},
 ]
 
 
 def fill(store, name, count):
-    """So many sessions of three kinds and Parlant sessions, each with an event."""
+    """So many sessions of three kinds, Parlant sessions, each with an event, and threads."""
     now = timezone.now()
     for kind, fields in {
         "expired": {"expires_at": now - timezone.timedelta(hours=1), "failed_calls": 1},
@@ -69,13 +80,49 @@ def fill(store, name, count):
             )
         )
     Document.objects.bulk_create(documents, batch_size=500)
+    threads(name, count)
     store.add_items(f"words {name}", [message(f"question {n}") for n in range(count)])
     # In one minute: else its end decides whether the first page has Parlant sessions.
     end = timezone.now()
     Session.objects.update(updated_at=end)
     sessions = Document.objects.filter(active_minute__isnull=False)
     sessions.update(updated_at=end, active_minute=int(end.timestamp() // 60))
+    Thread.objects.update(updated_at=end)
     analyze()
+
+
+def threads(name, count):
+    """So many threads, each with two checkpoints, a value and an interrupt."""
+    now = timezone.now()
+    made = Thread.objects.bulk_create(
+        Thread(
+            namespace=f"threads {name}",
+            thread_id=f"t{number}",
+            user_id=f"v{number}",
+            expires_at=now + timezone.timedelta(hours=number % 5 - 2) if number % 3 else None,
+        )
+        for number in range(count)
+    )
+    Checkpoint.objects.bulk_create(
+        Checkpoint(
+            thread=thread,
+            checkpoint_id=str(number),
+            type="null",
+            value=b"",
+            versions={"messages": "1"},
+            metadata={},
+        )
+        for thread in made
+        for number in (1, 2)
+    )
+    value = {"channel": "messages", "type": "msgpack", "value": b"\x91\xa1x"}
+    ChannelValue.objects.bulk_create(
+        ChannelValue(thread=thread, version="1", **value) for thread in made
+    )
+    write = {"checkpoint_id": "2", "task_id": "t", "idx": -3, "type": "null", "value": b""}
+    CheckpointWrite.objects.bulk_create(
+        CheckpointWrite(thread=thread, channel="__interrupt__", **write) for thread in made
+    )
 
 
 def statements(client, params):

@@ -12,7 +12,10 @@ from tests.admin.conversations.large_lists import small_bounds as small_bounds
 from tests.admin.pages import superuser
 from tests.conftest import emptied_at_the_end
 
-TABLES = "parlant_store_session|parlant_store_session_item|parlant_store_document"
+TABLES = (
+    "parlant_store_session|parlant_store_session_item|parlant_store_document|parlant_store_thread"
+    "|parlant_store_checkpoint|parlant_store_channel_value|parlant_store_checkpoint_write"
+)
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +50,7 @@ def scanned(sql):
         lines = [str(row[-1]) for row in cursor.fetchall()]
     if connection.vendor == "sqlite" and "ORDER BY key DESC LIMIT" in sql:
         # The rows themselves are in the order of their keys.
-        lines = [line for line in lines if not line.startswith("SCAN parlant_store_session")]
+        ordered = "SCAN parlant_store_session", "SCAN parlant_store_thread"
+        lines = [line for line in lines if not line.startswith(ordered)]
     pattern = rf"SCAN (\w+ )?({TABLES})\b(?! USING)|Seq Scan on ({TABLES})\b"
     return [line for line in lines if re.search(pattern, line)]

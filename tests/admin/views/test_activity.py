@@ -22,6 +22,7 @@ def test_conversations_are_told_by_day_and_framework(client, store):
         "Conversations: OpenAI Agents",
         "Conversations: selectools",
         "Conversations: Parlant",
+        "Conversations: LangGraph",
         "Items written",
         "Tokens reported by items",
     }

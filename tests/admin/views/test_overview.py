@@ -77,6 +77,7 @@ def test_an_empty_database_says_what_to_do_first(client):
         ["Conversations", "0"],
         ["Items", "0"],
         ["Documents", "0"],
+        ["Threads", "0"],
     ]
     assert "Nothing is stored in the local database yet" in html
     assert "No tool has failed." in html
@@ -88,11 +89,11 @@ def test_an_empty_database_says_what_to_do_first(client):
 def test_how_many_there_are_is_exact_up_to_a_bound(client, store, monkeypatch):
     monkeypatch.setattr(figures, "COUNTED", 10)
     fill(10)
-    assert [row[1] for row in section(get(client, URL), "kept")[1:]] == ["10"] * 3
+    assert [row[1] for row in section(get(client, URL), "kept")[1:]] == [*["10"] * 3, "0"]
     fill(130, start=10)
     analyze()
     said = "about 140" if connection.vendor == "postgresql" else "at most 140"
-    assert [row[1] for row in section(get(client, URL), "kept")[1:]] == [said] * 3
+    assert [row[1] for row in section(get(client, URL), "kept")[1:]] == [*[said] * 3, "0"]
 
 
 def test_the_size_is_told(client, store):
@@ -123,9 +124,9 @@ def test_what_expires_is_told_and_leads_to_its_list(client, store):
     Document.objects.update(expires_at=timezone.now() + timedelta(hours=2))
     html = get(client, URL)
     assert section(html, "expiring") == [
-        ["State", "Conversations", "Documents"],
-        ["Expired, not deleted yet", "2", "0"],
-        ["Expires within a day", "1", "1"],
+        ["State", "Conversations", "Documents", "Threads"],
+        ["Expired, not deleted yet", "2", "0", "0"],
+        ["Expires within a day", "1", "1", "0"],
     ]
     for model, state in (("session", "expired"), ("session", "expiring"), ("document", "expiring")):
         assert f'href="{listing(model, state=state)}"' in html
@@ -136,7 +137,7 @@ def test_what_expires_is_counted_up_to_a_bound(client, store, monkeypatch):
     monkeypatch.setattr(figures, "COUNTED", 5)
     fill(400)
     rows = section(get(client, URL), "expiring")
-    assert rows[2] == ["Expires within a day", "more than 5", "more than 5"]
+    assert rows[2] == ["Expires within a day", "more than 5", "more than 5", "0"]
 
 
 def test_a_collection_and_a_tool_of_any_name_are_text(client, store):

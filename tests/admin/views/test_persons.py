@@ -25,8 +25,8 @@ from tests.admin.remote_stores import remote as remote
 pytestmark = MARKS[:1]
 
 VIEW = ("view_session", "view_sessionitem", "view_document")
-ERASE = ("delete_session", "delete_document")
-EXPORT = ("export_session", "export_document")
+ERASE = ("delete_session", "delete_document", "delete_thread")
+EXPORT = ("export_session", "export_document", "export_thread")
 
 
 def person(user="ada"):
@@ -367,9 +367,10 @@ def test_an_export_that_lacks_a_store_says_so(client, remote, settings):
 
 @pytest.mark.any_database
 @pytest.mark.parametrize(("action", "needed"), [("erase", ERASE), ("export", EXPORT)])
-def test_each_action_needs_its_permissions_on_sessions_and_documents(remote, action, needed):
+def test_each_action_needs_its_permissions_on_all_that_is_stored(remote, action, needed):
     fill(stores["default"])
-    for permissions in (VIEW, (*VIEW, needed[0]), (*VIEW, needed[1])):
+    lacking = [[name for name in needed if name != other] for other in needed]
+    for permissions in (VIEW, *((*VIEW, *names) for names in lacking)):
         other = allowed(*permissions)
         assert f'value="{action}"' not in get(other, person())
         for confirmed in ("", "yes"):
