@@ -18,7 +18,7 @@ class Thread(models.Model):
 
     key = models.BigAutoField(primary_key=True)
     namespace = CodePointField(_("namespace"), blank=True, default="")
-    thread_id = CodePointField("thread id")
+    thread_id = CodePointField(_("thread id"))
     user_id = CodePointField(_("owner"), null=True, blank=True)
     full_names = models.TextField(
         null=True,

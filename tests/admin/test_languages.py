@@ -9,7 +9,14 @@ import pytest
 from django.contrib import admin
 from django.utils import translation
 
-from parlant_store.models import Document, Session, SessionItem
+from parlant_store.models import (
+    ChannelValue,
+    CheckpointWrite,
+    Document,
+    Session,
+    SessionItem,
+    Thread,
+)
 from tests.admin.catalogs import untranslated_by_django
 from tests.admin.page_texts import texts
 from tests.admin.pages import listing, superuser
@@ -21,8 +28,9 @@ pytestmark = [
 ]
 
 NAMES = """
-    API Agents CSV Django GB JSON KB Lines MB MCP OpenAI OrmBackend Parlant RedisBackend SDK SHA
-    SQLite SupabaseBackend URL UTC agents bytes default elsewhere id selectools
+    Agents API CSV Django GB JSON KB LangGraph Lines MB MCP OpenAI OrmBackend Parlant
+    RedisBackend SDK SHA SQLite SupabaseBackend URL UTC agents bytes default elsewhere id loop
+    pickle selectools
 """
 """Words that are the same in every language, and the names of the stores."""
 
@@ -63,7 +71,8 @@ def pages(client: Any) -> Iterator[tuple[str, str]]:
 
 
 def words_of_data() -> set[str]:
-    rows = [*Session.objects.values(), *SessionItem.objects.values(), *Document.objects.values()]
+    models = (Session, SessionItem, Document, Thread, ChannelValue, CheckpointWrite)
+    rows = [row for model in models for row in model.objects.values()]
     return set(LATIN.findall(json.dumps(rows, default=str)))
 
 

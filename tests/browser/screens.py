@@ -1,5 +1,6 @@
 """Every kind of page that the package adds to the admin, on data that fill it."""
 
+import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
@@ -8,7 +9,9 @@ from django.urls import reverse
 from playwright.sync_api import Page
 
 from parlant_store import stores
-from parlant_store.models import Document, Session, SessionItem
+from parlant_store.backends.base import BaseBackend
+from parlant_store.models import Document, Session, SessionItem, Thread
+from parlant_store.types import ChannelValue, Checkpoint, TaskWrite, TypedBytes
 from tests.admin.documents.lists import event, owned
 from tests.admin.pages import expire, listing, message, page
 from tests.browser.test_session import SAID
@@ -46,6 +49,7 @@ def fill() -> None:
         store.set_metadata("session-1", {"topic": {"order": 7}}, namespace="shop")
         store.add_items("session-2", [message("long " * 5_000, "assistant") for _ in range(12)])
         owned(store)
+        thread(store)
     store = stores["default"]
     store.add_items("session-3", [message("This is over.")])
     expire("session-3", after=-60)
@@ -57,6 +61,34 @@ def fill() -> None:
         "collection": "p_notes",
     }
     store.insert_one(FAILED, failed | {"id": "f"})
+
+
+def thread(store: BaseBackend) -> None:
+    """Store a thread of LangGraph that waits for an answer, and has a state that is not read."""
+    said = [
+        {"type": "human", "content": "Please pay the order 7."},
+        {"type": "ai", "tool_calls": [{"name": "pay", "args": {"order": 7}, "id": "c"}]},
+        {"type": "tool", "content": "No cover.", "tool_call_id": "c", "status": "error"},
+    ]
+    values = {"messages": TypedBytes("json", json.dumps(said).encode())}
+    values["plan"] = TypedBytes("pickle", b"")
+    for step in (1, 2):
+        made = Checkpoint(
+            checkpoint_id=str(step),
+            parent_id=str(step - 1),
+            value=TypedBytes("null", b""),
+            versions=dict.fromkeys(values, step),
+            metadata={"step": step, "source": "loop"},
+        )
+        changed = [
+            ChannelValue(channel=name, version=step, value=value) for name, value in values.items()
+        ]
+        store.put_checkpoint("thread-1", made, changed, namespace="shop", user_id="ada")
+    question = TypedBytes("json", b'[{"value": "Pay anyway?"}]')
+    interrupt = TaskWrite(
+        task_id="t", idx=-3, channel="__interrupt__", value=question, task_path="pull, pay"
+    )
+    store.put_writes("thread-1", "2", [interrupt], namespace="shop")
 
 
 def _data(kind: str) -> dict[str, Any]:
@@ -85,6 +117,7 @@ def addresses() -> Iterator[tuple[str, str]]:
     for session in Session.objects.all():
         yield str(session.session_id), page(session)
         yield f"history of {session.session_id}", _history(session)
+    yield "thread", page(Thread.objects.get())
     yield "item", page(SessionItem.objects.order_by("key")[1])
     yield "failed migrations", listing("document", collection=FAILED)
     for collection in ("p_sessions", "p_customers", "p_events", "q_notes", FAILED):
@@ -108,6 +141,7 @@ def _elsewhere() -> Iterator[tuple[str, str]]:
     yield "sessions elsewhere", elsewhere("sessions")
     yield "found elsewhere", elsewhere("sessions", q="refund")
     yield "session elsewhere", elsewhere("session", session='["shop","session-1"]')
+    yield "thread elsewhere", elsewhere("thread", thread='["shop","thread-1"]')
     yield "collections elsewhere", elsewhere("documents")
     yield "documents elsewhere", elsewhere("documents", collection=CUSTOMERS)
     yield "document elsewhere", elsewhere("document", document='["p_customers","c"]')
