@@ -21,6 +21,7 @@ from tests.admin.pages import (
 from tests.admin.pages import patience as patience
 from tests.admin.remote_stores import act, listed, url
 from tests.contract.remote_pages import RemotePagesContract
+from tests.contract.remote_thread_pages import ThreadPagesContract
 from tests.servers.supabase import Stack
 
 
@@ -66,7 +67,7 @@ def test_the_project_answers_and_refuses_who_may_not(client, project):
     assert project.anon_key not in html
 
 
-class TestSupabasePages(RemotePagesContract):
+class TestSupabasePages(ThreadPagesContract, RemotePagesContract):
     def page(self, client, name, **params):
         html, own = tables(client, name, **params)
         assert own == []
