@@ -39,6 +39,9 @@ INTERNAL = ("__", "branch:")
 MAX_READ = 1_000
 """The messages that are read at once: outputs are paired with calls among these."""
 
+MAX_VALUES = 1_000
+"""Limit on the values that are read of a message."""
+
 MAX_JSON = 5_000_000
 """Limit on the bytes of JSON that are parsed."""
 
@@ -60,7 +63,8 @@ class Messages(NamedTuple):
 
     def value(self, number: int) -> Any:
         part = self.parts[number]
-        return messagepack.decode(part) if isinstance(part, bytes) else part
+        is_serialized = isinstance(part, bytes)
+        return messagepack.decode(part, max_values=MAX_VALUES) if is_serialized else part
 
 
 class Figures(NamedTuple):

@@ -211,8 +211,9 @@ class _Reader:
     def timeline(self) -> Timeline:
         after, cursor = _names_of(self.params, "steps"), None
         if after:
-            key = int(after[1]) if after[1].isascii() and after[1].isdigit() else 0
-            cursor = CheckpointCursor(checkpoint_id=after[0], key=min(key, 2**63 - 1))
+            is_key = after[1].isascii() and after[1].isdigit() and len(after[1]) < 19
+            key = int(after[1]) if is_key else 0
+            cursor = CheckpointCursor(checkpoint_id=after[0], key=key)
         found = self._read(self.store.list_checkpoint_infos, limit=STEPS + 1, after=cursor)
         steps = [*map(self._step, found[:STEPS])]
         more = ""

@@ -7,6 +7,7 @@ import pytest
 from parlant_store import stores
 from tests.admin.conversations.cases import names, names_in, parlant, person
 from tests.admin.pages import get, listing, message, superuser
+from tests.contract.checkpoints import checkpoint
 
 pytestmark = [
     pytest.mark.any_database,
@@ -20,28 +21,33 @@ def client(store, settings):
     store.add_items("mine", [message("a platypus")], user_id="ann")
     stores["other"].add_items("theirs", [message("another platypus")], user_id="ann")
     parlant(stores["other"], "talk", ("customer", "A flight, please"))
+    stores["other"].put_checkpoint("graph", checkpoint(1), namespace="n", user_id="ann")
     person(stores["other"], "cust", "Grace Hopper")
     return superuser()
 
 
 def test_they_are_listed_filtered_and_searched(client):
-    assert set(names(client)) == {"mine", "theirs", "talk"}
-    assert set(names(client, store="other")) == {"theirs", "talk"}
-    assert set(names(client, owner="ann")) == {"mine", "theirs"}
+    assert set(names(client)) == {"mine", "theirs", "talk", "n/graph"}
+    assert set(names(client, store="other")) == {"theirs", "talk", "n/graph"}
+    assert set(names(client, owner="ann")) == {"mine", "theirs", "n/graph"}
     assert set(names(client, q="platypus")) == {"mine", "theirs"}
     assert names(client, owner="grace") == ["talk"]
     assert names(client, q="flight") == ["talk"]
     assert names(client, framework="parlant", order="creation") == ["talk"]
 
 
-@pytest.mark.parametrize(("name", "text"), [("theirs", "another platypus"), ("talk", "cust")])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("theirs", "another platypus"), ("talk", "cust"), ("n/graph", "<dd><bdi>n</bdi></dd>")],
+)
 def test_their_pages_are_those_of_the_store(client, name, text):
     html = get(client, listing("session", store="other"))
     assert name in names_in(html)
     pages = {
         get(client, url.replace("&amp;", "&"))
         for url in re.findall(r'href="([^"]*)"', html)
-        if "store=other" in url and ("session=" in url or "document=" in url)
+        if "store=other" in url
+        and any(f"{kind}=" in url for kind in ("session", "document", "thread"))
     }
     assert any(text in page for page in pages)
 

@@ -274,7 +274,7 @@ def test_pages_of_checkpoints(client, store, monkeypatch):
     assert len(first) == 4
     assert steps(later)
     assert steps(later)[0] != first[0]
-    for value in ("x", "[1,2]", '["a","x"]', '["a","99999999999999999999999"]', '[null,"1"]'):
+    for value in ("x", "[1,2]", '["a","x"]', f'["a","{"9" * 5_000}"]', '[null,"1"]'):
         response = client.get(page(Thread.objects.get(), steps=value))
         assert response.status_code in (200, 400, 404)
 
