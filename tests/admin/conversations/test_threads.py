@@ -212,16 +212,16 @@ def test_threads_are_exported(client, store):
 def test_threads_are_deleted_with_sessions(client, store):
     three(store)
     store.add_items("session", [message("x")])
-    kept = Thread.objects.get(thread_id="other")
-    chosen = [f"thread-{one.pk}" for one in Thread.objects.exclude(pk=kept.pk)]
+    other = Thread.objects.get(thread_id="other")
+    chosen = [f"thread-{one.pk}" for one in Thread.objects.exclude(pk=other.pk)]
     chosen.append(str(Session.objects.get().pk))
     data = {"action": "remove", "_selected_action": chosen}
     question = client.post(listing("session"), data)
     response = client.post(listing("session"), hidden(question), follow=True)
     assert messages_of(response) == ["3 conversations were deleted."]
-    assert (Thread.objects.get(), Session.objects.count()) == (kept, 0)
+    assert (Thread.objects.get(), Session.objects.count()) == (other, 0)
     for model in (Checkpoint, ChannelValue, CheckpointWrite):
-        assert not model.objects.exclude(thread=kept).exists()
+        assert not model.objects.exclude(thread=other).exists()
 
 
 @pytest.mark.parametrize(
