@@ -83,12 +83,12 @@ def read_threads(using: str, keys: Sequence[int], *, may_read: bool) -> list[Thr
     rows = [ThreadRow(*row) for row in found.values_list(*_COLUMNS, Subquery(latest))]
     checkpoints = [*_latest(using, [row.checkpoint for row in rows if row.checkpoint])]
     tasks = _tasks(using, {one.thread: one.id for one in checkpoints})
-    said = _said(using, [one.value for one in checkpoints if one.value]) if may_read else {}
+    texts = _texts(using, [one.value for one in checkpoints if one.value]) if may_read else {}
     titles = {one.thread: one.title for one in checkpoints}
     shown = []
     for row in rows:
         waiting, failed = tasks.get(row.key, (0, 0))
-        first, last, count = said.get(row.key, ("", "", None))
+        first, last, count = texts.get(row.key, ("", "", None))
         title = titles.get(row.key) or first
         row = row._replace(title=title, item_count=count, last_message=last)
         shown.append(row._replace(waiting=waiting, failed=failed))
@@ -144,11 +144,11 @@ def _tasks(using: str, checkpoints: Mapping[int, str]) -> dict[int, tuple[int, i
     }
 
 
-def _said(using: str, keys: Sequence[int]) -> dict[int, tuple[str, str, int | None]]:
+def _texts(using: str, keys: Sequence[int]) -> dict[int, tuple[str, str, int | None]]:
     """Return the first words of the user, the last message and the number of messages."""
     start = Substr("value", 1, MAX_BYTES, output_field=BinaryField())
     found = ChannelValue.objects.using(using).filter(key__in=keys)
-    said: dict[int, tuple[str, str, int | None]] = {}
+    texts: dict[int, tuple[str, str, int | None]] = {}
     for thread, type_, data in found.values_list("thread_id", "type", start):
         try:
             value = TypedBytes(*decompress_start(codec.unescape(type_), bytes(data or b"")))
@@ -156,8 +156,8 @@ def _said(using: str, keys: Sequence[int]) -> dict[int, tuple[str, str, int | No
         except (BackendError, NotSupported, Unreadable):
             continue
         if messages is not None:
-            said[thread] = _words(messages)
-    return said
+            texts[thread] = _words(messages)
+    return texts
 
 
 def _words(messages: Messages) -> tuple[str, str, int | None]:
@@ -167,8 +167,8 @@ def _words(messages: Messages) -> tuple[str, str, int | None]:
     # The last one is known if all are.
     ends = range(known - 1, max(known - MAX_FIRST, 0) - 1, -1) if known == messages.total else ()
     last = map(item_of, map(messages.value, ends))
-    said = (text_in(item) for item in last if item.get("role") in ("user", "assistant"))
-    return title, next(filter(None, said), ""), messages.total
+    texts = (text_in(item) for item in last if item.get("role") in ("user", "assistant"))
+    return title, next(filter(None, texts), ""), messages.total
 
 
 def thread_conversation(row: ThreadRow, alias: str, links: Links) -> Conversation:
