@@ -2,8 +2,8 @@
 
     python -m project.screenshots [FOLDER]
 
-The Parlant server of examples/ and the demo write to one database, which is thrown away; what
-they do there takes some twenty seconds. The browser is a Chromium of the system.
+The Parlant server and the graph of examples/ and the demo write to one database, which is thrown
+away; what they do there takes some twenty seconds. The browser is a Chromium of the system.
 """
 
 import argparse
@@ -79,6 +79,11 @@ def parlant_session(page: Page) -> None:
     _show(page, "Events")
 
 
+def thread(page: Page) -> None:
+    page.goto("parlant_store/session/?framework=langgraph")
+    page.get_by_role("main").get_by_role("rowheader").get_by_role("link").click()
+
+
 def overview(page: Page) -> None:
     page.goto("parlant_store/")
     page.get_by_role("link", name="Overview").click()
@@ -91,8 +96,11 @@ PICTURES = [
     Picture("conversation-phone", transcript, size=PHONE),
     Picture("documents", documents),
     Picture("parlant-session", parlant_session),
+    Picture("thread", thread, is_whole=True),
     Picture("overview", overview),
 ]
+
+EXAMPLES = ("parlant_server.py", "langgraph_agent.py")
 
 
 def main() -> None:
@@ -106,7 +114,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         environment = os.environ | {"DATABASE_URL": f"sqlite:///{scratch}/demo.sqlite3"}
         environment.pop("DJANGO_SETTINGS_MODULE", None)
-        talk_to_parlant(environment)
+        for example in EXAMPLES:
+            run_example(example, environment)
         with demo(environment) as served, sync_playwright() as playwright:
             browser = launch(playwright)
             state = logged_in(browser, served)
@@ -115,14 +124,14 @@ def main() -> None:
             browser.close()
 
 
-def talk_to_parlant(environment: dict[str, str]) -> None:
-    command = [sys.executable, str(ROOT / "examples" / "parlant_server.py")]
+def run_example(name: str, environment: dict[str, str]) -> None:
+    command = [sys.executable, str(ROOT / "examples" / name)]
     command += ["--database-url", environment["DATABASE_URL"]]
     pipe = subprocess.PIPE
     with Supervised(command, env=environment, stdout=pipe, stderr=subprocess.STDOUT) as process:
         printed, _ = process.communicate()
     if process.returncode != 0:
-        sys.exit(f"The Parlant server failed:\n{printed.decode()}")
+        sys.exit(f"examples/{name} failed:\n{printed.decode()}")
 
 
 @contextmanager

@@ -56,16 +56,16 @@ def test_the_command_takes_every_picture(tmp_path):
     assert {file.name for file in tmp_path.iterdir()} == {f"{each.name}.png" for each in PICTURES}
 
 
-WITHOUT_PARLANT = """
+WITHOUT_EXAMPLES = """
 from project import screenshots
-screenshots.talk_to_parlant = lambda environment: None
+screenshots.EXAMPLES = ()
 screenshots.main()
 """
-"""The server has ended before the demo begins; test_server.py kills the example with it."""
+"""They have ended before the demo begins; test_server.py kills the one with a server."""
 
 
 def test_the_demo_and_the_browser_end_when_it_is_killed(tmp_path):
-    with started("-c", WITHOUT_PARLANT, str(tmp_path)) as process:
+    with started("-c", WITHOUT_EXAMPLES, str(tmp_path)) as process:
         assert "conversations.png" in process.stdout.readline()
         wait_for(lambda: "project.demo" in commands(programs(process)))
         wait_for(lambda: Path(chromium.chromium()).name in commands(programs(process)))
