@@ -18,7 +18,7 @@ from tests.backends.locks import TIMEOUT_SECONDS, connect, eventually
 from tests.backends.threads.busy_threads import Held, results
 from tests.conftest import VENDOR
 from tests.contract.values import numbered
-from tests.empty_tables import CLEANER
+from tests.empty_tables import CLEANER, close_cleaner
 
 pytestmark = pytest.mark.orm
 
@@ -70,6 +70,8 @@ def restless(store, settings, idle_seconds):
     """A store whose threads rest for a short time."""
     stores.close_all()
     connections.close_all()
+    # While it locks the file, SQLite keeps files that others have closed.
+    close_cleaner()
     settings.PARLANT_STORES = {"default": {"OPTIONS": {"idle_seconds": idle_seconds}}}
     yield stores["default"]
     stores.close_all()
