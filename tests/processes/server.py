@@ -126,11 +126,11 @@ GIVEN = {"", os.getcwd(), *os.environ.get("PYTHONPATH", "").split(os.pathsep)}
 """Entries of the path that each process has of its own."""
 
 if __name__ == "__main__":
-    given_signals = signal.getsignal(signal.SIGINT)
     # Ctrl-C is for those who started it, and for what it started.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     import_all()
     assert threading.active_count() == 1, threading.enumerate()
     forked = serve(socket.socket(fileno=int(sys.argv[1])))
-    signal.signal(signal.SIGINT, given_signals)
+    # Also if the tests run in the background of a shell, which ignores Ctrl-C there.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     begin(**forked)
