@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from parlant_store.backends.contract.checkpoint_operations import PutCheckpoint, ThreadName
+from parlant_store.backends.contract.checkpoint_operations import ThreadName
 from parlant_store.content import codec
 from parlant_store.content.compression import compress, decompress
 from parlant_store.types import (
     ChannelHistory,
+    ChannelValue,
     Checkpoint,
     CheckpointInfo,
     StoredCheckpoint,
@@ -161,8 +162,8 @@ def _version_of(column: str) -> Version:
     return json.loads(column)  # type: ignore[no-any-return]
 
 
-def checkpoint_columns(put: PutCheckpoint) -> CheckpointColumns:
-    checkpoint = put.checkpoint
+def checkpoint_columns(checkpoint: Checkpoint, metadata: str) -> CheckpointColumns:
+    """Return the columns of a checkpoint; ``metadata`` is its metadata as JSON text."""
     versions = {name: version_column(each) for name, each in checkpoint.versions.items()}
     run_id, ns, parent = (
         checkpoint.metadata.get("run_id"),
@@ -177,19 +178,19 @@ def checkpoint_columns(put: PutCheckpoint) -> CheckpointColumns:
         codec.to_column(run_id) if isinstance(run_id, str) else None,
         *stored_value(checkpoint.value),
         codec.encode_document(versions, "versions"),
-        put.metadata,
+        metadata,
     )
 
 
-def value_columns(put: PutCheckpoint) -> list[tuple[str, str, str, bytes]]:
-    """Return the channel, the version, the type and the value of each changed channel."""
+def value_columns(values: Iterable[ChannelValue]) -> list[tuple[str, str, str, bytes]]:
+    """Return the channel, the version, the type and the value of each value."""
     return [
         (
             codec.to_column(each.channel),
             version_column(each.version),
             *stored_value(each.value),
         )
-        for each in put.values
+        for each in values
     ]
 
 

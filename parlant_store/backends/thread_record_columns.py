@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from parlant_store.backends.contract.checkpoint_operations import (
-    PutCheckpoint,
     ThreadEntry,
     WriteThreads,
 )
@@ -17,12 +16,11 @@ from parlant_store.backends.thread_columns import (
     checkpoint_columns,
     checkpoint_of,
     owner_of_thread,
-    stored_value,
     thread_columns,
     thread_name_of,
     thread_names,
     typed,
-    version_column,
+    value_columns,
     write_columns,
     write_of,
 )
@@ -137,19 +135,13 @@ def _write_record(names: dict[str, str], ns: str, checkpoint_id: str, *write: An
 def checkpoint_rows(entry: ThreadEntry) -> Iterator[Row]:
     """Return CheckpointColumns and created_at of each checkpoint."""
     for checkpoint, metadata, created_at in entry.checkpoints:
-        put = PutCheckpoint(entry.thread, checkpoint, metadata, [], None, None, None)
-        yield (*checkpoint_columns(put), created_at)
+        yield (*checkpoint_columns(checkpoint, metadata), created_at)
 
 
 def value_rows(entry: ThreadEntry) -> Iterator[Row]:
     """Return checkpoint_ns, channel, version, type and value of each value."""
     for ns, value in entry.values:
-        yield (
-            codec.to_column(ns),
-            codec.to_column(value.channel),
-            version_column(value.version),
-            *stored_value(value.value),
-        )
+        yield (codec.to_column(ns), *value_columns([value])[0])
 
 
 def write_rows(entry: ThreadEntry) -> Iterator[Row]:

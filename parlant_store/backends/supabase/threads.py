@@ -61,8 +61,8 @@ class SupabaseThreads(BaseBackend):
     connection: Connection
 
     def _put_checkpoint(self, put: PutCheckpoint) -> None:
-        row = checkpoint_columns(put)
-        channels, versions, types, values = _columns(value_columns(put), 4)
+        row = checkpoint_columns(put.checkpoint, put.metadata)
+        channels, versions, types, values = _columns(value_columns(put.values), 4)
         self.connection.write(
             "put_checkpoint",
             shapes.boolean,

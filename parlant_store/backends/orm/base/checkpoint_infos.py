@@ -16,10 +16,12 @@ from parlant_store.backends.thread_columns import (
 from parlant_store.content import codec
 from parlant_store.types import CheckpointInfo
 
+THREAD_KEY = (
+    f"(SELECT key FROM parlant_store_thread WHERE namespace = %s AND thread_id = %s AND {LIVE})"
+)
 _LISTED = (
-    "WITH c AS MATERIALIZED (SELECT * FROM parlant_store_checkpoint WHERE thread_key = ("
-    "SELECT key FROM parlant_store_thread"
-    f" WHERE namespace = %s AND thread_id = %s AND {LIVE})"
+    "WITH c AS MATERIALIZED (SELECT * FROM parlant_store_checkpoint"
+    f" WHERE thread_key = {THREAD_KEY}"
     "{after} ORDER BY checkpoint_id DESC, key DESC LIMIT %s)"
 )
 _AFTER = " AND (checkpoint_id, key) < (%s, %s)"
@@ -50,13 +52,8 @@ class CheckpointInfos(ABC):
             after = _AFTER
             params += [codec.to_column(listing.after.checkpoint_id), listing.after.key]
         params.append(listing.limit)
-        write = self.joined_rows.format(
-            table="parlant_store_checkpoint_write",
-            name="w",
-            condition="w.thread_key = c.thread_key AND w.checkpoint_ns = c.checkpoint_ns"
-            " AND w.checkpoint_id = c.checkpoint_id",
-        )
-        sql = _LISTED.format(after=after) + _INFOS + _WRITTEN.format(write=write)
+        written_rows = _WRITTEN.format(write=self.writes_of("c"))
+        sql = _LISTED.format(after=after) + _INFOS + written_rows
         infos, written = list[InfoRow](), list[WrittenRow]()
         for row in fetch(connection, sql, params, prepare=None):
             if row[-1] is None:
@@ -65,3 +62,12 @@ class CheckpointInfos(ABC):
             else:
                 written.append(WrittenRow(*row[:3], *row[-3:]))
         return checkpoint_infos(infos, written)
+
+    def writes_of(self, row: str, condition: str = "") -> str:
+        """Return the join of the row of a checkpoint with the writes ``w`` after it."""
+        return self.joined_rows.format(
+            table="parlant_store_checkpoint_write",
+            name="w",
+            condition=f"w.thread_key = {row}.thread_key AND w.checkpoint_ns = {row}.checkpoint_ns"
+            f" AND w.checkpoint_id = {row}.checkpoint_id{condition}",
+        )

@@ -18,7 +18,7 @@ from parlant_store.backends.contract.checkpoint_operations import (
     SetThreadExpiry,
     ThreadName,
 )
-from parlant_store.backends.orm.base.checkpoint_infos import CheckpointInfos
+from parlant_store.backends.orm.base.checkpoint_infos import THREAD_KEY, CheckpointInfos
 from parlant_store.backends.orm.base.sessions import LIVE, Time, aware
 from parlant_store.backends.orm.database.statements import Row, fetch
 from parlant_store.backends.thread_columns import (
@@ -35,9 +35,6 @@ from parlant_store.content import codec
 from parlant_store.sql.functions import MAX_DISTANCE
 from parlant_store.types import ChannelHistory, StoredCheckpoint, ThreadInfo
 
-THREAD_KEY = (
-    f"(SELECT key FROM parlant_store_thread WHERE namespace = %s AND thread_id = %s AND {LIVE})"
-)
 _THREAD = (
     "SELECT namespace, thread_id, full_names, user_id, created_at, updated_at, expires_at"
     " FROM parlant_store_thread"
@@ -74,7 +71,7 @@ class Checkpoints(CheckpointInfos):
 
     def __init__(self) -> None:
         value = self._value_of("named", channel="key", version="value")
-        write = self._writes_of("c")
+        write = self.writes_of("c")
         self._read = (
             "WITH c AS MATERIALIZED (SELECT * FROM parlant_store_checkpoint {where})"
             f" SELECT {_CHECKPOINT}, c.key, c.thread_key, t.thread_id, t.full_names,"
@@ -111,7 +108,7 @@ class Checkpoints(CheckpointInfos):
             " AND p.checkpoint_ns = {child}.checkpoint_ns AND p.checkpoint_id = {child}.parent_id"
         )
         value = self._value_of("a", channel="channel", version="version")
-        write = self._writes_of("a", " AND w.channel = a.channel")
+        write = self.writes_of("a", " AND w.channel = a.channel")
         return (
             "WITH RECURSIVE c AS MATERIALIZED ("
             "SELECT thread_key, checkpoint_ns, parent_id FROM parlant_store_checkpoint {where}),"
@@ -137,15 +134,6 @@ class Checkpoints(CheckpointInfos):
             name="v",
             condition=f"v.thread_key = {row}.thread_key AND v.checkpoint_ns = {row}.checkpoint_ns"
             f" AND v.channel = {row}.{channel} AND v.version = {row}.{version}",
-        )
-
-    def _writes_of(self, row: str, condition: str = "") -> str:
-        """Return the join of the row of a checkpoint with the writes ``w`` after it."""
-        return self.joined_rows.format(
-            table="parlant_store_checkpoint_write",
-            name="w",
-            condition=f"w.thread_key = {row}.thread_key AND w.checkpoint_ns = {row}.checkpoint_ns"
-            f" AND w.checkpoint_id = {row}.checkpoint_id{condition}",
         )
 
     def get_checkpoint(

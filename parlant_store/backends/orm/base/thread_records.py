@@ -1,13 +1,12 @@
 """Statements that read and write whole threads."""
 
 from abc import ABC, abstractmethod
-from datetime import datetime
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from parlant_store.backends.contract.checkpoint_operations import ThreadName, WriteThreads
-from parlant_store.backends.orm.base.sessions import LIVE, Time, aware
+from parlant_store.backends.orm.base.sessions import LIVE, Time, aware, time_of
 from parlant_store.backends.orm.database.statements import Row, fetch
 from parlant_store.backends.thread_columns import thread_columns
 from parlant_store.backends.thread_record_columns import RecordRows, thread_records
@@ -114,4 +113,4 @@ def _columns(connection: BaseDatabaseWrapper, kind: int, key: int, ns: str, *row
 
 
 def _time(connection: BaseDatabaseWrapper, time: Any) -> Any:
-    return aware(connection, datetime.fromisoformat(time) if isinstance(time, str) else time)
+    return time_of(connection, time) if isinstance(time, str) else aware(connection, time)

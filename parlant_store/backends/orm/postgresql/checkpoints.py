@@ -74,11 +74,11 @@ class PostgreSQLCheckpoints(Checkpoints):
     def put_checkpoint(
         self, connection: BaseDatabaseWrapper, put: PutCheckpoint, time: Time
     ) -> None:
-        rows = value_columns(put)
+        rows = value_columns(put.values)
         channels, versions, types, values = zip(*rows, strict=True) if rows else ([],) * 4
         params = (
             *_named(put.thread, put.user_id),
-            *checkpoint_columns(put),
+            *checkpoint_columns(put.checkpoint, put.metadata),
             *(array(channels), array(versions), array(types), *_joined(values)),
             *time,
         )

@@ -17,7 +17,8 @@ from parlant_store.backends.contract.checkpoint_operations import (
     SetThreadExpiry,
     ThreadName,
 )
-from parlant_store.backends.orm.base.checkpoints import THREAD_KEY, Checkpoints
+from parlant_store.backends.orm.base.checkpoint_infos import THREAD_KEY
+from parlant_store.backends.orm.base.checkpoints import Checkpoints
 from parlant_store.backends.orm.base.sessions import LIVE, Time, adapted
 from parlant_store.backends.orm.database.sqlite_functions import create_function
 from parlant_store.backends.orm.database.statements import Row, fetch, write
@@ -41,10 +42,12 @@ _UPDATE = (
     "UPDATE parlant_store_thread SET updated_at = %s, expires_at = COALESCE(%s, expires_at)"
     f" WHERE namespace = %s AND thread_id = %s AND {LIVE} RETURNING key, user_id"
 )
-_INSERT = (
+INSERT = (
     "INSERT INTO parlant_store_thread (namespace, thread_id, full_names, user_id,"
-    " created_at, updated_at, expires_at) VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING key"
+    " created_at, updated_at, expires_at) VALUES (%s, %s, %s, %s, %s, %s, %s){conflict}"
+    " RETURNING key"
 )
+_INSERT = INSERT.format(conflict="")
 _SET_OWNER = "UPDATE parlant_store_thread SET full_names = %s, user_id = %s WHERE key = %s"
 _CHECKPOINT = (
     "checkpoint_ns, full_ns, checkpoint_id, parent_id, run_id, type, value, versions, metadata"
@@ -164,14 +167,14 @@ class SQLiteCheckpoints(Checkpoints):
     def put_checkpoint(
         self, connection: BaseDatabaseWrapper, put: PutCheckpoint, time: Time
     ) -> None:
-        row = checkpoint_columns(put)
+        row = checkpoint_columns(put.checkpoint, put.metadata)
         with write(connection):
             key = open_thread(connection, put.thread, put.user_id, time)
             fetch(connection, _PUT, (key, *row, time.now))
             insert_rows(
                 connection,
                 _PUT_VALUES,
-                [(key, row.checkpoint_ns, *value) for value in value_columns(put)],
+                [(key, row.checkpoint_ns, *value) for value in value_columns(put.values)],
             )
 
     def put_writes(self, connection: BaseDatabaseWrapper, put: PutWrites, time: Time) -> None:

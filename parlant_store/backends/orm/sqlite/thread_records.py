@@ -13,6 +13,7 @@ from parlant_store.backends.orm.base.thread_records import ThreadRecords
 from parlant_store.backends.orm.database.statements import Row, fetch, write
 from parlant_store.backends.orm.sqlite.checkpoints import (
     COPIED,
+    INSERT,
     MAX_ROWS,
     SQLiteCheckpoints,
     delete_thread,
@@ -23,11 +24,7 @@ from parlant_store.backends.thread_columns import thread_columns, thread_names
 from parlant_store.backends.thread_record_columns import checkpoint_rows, value_rows, write_rows
 from parlant_store.content import codec
 
-_INSERT = (
-    "INSERT INTO parlant_store_thread (namespace, thread_id, full_names, user_id,"
-    " created_at, updated_at, expires_at) VALUES (%s, %s, %s, %s, %s, %s, %s)"
-    " ON CONFLICT (namespace, thread_id) DO NOTHING RETURNING key"
-)
+_INSERT = INSERT.format(conflict=" ON CONFLICT (namespace, thread_id) DO NOTHING")
 _EXPIRED = """
 SELECT 1 FROM parlant_store_thread WHERE namespace = %s AND thread_id = %s AND expires_at <= %s
 """
