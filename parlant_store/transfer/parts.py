@@ -70,8 +70,54 @@ class Part(ABC, Generic[R]):
         """Return the name for messages."""
 
 
-class SessionPart(Part[SessionRecord]):
-    kind = "sessions"
+class NamedPart(Part[R]):
+    """Records with a namespace and an id: sessions or threads."""
+
+    what: str
+    """What messages call a record."""
+
+    @abstractmethod
+    def place(self, record: R) -> tuple[str, str]:
+        """Return the namespace and the id."""
+
+    @abstractmethod
+    def read(self, places: list[tuple[str, str]]) -> list[R]:
+        """Return the records of the target."""
+
+    @abstractmethod
+    def as_known(self, record: R, source: R) -> R:
+        """Return the record of the target without what the source does not know."""
+
+    @abstractmethod
+    def remove(self, namespace: str, id_: str) -> bool:
+        """Delete a record of the target; return whether there was one."""
+
+    def named(self, records: Sequence[R]) -> dict[str, R]:
+        return {json.dumps(self.place(record)): record for record in records}
+
+    def stored(self, records: dict[str, R]) -> dict[str, bytes]:
+        with primary_reads():
+            found = self.named(self.read([*map(self.place, records.values())]))
+        return {
+            name: self.digest(self.as_known(record, records[name]))
+            for name, record in found.items()
+        }
+
+    def delete(self, name: str, digest: bytes) -> bool:
+        namespace, id_ = json.loads(name)
+        with primary_reads():
+            found = self.read([(namespace, id_)])
+        if [self.digest(record) for record in found] != [digest]:
+            return False
+        return self.remove(namespace, id_)
+
+    def label(self, name: str) -> str:
+        namespace, id_ = json.loads(name)
+        return f"{self.what} {id_!r}" + (f" of {namespace!r}" if namespace else "")
+
+
+class SessionPart(NamedPart[SessionRecord]):
+    kind, what = "sessions", "session"
 
     def __init__(self, source: Source, target: BaseBackend, selection: Selection) -> None:
         super().__init__(source, target, selection)
@@ -82,8 +128,8 @@ class SessionPart(Part[SessionRecord]):
     def batches(self, selection: Selection) -> Iterator[list[SessionRecord]]:
         return self.source.sessions(selection)
 
-    def named(self, records: Sequence[SessionRecord]) -> dict[str, SessionRecord]:
-        return {json.dumps([record.namespace, record.session_id]): record for record in records}
+    def place(self, record: SessionRecord) -> tuple[str, str]:
+        return record.namespace, record.session_id
 
     def digest(self, record: SessionRecord) -> bytes:
         record = record if self._keeps_times else without_times(record)
@@ -93,38 +139,27 @@ class SessionPart(Part[SessionRecord]):
     def items(self, record: SessionRecord) -> int:
         return len(record.items)
 
-    def stored(self, records: dict[str, SessionRecord]) -> dict[str, bytes]:
-        names = [(record.namespace, record.session_id) for record in records.values()]
-        with primary_reads():
-            found = self.named(self.target.read_sessions(names))
-        return {
-            name: self.digest(as_known(record, records[name])) for name, record in found.items()
-        }
+    def read(self, places: list[tuple[str, str]]) -> list[SessionRecord]:
+        return self.target.read_sessions(places)
+
+    def as_known(self, record: SessionRecord, source: SessionRecord) -> SessionRecord:
+        return as_known(record, source)
 
     def write(self, records: Sequence[SessionRecord], *, replace: bool) -> list[bool]:
         return self.target.write_sessions(records, replace=replace)
 
-    def delete(self, name: str, digest: bytes) -> bool:
-        namespace, session_id = json.loads(name)
-        with primary_reads():
-            found = self.target.read_sessions([(namespace, session_id)])
-        if [self.digest(record) for record in found] != [digest]:
-            return False
-        return self.target.delete_session(session_id, namespace=namespace)
-
-    def label(self, name: str) -> str:
-        namespace, session_id = json.loads(name)
-        return f"session {session_id!r}" + (f" of {namespace!r}" if namespace else "")
+    def remove(self, namespace: str, id_: str) -> bool:
+        return self.target.delete_session(id_, namespace=namespace)
 
 
-class ThreadPart(Part[ThreadRecord]):
-    kind = "threads"
+class ThreadPart(NamedPart[ThreadRecord]):
+    kind, what = "threads", "thread"
 
     def batches(self, selection: Selection) -> Iterator[list[ThreadRecord]]:
         return self.source.threads(selection)
 
-    def named(self, records: Sequence[ThreadRecord]) -> dict[str, ThreadRecord]:
-        return {json.dumps([record.namespace, record.thread_id]): record for record in records}
+    def place(self, record: ThreadRecord) -> tuple[str, str]:
+        return record.namespace, record.thread_id
 
     def digest(self, record: ThreadRecord) -> bytes:
         return thread_digest(record)
@@ -132,29 +167,17 @@ class ThreadPart(Part[ThreadRecord]):
     def items(self, record: ThreadRecord) -> int:
         return len(record.checkpoints)
 
-    def stored(self, records: dict[str, ThreadRecord]) -> dict[str, bytes]:
-        names = [(record.namespace, record.thread_id) for record in records.values()]
-        with primary_reads():
-            found = self.named(self.target.read_threads(names))
-        return {
-            name: self.digest(thread_as_known(record, records[name]))
-            for name, record in found.items()
-        }
+    def read(self, places: list[tuple[str, str]]) -> list[ThreadRecord]:
+        return self.target.read_threads(places)
+
+    def as_known(self, record: ThreadRecord, source: ThreadRecord) -> ThreadRecord:
+        return thread_as_known(record, source)
 
     def write(self, records: Sequence[ThreadRecord], *, replace: bool) -> list[bool]:
         return self.target.write_threads(records, replace=replace)
 
-    def delete(self, name: str, digest: bytes) -> bool:
-        namespace, thread_id = json.loads(name)
-        with primary_reads():
-            found = self.target.read_threads([(namespace, thread_id)])
-        if [self.digest(record) for record in found] != [digest]:
-            return False
-        return self.target.delete_thread(thread_id, namespace=namespace)
-
-    def label(self, name: str) -> str:
-        namespace, thread_id = json.loads(name)
-        return f"thread {thread_id!r}" + (f" of {namespace!r}" if namespace else "")
+    def remove(self, namespace: str, id_: str) -> bool:
+        return self.target.delete_thread(id_, namespace=namespace)
 
 
 class DocumentPart(Part[DocumentRecord]):
