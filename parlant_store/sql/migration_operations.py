@@ -3,6 +3,8 @@
 ``migrate --fake-initial`` skips only migrations that create tables or columns.
 """
 
+from abc import abstractmethod
+from collections.abc import Container
 from typing import Any
 
 from django.db import router
@@ -28,55 +30,50 @@ class OutsideModels(Operation):
         return router.allow_migrate(connection.alias, app_label)
 
 
-class RemoveExistingConstraint(RemoveConstraint):
+class _UnlessDone:
+    """Does nothing in a database where supabase_sql has run the operation already."""
+
+    model_name: str
+
+    @abstractmethod
+    def is_done(self, names: Container[str]) -> bool:
+        """Whether it is done if the table has the constraints and indexes with these names."""
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: Any,
+        to_state: ProjectState,
+    ) -> None:
+        connection = schema_editor.connection
+        # supabase_sql runs on no other database.
+        if connection.vendor == "postgresql":
+            model = to_state.apps.get_model(app_label, self.model_name)
+            with connection.cursor() as cursor:
+                table = model._meta.db_table
+                names = connection.introspection.get_constraints(cursor, table)
+            if self.is_done(names):
+                return
+        super().database_forwards(app_label, schema_editor, from_state, to_state)  # type: ignore[misc]
+
+
+class RemoveExistingConstraint(_UnlessDone, RemoveConstraint):
     """Removes a constraint, unless supabase_sql has done so already."""
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: Any,
-        to_state: ProjectState,
-    ) -> None:
-        model = to_state.apps.get_model(app_label, self.model_name)
-        if _exists(schema_editor, model._meta.db_table, self.name) is not False:
-            super().database_forwards(app_label, schema_editor, from_state, to_state)
+    def is_done(self, names: Container[str]) -> bool:
+        return self.name not in names
 
 
-class AddMissingConstraint(AddConstraint):
+class AddMissingConstraint(_UnlessDone, AddConstraint):
     """Adds a constraint, unless supabase_sql has done so already."""
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: Any,
-        to_state: ProjectState,
-    ) -> None:
-        model = to_state.apps.get_model(app_label, self.model_name)
-        if not _exists(schema_editor, model._meta.db_table, self.constraint.name):
-            super().database_forwards(app_label, schema_editor, from_state, to_state)
+    def is_done(self, names: Container[str]) -> bool:
+        return self.constraint.name in names
 
 
-class AddMissingIndex(AddIndex):
+class AddMissingIndex(_UnlessDone, AddIndex):
     """Adds an index, unless supabase_sql has done so already."""
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: Any,
-        to_state: ProjectState,
-    ) -> None:
-        model = to_state.apps.get_model(app_label, self.model_name)
-        if not _exists(schema_editor, model._meta.db_table, self.index.name):
-            super().database_forwards(app_label, schema_editor, from_state, to_state)
-
-
-def _exists(schema_editor: BaseDatabaseSchemaEditor, table: str, name: str) -> bool | None:
-    """Whether the table has the constraint or index; None where supabase_sql cannot have run."""
-    connection = schema_editor.connection
-    if connection.vendor != "postgresql":
-        return None
-    with connection.cursor() as cursor:
-        return name in connection.introspection.get_constraints(cursor, table)
+    def is_done(self, names: Container[str]) -> bool:
+        return self.index.name in names
