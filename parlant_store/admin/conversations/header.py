@@ -26,7 +26,7 @@ from parlant_store.backends.columns import name_of, owner_of, parent_of
 from parlant_store.backends.thread_columns import thread_name_of
 from parlant_store.content import codec
 from parlant_store.models import Document, Session, Thread
-from parlant_store.types import SessionInfo
+from parlant_store.types import SessionInfo, ThreadInfo
 
 MAX_BRANCHES = 20
 """Limit on the branches in the head of a page."""
@@ -211,16 +211,7 @@ def info_header(
     info: SessionInfo, branches: Sequence[SessionInfo], alias: str, links: Links
 ) -> Header:
     """Return the head of a session of the remote store ``alias``."""
-    one = Conversation(
-        framework=OPENAI,
-        person=info.user_id and codec.printable(info.user_id),
-        person_url=links.person(info.user_id),
-        agent=codec.printable(info.namespace),
-        item_count=info.item_count,
-        created_at=django_time(info.created_at),
-        active_at=django_time(info.updated_at),
-        expires_at=django_time(info.expires_at),
-    )
+    one = remote_conversation(info, links, framework=OPENAI, item_count=info.item_count)
     shown = [*facts(one, info.tokens)]
     if info.parent_id is not None:
         url = links.remote_session(alias, info.namespace, info.parent_id)
@@ -230,6 +221,21 @@ def info_header(
         for each in branches
     ]
     return Header([*shown, *_branches(named)])
+
+
+def remote_conversation(
+    info: SessionInfo | ThreadInfo, links: Links, **others: Any
+) -> Conversation:
+    """Return a session or thread as the contract describes it, with other fields."""
+    return Conversation(
+        person=info.user_id and codec.printable(info.user_id),
+        person_url=links.person(info.user_id),
+        agent=codec.printable(info.namespace),
+        created_at=django_time(info.created_at),
+        active_at=django_time(info.updated_at),
+        expires_at=django_time(info.expires_at),
+        **others,
+    )
 
 
 def facts(one: Conversation, tokens: int | None) -> Iterator[Fact]:

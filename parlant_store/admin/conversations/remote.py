@@ -359,14 +359,11 @@ def show_session(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpRe
             first=max(1, info.item_count - len(items) + 1),
             is_whole=info.item_count <= limit,
         )
-    return show_rows(
+    return _show_conversation(
         admin,
         request,
         store,
-        Session,
-        "store/session.html",
-        title=_("Conversation of the store %(alias)s") % {"alias": store.alias},
-        subtitle="/".join(filter(None, (cut(namespace), cut(session_id)))),
+        (namespace, session_id),
         name=name,
         field="session",
         header=info_header(info, branches, store.alias, Links(admin, request)),
@@ -402,6 +399,21 @@ def show_thread(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpRes
         may_read=may_read_checkpoints(request),
         call=partial(call_store, store),
     )
+    return _show_conversation(
+        admin,
+        request,
+        store,
+        (namespace, thread_id),
+        name=name,
+        field="thread",
+        fields=[(_("Thread id"), _bdi(thread_id)), *_named_fields(info), *_time_fields(info)],
+        **context,
+    )
+
+
+def _show_conversation(
+    admin: Any, request: HttpRequest, store: BaseBackend, names: tuple[str, str], **context: Any
+) -> HttpResponse:
     return show_rows(
         admin,
         request,
@@ -409,10 +421,7 @@ def show_thread(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpRes
         Session,
         "store/session.html",
         title=_("Conversation of the store %(alias)s") % {"alias": store.alias},
-        subtitle="/".join(filter(None, (cut(namespace), cut(thread_id)))),
-        name=name,
-        field="thread",
-        fields=[(_("Thread id"), _bdi(thread_id)), *_named_fields(info), *_time_fields(info)],
+        subtitle="/".join(filter(None, map(cut, names))),
         **context,
     )
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from parlant_store.admin.conversations.conversation import LANGGRAPH, Conversation
-from parlant_store.admin.conversations.header import Fact, Header, Links, facts
+from parlant_store.admin.conversations.header import Fact, Header, Links, facts, remote_conversation
 from parlant_store.admin.formatting import cut, grouped, text_of
 from parlant_store.admin.transcript.entries import Entry, Part, Transcript, note
 from parlant_store.admin.transcript.langgraph import (
@@ -134,15 +134,11 @@ def thread_context(
 def _header(
     info: ThreadInfo, figures: Figures, reader: "_Reader", timeline: Timeline | None, links: Links
 ) -> Header:
-    one = Conversation(
+    one = remote_conversation(
+        info,
+        links,
         framework=LANGGRAPH,
-        person=info.user_id and codec.printable(info.user_id),
-        person_url=links.person(info.user_id),
-        agent=codec.printable(info.namespace),
         item_count=reader.count,
-        created_at=django_time(info.created_at),
-        active_at=django_time(info.updated_at),
-        expires_at=django_time(info.expires_at),
         failed_calls=reader.failed,
         waiting=figures.waiting,
     )
