@@ -94,9 +94,10 @@ def next_page(html):
     return urljoin(url("stores_sessions"), found[0].replace("&amp;", "&")) if found else None
 
 
-def act(client, action, *chosen, confirmed="yes", days="", store="remote", on="session"):
-    names = [json.dumps(one) for one in chosen]
-    data = {"action": action, on: names, "days": days, "confirmed": confirmed}
+def act(client, action, *names, store="remote", on="session", of=None, **data):
+    """Act on rows of the list ``on``; ``of`` names the checkboxes, if their rows are others."""
+    rows = [*map(json.dumps, names)]
+    data = {"action": action, of or on: rows, "days": "", "confirmed": "yes"} | data
     return client.post(url(f"stores_{on}s_change", store), data, follow=True)
 
 

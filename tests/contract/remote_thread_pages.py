@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import partial
 from urllib.parse import urljoin
 
 import pytest
@@ -9,15 +10,11 @@ from django.contrib.admin.models import LogEntry
 from langchain_core.messages import AIMessage, HumanMessage
 
 from tests.admin.pages import get, message, messages_of
-from tests.admin.remote_stores import DAY, NASTY, url
+from tests.admin.remote_stores import DAY, NASTY, act, url
 from tests.admin.threads import USAGE, put, write
 from tests.contract.checkpoints import checkpoint
 
-
-def act_on_threads(client, action, *chosen, **data):
-    """Confirm an action on threads, by their names."""
-    data |= {"action": action, "thread": [*map(json.dumps, chosen)], "confirmed": "yes"}
-    return client.post(url("stores_sessions_change"), data, follow=True)
+act_on_threads = partial(act, of="thread")
 
 
 class ThreadPagesContract:
