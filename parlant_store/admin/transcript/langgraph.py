@@ -151,18 +151,18 @@ def item_of(value: Any) -> Mapping[str, Any]:
     fields = _fields(value)
     kind = text_of(fields.get("type")).removesuffix("MessageChunk").lower()
     if kind == "tool" or fields.get("role") == "tool":
-        return {**_chosen(fields, ("content", "name", "tool_call_id")), "role": "tool"}
+        return {**_only(fields, ("content", "name", "tool_call_id")), "role": "tool"}
     role = _ROLES.get(kind) or text_of(fields.get("role"))
     if not role:
         return {"type": kind or "message", **fields} if fields else {"content": value}
-    item = {**_chosen(fields, ("content", "name", "tool_calls")), "role": role}
+    item = {**_only(fields, ("content", "name", "tool_calls")), "role": role}
     content = item.get("content")
     if item.get("tool_calls") and isinstance(content, list):
         item["content"] = [part for part in content if not _is_call(part)]
     return item
 
 
-def _chosen(fields: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+def _only(fields: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     return {name: fields[name] for name in names if fields.get(name)}
 
 

@@ -42,8 +42,8 @@ def listed(client, **params):
 
 def act(client, action, *threads, **data):
     """Select the threads in the list, and confirm the action."""
-    chosen = {"action": action, "_selected_action": [f"thread-{one.pk}" for one in threads]}
-    response = client.post(listing("session"), chosen | data, follow=True)
+    selection = {"action": action, "_selected_action": [f"thread-{one.pk}" for one in threads]}
+    response = client.post(listing("session"), selection | data, follow=True)
     form = hidden(response) | data
     return client.post(listing("session"), form, follow=True)
 
@@ -200,8 +200,8 @@ def test_a_thread_is_branched_from_its_page(client, store):
 
 def test_threads_are_exported(client, store):
     three(store)
-    chosen = {"action": "export", "_selected_action": "thread-0", "select_across": "1"}
-    question = client.post(listing("session", framework="langgraph"), chosen)
+    selection = {"action": "export", "_selected_action": "thread-0", "select_across": "1"}
+    question = client.post(listing("session", framework="langgraph"), selection)
     response = client.post(listing("session"), hidden(question))
     lines = [json.loads(line) for line in b"".join(response.streaming_content).splitlines()]
     threads = [line for line in lines if line["kind"] == "thread"]
@@ -213,9 +213,9 @@ def test_threads_are_deleted_with_sessions(client, store):
     three(store)
     store.add_items("session", [message("x")])
     other = Thread.objects.get(thread_id="other")
-    chosen = [f"thread-{one.pk}" for one in Thread.objects.exclude(pk=other.pk)]
-    chosen.append(str(Session.objects.get().pk))
-    data = {"action": "remove", "_selected_action": chosen}
+    selection = [f"thread-{one.pk}" for one in Thread.objects.exclude(pk=other.pk)]
+    selection.append(str(Session.objects.get().pk))
+    data = {"action": "remove", "_selected_action": selection}
     question = client.post(listing("session"), data)
     response = client.post(listing("session"), hidden(question), follow=True)
     assert messages_of(response) == ["3 conversations were deleted."]

@@ -25,7 +25,7 @@ from parlant_store.types import (
 
 CHECKPOINTS = {"thread_id", "checkpoint_ns", "checkpoint_id", "parent_checkpoint_id", "checkpoint"}
 STORE = {"prefix", "key", "value", "created_at", "updated_at"}
-"""Columns by which a table of the same name, but of another application, is told apart."""
+"""Columns of LangGraph's tables: other applications may have tables of the same names."""
 
 Row = dict[str, Any]
 SavedOf = Callable[[Row], SavedCheckpoint]

@@ -15,7 +15,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Text:
-    """SQL that is told and not run, with these words in it."""
+    """SQL that is printed and not run, with these words in it."""
 
     words: str
 
