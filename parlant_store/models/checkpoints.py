@@ -9,8 +9,6 @@ from django.utils.translation import gettext_lazy as _
 
 from parlant_store.content import codec
 from parlant_store.fields import CodePointField, DocumentField, RowKeyField
-from parlant_store.models.columns import generated
-from parlant_store.sql.generated_columns import Minute
 
 
 class Thread(models.Model):
@@ -27,8 +25,9 @@ class Thread(models.Model):
     created_at = models.DateTimeField(_("created"), db_default=Now())
     updated_at = models.DateTimeField(_("updated"), db_default=Now())
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
-    active_minute = generated(
-        Minute("updated_at"), help_text=_("The last change, in minutes since 1970.")
+    # A trigger computes it (parlant_store.sql.computed_columns).
+    active_minute = models.BigIntegerField(
+        db_default=0, editable=False, help_text=_("The last change, in minutes since 1970.")
     )
 
     class Meta:

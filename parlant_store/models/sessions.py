@@ -10,8 +10,6 @@ from django.utils.translation import gettext_lazy as _
 
 from parlant_store.content import codec
 from parlant_store.fields import CodePointField, DocumentField, TermsField
-from parlant_store.models.columns import generated
-from parlant_store.sql.generated_columns import Framework, LengthClass, Minute
 
 
 class Session(models.Model):
@@ -57,11 +55,12 @@ class Session(models.Model):
     created_at = models.DateTimeField(_("created"), db_default=Now())
     updated_at = models.DateTimeField(_("updated"), db_default=Now())
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
-    active_minute = generated(
-        Minute("updated_at"), help_text=_("The last change, in minutes since 1970.")
+    # Triggers compute these (parlant_store.sql.computed_columns).
+    active_minute = models.BigIntegerField(
+        db_default=0, editable=False, help_text=_("The last change, in minutes since 1970.")
     )
-    framework = generated(Framework("state"))
-    length_class = generated(LengthClass("item_count"))
+    framework = models.TextField(db_default="openai", editable=False)
+    length_class = models.BigIntegerField(db_default=-1, editable=False)
 
     class Meta:
         # As the admin calls them, where Parlant's sessions are conversations too.

@@ -15,7 +15,7 @@ from parlant_store.sql.closing import CLOSE, Open, find_open
 from parlant_store.sql.functions import UNCHECKED, functions_sql, names, signatures, version
 from parlant_store.sql.migration_operations import OutsideModels
 from parlant_store.sql.search_index import SQLITE_DOCUMENT_PARTS, SQLITE_PARTS, complete_index
-from parlant_store.sql.triggers import NAMES, SQLITE_TRIGGERS, create_triggers, drop_triggers
+from parlant_store.sql.triggers import create_triggers, drop_triggers, trigger_names
 
 TABLES = (
     "parlant_store_document",
@@ -40,8 +40,9 @@ SELECT
             to_regclass('parlant_store_session_item'), to_regclass('parlant_store_document'),
             to_regclass('parlant_store_checkpoint')
         ) AND amname IN ('gin')) = 3,
-    ARRAY(SELECT tgname::text FROM pg_trigger
-        WHERE tgrelid = to_regclass('parlant_store_document')),
+    ARRAY(SELECT tgname::text FROM pg_trigger WHERE tgrelid IN (
+        to_regclass('parlant_store_document'), to_regclass('parlant_store_session'),
+        to_regclass('parlant_store_thread'))),
     EXISTS (SELECT FROM pg_policy WHERE polrelid = to_regclass('parlant_store_session')
         AND polname = 'parlant_store_service'),
     ARRAY(SELECT DISTINCT setting FROM pg_proc p
@@ -70,7 +71,7 @@ class State(NamedTuple):
     """Whether the search indexes exist."""
 
     has_triggers: bool
-    """Whether the triggers of Parlant sessions exist."""
+    """Whether the triggers exist."""
 
     is_secured: bool
     """Whether the script of supabase_sql or supabase_rls was run, which also updates functions."""
@@ -97,7 +98,7 @@ def state_of(connection: BaseDatabaseWrapper) -> State:
         functions = sorted(names().difference(existing))
         is_outdated = f"'{version()}'" not in source
         open_ = find_open(connection)
-        has_triggers = set(NAMES).issubset(triggers)
+        has_triggers = trigger_names(connection).issubset(triggers)
         return State(
             tables, functions, is_outdated, has_index, has_triggers, is_secured, strays, open_
         )
@@ -106,7 +107,7 @@ def state_of(connection: BaseDatabaseWrapper) -> State:
         existing = {name for (name,) in cursor.fetchall()}
     tables = [name for name in TABLES if name not in existing]
     has_index = existing.issuperset((*SQLITE_PARTS, *SQLITE_DOCUMENT_PARTS))
-    has_triggers = existing.issuperset(SQLITE_TRIGGERS)
+    has_triggers = existing.issuperset(trigger_names(connection))
     return State(tables, [], False, has_index, has_triggers, False, [], [])
 
 

@@ -1,7 +1,6 @@
-"""Expressions of generated columns.
+"""Expressions of the columns that are computed from others (parlant_store.sql.computed_columns).
 
-Indexes on these columns let PostgreSQL update rows in place: their values seldom change, unlike
-those of the columns that they are computed from.
+In tables of older versions, they are generated columns.
 """
 
 from typing import Any
@@ -15,12 +14,14 @@ MAX_CLASS = 30
 
 _CLASSES = " ".join(f"WHEN {{0}} < {2**n} THEN {n - 1}" for n in range(MAX_CLASS + 1))
 SQLITE_LENGTH_CLASS = f"CASE {_CLASSES} WHEN {{0}} IS NOT NULL THEN {MAX_CLASS} END"
-# PostgreSQL parses the expressions for each statement: they must be short.
 POSTGRESQL_LENGTH_CLASS = "length(ltrim(({0})::bit(64)::text, '0')) - 1"
 
 # An infinite time has a minute too, so that a policy can refuse it.
 POSTGRESQL_MINUTE = (
     "floor(least(greatest(date_part('epoch', {0} at time zone 'UTC'), -1e12), 1e12) / 60)::bigint"
+)
+POSTGRESQL_FRAMEWORK = (
+    "CASE WHEN jsonb_exists({0}, 'selectools') THEN 'selectools' ELSE 'openai' END"
 )
 # At the half of the minute, so that rounding does not matter.
 SQLITE_MINUTE = "CAST((julianday(substr({0}, 1, 16) || ':30') - 2440587.5) * 1440 AS integer)"
@@ -55,7 +56,7 @@ class Minute(_Template):
 class Framework(_Template):
     """The framework of a session, by its state."""
 
-    postgresql = "CASE WHEN jsonb_exists({0}, 'selectools') THEN 'selectools' ELSE 'openai' END"
+    postgresql = POSTGRESQL_FRAMEWORK
     sqlite = (
         "CASE WHEN json_type({0}, '$.selectools') IS NOT NULL THEN 'selectools' ELSE 'openai' END"
     )

@@ -1,12 +1,16 @@
-"""The triggers that keep the figures of Parlant sessions, when their events are written.
+"""The triggers: those that keep the figures of Parlant sessions, and those of computed columns.
 
-On PostgreSQL they call the functions of functions/conversations.sql.
+The figures of a Parlant session change when its events are written. On PostgreSQL the triggers call
+the functions of functions/conversations.sql.
 """
+
+from collections.abc import Collection
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.state import ProjectState
 
+from parlant_store.sql import computed_columns
 from parlant_store.sql.generated_columns import SQLITE_LENGTH_CLASS, SQLITE_MINUTE
 from parlant_store.sql.migration_operations import OutsideModels
 
@@ -39,24 +43,33 @@ _POSTGRESQL = {
 }
 
 
-def triggers_sql(schema: str | None = None) -> str:
-    """Return statements that create the triggers; ``schema`` is a quoted identifier."""
+_ALL_POSTGRESQL = {_TABLE: _POSTGRESQL, **computed_columns.POSTGRESQL_TRIGGERS}
+
+
+def triggers_sql(schema: str | None = None, tables: Collection[str] = _ALL_POSTGRESQL) -> str:
+    """Return statements that create the triggers of ``tables``.
+
+    ``schema`` is a quoted identifier.
+    """
     prefix = "" if schema is None else f"{schema}."
     return "\n".join(
         f"create or replace trigger {name} "
-        f"{definition.format(table=prefix + _TABLE, schema=prefix)};"
-        for name, definition in _POSTGRESQL.items()
+        f"{definition.format(table=prefix + table, schema=prefix)};"
+        for table in _ALL_POSTGRESQL
+        if table in tables
+        for name, definition in _ALL_POSTGRESQL[table].items()
     )
 
 
 def drop_triggers_sql(schema: str | None = None) -> str:
-    """Return statements that drop the triggers, if the table exists."""
+    """Return statements that drop the triggers, if the tables exist."""
     prefix = "" if schema is None else f"{schema}."
-    return "\n".join(f"drop trigger if exists {name} on {prefix}{_TABLE};" for name in _POSTGRESQL)
+    return "\n".join(
+        f"drop trigger if exists {name} on {prefix}{table};"
+        for table, triggers in _ALL_POSTGRESQL.items()
+        for name in triggers
+    )
 
-
-NAMES = tuple(_POSTGRESQL)
-"""The names of the triggers on PostgreSQL."""
 
 _EVENT = "substr({0}.collection, -6) = 'events' AND {0}.session_id IS NOT NULL"
 _IS_MESSAGE = "json_extract({0}.data, '$.kind') IS 'message'"
@@ -146,8 +159,7 @@ _SQLITE = {
         f" AND {_IS_SQLITE_SESSION.format('new')}; END"
     ),
 }
-SQLITE_TRIGGERS = tuple(_SQLITE)
-"""The names of the triggers on SQLite."""
+_ALL_SQLITE = {_TABLE: _SQLITE, **computed_columns.SQLITE_TRIGGERS}
 
 COUNT_SESSIONS = {
     "sqlite": (
@@ -163,15 +175,31 @@ COUNT_SESSIONS = {
 """Statements that set the figures of Parlant sessions that have none."""
 
 
+def trigger_names(connection: BaseDatabaseWrapper) -> set[str]:
+    """Return the names of the triggers that the tables of the database need."""
+    tables = _tables(connection)
+    triggers = _ALL_POSTGRESQL if connection.vendor == "postgresql" else _ALL_SQLITE
+    return {name for table in tables for name in triggers[table]}
+
+
+def _tables(connection: BaseDatabaseWrapper) -> list[str]:
+    """Return the tables that need triggers; in older versions, sessions and threads need none."""
+    return [_TABLE, *computed_columns.plain_tables(connection)]
+
+
 def create_triggers(connection: BaseDatabaseWrapper) -> None:
-    """Create the triggers, and set the figures of Parlant sessions that have none."""
+    """Create the triggers, and set what they would have set in existing rows."""
+    tables = _tables(connection)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute(triggers_sql())
+            cursor.execute(triggers_sql(tables=tables))
         elif connection.vendor == "sqlite":
-            for name, definition in _SQLITE.items():
-                cursor.execute(f"CREATE TRIGGER IF NOT EXISTS {name} {definition}")
+            for table in tables:
+                for name, definition in _ALL_SQLITE[table].items():
+                    cursor.execute(f"CREATE TRIGGER IF NOT EXISTS {name} {definition}")
         cursor.execute(COUNT_SESSIONS[connection.vendor])
+        for table in tables[1:]:
+            cursor.execute(computed_columns.fill_sql(connection.vendor, table))
 
 
 def drop_triggers(connection: BaseDatabaseWrapper) -> None:
@@ -179,12 +207,13 @@ def drop_triggers(connection: BaseDatabaseWrapper) -> None:
         if connection.vendor == "postgresql":
             cursor.execute(drop_triggers_sql())
         elif connection.vendor == "sqlite":
-            for name in _SQLITE:
-                cursor.execute(f"DROP TRIGGER IF EXISTS {name}")
+            for triggers in _ALL_SQLITE.values():
+                for name in triggers:
+                    cursor.execute(f"DROP TRIGGER IF EXISTS {name}")
 
 
 class CreateTriggers(OutsideModels):
-    """Create the triggers, and set the figures of existing Parlant sessions.
+    """Create the triggers, and set what they would have set in existing rows.
 
     The functions of this version must exist. If the script of supabase_sql or supabase_rls was run,
     which also updates them, nothing is done.
@@ -205,7 +234,7 @@ class CreateTriggers(OutsideModels):
             drop_triggers(connection)
 
     def describe(self) -> str:
-        return "Create the triggers that count the events of Parlant sessions"
+        return "Create the triggers of parlant_store"
 
     def _is_supported(self, app_label: str, connection: BaseDatabaseWrapper) -> bool:
         return connection.vendor in COUNT_SESSIONS and self.is_allowed(app_label, connection)

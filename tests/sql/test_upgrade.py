@@ -10,6 +10,7 @@ pytestmark = [pytest.mark.orm, pytest.mark.django_db(transaction=True)]
 
 CODE = """
     import json
+    import time
     from django.core.management import call_command
     from django.db import connection
 
@@ -53,7 +54,7 @@ CODE = """
     document("p_events", "e3", "s", kind="status", data={"status": "ready"})
     list(upgrade)
 
-    from parlant_store.models import Document, Session
+    from parlant_store.models import Document, Session, Thread
     rows = Session.objects.order_by("session_id").values_list(
         "tokens", "failed_calls", "framework", "length_class", "active_minute"
     )
@@ -77,9 +78,24 @@ CODE = """
     store.put_checkpoint("t", state, changed)
     store.put_writes("t", "1", [TaskWrite(task_id="x", idx=0, channel="a", value=value)])
     stored = store.get_checkpoint("t")
+    def lists():
+        columns = ("session_id", "framework", "length_class", "active_minute")
+        return list(Session.objects.order_by("key").values_list(*columns))
+
+    before, now = lists(), int(time.time() // 60)
+    assert 0 <= now - Thread.objects.get().active_minute < 5
     call_command("migrate", "parlant_store", "0004", verbosity=0)
     call_command("migrate", verbosity=0)
     assert store.get_checkpoint("t") == stored
+    assert lists() == before
+    assert 0 <= now - Thread.objects.get().active_minute < 5
+    store.save_snapshot("a", [{"role": "user", "content": "hello"}] * 9, state={"selectools": "m"})
+    store.add_items("c", [{"role": "user", "content": "Hi"}])
+    (_, *a), b, (*c, minute) = lists()
+    assert a[:2] == ["selectools", 3] and 0 <= a[2] - now < 5, a
+    assert b == before[1]
+    assert c == ["c", "openai", 0] and 0 <= minute - now < 5, (c, minute)
+    store.delete_session("c")
     assert checked() == {}, checked()
     run("DELETE FROM rating")
     run("DROP TABLE rating")

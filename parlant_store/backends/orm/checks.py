@@ -161,7 +161,7 @@ def _check_completion(where: str, alias: str, state: State) -> Iterator[CheckMes
         )
     if not state.has_triggers:
         yield Warning(
-            f"{where} has no triggers for the figures of Parlant sessions.",
+            f"{where} lacks triggers, so that lists of conversations become wrong.",
             hint=f"Run {command}.",
             id="parlant_store.W022",
         )

@@ -13,7 +13,11 @@ from parlant_store.content.memories import MAX_NAMESPACE_BYTES
 from parlant_store.content.text_search import MAX_MATCHES, MAX_SEARCHED
 from parlant_store.content.times import MAX_TTL_SECONDS
 from parlant_store.sql.closing import CLOSE
-from parlant_store.sql.generated_columns import POSTGRESQL_LENGTH_CLASS, POSTGRESQL_MINUTE
+from parlant_store.sql.generated_columns import (
+    POSTGRESQL_FRAMEWORK,
+    POSTGRESQL_LENGTH_CLASS,
+    POSTGRESQL_MINUTE,
+)
 from parlant_store.sql.index_expressions import (
     NUMBER_FIELDS,
     PREFIX,
@@ -40,6 +44,7 @@ FILES = (
     "thread_records",
     "related_documents",
     "conversations",
+    "computed_columns",
     "turns",
     "documents",
     "memories",
@@ -204,6 +209,7 @@ _EXPRESSIONS = {
     "length_after_removal": POSTGRESQL_LENGTH_CLASS.format("item_count - v_messages"),
     "length_after_addition": POSTGRESQL_LENGTH_CLASS.format("item_count + v_messages"),
     "length_of_new": POSTGRESQL_LENGTH_CLASS.format("new.item_count"),
+    "framework_of_new": POSTGRESQL_FRAMEWORK.format("new.state"),
     "length_of_figures": POSTGRESQL_LENGTH_CLASS.format("coalesce(f.messages, 0)"),
     "is_hidden": "starts_with(session_id, chr(1) || chr(4))",
     "is_staged_thread": "starts_with(thread_id, chr(1) || chr(5))",

@@ -7,8 +7,9 @@ from importlib import resources
 from typing import Any
 
 from django.apps import apps
-from django.db.models import AutoField, GeneratedField
+from django.db.models import AutoField
 
+from parlant_store.sql import computed_columns
 from parlant_store.sql.functions import LIMITS, OWNER_CLAIM, functions_sql
 from parlant_store.sql.supabase.access import (
     APP,
@@ -46,10 +47,12 @@ SERVICE_ONLY = (
     "parlant_store_read_threads",
     "parlant_store_read_writes",
     "parlant_store_retire",
+    "parlant_store_session_compute",
     "parlant_store_set_thread_expiry",
     "parlant_store_stage_items",
     "parlant_store_stage_threads",
     "parlant_store_sweep",
+    "parlant_store_thread_compute",
     "parlant_store_write_documents",
     "parlant_store_write_sessions",
 )
@@ -239,10 +242,8 @@ def _columns(model: str) -> list[str]:
 
 def _written_columns(model: str) -> list[str]:
     """Return the columns that users may write."""
-    fields = model_of(model)._meta.concrete_fields
-    return [
-        str(field.column) for field in fields if not isinstance(field, AutoField | GeneratedField)
-    ]
+    computed = computed_columns.COLUMNS.get(model_of(model)._meta.db_table, {})
+    return [column for column in _columns(model) if column not in computed]
 
 
 def _secured(access: Access, table: str, model: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.apps import apps
 
+from parlant_store.sql.computed_columns import COLUMNS, fill_sql
 from parlant_store.sql.functions import functions_sql
 from parlant_store.sql.supabase.access import Access
 from parlant_store.sql.supabase.cron import cron_sql
@@ -67,6 +68,7 @@ def supabase_sql(
         functions_update_sql(schema),
         functions_sql(identifier(schema)),
         triggers_sql(identifier(schema)),
+        _compute_columns(schema),
         _count_sessions(schema),
         _number_turns(schema),
         policies_sql(**access),
@@ -123,6 +125,13 @@ def _check_schema(schema: str) -> None:
         raise ValueError(f"The schema {schema!r} has {size} bytes; 1 to {_NAME_BYTES} are allowed")
     if not schema.isprintable():
         raise ValueError(f"The schema {schema!r} has characters that cannot be printed")
+
+
+def _compute_columns(schema: str) -> str:
+    """Return statements for rows that no trigger has written."""
+    prefix = f"{identifier(schema)}."
+    statements = (fill_sql("postgresql", table, prefix) for table in COLUMNS)
+    return "\n".join(f"{statement};" for statement in statements)
 
 
 def _count_sessions(schema: str) -> str:

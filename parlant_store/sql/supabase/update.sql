@@ -58,6 +58,9 @@ begin
                 where polrelid = v_old and starts_with(polname, 'parlant_store_')
                     and exists (select from columns where is_other and not is_missing)
                 union all
+                select 1, place, format('alter table %s alter column %I drop expression', v_old, name)
+                from columns where was_generated and not is_generated
+                union all
                 select 2, place, format('alter table %s add column %I %s', v_old, name, concat_ws(' ',
                     type, 'default ' || coalesce(value, filled), case when is_full then 'not null' end))
                 from columns where is_missing and not is_generated

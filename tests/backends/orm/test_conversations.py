@@ -9,8 +9,8 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from django.db.models import F
 
-from parlant_store.models import Document, Session, SessionItem
-from parlant_store.types import DocumentRecord, Replacement
+from parlant_store.models import Document, Session, SessionItem, Thread
+from parlant_store.types import Checkpoint, DocumentRecord, Replacement, TypedBytes
 from tests.backends.orm.test_sessions import make_store as make_store
 from tests.contract.clock import Clock
 
@@ -184,6 +184,23 @@ def test_sessions_have_a_minute_a_framework_and_a_length(orm_store, clock):
         "session_id", "framework", "length_class", F("active_minute") - MINUTE
     )
     assert list(columns) == [("a", "openai", 3, 0), ("b", "selectools", -1, 1)]
+    clock.pass_(60)
+    orm_store.add_items("a", [{"role": "user", "content": "Hi"}] * 8)
+    orm_store.save_snapshot("b", [{"role": "user", "content": "Hi"}], state={})
+    after = columns.all()
+    assert list(after) == [("a", "openai", 4, 2), ("b", "openai", 0, 2)]
+    if connection.vendor == "postgresql":
+        Session.objects.update(active_minute=9, length_class=9, framework="selectools")
+        assert list(columns.all()) == list(after)
+
+
+@pytest.mark.django_db
+def test_threads_have_a_minute(orm_store, clock):
+    value = TypedBytes("bytes", b"value")
+    for minute in (0, 1):
+        orm_store.put_checkpoint("t", Checkpoint(checkpoint_id=f"{minute}", value=value), [])
+        assert Thread.objects.get().active_minute == MINUTE + minute
+        clock.pass_(60)
 
 
 @pytest.mark.django_db

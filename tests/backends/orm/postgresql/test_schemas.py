@@ -77,8 +77,8 @@ for (text,) in run(
 ):
     run(text.replace(" a.", " b."))
 for (text,) in run(
-    "SELECT pg_get_triggerdef(oid) FROM pg_trigger"
-    " WHERE tgrelid = 'a.parlant_store_document'::regclass AND NOT tgisinternal"
+    "SELECT pg_get_triggerdef(t.oid) FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid"
+    " WHERE relnamespace = 'a'::regnamespace AND NOT tgisinternal"
 ):
     run(text.replace(" a.", " b."))
 """

@@ -219,6 +219,14 @@ REFUSED: dict[str, tuple[str, Request]] = {
         DENIED,
         write("PATCH", SESSION, {"full_names": '{"session_id": "b-session"}'}),
     ),
+    "the own session's place in lists": (
+        DENIED,
+        write("PATCH", SESSION, {"active_minute": 9, "length_class": 9, "framework": "x"}),
+    ),
+    "a session with a place in lists": (
+        DENIED,
+        write("POST", SESSION, EMPTY | {"session_id": "n", "user_id": A, "active_minute": 9}),
+    ),
     "an item in B's session": (DENIED, write("POST", ITEM, PLACE | {"position": 99})),
     "an item in B's session beside an own": (
         DENIED,

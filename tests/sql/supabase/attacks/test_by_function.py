@@ -24,7 +24,10 @@ OF_ALL_ROWS = {"expire", "expire_threads", "sweep", "ensure_index"}
 """Functions with no name of a row."""
 
 WITH_TERMS = ("search", "search_memories", "write_memories")
-INTERNAL = {"count_event", "count_session", "mark_value", "name_thread"}
+INTERNAL = {
+    *("count_event", "count_session", "session_compute", "thread_compute"),
+    *("mark_value", "name_thread"),
+}
 """Functions of the service whose parameters have no names, and those of triggers."""
 
 SERVICES = {name.removeprefix("parlant_store_") for name in SERVICE_ONLY}
