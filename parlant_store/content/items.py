@@ -81,15 +81,27 @@ def batch(items: Iterable[Any]) -> Batch:
     encoded = Batch([], [], [], [], [], [], [])
     for index, item in enumerate(items):
         encoded.data.append(codec.encode_object(item, f"items[{index}]"))
-        role, text = role_of(item), text_of(item)
+        is_plain = _is_plain(item)
+        role = item["role"] if is_plain else role_of(item)
+        text = text_of(item)
         encoded.roles.append(role)
         encoded.texts.append(text)
-        has_text = role in SEARCHED_ROLES
+        has_text = is_plain or role in SEARCHED_ROLES
         encoded.words.append((words(text) or None) if text and has_text else None)
-        encoded.tokens.append(tokens_of(item))
-        encoded.tool_words.append(tool_words(item, has_text=has_text))
-        encoded.failed.append(failed_calls(item) or None)
+        encoded.tokens.append(None if is_plain else tokens_of(item))
+        encoded.tool_words.append(None if is_plain else tool_words(item, has_text=has_text))
+        encoded.failed.append(None if is_plain else failed_calls(item) or None)
     return encoded
+
+
+def _is_plain(item: Mapping[str, Any]) -> bool:
+    """Whether it is a message that is only a text, as most are."""
+    return (
+        len(item) == 2
+        and type(item.get("content")) is str
+        and type(item.get("role")) is str
+        and item["role"] in SEARCHED_ROLES
+    )
 
 
 def searched_text(item: Mapping[str, Any]) -> str:

@@ -1,10 +1,12 @@
+from typing import Any
+
 from parlant_store.sql.completion import UpdateFunctions
 from parlant_store.sql.computed_columns import ComputeColumns
 from parlant_store.sql.triggers import CreateTriggers
 from django.db import migrations, models
 
 
-FIELDS = [
+FIELDS: list[tuple[str, str, Any]] = [
     ('session', 'active_minute', models.BigIntegerField(db_default=0, editable=False, help_text='The last change, in minutes since 1970.')),
     ('session', 'framework', models.TextField(db_default='openai', editable=False)),
     ('session', 'length_class', models.BigIntegerField(db_default=-1, editable=False)),

@@ -18,7 +18,7 @@ from django.db.migrations.state import ProjectState
 
 from parlant_store.sql.generated_columns import Framework, LengthClass, Minute
 
-COLUMNS = {
+COLUMNS: dict[str, dict[str, tuple[str, Any]]] = {
     "parlant_store_session": {
         "active_minute": ("updated_at", Minute),
         "framework": ("state", Framework),
@@ -139,7 +139,8 @@ class ComputeColumns(SeparateDatabaseAndState):
                 continue
             for column in COLUMNS[table]:
                 alter = f"ALTER TABLE {table} ALTER COLUMN {column}"
-                default, params = schema_editor.db_default_sql(model._meta.get_field(column))
+                field: Any = model._meta.get_field(column)
+                default, params = schema_editor.db_default_sql(field)
                 schema_editor.execute(f"{alter} DROP EXPRESSION IF EXISTS", params=None)
                 schema_editor.execute(f"{alter} SET DEFAULT {default}", params)
                 schema_editor.execute(f"{alter} SET NOT NULL", params=None)

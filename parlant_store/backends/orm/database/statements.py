@@ -104,8 +104,13 @@ def _fetch_postgresql(
 ) -> list[Row]:
     import psycopg
 
+    from parlant_store.backends.orm.database import prepared
+
+    raw = connection.connection
+    if prepare and not binary and may_prepare(connection) and prepared.can_execute(raw):
+        return prepared.execute(raw, sql, params)
     # Django's cursors bind parameters on the client, which excludes prepared statements.
-    with _prepared_statements(connection), psycopg.Cursor(connection.connection) as cursor:
+    with _prepared_statements(connection), psycopg.Cursor(raw) as cursor:
         return cursor.execute(sql, params, prepare=prepare, binary=binary).fetchall()
 
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from urllib.parse import urlsplit
 
 import psycopg
@@ -138,6 +139,16 @@ def test_statements_are_prepared_once_and_djangos_own_are_not(store):
         store.get_items("s", limit=1)
     assert prepared() == 2
     assert connection.connection.prepare_threshold is None
+
+
+def test_statements_that_the_project_deletes_are_prepared_again(store):
+    store.add_items("s", numbered(1))
+    for number in (2, 3):
+        with transaction.atomic() if number == 3 else nullcontext():
+            with connection.cursor() as cursor:
+                cursor.execute("DEALLOCATE ALL")
+            store.add_items("s", numbered(number))
+    assert store.get_items("s") == numbered(1, 2, 3)
 
 
 @pytest.mark.parametrize(
