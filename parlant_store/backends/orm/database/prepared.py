@@ -14,6 +14,8 @@ from psycopg import Connection, errors, generators
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ExecStatus, PipelineStatus, TransactionStatus
 
+Row = tuple[Any, ...]
+
 MAX_STATEMENTS = 64
 """Limit on the statements of a connection."""
 
@@ -33,12 +35,14 @@ def can_execute(raw: Connection[Any]) -> bool:
         raw.autocommit
         and server.transaction_status == TransactionStatus.IDLE
         and server.pipeline_status == PipelineStatus.OFF
-        and len(_names.get(raw, ())) < MAX_STATEMENTS
     )
 
 
-def execute(raw: Connection[Any], sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """Run a statement and return its rows; it is prepared before its first run."""
+def execute(raw: Connection[Any], sql: str, params: Sequence[Any]) -> list[Row] | None:
+    """Run a statement and return its rows; it is prepared before its first run.
+
+    Return None, without running it, if the connection has no room for a further statement.
+    """
     try:
         return _execute(raw, sql, params)
     except errors.InvalidSqlStatementName:
@@ -46,11 +50,13 @@ def execute(raw: Connection[Any], sql: str, params: Sequence[Any]) -> list[tuple
         return _execute(raw, sql, params)
 
 
-def _execute(raw: Connection[Any], sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+def _execute(raw: Connection[Any], sql: str, params: Sequence[Any]) -> list[Row] | None:
     transformer = Transformer(raw)
     values = transformer.dump_sequence(params, [PyFormat.AUTO] * len(params))
     names = _names.setdefault(raw, {})
     key = sql, transformer.types
+    if len(names) >= MAX_STATEMENTS and key not in names:
+        return None
     with raw.lock:
         name = names.get(key)
         if name is None:
@@ -66,10 +72,12 @@ def _execute(raw: Connection[Any], sql: str, params: Sequence[Any]) -> list[tupl
 
 def _result(raw: Connection[Any]) -> Any:
     """Wait for the answer as a cursor does; raise psycopg.Error if it is an error."""
-    (result,) = raw.wait(generators.execute(raw.pgconn))
-    if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
-        raise errors.error_from_result(result, encoding=raw.info.encoding)
-    return result
+    results = raw.wait(generators.execute(raw.pgconn))
+    for result in results:
+        # A deferred constraint fails after the rows were sent.
+        if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
+            raise errors.error_from_result(result, encoding=raw.info.encoding)
+    return results[0]
 
 
 @lru_cache(maxsize=512)

@@ -108,7 +108,9 @@ def _fetch_postgresql(
 
     raw = connection.connection
     if prepare and not binary and may_prepare(connection) and prepared.can_execute(raw):
-        return prepared.execute(raw, sql, params)
+        rows = prepared.execute(raw, sql, params)
+        if rows is not None:
+            return rows
     # Django's cursors bind parameters on the client, which excludes prepared statements.
     with _prepared_statements(connection), psycopg.Cursor(raw) as cursor:
         return cursor.execute(sql, params, prepare=prepare, binary=binary).fetchall()
