@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from parlant_store.sql.computed_columns import COLUMNS
 from tests.sql.supabase.catalogs import differences, everything
 from tests.sql.supabase.databases import Database, emitted
 from tests.sql.supabase.test_orders import made as made
@@ -116,6 +117,32 @@ def test_threads_that_were_closed_are_opened(made):
     assert differences(everything(database), wanted)
     database.execute(script)
     assert differences(everything(database), wanted) == []
+
+
+def test_generated_columns_become_computed_ones(made):
+    script = emitted(policy="owner")
+    database = made(script)
+    wanted = without_place(everything(database))
+    for table, columns in COLUMNS.items():
+        database.execute(f"drop trigger {table}_compute on {table}")
+        for column, (source, kind) in columns.items():
+            type_ = "text" if column == "framework" else "bigint"
+            # The policies name the columns; the script creates them again.
+            database.execute(
+                f"alter table {table} drop column {column} cascade; alter table {table} add column"
+                f" {column} {type_} generated always as ({kind.postgresql.format(source)}) stored"
+            )
+    database.execute(
+        "insert into parlant_store_session (namespace, session_id, metadata, state, next_position,"
+        """ item_count, updated_at) values ('', 's', '{}', '{"selectools": 1}', 5, 5, 'epoch')"""
+    )
+    for count in (5, 9):
+        database.execute(script)
+        assert differences(without_place(everything(database)), wanted) == []
+        values = "active_minute, framework, length_class"
+        found = database.execute(f"select {values} from parlant_store_session").fetchone()
+        assert found == (0, "selectools", 2 if count == 5 else 3)
+        database.execute("update parlant_store_session set item_count = 9, active_minute = 7")
 
 
 @pytest.mark.parametrize("which", ["service", "partitions"])
