@@ -28,8 +28,14 @@ def branch_prefix(session_id: str) -> str:
     return f"{_SIGN}{sha256(codec.escape(session_id).encode()).hexdigest()}{_SIGN}"
 
 
+def check_branch_id(branch_id: str) -> str:
+    """Return ``branch_id``, which may be blank; raise InvalidName if it is no name."""
+    return codec.check_name(branch_id, "branch_id", empty=True)
+
+
 def stored_id(session_id: str, branch_id: str) -> str:
     """Return the id of the branch in the store."""
+    check_branch_id(branch_id)
     return session_id if branch_id == MAIN else branch_prefix(session_id) + branch_id
 
 

@@ -58,7 +58,8 @@ class BranchedSession(Session):
     async def _read(self, branch_id: str | None, read: Callable[[str], Awaitable[T]]) -> T:
         """Return what ``read`` returns for the id of a branch, by default the current one."""
         current = self._branch_id
-        result = await read(stored_id(self.session_id, branch_id or current))
+        name = current if branch_id is None else branch_id
+        result = await read(stored_id(self.session_id, name))
         if branch_id is None and not result and current != MAIN:
             # Without items, it may be deleted.
             name = await self._current_id()
@@ -68,7 +69,7 @@ class BranchedSession(Session):
     async def _create_branch(self, turn_number: int, name: str) -> bool:
         """Return False if there is a branch of that name."""
         source = await self._current_id()
-        if turn_number == 0:
+        if not turn_number:
             raise self._no_turn(turn_number)
         try:
             await self._run(

@@ -45,12 +45,17 @@ def matching(turns: Iterable[JSONObject], search_term: str) -> Iterator[JSONObje
     """Yield the described turns with the term in a text, whatever the case of ASCII letters."""
     search = re.compile(re.escape(search_term), re.IGNORECASE | re.ASCII).search
     for turn in turns:
-        content = turn["full_content"]
-        texts = (
-            [content] if isinstance(content, str) else [part.get("text", "") for part in content]
-        )
-        if any(isinstance(text, str) and search(text) for text in texts):
+        if any(search(text) for text in _texts(turn["full_content"])):
             yield turn
+
+
+def _texts(content: Any) -> Iterator[str]:
+    if isinstance(content, str):
+        yield content
+    for part in content if isinstance(content, list) else ():
+        text = part.get("text", "") if isinstance(part, dict) else None
+        if isinstance(text, str):
+            yield text
 
 
 def _preview(content: Any, max_length: int | None) -> str:
@@ -99,4 +104,5 @@ def tool_name(item: Mapping[str, Any]) -> str | None:
         return None
     namespace = item.get("namespace")
     # A tool that was loaded later, without a namespace, has its own name as one.
-    return str(name) if not namespace or namespace == name else f"{namespace}.{name}"
+    is_bare = not name or not namespace or namespace == name
+    return str(name) if is_bare else f"{namespace}.{name}"

@@ -1,6 +1,7 @@
 """Branches of AdvancedSession: what the SDK's tests of AdvancedSQLiteSession ask, and more."""
 
 import asyncio
+import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -9,7 +10,9 @@ import pytest
 
 from parlant_store import stores
 from parlant_store.adapters.openai_agents import AdvancedSession, Session
+from parlant_store.adapters.openai_agents.branch_ids import stored_id
 from parlant_store.exceptions import InvalidName
+from parlant_store.signals import session_deleted
 from tests.adapters.openai_agents.runs import result, turns, usage
 from tests.contract.values import IDS
 
@@ -128,11 +131,13 @@ async def test_a_blank_name_is_refused(name):
         await session.delete_branch(name)
 
 
-@pytest.mark.parametrize("turn", [0, 4, -1, 2**70])
-async def test_a_turn_that_no_user_opened_is_refused(turn):
+async def test_a_turn_that_no_user_opened_is_refused():
     session = await filled(items=[{"role": "system", "content": "rules"}, *THREE])
-    with pytest.raises(ValueError, match=f"Turn {turn} does not contain a user message in branch"):
-        await session.create_branch_from_turn(turn, "x")
+    wrong: list[Any] = [0, 4, -1, 2**70, None, False, True, 1.0, "1", []]
+    for turn in wrong:
+        message = re.escape(f"Turn {turn} does not contain a user message in branch")
+        with pytest.raises(ValueError, match=message):
+            await session.create_branch_from_turn(turn, "x")
     assert await names(session) == ["main"]
     with pytest.raises(ValueError, match="Turn 5 does not contain a user message"):
         await AdvancedSession("nothing").create_branch_from_turn(5, "x")
@@ -147,6 +152,34 @@ async def test_what_is_not_there_is_refused():
     with pytest.raises(ValueError, match="Cannot delete the 'main' branch"):
         await session.delete_branch("main")
     assert await session.get_items(branch_id="none") == []
+
+
+async def test_the_empty_name_is_that_of_no_branch():
+    session = await filled()
+    assert await session.get_items(branch_id="") == []
+    assert await session.get_conversation_turns("") == await session.get_tool_usage("") == []
+    assert await session.get_conversation_by_turns("") == {}
+    with pytest.raises(ValueError, match="Branch '' does not exist"):
+        await session.switch_to_branch("")
+
+
+async def test_what_is_no_name_is_refused():
+    session: Any = await filled()
+    for name in (5, True, [], b"x", "a\0b", "x" * 4_097):
+        for call in (
+            *(session.switch_to_branch, session.delete_branch, session.get_conversation_turns),
+            *(session.get_conversation_by_turns, session.get_tool_usage),
+            session.get_session_usage,
+            lambda name: session.create_branch_from_turn(2, name),
+            lambda name: session.get_items(branch_id=name),
+            lambda name: session.get_turn_usage(branch_id=name),
+        ):
+            with pytest.raises(InvalidName, match="branch_id"):
+                await call(name)
+    for call in (session.switch_to_branch, session.delete_branch):
+        with pytest.raises(InvalidName, match="branch_id"):
+            await call(None)
+    assert await names(session) == ["main"]
 
 
 async def test_the_current_branch_is_deleted_by_force_only():
@@ -203,6 +236,25 @@ async def test_clear_deletes_all_branches():
     assert await session.get_session_usage() is None
     await session.add_items(turns("fresh"))
     assert [turn["turn"] for turn in await session.get_conversation_turns()] == [1]
+
+
+async def test_clear_deletes_branches_that_are_made_meanwhile(store):
+    session = await filled()
+    await session.create_branch_from_turn(3, "a")
+    await session.create_branch_from_turn(2, "b")
+
+    def branch_from_the_other(session_id: str, **_: object) -> None:
+        name = stored_id("s", "b" if session_id == stored_id("s", "a") else "a")
+        if not store.exists(stored_id("s", "c")):
+            store.branch(name, stored_id("s", "c"))
+
+    session_deleted.connect(branch_from_the_other)
+    try:
+        await session.clear_session()
+    finally:
+        session_deleted.disconnect(branch_from_the_other)
+    assert await session.list_branches() == []
+    assert await session.get_items(branch_id="c") == []
 
 
 async def cleared_elsewhere() -> AdvancedSession:

@@ -76,6 +76,17 @@ async def test_turns_are_found_by_content():
     assert await session.find_turns_by_content("cats", "none") == []
 
 
+async def test_messages_without_texts_are_no_obstacle():
+    contents = [None, 5, True, {"a": 1}, [1], ["one"], [None], [{"text": None}, {"text": "one"}]]
+    session = await filled(*({"role": "user", "content": content} for content in contents))
+    found = await session.get_conversation_turns()
+    assert [turn["full_content"] for turn in found] == contents
+    assert [turn["content"] for turn in found[:4]] == ["null", "5", "true", '{"a": 1}']
+    assert [turn["turn"] for turn in await session.find_turns_by_content("one")] == [8]
+    assert await session.create_branch_from_content("ONE", "b") == "b"
+    assert await session.get_items(1) == [{"role": "user", "content": [None]}]
+
+
 async def test_turns_of_a_branch():
     session = await filled(*turns("one", "two"))
     await session.create_branch_from_turn(2, "b")
@@ -126,6 +137,7 @@ async def test_names_of_tools():
         call("lookup", namespace="billing"),
         call("weather"),
         call("weather", namespace="weather"),
+        call("", namespace="crm"),
         {"type": "tool_search_call"},
         {"type": "tool_search_output"},
     )
@@ -142,6 +154,7 @@ async def test_names_of_tools():
         "crm.lookup": 1,
         "billing.lookup": 1,
         "weather": 2,
+        "": 1,
         "tool_search": 1,
     }
 

@@ -8,7 +8,7 @@ from agents import RunContextWrapper, Runner, function_tool
 
 from parlant_store import stores
 from parlant_store.adapters.openai_agents import AdvancedSession, Session
-from parlant_store.exceptions import StoreError
+from parlant_store.exceptions import InvalidInput, StoreError
 from parlant_store.types import Usage
 from tests.adapters.openai_agents.runs import result, turns, usage
 from tests.adapters.scripted_model import ScriptedModel, agent, tool_call
@@ -48,6 +48,16 @@ async def test_usage_of_turns():
     assert all_turns[0] == {"user_turn_number": 1} | first
     assert all_turns[1]["input_tokens_details"]["cached_tokens"] == 0
     assert await session.get_turn_usage(3) == {}
+
+
+async def test_numbers_that_no_turn_has():
+    session: Any = AdvancedSession("s")
+    await session.add_items(turns("one"))
+    await session.store_run_usage(result(usage(50)))
+    assert await session.get_turn_usage(0) == await session.get_turn_usage(10**30) == {}
+    for number in (-1, True, 1.0, "1", []):
+        with pytest.raises(InvalidInput, match="user_turn_number must be a whole number"):
+            await session.get_turn_usage(number)
 
 
 async def test_usage_of_the_last_turn_is_replaced():
