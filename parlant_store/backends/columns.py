@@ -270,7 +270,7 @@ def decode_items(texts: Sequence[str], name: SessionName) -> list[JSONObject | N
 
 
 def are_objects(values: Iterable[Any]) -> bool:
-    return all(type(value) is dict for value in values)
+    return {*map(type, values)} <= {dict}
 
 
 def _decode_one(text: str, name: SessionName) -> JSONObject | None:

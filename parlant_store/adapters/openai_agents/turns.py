@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -29,16 +30,23 @@ _CALLS = (
 
 
 def described(
-    turn: int, created_at: str | None, item: JSONObject | None, max_length: int | None = None
-) -> JSONObject:
-    content = "" if item is None else item.get("content", "")
-    return {
-        "turn": turn,
-        "content": _preview(content, max_length),
-        "full_content": content,
-        "timestamp": created_at,
-        "can_branch": True,
-    }
+    messages: Iterable[tuple[int, str | None, JSONObject | None]], max_length: int = sys.maxsize
+) -> list[JSONObject]:
+    """Describe turns by their numbers, the times and the messages; ``content`` is shortened."""
+    # There may be thousands: no calls for a short text.
+    return [
+        {
+            "turn": turn,
+            "content": content
+            if type(content) is str and len(content) <= max_length
+            else _preview(content, max_length),
+            "full_content": content,
+            "timestamp": created_at,
+            "can_branch": True,
+        }
+        for turn, created_at, item in messages
+        for content in ["" if item is None else item.get("content", "")]
+    ]
 
 
 def matching(turns: Iterable[JSONObject], search_term: str) -> Iterator[JSONObject]:
@@ -58,9 +66,9 @@ def _texts(content: Any) -> Iterator[str]:
             yield text
 
 
-def _preview(content: Any, max_length: int | None) -> str:
+def _preview(content: Any, max_length: int) -> str:
     text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
-    return text if max_length is None or len(text) <= max_length else text[:max_length] + "..."
+    return text if len(text) <= max_length else text[:max_length] + "..."
 
 
 def by_turns(items: Iterable[Mapping[str, Any]], first_turn: int = 1) -> dict[int, list[TypedItem]]:

@@ -37,9 +37,10 @@ from parlant_store.backends.orm.database.sqlite_functions import create_function
 from parlant_store.backends.orm.database.statements import Row, fetch, write
 from parlant_store.backends.orm.sqlite.items import (
     counts_of,
-    delete_session,
+    delete_rows,
     insert_items,
     item_rows,
+    stored_rows,
 )
 from parlant_store.content import codec
 from parlant_store.content.times import utc_text
@@ -75,8 +76,8 @@ _SESSION = (
 )
 # One row for any number of messages, because fetching rows one by one takes longer.
 _JOINED_MESSAGES = (
-    "SELECT json_group_array(turn), json_group_array(created_at),"
-    f" COALESCE(group_concat(data), ''), count(*) FROM ({USER_MESSAGES})"
+    "SELECT count(*), group_concat(turn), group_concat(COALESCE(created_at, '')),"
+    f" group_concat(data) FROM ({USER_MESSAGES})"
 )
 # The first item of the turn, by the index of turns, and not by that of positions from the first on.
 _USAGE_OF_TURN = (
@@ -123,12 +124,10 @@ class SQLiteHistory(History):
         sql = _JOINED_MESSAGES.format(time=self.utc_text(connection, "created_at"), key=key.sql)
         # The text may be too long for SQLite.
         with suppress(DataError):
-            ((turns, times, texts, count),) = fetch(connection, sql, (*columns(name), time.now))
-            items = decode_joined(texts, count)
-            if items is not None and are_objects(items):
-                return UserMessages(
-                    turns=json.loads(turns), created_at=json.loads(times), items=items
-                )
+            (columns_of_all,) = fetch(connection, sql, (*columns(name), time.now))
+            messages = _split(*columns_of_all)
+            if messages is not None:
+                return messages
         return super().list_user_messages(connection, name, time, key)
 
     def utc_text(self, connection: BaseDatabaseWrapper, column: str) -> str:
@@ -202,9 +201,10 @@ class SQLiteHistory(History):
             end = next_position
             if not branch.end.is_end:
                 end = position_of(connection, key, next_position, branch.end)
-            if not branch.replace and fetch(connection, _SESSION, (*columns(target), time.now)):
+            stored = stored_rows(connection, target, time)
+            if not branch.replace and any(items is not None for _, items in stored):
                 raise LookupError(target)
-            delete_session(connection, target, time)
+            delete_rows(connection, stored)
             owner = None if full is None else json.loads(full).get("user_id")
             (copy,) = fetch(
                 connection,
@@ -258,6 +258,22 @@ class SQLiteHistory(History):
             return True
 
 
+def _split(
+    count: int, turns: str | None, times: str | None, texts: str | None
+) -> UserMessages | None:
+    """Return ``count`` messages whose columns are joined by commas; None if one is damaged."""
+    if turns is None or times is None or texts is None:
+        return UserMessages(turns=[], created_at=[], items=[])
+    created_at, items = times.split(","), decode_joined(texts, count)
+    if items is None or not are_objects(items) or len(created_at) != count:
+        return None
+    return UserMessages(
+        turns=json.loads(f"[{turns}]"),
+        created_at=[*created_at] if all(created_at) else [text or None for text in created_at],
+        items=[*items],
+    )
+
+
 def _utc_text(connection: BaseDatabaseWrapper, text: str) -> str | None:
     return utc_text(time_of(connection, text))
 
@@ -278,15 +294,18 @@ def _count_copied(connection: BaseDatabaseWrapper, copy: Row, *, with_usage: boo
     key, count, tokens, source_usage, failed = copy
     usage = decode_usage(source_usage) or {}
     of_items = "FROM parlant_store_session_item WHERE session_key = %s"
-    sums = "COALESCE(sum(tokens), 0), COALESCE(sum(failed_calls), 0)"
-    if not failed and (tokens or 0) == usage.get(TOTAL, 0):
-        # The items have none: their index is enough.
-        sums = "0, 0"
-    sql = (
-        f"SELECT count(*), max(position), (SELECT max(turn) {of_items} AND turn > 0), {sums}"
-        f" {of_items}"
+    # The insert of the items is the latest change.
+    ((items, last, turn),) = fetch(
+        connection,
+        f"SELECT changes(), (SELECT max(position) {of_items}),"
+        f" (SELECT max(turn) {of_items} AND turn > 0)",
+        (key, key),
     )
-    ((items, last, turn, tokens, failed),) = fetch(connection, sql, (key, key))
+    if failed or (tokens or 0) != usage.get(TOTAL, 0):
+        sql = f"SELECT COALESCE(sum(tokens), 0), COALESCE(sum(failed_calls), 0) {of_items}"
+        ((tokens, failed),) = fetch(connection, sql, (key,))
+    else:
+        tokens = failed = 0
     if items == count and (with_usage or source_usage is None):
         sql = "UPDATE parlant_store_session SET parent_position = %s WHERE key = %s"
         fetch(connection, sql, (last, key))

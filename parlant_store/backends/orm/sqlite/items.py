@@ -192,17 +192,27 @@ def _totals(additions: Sequence[AddItems]) -> dict[SessionName, tuple[str | None
 
 def delete_session(connection: BaseDatabaseWrapper, name: SessionName, time: Time) -> int | None:
     """``Sessions.delete_session`` inside a transaction."""
-    # Not RETURNING: SQLite 3.40 returns wrong values for a column of a partial index.
-    rows = fetch(
+    rows = stored_rows(connection, name, time)
+    delete_rows(connection, rows)
+    return rows[0][1] if rows else None
+
+
+def stored_rows(connection: BaseDatabaseWrapper, name: SessionName, time: Time) -> list[Row]:
+    """Return the key of the session and its number of items, None if it has expired."""
+    return fetch(
         connection,
         f"SELECT key, CASE WHEN {LIVE} THEN item_count END FROM parlant_store_session"
         " WHERE namespace = %s AND session_id = %s",
         (time.now, *columns(name)),
     )
-    for key, _ in rows:
-        delete_items(connection, rows)
+
+
+def delete_rows(connection: BaseDatabaseWrapper, sessions: Sequence[Row]) -> None:
+    """Delete the session that ``stored_rows`` has returned."""
+    # Not DELETE with RETURNING: SQLite 3.40 returns wrong values for a column of a partial index.
+    for key, _ in sessions:
+        delete_items(connection, sessions)
         fetch(connection, "DELETE FROM parlant_store_session WHERE key = %s", (key,))
-    return rows[0][1] if rows else None
 
 
 def delete_items(connection: BaseDatabaseWrapper, sessions: Sequence[Row]) -> None:
