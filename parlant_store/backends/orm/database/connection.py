@@ -152,6 +152,7 @@ def configure_sqlite(connection: BaseDatabaseWrapper) -> None:
         if _connections.configured.get(connection.alias) is not connection.connection:
             _set_busy_timeout(connection, BUSY_MILLISECONDS)
             _keep_journals_in_memory(connection)
+            _enlarge_cache(connection)
             _connections.configured[connection.alias] = connection.connection
 
 
@@ -166,6 +167,17 @@ def _keep_journals_in_memory(connection: BaseDatabaseWrapper) -> None:
     if raw.execute(_HAS_NO_TEMPORARY_DATA).fetchall():
         raw.execute("PRAGMA temp_store = MEMORY").close()
 
+
+def _enlarge_cache(connection: BaseDatabaseWrapper) -> None:
+    """Have SQLite keep the pages of a long session in memory, unless the project sets a size."""
+    raw = connection.connection
+    ((size,),) = raw.execute("PRAGMA cache_size").fetchall()
+    if size == _DEFAULT_CACHE_SIZE:
+        raw.execute(f"PRAGMA cache_size = {_CACHE_SIZE}").close()
+
+
+_DEFAULT_CACHE_SIZE, _CACHE_SIZE = -2_000, -8_000
+"""Sizes of SQLite's cache, in kilobytes if they are negative."""
 
 _HAS_NO_TEMPORARY_DATA = (
     "SELECT 1 FROM pragma_temp_store"

@@ -19,10 +19,14 @@ def new_connections(store):
     store.close()
 
 
-def temporary_data(store):
-    """Return ``PRAGMA temp_store`` of the store's thread, after a call on it."""
+def setting(store, name):
+    """Return a PRAGMA of the store's thread, after a call on it."""
     store.submit(lambda: store.add_items("s", numbered(1))).result()
-    return store.submit(lambda: pragma("temp_store")).result()
+    return store.submit(lambda: pragma(name)).result()
+
+
+def temporary_data(store):
+    return setting(store, "temp_store")
 
 
 def pragma(name):
@@ -65,7 +69,16 @@ def test_temporary_tables_of_the_project_are_kept(store, on_connect):
     ).result() == [(1,)]
 
 
+def test_the_pages_of_a_long_session_fit_into_the_cache(store, new_connections):
+    assert setting(store, "cache_size") == -8_000
+
+
+def test_the_size_of_the_cache_that_the_project_sets_is_kept(store, on_connect):
+    on_connect("PRAGMA cache_size = -500")
+    assert setting(store, "cache_size") == -500
+
+
 def test_the_connection_of_the_caller_is_as_before(store, new_connections):
-    before = pragma("temp_store")
+    before = pragma("temp_store"), pragma("cache_size")
     store.add_items("s", numbered(1))
-    assert pragma("temp_store") == before
+    assert (pragma("temp_store"), pragma("cache_size")) == before
