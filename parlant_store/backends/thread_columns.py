@@ -4,14 +4,13 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol
 
 from parlant_store.backends.contract.checkpoint_operations import ThreadName
 from parlant_store.content import codec
 from parlant_store.content.compression import compress, decompress
 from parlant_store.types import (
     ChannelHistory,
-    ChannelValue,
     Checkpoint,
     CheckpointInfo,
     StoredCheckpoint,
@@ -98,6 +97,12 @@ class ValueRow(NamedTuple):
     value: bytes
 
 
+class Values(Protocol):
+    """The values that a read has found."""
+
+    def get(self, thread_key: int, ns: str, channel: str, version: str) -> TypedBytes | None: ...
+
+
 class WriteRow(NamedTuple):
     """A row of a write, with the key of its checkpoint, or its distance in a history."""
 
@@ -182,18 +187,6 @@ def checkpoint_columns(checkpoint: Checkpoint, metadata: str) -> CheckpointColum
     )
 
 
-def value_columns(values: Iterable[ChannelValue]) -> list[tuple[str, str, str, bytes]]:
-    """Return the channel, the version, the type and the value of each value."""
-    return [
-        (
-            codec.to_column(each.channel),
-            version_column(each.version),
-            *stored_value(each.value),
-        )
-        for each in values
-    ]
-
-
 def write_columns(writes: Iterable[TaskWrite]) -> list[tuple[str, str, int, str, str, bytes]]:
     """Return the task_id, task_path, idx, channel, type and value of each write."""
     return [
@@ -209,15 +202,14 @@ def write_columns(writes: Iterable[TaskWrite]) -> list[tuple[str, str, int, str,
 
 
 def stored_checkpoints(
-    checkpoints: Iterable[CheckpointRow], values: Iterable[ValueRow], writes: Iterable[WriteRow]
+    checkpoints: Iterable[CheckpointRow], values: Values, writes: Iterable[WriteRow]
 ) -> list[StoredCheckpoint]:
     """Return checkpoints from their rows, the greatest id first."""
-    found = {row[:4]: typed(row.type, row.value) for row in values}
     by_key: dict[int, list[TaskWrite]] = {}
     for row in writes:
         by_key.setdefault(row.key, []).append(write_of(row))
     ordered = sorted(checkpoints, key=lambda row: (row.checkpoint_id, row.key), reverse=True)
-    return [_checkpoint_of(row, found, by_key.get(row.key, [])) for row in ordered]
+    return [_checkpoint_of(row, values, by_key.get(row.key, [])) for row in ordered]
 
 
 def checkpoint_infos(
@@ -263,10 +255,12 @@ def _info_of(row: InfoRow, written: list[WrittenRow]) -> CheckpointInfo:
 
 
 def histories(
-    channels: Iterable[str], values: Iterable[ValueRow], writes: Iterable[WriteRow]
+    channels: Iterable[str], seeds: Mapping[str, TypedBytes], writes: Iterable[WriteRow]
 ) -> dict[str, ChannelHistory]:
-    """Return the history of each channel; the keys of the rows are distances, 1 for the parent."""
-    seeds = {row.channel: typed(row.type, row.value) for row in values}
+    """Return the history of each channel; the keys of the rows are distances, 1 for the parent.
+
+    seeds: by the columns of the channels.
+    """
     by_channel: dict[str, list[tuple[int, TaskWrite]]] = {}
     for row in writes:
         by_channel.setdefault(row.channel, []).append((-row.key, write_of(row)))
@@ -280,15 +274,13 @@ def histories(
     return result
 
 
-def _checkpoint_of(
-    row: CheckpointRow, values: Mapping[tuple[Any, ...], TypedBytes], writes: list[TaskWrite]
-) -> StoredCheckpoint:
+def _checkpoint_of(row: CheckpointRow, values: Values, writes: list[TaskWrite]) -> StoredCheckpoint:
     versions = codec.decode_document(row.versions)
     stored = {}
     for channel, version in versions.items():
-        place = (row.thread_key, row.checkpoint_ns, codec.to_column(channel), version)
-        if place in values:
-            stored[channel] = values[place]
+        value = values.get(row.thread_key, row.checkpoint_ns, codec.to_column(channel), version)
+        if value is not None:
+            stored[channel] = value
     return StoredCheckpoint(
         key=row.key,
         thread_id=thread_name_of("", row.thread_id, row.full_names).thread_id,

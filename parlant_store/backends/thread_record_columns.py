@@ -4,14 +4,17 @@ import json
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from itertools import chain
 from typing import Any, NamedTuple
 
+from parlant_store.backends.channel_values import Base, StoredValues, encode
 from parlant_store.backends.contract.checkpoint_operations import (
     ThreadEntry,
     WriteThreads,
 )
 from parlant_store.backends.thread_columns import (
     CheckpointRow,
+    ValueRow,
     WriteRow,
     checkpoint_columns,
     checkpoint_of,
@@ -19,8 +22,6 @@ from parlant_store.backends.thread_columns import (
     thread_columns,
     thread_name_of,
     thread_names,
-    typed,
-    value_columns,
     write_columns,
     write_of,
 )
@@ -60,7 +61,9 @@ class RecordRows(NamedTuple):
 
 def thread_records(rows: RecordRows) -> list[ThreadRecord]:
     """Return the threads with these rows; the times are those of the rows."""
-    checkpoints, values, writes = map(_by_thread, rows[1:])
+    checkpoints, writes = map(_by_thread, (rows.checkpoints, rows.writes))
+    values = StoredValues(ValueRow(*row) for row in rows.values)
+    by_thread = _by_thread((row.thread_key, row) for row in values.versions())
     records = []
     for (
         key,
@@ -79,7 +82,7 @@ def thread_records(rows: RecordRows) -> list[ThreadRecord]:
                 **thread_name_of(namespace, thread_id, full)._asdict(),
                 user_id=owner_of_thread(user_id, full),
                 checkpoints=[_checkpoint_record(*row) for row in checkpoints.get(key, [])],
-                values=[_value_record(names, *row) for row in values.get(key, [])],
+                values=[_value_record(names, row, values) for (row,) in by_thread.get(key, [])],
                 writes=[_write_record(names, *row) for row in writes.get(key, [])],
                 created_at=created_at,
                 updated_at=updated_at,
@@ -113,13 +116,13 @@ def _checkpoint_record(
     return CheckpointRecord(checkpoint_of(row, codec.decode_document(versions)), created_at)
 
 
-def _value_record(
-    names: dict[str, str], ns: str, channel: str, version: str, type_: str, value: bytes
-) -> ValueRecord:
+def _value_record(names: dict[str, str], row: ValueRow, values: StoredValues) -> ValueRecord:
     return ValueRecord(
-        names.get(ns) or codec.unescape(ns),
+        names.get(row.checkpoint_ns) or codec.unescape(row.checkpoint_ns),
         ChannelValue(
-            channel=codec.unescape(channel), version=json.loads(version), value=typed(type_, value)
+            channel=codec.unescape(row.channel),
+            version=json.loads(row.version),
+            value=values.value_of(row),
         ),
     )
 
@@ -139,9 +142,19 @@ def checkpoint_rows(entry: ThreadEntry) -> Iterator[Row]:
 
 
 def value_rows(entry: ThreadEntry) -> Iterator[Row]:
-    """Return checkpoint_ns, channel, version, type and value of each value."""
-    for ns, value in entry.values:
-        yield (codec.to_column(ns), *value_columns([value])[0])
+    """Return checkpoint_ns, channel, version, type and value of each value, and of their bases."""
+    bases: dict[str, dict[str, Base]] = {}
+    for ns, value in sorted(entry.values, key=_in_order):
+        known = bases.setdefault(ns, {})
+        encoded = encode([value], known)
+        known |= encoded.bases
+        yield from ((codec.to_column(ns), *row) for row in encoded.rows)
+
+
+def _in_order(record: ValueRecord) -> tuple[str, str, bool, str | float]:
+    """Versions grow, and a value differs least from that of the version before it."""
+    version = record.value.version
+    return (record.checkpoint_ns, record.value.channel, isinstance(version, str), version)
 
 
 def write_rows(entry: ThreadEntry) -> Iterator[Row]:
@@ -184,22 +197,30 @@ def _text(time: datetime | None) -> str | None:
     return None if time is None else as_utc(time).isoformat()
 
 
-def staged(write: WriteThreads, stage: Callable[[list[int] | None, Chunk], list[int]]) -> list[int]:
-    """Write all rows by ``stage``, which creates the staged threads; return the keys of these."""
+class Staged(NamedTuple):
+    """Staged threads, and the number of the rows of each."""
+
+    keys: list[int]
+    rows: list[int]
+
+
+def staged(write: WriteThreads, stage: Callable[[list[int] | None, Chunk], list[int]]) -> Staged:
+    """Write all rows by ``stage``, which creates the staged threads and returns their keys."""
     keys: list[int] | None = None
+    counts = [0] * len(write.entries)
     for chunk in chunks(write):
         keys = stage(keys, chunk)
-    return keys or []
+        for place, *_ in chain.from_iterable(chunk):
+            counts[place - 1] += 1
+    return Staged(keys or [], counts)
 
 
-def publication(write: WriteThreads) -> dict[str, list[Any]]:
-    """Return the columns of the threads, with the number of the rows of each."""
+def publication(write: WriteThreads, staged: Staged) -> dict[str, list[Any]]:
+    """Return the columns of the threads, with their keys and the number of the rows of each."""
     entries = write.entries
     names = [thread_columns(entry.thread) for entry in entries]
     return {
-        "rows": [
-            len(entry.checkpoints) + len(entry.values) + len(entry.writes) for entry in entries
-        ],
+        **staged._asdict(),
         "namespaces": [name.namespace for name in names],
         "thread_ids": [name.thread_id for name in names],
         "names": [thread_names(entry.thread, entry.user_id) for entry in entries],

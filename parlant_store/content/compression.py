@@ -25,9 +25,13 @@ MAX_RATIO = 20
 _MIN_LIMIT = 4_096
 """The limit of the bytes of a value, however short it is."""
 
-_ZSTD, _ZLIB, _PLAIN = _PREFIXES = ("zstd:", "zlib:", "plain:")
+DIFFERENCE = "diff:"
+"""The start of the type of a difference (parlant_store.backends.channel_values)."""
+
+_ZSTD, _ZLIB, _PLAIN = ("zstd:", "zlib:", "plain:")
+_PREFIXES = (_ZSTD, _ZLIB, _PLAIN, DIFFERENCE)
 _LEVEL = 1
-_DAMAGED = "a stored value is damaged: it cannot be decompressed"
+DAMAGED = "a stored value is damaged: it cannot be decompressed"
 
 
 def compress(type_: str, data: bytes) -> tuple[str, bytes]:
@@ -69,7 +73,7 @@ def decompress(type_: str, data: bytes) -> tuple[str, bytes]:
         try:
             return type_.removeprefix(_ZLIB), zlib.decompress(data)
         except zlib.error as exc:
-            raise BackendError(_DAMAGED) from exc
+            raise BackendError(DAMAGED) from exc
     return type_.removeprefix(_PLAIN), data
 
 
@@ -85,7 +89,7 @@ def decompress_start(type_: str, start: bytes) -> tuple[str, bytes]:
         try:
             return type_.removeprefix(_ZLIB), zlib.decompressobj().decompress(start, MAX_START)
         except zlib.error as exc:
-            raise BackendError(_DAMAGED) from exc
+            raise BackendError(DAMAGED) from exc
     return type_.removeprefix(_PLAIN), start
 
 
@@ -137,7 +141,7 @@ def _zstd(data: bytes, limit: int | None = None) -> bytes:
         reader = zstandard.ZstdDecompressor().stream_reader(data)
         return reader.read(limit)  # type: ignore[no-any-return]
     except zstandard.ZstdError as exc:
-        raise BackendError(_DAMAGED) from exc
+        raise BackendError(DAMAGED) from exc
 
 
 _objects = threading.local()

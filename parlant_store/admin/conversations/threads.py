@@ -24,6 +24,7 @@ from parlant_store.admin.transcript.langgraph import (
 )
 from parlant_store.admin.views.base import django_time, encode_names
 from parlant_store.backends.base import BaseBackend
+from parlant_store.backends.channel_values import ValueStart, base_of, start_of
 from parlant_store.backends.orm import OrmBackend
 from parlant_store.backends.thread_columns import (
     owner_of_thread,
@@ -31,14 +32,10 @@ from parlant_store.backends.thread_columns import (
     waiting_tasks,
 )
 from parlant_store.content import codec
-from parlant_store.content.compression import decompress_start
 from parlant_store.exceptions import BackendError, NotSupported
 from parlant_store.models import ChannelValue, Checkpoint, CheckpointWrite, Thread
 from parlant_store.sql.json_text import JSONText
-from parlant_store.types import (
-    ThreadInfo,
-    TypedBytes,
-)
+from parlant_store.types import ThreadInfo
 
 MAX_BYTES = 65_536
 """Limit on the bytes of a thread's messages that a list reads."""
@@ -146,18 +143,31 @@ def _tasks(using: str, checkpoints: Mapping[int, str]) -> dict[int, tuple[int, i
 
 def _texts(using: str, keys: Sequence[int]) -> dict[int, tuple[str, str, int | None]]:
     """Return the first words of the user, the last message and the number of messages."""
-    start = Substr("value", 1, MAX_BYTES, output_field=BinaryField())
-    found = ChannelValue.objects.using(using).filter(key__in=keys)
+    starts = _starts(using, Q(key__in=keys))
+    condition = Q()
+    for thread, start in starts.items():
+        if (name := base_of(start.type)) is not None:
+            condition |= Q(thread=thread, checkpoint_ns="", channel=MESSAGES, version=name)
+    bases = _starts(using, condition) if condition else {}
     texts: dict[int, tuple[str, str, int | None]] = {}
-    for thread, type_, data in found.values_list("thread_id", "type", start):
+    for thread, start in starts.items():
         try:
-            value = TypedBytes(*decompress_start(codec.unescape(type_), bytes(data or b"")))
-            messages = messages_of(value)
-        except (BackendError, NotSupported, Unreadable):
+            messages = messages_of(start_of(start, bases.get(thread)))
+        except (BackendError, NotSupported, Unreadable, ValueError):
             continue
         if messages is not None:
             texts[thread] = _words(messages)
     return texts
+
+
+def _starts(using: str, condition: Q) -> dict[int, ValueStart]:
+    """Return the starts of values, by the keys of their threads, of which each has one."""
+    start = Substr("value", 1, MAX_BYTES, output_field=BinaryField())
+    rows = ChannelValue.objects.using(using).filter(condition)
+    return {
+        thread: ValueStart(type_, bytes(data or b""), len(data or b"") < MAX_BYTES)
+        for thread, type_, data in rows.values_list("thread_id", "type", start)
+    }
 
 
 def _words(messages: Messages) -> tuple[str, str, int | None]:

@@ -1,5 +1,8 @@
 """Threads of graphs in a database of this Django project."""
 
+from functools import cached_property
+
+from parlant_store.backends.channel_values import BaseCache
 from parlant_store.backends.contract.checkpoint_operations import (
     CheckpointPlace,
     CopyThread,
@@ -31,9 +34,15 @@ class OrmThreads(OrmCalls):
 
     supports_checkpoints = True
 
+    @cached_property
+    def _bases(self) -> BaseCache:
+        return BaseCache()
+
     def _put_checkpoint(self, put: PutCheckpoint) -> None:
         self._write(
-            lambda on: on.tables.checkpoints.put_checkpoint(on.connection, put, on.time),
+            lambda on: on.tables.checkpoints.put_checkpoint(
+                on.connection, put, on.time, self._bases
+            ),
             put.ttl,
             put.request,
         )
@@ -47,7 +56,9 @@ class OrmThreads(OrmCalls):
 
     def _get_checkpoint(self, place: CheckpointPlace) -> StoredCheckpoint | None:
         return self._read(
-            lambda on: on.tables.checkpoints.get_checkpoint(on.connection, place, on.time)
+            lambda on: on.tables.checkpoints.get_checkpoint(
+                on.connection, place, on.time, self._bases
+            )
         )
 
     def _list_checkpoints(self, listing: ListCheckpoints) -> list[StoredCheckpoint]:

@@ -73,8 +73,7 @@ class SupabaseThreadRecords(SupabaseThreads):
             "publish_threads",
             shapes.list_of(shapes.boolean),
             None,
-            keys=staged(write, stage),
-            **publication(write),
+            **publication(write, staged(write, stage)),
             replace=write.replace,
             now=self.clock(),
         )

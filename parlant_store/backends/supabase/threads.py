@@ -3,9 +3,17 @@
 from base64 import b64decode
 from collections.abc import Iterable
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
+from uuid import uuid5
 
 from parlant_store.backends.base import BaseBackend
+from parlant_store.backends.channel_values import (
+    BaseCache,
+    EncodedValues,
+    StoredValues,
+    write_values,
+)
 from parlant_store.backends.contract.checkpoint_operations import (
     CheckpointPlace,
     CopyThread,
@@ -38,7 +46,6 @@ from parlant_store.backends.thread_columns import (
     thread_columns,
     thread_name_of,
     thread_names,
-    value_columns,
     write_columns,
 )
 from parlant_store.content import codec
@@ -60,22 +67,33 @@ class SupabaseThreads(BaseBackend):
 
     connection: Connection
 
+    @cached_property
+    def _bases(self) -> BaseCache:
+        return BaseCache()
+
     def _put_checkpoint(self, put: PutCheckpoint) -> None:
         row = checkpoint_columns(put.checkpoint, put.metadata)
-        channels, versions, types, values = _columns(value_columns(put.values), 4)
-        self.connection.write(
-            "put_checkpoint",
-            shapes.boolean,
-            put.request,
-            **_owned(put.thread, put.user_id),
-            **row._replace(value=b"")._asdict() | {"value": _hex(row.value)},
-            channels=channels,
-            value_versions=versions,
-            types=types,
-            sizes=[*map(len, values)],
-            values=_hex(b"".join(values)),
-            **self._thread_times(put.ttl),
-        )
+        requests = iter((put.request, put.request and uuid5(put.request, "whole")))
+
+        def write(encoded: EncodedValues) -> bool:
+            channels, versions, types, values = _columns(encoded.rows, 4)
+            is_written: bool = self.connection.write(
+                "put_checkpoint",
+                shapes.boolean,
+                next(requests),
+                **_owned(put.thread, put.user_id),
+                **row._replace(value=b"")._asdict() | {"value": _hex(row.value)},
+                channels=channels,
+                value_versions=versions,
+                types=types,
+                sizes=[*map(len, values)],
+                values=_hex(b"".join(values)),
+                **self._thread_times(put.ttl),
+            )
+            return is_written
+
+        place = (*put.thread, put.checkpoint.checkpoint_ns)
+        write_values(self._bases, place, put.values, write)
 
     def _put_writes(self, put: PutWrites) -> None:
         tasks, paths, indexes, channels, types, values = _columns(write_columns(put.writes), 6)
@@ -100,8 +118,12 @@ class SupabaseThreads(BaseBackend):
         answer = self.connection.read(
             "get_checkpoint", shapes.CHECKPOINTS, **_place(place), now=self.clock()
         )
-        found = _checkpoints(answer)
-        return found[0] if found else None
+        found, values = _checkpoints(answer)
+        if not found:
+            return None
+        bases = values.bases(found[0].values)
+        self._bases.put((*place.thread, place.checkpoint_ns), bases)
+        return found[0]
 
     def _list_checkpoints(self, listing: ListCheckpoints) -> list[StoredCheckpoint]:
         after = listing.after
@@ -122,7 +144,7 @@ class SupabaseThreads(BaseBackend):
             limit=listing.limit,
             now=self.clock(),
         )
-        return _checkpoints(answer)
+        return _checkpoints(answer)[0]
 
     def _list_checkpoint_infos(self, listing: ListCheckpointInfos) -> list[CheckpointInfo]:
         answer = self.connection.read(
@@ -165,7 +187,7 @@ class SupabaseThreads(BaseBackend):
             channels=[codec.to_column(name) for name in read.channels],
             now=self.clock(),
         )
-        return histories(read.channels, _values(answer), _writes(answer))
+        return histories(read.channels, _values(answer).by_channel(), _writes(answer))
 
     def _delete_thread(self, deletion: DeleteThread) -> bool:
         try:
@@ -288,13 +310,16 @@ def _hex(value: bytes) -> str:
     return f"\\x{value.hex()}"
 
 
-def _checkpoints(answer: Any) -> list[StoredCheckpoint]:
+def _checkpoints(answer: Any) -> tuple[list[StoredCheckpoint], StoredValues]:
     rows = [CheckpointRow._make((*row, b64decode(value))) for *row, value in answer["checkpoints"]]
-    return stored_checkpoints(rows, _values(answer), _writes(answer))
+    values = _values(answer)
+    return stored_checkpoints(rows, values, _writes(answer)), values
 
 
-def _values(answer: Any) -> list[ValueRow]:
-    return [ValueRow._make((*row, b64decode(value))) for *row, value in answer["values"]]
+def _values(answer: Any) -> StoredValues:
+    return StoredValues(
+        ValueRow._make((*row, b64decode(value))) for *row, value in answer["values"]
+    )
 
 
 def _writes(answer: Any) -> list[WriteRow]:

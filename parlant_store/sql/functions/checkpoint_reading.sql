@@ -6,6 +6,54 @@ returns text language sql immutable{search_path} as $$
     select translate(encode($1, 'base64'), chr(10), '')
 $$;
 
+-- Returns the values of channels with these columns, and the bases of those that are differences.
+create or replace function {in_schema}parlant_store_values_with_bases(
+    bigint[], text[], text[], text[]
+) returns table (
+    thread_key bigint, checkpoint_ns text, channel text, version text, type text, value bytea
+) language sql stable{search_path} as $$
+    with found as materialized (
+        select v.thread_key, v.checkpoint_ns, v.channel, v.version, v.type, v.value
+        from unnest($1, $2, $3, $4) as named (thread_key, checkpoint_ns, channel, version)
+        cross join lateral (
+            select * from parlant_store_channel_value v
+            where v.thread_key = named.thread_key and v.checkpoint_ns = named.checkpoint_ns
+                and v.channel = named.channel and v.version = named.version
+            limit 1
+        ) v
+    )
+    select * from found
+    union all
+    select base.thread_key, base.checkpoint_ns, base.channel, base.version, base.type, base.value
+    from (
+        select distinct thread_key, checkpoint_ns, channel, {base_name} as version from found v
+        where {base_name} is not null
+    ) named
+    cross join lateral (
+        select * from parlant_store_channel_value v
+        where v.thread_key = named.thread_key and v.checkpoint_ns = named.checkpoint_ns
+            and v.channel = named.channel and v.version = named.version
+        limit 1
+    ) base
+$$;
+
+-- Returns the values of the channels of the checkpoints with the keys $1, with their bases.
+create or replace function {in_schema}parlant_store_values_of_checkpoints(bigint[])
+returns table (
+    thread_key bigint, checkpoint_ns text, channel text, version text, type text, value bytea
+) language sql stable{search_path} as $$
+    select v.* from (
+        select array_agg(thread_key) as threads, array_agg(checkpoint_ns) as namespaces,
+            array_agg(key) as channels, array_agg(value) as versions
+        from (
+            select distinct c.thread_key, c.checkpoint_ns, version.key, version.value
+            from parlant_store_checkpoint c cross join jsonb_each_text(c.versions) version
+            where c.key = any ($1)
+        ) named
+    ) named
+    cross join lateral parlant_store_values_with_bases(threads, namespaces, channels, versions) v
+$$;
+
 -- Returns the key of the thread; null if there is none, or if it has expired.
 create or replace function {in_schema}parlant_store_thread_key(text, text, timestamptz)
 returns bigint language sql stable{search_path} as $$
@@ -28,19 +76,9 @@ returns json language sql stable{search_path} as $$
         ),
         'values', (
             select coalesce(json_agg(json_build_array(
-                named.thread_key, named.checkpoint_ns, named.key, named.value, v.type,
+                v.thread_key, v.checkpoint_ns, v.channel, v.version, v.type,
                 parlant_store_base64(v.value)
-            )), '[]')
-            from (
-                select distinct c.thread_key, c.checkpoint_ns, version.key, version.value
-                from c cross join jsonb_each_text(c.versions) version
-            ) named
-            cross join lateral (
-                select * from parlant_store_channel_value v
-                where v.thread_key = named.thread_key and v.checkpoint_ns = named.checkpoint_ns
-                    and v.channel = named.key and v.version = named.value
-                limit 1
-            ) v
+            )), '[]') from parlant_store_values_of_checkpoints($1) v
         ),
         'writes', (
             select coalesce(json_agg(json_build_array(
@@ -69,17 +107,7 @@ begin
             + octet_length(metadata::text)
         from parlant_store_checkpoint where key = any ($1)
         union all
-        select 200 + octet_length(v.value) from (
-            select distinct c.thread_key, c.checkpoint_ns, version.key, version.value
-            from parlant_store_checkpoint c cross join jsonb_each_text(c.versions) version
-            where c.key = any ($1)
-        ) named
-        cross join lateral (
-            select value from parlant_store_channel_value v
-            where v.thread_key = named.thread_key and v.checkpoint_ns = named.checkpoint_ns
-                and v.channel = named.key and v.version = named.value
-            limit 1
-        ) v
+        select 200 + octet_length(value) from parlant_store_values_of_checkpoints($1)
         union all
         select 200 + octet_length(w.value)
         from parlant_store_checkpoint c cross join lateral (
@@ -171,6 +199,19 @@ returns table (
     ) select * from ancestor
 $$;
 
+-- Returns the nearest values of the channels in the ancestors, with their bases.
+create or replace function {in_schema}parlant_store_seeds(bigint, text, bigint, text[])
+returns table (
+    thread_key bigint, checkpoint_ns text, channel text, version text, type text, value bytea
+) language sql stable{search_path} as $$
+    select v.* from (
+        select array_agg($1) as threads, array_agg($2) as namespaces,
+            array_agg(channel) as channels, array_agg(version) as versions
+        from parlant_store_ancestors($1, $2, $3, $4) where has_value
+    ) named
+    cross join lateral parlant_store_values_with_bases(threads, namespaces, channels, versions) v
+$$;
+
 -- Returns what tasks wrote to the channels since their values were last stored, and these values;
 -- see parlant_store_get_checkpoint.
 create or replace function {in_schema}parlant_store_get_channel_history(
@@ -184,12 +225,7 @@ begin
     perform parlant_store_limit(cardinality(p_channels), {max_conditions}, 'channels');
     if row_security_active('parlant_store_checkpoint') then
         perform parlant_store_limit_answer(sum(200 + octet_length(value))) from (
-            select v.value
-            from parlant_store_ancestors(v_thread, p_checkpoint_ns, v_key, p_channels) a
-            join parlant_store_channel_value v on v.thread_key = v_thread
-                and v.checkpoint_ns = p_checkpoint_ns and v.channel = a.channel
-                and v.version = a.version
-            where a.has_value
+            select value from parlant_store_seeds(v_thread, p_checkpoint_ns, v_key, p_channels)
             union all
             select w.value
             from parlant_store_ancestors(v_thread, p_checkpoint_ns, v_key, p_channels) a
@@ -205,15 +241,10 @@ begin
         ) select json_build_object(
             'values', (
                 select coalesce(json_agg(json_build_array(
-                    v_thread, p_checkpoint_ns, a.channel, a.version, v.type,
+                    v_thread, p_checkpoint_ns, v.channel, v.version, v.type,
                     parlant_store_base64(v.value)
                 )), '[]')
-                from ancestor a cross join lateral (
-                    select * from parlant_store_channel_value v
-                    where v.thread_key = v_thread and v.checkpoint_ns = p_checkpoint_ns
-                        and v.channel = a.channel and v.version = a.version
-                    limit 1
-                ) v where a.has_value
+                from parlant_store_seeds(v_thread, p_checkpoint_ns, v_key, p_channels) v
             ),
             'writes', (
                 select coalesce(json_agg(json_build_array(

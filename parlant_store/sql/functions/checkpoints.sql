@@ -86,7 +86,8 @@ end $$;
 
 -- Stores a checkpoint, and the values of the channels that have changed: the arrays from
 -- p_channels on have an element for each, and p_values has the values one after another. A
--- checkpoint with the same id is replaced, except for its parent.
+-- checkpoint with the same id is replaced, except for its parent. Returns false, and writes nothing
+-- but the thread, if a value is a difference from a base that is not stored.
 create or replace function {in_schema}parlant_store_put_checkpoint(
     p_namespace text, p_thread_id text, p_names text, p_user_id text,
     p_checkpoint_ns text, p_full_ns text, p_checkpoint_id text, p_parent_id text, p_run_id text,
@@ -98,7 +99,18 @@ declare
     v_key bigint := parlant_store_open_thread(
         p_namespace, p_thread_id, p_names, p_user_id, p_now, p_expires_at
     );
+    v_base text;
 begin
+    for v_place in 1 .. cardinality(p_types) loop
+        v_base := {base_name_in_place};
+        continue when v_base is null or v_base = any (p_value_versions);
+        perform from parlant_store_channel_value
+            where thread_key = v_key and checkpoint_ns = p_checkpoint_ns
+                and version = v_base and channel = p_channels[v_place];
+        if not found then
+            return false;
+        end if;
+    end loop;
     insert into parlant_store_checkpoint (
         thread_key, checkpoint_ns, full_ns, checkpoint_id, parent_id, run_id,
         type, value, versions, metadata, created_at
@@ -214,7 +226,7 @@ begin
 end $$;
 
 -- Deletes the checkpoints with the keys $2 of the thread with the key $1, with the writes after
--- them and the values that no other checkpoint has.
+-- them, the values that no other checkpoint has, and the bases of which no difference is left.
 create or replace function {in_schema}parlant_store_delete_checkpoints(bigint, bigint[])
 returns void language plpgsql{search_path} as $$
 begin
@@ -222,15 +234,23 @@ begin
         where c.thread_key = $1 and c.key = any ($2) and w.thread_key = $1
             and w.checkpoint_ns = c.checkpoint_ns and w.checkpoint_id = c.checkpoint_id;
     delete from parlant_store_checkpoint where thread_key = $1 and key = any ($2);
-    delete from parlant_store_channel_value v
+    with used as materialized (
+        select distinct c.checkpoint_ns, version.key as channel, version.value as version
+        from parlant_store_checkpoint c cross join jsonb_each_text(c.versions) version
+        where c.thread_key = $1
+    ), needed as materialized (
+        select * from used
+        union all
+        select v.checkpoint_ns, v.channel, {base_name}
+        from used join parlant_store_channel_value v on v.thread_key = $1
+            and v.checkpoint_ns = used.checkpoint_ns and v.channel = used.channel
+            and v.version = used.version
+        where {base_name} is not null
+    ) delete from parlant_store_channel_value v
         where v.thread_key = $1 and not exists (
-            select from (
-                select c.checkpoint_ns, version.key, version.value
-                from parlant_store_checkpoint c cross join jsonb_each_text(c.versions) version
-                where c.thread_key = $1 offset 0
-            ) used
-            where used.checkpoint_ns = v.checkpoint_ns and used.key = v.channel
-                and used.value = v.version
+            select from needed
+            where needed.checkpoint_ns = v.checkpoint_ns and needed.channel = v.channel
+                and needed.version = v.version
         );
 end $$;
 

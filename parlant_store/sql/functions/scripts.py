@@ -13,6 +13,7 @@ from parlant_store.content.memories import MAX_NAMESPACE_BYTES
 from parlant_store.content.text_search import MAX_MATCHES, MAX_SEARCHED
 from parlant_store.content.times import MAX_TTL_SECONDS
 from parlant_store.sql.closing import CLOSE
+from parlant_store.sql.differences import base_name
 from parlant_store.sql.generated_columns import (
     POSTGRESQL_FRAMEWORK,
     POSTGRESQL_LENGTH_CLASS,
@@ -219,6 +220,8 @@ _EXPRESSIONS = {
     ),
     "row_bytes": str(ROW_BYTES),
     "user_mark": USER_MARK,
+    "base_name": base_name("v.type"),
+    "base_name_in_place": base_name("p_types[v_place]"),
     "max_deleted": str(MAX_DELETED),
     "max_distance": str(MAX_DISTANCE),
     "max_bigint": str(2**63 - 1),

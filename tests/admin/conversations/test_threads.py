@@ -92,6 +92,24 @@ def test_long_messages_are_read_in_part(client, store):
     assert texts(html, "last_message") == ["-"]
 
 
+def test_messages_that_are_stored_as_differences(client, store):
+    words = ["first", *(os.urandom(40).hex() for _ in range(60)), "last"]
+    for number in range(55, len(words) + 1):
+        put(store, [HumanMessage(text) for text in words[:number]])
+    assert ChannelValue.objects.filter(type__startswith="diff:").exists()
+    html = listed(client)
+    assert titles(html) == ["first"]
+    assert texts(html, "messages") == ["Messages: 62"]
+    assert texts(html, "last_message") == ["last"]
+    long = [HumanMessage(os.urandom(1_000).hex()) for _ in range(200)]
+    for number in (198, 199, 200):
+        put(store, [HumanMessage("first"), *long[:number]], thread_id="long")
+    html = listed(client)
+    assert titles(html) == ["first"] * 2
+    assert texts(html, "messages") == ["Messages: 201", "Messages: 62"]
+    assert texts(html, "last_message") == ["-", "last"]
+
+
 FILTERS = {
     "framework": ({"framework": "langgraph"}, {"waits", "other", "gone"}),
     "another framework": ({"framework": "openai"}, {"session"}),

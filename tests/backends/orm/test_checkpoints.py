@@ -5,6 +5,7 @@ import pytest
 from parlant_store.models import ChannelValue, Checkpoint, CheckpointWrite, Thread
 from tests.backends.orm.test_sessions import make_store as make_store
 from tests.contract.checkpoints import CheckpointContract, changed, checkpoint, write
+from tests.contract.long_values import LongValueContract, grown
 from tests.contract.thread_infos import ThreadInfoContract
 from tests.contract.thread_records import ThreadRecordContract, thread_record
 from tests.contract.thread_retention import ThreadRetentionContract
@@ -41,6 +42,29 @@ class TestOrmCheckpoints(ThreadInfoContract, CheckpointContract):
         store.put_writes("t", "0001", [write("a", number) for number in range(1_200)])
         stored = store.get_checkpoint("t")
         assert len(stored.values) == len(stored.writes) == 1_200
+
+
+class TestOrmLongValues(LongValueContract):
+    @pytest.fixture
+    def make_store(self, make_store):
+        return make_store
+
+    def test_a_step_takes_a_small_part_of_its_value(self, store):
+        self.put_steps(store, range(1, 5))
+        short = [len(row.value) < 2_000 for row in ChannelValue.objects.order_by("key")]
+        # The first value, the base of the others, and these.
+        assert short == [False, False, True, True, True]
+        (record,) = store.read_threads([("", "t")])
+        store.delete_thread("t")
+        store.write_threads([record])
+        assert sum(len(row.value) for row in ChannelValue.objects.all()) < 2.5 * len(grown(4).data)
+
+    def test_pruning_leaves_one_base(self, store):
+        self.put_steps(store, range(1, 30))
+        store.prune_thread("t")
+        assert ChannelValue.objects.count() == 2
+        store.prune_thread("t")
+        self.check(store, [29])
 
 
 class TestOrmThreadRetention(ThreadRetentionContract):

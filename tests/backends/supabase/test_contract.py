@@ -8,6 +8,7 @@ from tests.contract.async_methods import AsyncDocumentContract, AsyncSessionCont
 from tests.contract.checkpoints import CheckpointContract
 from tests.contract.documents import DocumentContract
 from tests.contract.history import HistoryContract
+from tests.contract.long_values import LongValueContract
 from tests.contract.memories import MemoryContract
 from tests.contract.record_history import RecordHistoryContract
 from tests.contract.records import DocumentRecordContract, SessionRecordContract
@@ -104,6 +105,12 @@ class TestSupabaseAsyncDocuments(AsyncDocumentContract):
 
 
 class TestSupabaseCheckpoints(ThreadInfoContract, CheckpointContract):
+    @pytest.fixture
+    def make_store(self, make_store):
+        return make_store
+
+
+class TestSupabaseLongValues(LongValueContract):
     @pytest.fixture
     def make_store(self, make_store):
         return make_store

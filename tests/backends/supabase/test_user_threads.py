@@ -26,10 +26,12 @@ from parlant_store.adapters.langgraph import Checkpointer
 from parlant_store.exceptions import AccessDenied, UnreadableValue
 from parlant_store.models import ChannelValue, Checkpoint, CheckpointWrite, Thread
 from parlant_store.sql.supabase.policies import policies_sql
+from parlant_store.types import ChannelValue as ChannelRecord
 from parlant_store.types import Checkpoint as StoredCheckpoint
 from parlant_store.types import TaskWrite, TypedBytes
 from tests.adapters.langgraph.graphs import ask, chain, thread
 from tests.adapters.langgraph.test_graphs import Aes
+from tests.contract.long_values import grown
 from tests.servers.supabase import Stack
 
 A, B = str(UUID(int=10)), str(UUID(int=11))
@@ -277,6 +279,8 @@ def test_types_and_bytes_that_nothing_reads(saver, post):
         ("zstd:msgpack", zstandard.ZstdCompressor().compress(bytes(20_000_000))),
         ("zlib:msgpack", zlib.compress(bytes(20_000_000))),
         ("msgpack+aes", b"x"),
+        ("diff:~0123456789abcdef:msgpack", bytes(16)),
+        ("diff:", b""),
         ("\x01\x01", b"x"),
     ]
     for number, (type_, value) in enumerate(odd):
@@ -306,6 +310,36 @@ def nested(levels: int, arrays: int) -> bytes:
     for _ in range(levels):
         data = ormsgpack.packb(ormsgpack.Ext(7, b"\x91" * arrays + data))
     return data
+
+
+def test_differences_of_users_and_servers(saver, post):
+    """A value is marked if it, or the value that it differs from, was written by a user."""
+    names = ("a", "service", "orm", "a", "orm")
+    for number, name in enumerate(name for name in names for _ in range(3)):
+        if number % 3 == 0:
+            stores[name].get_checkpoint("t")
+        value = ChannelRecord(channel="c", version=number, value=grown(number))
+        made = StoredCheckpoint(
+            checkpoint_id=f"{number:04}", value=TypedBytes("raw", b""), versions={"c": number}
+        )
+        stores[name].put_checkpoint("t", made, [value], user_id=A)
+    types = ["user:raw"] * 3 + ["raw"] * 6 + ["user:raw"] * 3 + ["raw"] * 3
+    for reader in names[:3]:
+        listed = stores[reader].list_checkpoints("t")
+        assert [each.values["c"].data for each in reversed(listed)] == [
+            grown(number).data for number in range(15)
+        ]
+        assert [each.values["c"].type for each in reversed(listed)] == types
+    assert ChannelValue.objects.filter(type__contains="diff:").count() > 10
+    bases = "parlant_store_channel_value?version=like.~*"
+    answer = post(bases, {"value": f"\\x{grown(30).data.hex()}"}, "PATCH")
+    assert answer.status_code == 200
+    for _ in range(2):
+        # Those of the first step of each server are stored whole.
+        for name in SERVERS:
+            kinds = [each.values["c"].type for each in stores[name].list_checkpoints("t")]
+            assert sum(not kind.startswith("user:") for kind in kinds) <= 3
+        assert post(bases, {}, "DELETE").status_code == 200
 
 
 @dataclass

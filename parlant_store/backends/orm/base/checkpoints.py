@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from parlant_store.backends.channel_values import BaseCache, StoredValues
 from parlant_store.backends.contract.checkpoint_operations import (
     CheckpointPlace,
     CopyThread,
@@ -32,6 +33,7 @@ from parlant_store.backends.thread_columns import (
     thread_name_of,
 )
 from parlant_store.content import codec
+from parlant_store.sql.differences import base_name
 from parlant_store.sql.functions import MAX_DISTANCE
 from parlant_store.types import ChannelHistory, StoredCheckpoint, ThreadInfo
 
@@ -73,17 +75,20 @@ class Checkpoints(CheckpointInfos):
         value = self._value_of("named", channel="key", version="value")
         write = self.writes_of("c")
         self._read = (
-            "WITH c AS MATERIALIZED (SELECT * FROM parlant_store_checkpoint {where})"
+            "WITH c AS MATERIALIZED (SELECT * FROM parlant_store_checkpoint {where}),"
+            " found AS MATERIALIZED (SELECT named.thread_key, named.checkpoint_ns,"
+            " named.key AS channel, named.value AS version, v.type, v.value"
+            " FROM (SELECT DISTINCT c.thread_key, c.checkpoint_ns, version.key, version.value"
+            f" FROM c CROSS JOIN {self.each_version.format('c.versions')} AS version) AS named"
+            f" {value})"
             f" SELECT {_CHECKPOINT}, c.key, c.thread_key, t.thread_id, t.full_names,"
             " c.checkpoint_ns, c.full_ns, c.checkpoint_id, c.parent_id,"
             " CAST(c.versions AS text), CAST(c.metadata AS text), CAST(NULL AS integer),"
             " c.type, c.value"
             " FROM c JOIN parlant_store_thread t ON t.key = c.thread_key"
-            f" UNION ALL SELECT {_VALUE}, NULL, named.thread_key, NULL, NULL,"
-            " named.checkpoint_ns, NULL, named.key, named.value, NULL, NULL, NULL, v.type, v.value"
-            " FROM (SELECT DISTINCT c.thread_key, c.checkpoint_ns, version.key, version.value"
-            f" FROM c CROSS JOIN {self.each_version.format('c.versions')} AS version) AS named"
-            f" {value}"
+            f" UNION ALL SELECT {_VALUE}, NULL, v.thread_key, NULL, NULL,"
+            " v.checkpoint_ns, NULL, v.channel, v.version, NULL, NULL, NULL, v.type, v.value"
+            f" FROM ({self._with_bases()}) AS v"
             f" UNION ALL SELECT {_WRITE}, c.key, NULL, w.task_id, w.task_path,"
             " NULL, NULL, w.channel, NULL, NULL, NULL, w.idx, w.type, w.value"
             f" FROM c {write}"
@@ -109,6 +114,10 @@ class Checkpoints(CheckpointInfos):
         )
         value = self._value_of("a", channel="channel", version="version")
         write = self.writes_of("a", " AND w.channel = a.channel")
+        found = (
+            "SELECT a.thread_key, a.checkpoint_ns, a.channel, a.version, v.type, v.value"
+            f" FROM ancestor a {value} WHERE a.has_value"
+        )
         return (
             "WITH RECURSIVE c AS MATERIALIZED ("
             "SELECT thread_key, checkpoint_ns, parent_id FROM parlant_store_checkpoint {where}),"
@@ -118,13 +127,25 @@ class Checkpoints(CheckpointInfos):
             f" FROM c {parent.format(child='c')} CROSS JOIN {self.each_text}"
             f" UNION ALL {step.format(channel='ancestor.channel')}, distance + 1"
             f" FROM ancestor {parent.format(child='ancestor')}"
-            f" WHERE NOT has_value AND distance < {MAX_DISTANCE})"
-            f" SELECT {_VALUE}, 0, a.thread_key, a.checkpoint_ns, a.channel, a.version,"
+            f" WHERE NOT has_value AND distance < {MAX_DISTANCE}),"
+            f" found AS MATERIALIZED ({found})"
+            f" SELECT {_VALUE}, 0, v.thread_key, v.checkpoint_ns, v.channel, v.version,"
             " CAST(NULL AS integer), v.type, v.value"
-            f" FROM ancestor a {value} WHERE a.has_value"
+            f" FROM ({self._with_bases()}) AS v"
             f" UNION ALL SELECT {_WRITE}, a.distance, NULL, w.task_id, w.task_path, w.channel,"
             " w.idx, w.type, w.value"
             f" FROM ancestor a {write}"
+        )
+
+    def _with_bases(self) -> str:
+        """Return the statement for the rows of ``found``, and for the bases of its differences."""
+        columns = "v.thread_key, v.checkpoint_ns, v.channel, v.version, v.type, v.value"
+        return (
+            f"SELECT {columns} FROM found v UNION ALL SELECT {columns} FROM ("
+            "SELECT DISTINCT thread_key, checkpoint_ns, channel, base FROM ("
+            f"SELECT thread_key, checkpoint_ns, channel, {base_name('type')} AS base FROM found"
+            ") AS named WHERE base IS NOT NULL) AS named"
+            f" {self._value_of('named', channel='channel', version='base')}"
         )
 
     def _value_of(self, row: str, channel: str, version: str) -> str:
@@ -137,11 +158,17 @@ class Checkpoints(CheckpointInfos):
         )
 
     def get_checkpoint(
-        self, connection: BaseDatabaseWrapper, place: CheckpointPlace, time: Time
+        self, connection: BaseDatabaseWrapper, place: CheckpointPlace, time: Time, cache: BaseCache
     ) -> StoredCheckpoint | None:
         where, params = _where(place, time)
-        found = _checkpoints(fetch(connection, self._get[where], params, binary=True))
-        return found[0] if found else None
+        found, values = _checkpoints(fetch(connection, self._get[where], params, binary=True))
+        if not found:
+            return None
+        cache.put(
+            base_place(connection, place.thread, place.checkpoint_ns),
+            values.bases(found[0].values),
+        )
+        return found[0]
 
     def list_checkpoints(
         self, connection: BaseDatabaseWrapper, listing: ListCheckpoints, time: Time
@@ -152,7 +179,7 @@ class Checkpoints(CheckpointInfos):
             where=f"WHERE {where} ORDER BY checkpoint_id DESC, key DESC LIMIT %s"
         )
         rows = fetch(connection, sql, (*params, listing.limit), prepare=None, binary=True)
-        return _checkpoints(rows)
+        return _checkpoints(rows)[0]
 
     def prepare(self, connection: BaseDatabaseWrapper) -> None:
         """Create functions on the connection that ``contains`` needs."""
@@ -164,9 +191,10 @@ class Checkpoints(CheckpointInfos):
         names = self.texts([codec.to_column(name) for name in read.channels])
         sql = self._history.format(where=where)
         rows = fetch(connection, sql, (*params, names), binary=True)
+        values = StoredValues(ValueRow(*row[2:6], *row[7:]) for row in rows if row[0] == _VALUE)
         return histories(
             read.channels,
-            [ValueRow(*row[2:6], *row[7:]) for row in rows if row[0] == _VALUE],
+            values.by_channel(),
             [
                 WriteRow(key, task, path, idx, channel, type_, value)
                 for kind, key, _, task, path, channel, idx, type_, value in rows
@@ -230,7 +258,7 @@ class Checkpoints(CheckpointInfos):
 
     @abstractmethod
     def put_checkpoint(
-        self, connection: BaseDatabaseWrapper, put: PutCheckpoint, time: Time
+        self, connection: BaseDatabaseWrapper, put: PutCheckpoint, time: Time, cache: BaseCache
     ) -> None: ...
 
     @abstractmethod
@@ -293,7 +321,14 @@ def _where(place: CheckpointPlace, time: Time) -> tuple[str, list[Any]]:
     return _NAMED, [*params, codec.to_column(place.checkpoint_id)]
 
 
-def _checkpoints(rows: list[Row]) -> list[StoredCheckpoint]:
+def base_place(
+    connection: BaseDatabaseWrapper, thread: ThreadName, checkpoint_ns: str
+) -> tuple[str, ...]:
+    """Return the place of the bases of a namespace in a cache."""
+    return (connection.alias, *thread, checkpoint_ns)
+
+
+def _checkpoints(rows: list[Row]) -> tuple[list[StoredCheckpoint], StoredValues]:
     checkpoints: list[CheckpointRow] = []
     values: list[ValueRow] = []
     writes: list[WriteRow] = []
@@ -306,4 +341,5 @@ def _checkpoints(rows: list[Row]) -> list[StoredCheckpoint]:
         else:
             task_id, task_path, _, _, channel, *_ = texts
             writes.append(WriteRow(key, task_id, task_path, idx, channel, type_, value))
-    return stored_checkpoints(checkpoints, values, writes)
+    stored = StoredValues(values)
+    return stored_checkpoints(checkpoints, stored, writes), stored

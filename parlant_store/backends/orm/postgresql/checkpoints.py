@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from parlant_store.backends.channel_values import BaseCache, EncodedValues, write_values
 from parlant_store.backends.contract.checkpoint_operations import (
     CopyThread,
     DeleteThread,
@@ -13,7 +14,7 @@ from parlant_store.backends.contract.checkpoint_operations import (
     SetThreadExpiry,
     ThreadName,
 )
-from parlant_store.backends.orm.base.checkpoints import Checkpoints
+from parlant_store.backends.orm.base.checkpoints import Checkpoints, base_place
 from parlant_store.backends.orm.base.sessions import Time, adapted
 from parlant_store.backends.orm.postgresql.arrays import array
 from parlant_store.backends.orm.postgresql.requests import fetch_once, fetch_repeatable
@@ -21,7 +22,6 @@ from parlant_store.backends.thread_columns import (
     checkpoint_columns,
     thread_columns,
     thread_names,
-    value_columns,
     write_columns,
 )
 from parlant_store.content import codec
@@ -72,17 +72,23 @@ class PostgreSQLCheckpoints(Checkpoints):
         return array(texts)
 
     def put_checkpoint(
-        self, connection: BaseDatabaseWrapper, put: PutCheckpoint, time: Time
+        self, connection: BaseDatabaseWrapper, put: PutCheckpoint, time: Time, cache: BaseCache
     ) -> None:
-        rows = value_columns(put.values)
-        channels, versions, types, values = zip(*rows, strict=True) if rows else ([],) * 4
-        params = (
+        checkpoint = (
             *_named(put.thread, put.user_id),
             *checkpoint_columns(put.checkpoint, put.metadata),
-            *(array(channels), array(versions), array(types), *_joined(values)),
-            *time,
         )
-        fetch_repeatable(connection, _PUT_CHECKPOINT, params)
+
+        def write(values: EncodedValues) -> bool:
+            rows = values.rows
+            channels, versions, types, data = zip(*rows, strict=True) if rows else ([],) * 4
+            arrays = (array(channels), array(versions), array(types), *_joined(data))
+            params = (*checkpoint, *arrays, *time)
+            ((is_written,),) = fetch_repeatable(connection, _PUT_CHECKPOINT, params)
+            return is_written  # type: ignore[no-any-return]
+
+        place = base_place(connection, put.thread, put.checkpoint.checkpoint_ns)
+        write_values(cache, place, put.values, write)
 
     def put_writes(self, connection: BaseDatabaseWrapper, put: PutWrites, time: Time) -> None:
         tasks, paths, indexes, channels, types, values = zip(

@@ -46,9 +46,8 @@ class PostgreSQLThreadRecords(ThreadRecords):
             ((created,),) = fetch_once(connection, _STAGE, params)
             return created  # type: ignore[no-any-return]
 
-        keys = staged(operation, stage)
-        columns = publication(operation).values()
-        params = (keys, *map(_array, columns), operation.replace, time.now)
+        columns = publication(operation, staged(operation, stage)).values()
+        params = (*map(_array, columns), operation.replace, time.now)
         ((written,),) = fetch_once(connection, _PUBLISH, params)
         if operation.replace or not all(written):
             _delete_hidden(connection, time)

@@ -8,6 +8,11 @@ from itertools import chain
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from parlant_store.backends.channel_values import (
+    BaseCache,
+    EncodedValues,
+    write_values,
+)
 from parlant_store.backends.contract.checkpoint_operations import (
     CopyThread,
     DeleteThread,
@@ -18,7 +23,7 @@ from parlant_store.backends.contract.checkpoint_operations import (
     ThreadName,
 )
 from parlant_store.backends.orm.base.checkpoint_infos import THREAD_KEY
-from parlant_store.backends.orm.base.checkpoints import Checkpoints
+from parlant_store.backends.orm.base.checkpoints import Checkpoints, base_place
 from parlant_store.backends.orm.base.sessions import LIVE, Time, adapted
 from parlant_store.backends.orm.database.sqlite_functions import create_function
 from parlant_store.backends.orm.database.statements import Row, fetch, write
@@ -28,10 +33,10 @@ from parlant_store.backends.thread_columns import (
     owner_of_thread,
     thread_columns,
     thread_names,
-    value_columns,
     write_columns,
 )
 from parlant_store.content import codec
+from parlant_store.sql.differences import base_name
 from parlant_store.sql.functions import MAX_DISTANCE
 
 MAX_ROWS = 500
@@ -84,12 +89,27 @@ COPIED = {
 _SET_EXPIRY = (
     f"UPDATE parlant_store_thread SET expires_at = %s WHERE key = {THREAD_KEY} RETURNING key"
 )
-_DELETE_VALUES = (
-    "DELETE FROM parlant_store_channel_value WHERE thread_key = %s"
-    " AND (checkpoint_ns, channel, version) NOT IN ("
-    "SELECT c.checkpoint_ns, version.key, version.value FROM parlant_store_checkpoint c"
-    " CROSS JOIN json_each(c.versions) AS version WHERE c.thread_key = %s)"
+_HAS_BASE = (
+    "SELECT 1 FROM parlant_store_channel_value"
+    " WHERE thread_key = %s AND checkpoint_ns = %s AND channel = %s AND version = %s"
 )
+_DELETE_VALUES = f"""
+WITH used (checkpoint_ns, channel, version) AS MATERIALIZED (
+    SELECT DISTINCT c.checkpoint_ns, version.key, version.value
+    FROM parlant_store_checkpoint c CROSS JOIN json_each(c.versions) AS version
+    WHERE c.thread_key = %s
+)
+DELETE FROM parlant_store_channel_value WHERE thread_key = %s
+AND (checkpoint_ns, channel, version) NOT IN (
+    SELECT checkpoint_ns, channel, version FROM used
+    UNION ALL
+    SELECT v.checkpoint_ns, v.channel, {base_name("v.type")}
+    FROM used CROSS JOIN parlant_store_channel_value v ON v.thread_key = %s
+        AND v.checkpoint_ns = used.checkpoint_ns AND v.channel = used.channel
+        AND v.version = used.version
+    WHERE {base_name("v.type")} IS NOT NULL
+)
+"""
 _HAS_VALUE = """EXISTS (
         SELECT 1 FROM parlant_store_channel_value v
         WHERE v.thread_key = c.thread_key AND v.checkpoint_ns = c.checkpoint_ns
@@ -165,17 +185,23 @@ class SQLiteCheckpoints(Checkpoints):
         return json.dumps(texts)
 
     def put_checkpoint(
-        self, connection: BaseDatabaseWrapper, put: PutCheckpoint, time: Time
+        self, connection: BaseDatabaseWrapper, put: PutCheckpoint, time: Time, cache: BaseCache
     ) -> None:
         row = checkpoint_columns(put.checkpoint, put.metadata)
+
+        def insert(values: EncodedValues) -> bool:
+            place = (key, row.checkpoint_ns)
+            if not all(fetch(connection, _HAS_BASE, (*place, *base)) for base in values.needed):
+                return False
+            rows = [(*place, *value) for value in values.rows]
+            insert_rows(connection, _PUT_VALUES, rows)
+            return True
+
         with write(connection):
             key = open_thread(connection, put.thread, put.user_id, time)
             fetch(connection, _PUT, (key, *row, time.now))
-            insert_rows(
-                connection,
-                _PUT_VALUES,
-                [(key, row.checkpoint_ns, *value) for value in value_columns(put.values)],
-            )
+            place = base_place(connection, put.thread, put.checkpoint.checkpoint_ns)
+            write_values(cache, place, put.values, insert)
 
     def put_writes(self, connection: BaseDatabaseWrapper, put: PutWrites, time: Time) -> None:
         place = codec.to_column(put.checkpoint_ns), codec.to_column(put.checkpoint_id)
@@ -218,7 +244,7 @@ class SQLiteCheckpoints(Checkpoints):
             rows = fetch(connection, sql, (runs, codec.to_column(namespace)))
             _delete_checkpoints(connection, [key for key, _ in rows])
             for thread in {thread for _, thread in rows}:
-                fetch(connection, _DELETE_VALUES, (thread, thread))
+                fetch(connection, _DELETE_VALUES, (thread, thread, thread))
         return len(rows)
 
     def copy_thread(self, connection: BaseDatabaseWrapper, copy: CopyThread, time: Time) -> bool:
@@ -246,7 +272,7 @@ class SQLiteCheckpoints(Checkpoints):
             keys = [row[0] for row in fetch(connection, _NOT_KEPT, (key, prune.keep, key))]
             if keys and not prune.is_dry_run:
                 _delete_checkpoints(connection, keys)
-                fetch(connection, _DELETE_VALUES, (key, key))
+                fetch(connection, _DELETE_VALUES, (key, key, key))
                 fetch(connection, _FORGET_PARENTS, (key,))
         return len(keys)
 

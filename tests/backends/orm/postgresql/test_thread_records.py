@@ -26,7 +26,7 @@ def store(make_store, clock):
 def leave_staged(store, clock, monkeypatch):
     """Stop a write before its last statement."""
 
-    def stop(write):
+    def stop(write, staged):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -51,9 +51,9 @@ def test_a_thread_of_which_rows_are_missing_is_not_written(store, clock, monkeyp
 
     publication = thread_records.publication
 
-    def delete_a_row(write):
+    def delete_a_row(write, staged):
         ChannelValue.objects.first().delete()
-        return publication(write)
+        return publication(write, staged)
 
     monkeypatch.setattr(thread_records, "publication", delete_a_row)
     with pytest.raises(BackendError, match="a sweep has deleted"):

@@ -122,7 +122,10 @@ INTERNAL = (
     "limit_checkpoints",
     "open_thread",
     "parts",
+    "seeds",
     "thread_key",
+    "values_of_checkpoints",
+    "values_with_bases",
 )
 """For the functions beside them alone: their parameters have no names."""
 
