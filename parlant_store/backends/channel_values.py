@@ -159,11 +159,15 @@ def _inner_type(type_: str) -> str:
 
 
 class StoredValues:
-    """The values in the rows of a read, which has the bases of its differences, too."""
+    """The values in the rows of a read, which has the bases of its differences, too.
 
-    def __init__(self, rows: Iterable[ValueRow]) -> None:
+    known: the bases that the read has left out.
+    """
+
+    def __init__(self, rows: Iterable[ValueRow], known: Iterable[Base] = ()) -> None:
         self._rows = {row[:4]: row for row in rows}
-        self._bases: dict[tuple[int, str, str, str], TypedBytes] = {}
+        self._known = {base.name: base for base in known}
+        self._bases: dict[tuple[int, str, str, str], Base] = {}
 
     def get(self, thread_key: int, ns: str, channel: str, version: str) -> TypedBytes | None:
         row = self._rows.get((thread_key, ns, channel, version))
@@ -183,7 +187,7 @@ class StoredValues:
         if base is None:
             return TypedBytes(USER_MARK + row.type.removeprefix(mark), bytes(row.value))
         type_, changes = typed(mark + _inner_type(row.type), row.value)
-        if base.type.startswith(USER_MARK):
+        if base.is_of_user:
             type_ = USER_MARK + type_.removeprefix(mark)
         try:
             return TypedBytes(type_, differences.apply(base.data, changes))
@@ -213,18 +217,20 @@ class StoredValues:
         """Return the base from which the value of a row differs, or the value itself."""
         name = base_of(row.type)
         base = None if name is None else self._base(row, name)
-        if name is None or base is None:
-            name, base, stored = None, value, row
-        else:
-            stored = self._rows[*row[:3], name]
-        return Base(name, base.data, len(stored.value), base.type.startswith(USER_MARK))
+        return base or _base(None, value, row)
 
-    def _base(self, row: ValueRow, name: str) -> TypedBytes | None:
+    def _base(self, row: ValueRow, name: str) -> Base | None:
+        if name in self._known:
+            return self._known[name]
         place = (*row[:3], name)
         if place not in self._bases and place in self._rows:
             stored = self._rows[place]
-            self._bases[place] = typed(stored.type, stored.value)
+            self._bases[place] = _base(name, typed(stored.type, stored.value), stored)
         return self._bases.get(place)
+
+
+def _base(name: str | None, value: TypedBytes, row: ValueRow) -> Base:
+    return Base(name, value.data, len(row.value), value.type.startswith(USER_MARK))
 
 
 class BaseCache:
@@ -242,6 +248,10 @@ class BaseCache:
     def get(self, place: tuple[str, ...]) -> dict[str, Base]:
         """Return the bases, by channel, of a thread's namespace in a database."""
         return self._bases.get(place) or {}
+
+    def named(self, place: tuple[str, ...]) -> dict[str, Base]:
+        """Return those with names, by name."""
+        return {base.name: base for base in self.get(place).values() if base.name is not None}
 
     def put(self, place: tuple[str, ...], bases: Mapping[str, Base]) -> None:
         if not bases or not self._lock.acquire(blocking=False):

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from parlant_store.backends.contract.checkpoint_operations import ThreadName
 from parlant_store.content import codec
-from parlant_store.content.compression import compress, decompress
+from parlant_store.content.compression import MIN_BYTES, compress, decompress
 from parlant_store.types import (
     ChannelHistory,
     Checkpoint,
@@ -160,16 +160,24 @@ def version_column(version: Version) -> str:
     return json.dumps(version)
 
 
+def _version_columns(versions: Mapping[str, Version]) -> dict[str, str]:
+    texts = versions.values()
+    # One check of all versions is enough for most checkpoints.
+    if {*map(type, texts)} == {str} and _PLAIN.fullmatch("".join(texts)):  # type: ignore[arg-type]
+        return {name: f'"{version}"' for name, version in versions.items()}
+    return {name: version_column(version) for name, version in versions.items()}
+
+
 def _version_of(column: str) -> Version:
     """The reverse of ``version_column``."""
-    if column[:1] == column[-1:] == '"' and _PLAIN.fullmatch(column, 1, len(column) - 1):
+    if column[:1] == column[-1:] == '"' and "\\" not in column:
         return column[1:-1]
     return json.loads(column)  # type: ignore[no-any-return]
 
 
 def checkpoint_columns(checkpoint: Checkpoint, metadata: str) -> CheckpointColumns:
     """Return the columns of a checkpoint; ``metadata`` is its metadata as JSON text."""
-    versions = {name: version_column(each) for name, each in checkpoint.versions.items()}
+    versions = _version_columns(checkpoint.versions)
     run_id, ns, parent = (
         checkpoint.metadata.get("run_id"),
         checkpoint.checkpoint_ns,
@@ -318,9 +326,19 @@ def _order(write: TaskWrite) -> tuple[str, str, int]:
 
 def stored_value(value: TypedBytes) -> tuple[str, bytes]:
     """Return the columns of a serialized value."""
-    type_, data = compress(*value)
+    type_, data = value
+    if len(data) < MIN_BYTES and _is_usual(type_):
+        return type_, data
+    type_, data = compress(type_, data)
     return codec.escape(type_), data
 
 
 def typed(type_: str, value: bytes) -> TypedBytes:
+    if _is_usual(type_):
+        return TypedBytes(type_, bytes(value))
     return TypedBytes(*decompress(codec.unescape(type_), bytes(value)))
+
+
+def _is_usual(type_: str) -> bool:
+    """Whether the column has the type as it is; a fast check."""
+    return ":" not in type_ and codec.is_plain(type_)

@@ -194,7 +194,9 @@ def unescape(text: str) -> str:
 _NEGATIVE_ZERO, _STORED_ZERO = "-0.0", "0.00"
 _STRING = r'"(?:[^"\\]|\\.)*"'
 _STRING_OR_FLOAT = re.compile(_STRING + r"|(-?\d+(?:\.\d+)?e[+-]?\d+|-0\.0(?!\d))")
-_STRING_OR_STORED_ZERO = re.compile(_STRING + r"|((?<![\d.-])0\.00(?!\d))")
+_ZERO_PATTERN = r"(?<![\d.-])0\.00(?!\d)"
+_MAYBE_ZERO = re.compile(_ZERO_PATTERN)
+_STRING_OR_STORED_ZERO = re.compile(f"{_STRING}|({_ZERO_PATTERN})")
 # It starts with a literal, which makes the search fast.
 _EXPONENT = re.compile(r"e(?<=\de)[+-]?\d")
 
@@ -231,7 +233,8 @@ def decode_document(text: str) -> Any:
     """Return the value of a text from ``encode_document`` or ``encode_value``."""
     if "\\u0001" in text or "\ud7ff" in text:
         text = _JSON_ESCAPED.sub(lambda match: _JSON_UNESCAPES.get(match[0], match[0]), text)
-    if _STORED_ZERO in text:
+    # The second search excludes the digits of longer numbers, and is slower than the first.
+    if _STORED_ZERO in text and _MAYBE_ZERO.search(text):
         text = _STRING_OR_STORED_ZERO.sub(
             lambda match: _NEGATIVE_ZERO if match[1] else match[0], text
         )

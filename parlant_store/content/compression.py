@@ -13,7 +13,7 @@ from typing import Any
 from parlant_store.exceptions import BackendError, NotSupported
 from parlant_store.types import USER_MARK
 
-MIN_BYTES = 512
+MIN_BYTES = 1_024
 """Shorter values are not compressed."""
 
 MAX_START = 1_000_000

@@ -10,6 +10,8 @@ from struct import Struct
 HEAD = 8
 """The first bytes, in which serializers count elements, are never those of the earlier value."""
 
+_STEP = 1_024
+_PRECISION = 32
 _SIZES = Struct("<II")
 _START = _SIZES.size + HEAD
 
@@ -17,9 +19,9 @@ _START = _SIZES.size + HEAD
 def difference(base: bytes, data: bytes) -> bytes:
     """Return bytes of which ``apply`` makes ``data``; both values have HEAD bytes or more."""
     most = min(len(base), len(data)) - HEAD
-    start = HEAD + _greatest(most, lambda low, high: _equal_starts(base, data, low, high))
+    start = HEAD + _equal_bytes(most, lambda low, high: _equal_starts(base, data, low, high))
     most += HEAD - start
-    end = _greatest(most, lambda low, high: _equal_ends(base, data, low, high))
+    end = _equal_bytes(most, lambda low, high: _equal_ends(base, data, low, high))
     return _SIZES.pack(start, end) + data[:HEAD] + data[start : len(data) - end]
 
 
@@ -41,26 +43,29 @@ def apply(base: bytes, changes: bytes, *, is_whole: bool = True) -> bytes:
 
 
 def _equal_starts(base: bytes, data: bytes, low: int, high: int) -> bool:
-    return base[HEAD + low : HEAD + high] == data[HEAD + low : HEAD + high]
+    return data.startswith(base[HEAD + low : HEAD + high], HEAD + low)
 
 
 def _equal_ends(base: bytes, data: bytes, low: int, high: int) -> bool:
-    return base[len(base) - high : len(base) - low] == data[len(data) - high : len(data) - low]
+    return data.endswith(base[len(base) - high : len(base) - low], 0, len(data) - low)
 
 
-def _greatest(most: int, are_equal: Callable[[int, int], bool]) -> int:
-    """Return the greatest number of bytes up to ``most`` that are equal.
+def _equal_bytes(most: int, are_equal: Callable[[int, int], bool]) -> int:
+    """Return how many bytes up to ``most`` are equal, or less by up to _PRECISION.
 
     ``are_equal`` compares those after so many, up to so many.
     """
-    equal, step = 0, 64
-    while equal < most and are_equal(equal, min(equal + step, most)):
-        equal, step = min(equal + step, most), step * 4
-    differing = min(equal + step, most)
-    while equal < differing:
-        middle = (equal + differing + 1) // 2
+    equal, step = 0, _STEP
+    while equal < most:
+        end = min(equal + step, most)
+        if not are_equal(equal, end):
+            most = end
+            break
+        equal, step = end, step * 4
+    while most - equal > _PRECISION:
+        middle = (equal + most) // 2
         if are_equal(equal, middle):
             equal = middle
         else:
-            differing = middle - 1
+            most = middle
     return equal

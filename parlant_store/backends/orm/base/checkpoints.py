@@ -1,11 +1,12 @@
 """Statements for threads: the reads of both databases, and the interface of writes."""
 
 from abc import abstractmethod
+from collections.abc import Iterable
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store.backends.channel_values import BaseCache, StoredValues
+from parlant_store.backends.channel_values import Base, BaseCache, StoredValues
 from parlant_store.backends.contract.checkpoint_operations import (
     CheckpointPlace,
     CopyThread,
@@ -33,7 +34,7 @@ from parlant_store.backends.thread_columns import (
     thread_name_of,
 )
 from parlant_store.content import codec
-from parlant_store.sql.differences import base_name
+from parlant_store.sql.differences import base_name, is_difference
 from parlant_store.sql.functions import MAX_DISTANCE
 from parlant_store.types import ChannelHistory, StoredCheckpoint, ThreadInfo
 
@@ -68,6 +69,9 @@ class Checkpoints(CheckpointInfos):
     field: str
     """The field {name} of the JSON object {column} as text."""
 
+    is_unknown: str
+    """The condition that the text {column} is no element of a parameter like that of each_text."""
+
     contains: str
     """The condition that the metadata contain a parameter."""
 
@@ -78,7 +82,7 @@ class Checkpoints(CheckpointInfos):
             "WITH c AS MATERIALIZED (SELECT * FROM parlant_store_checkpoint {where}),"
             " found AS MATERIALIZED (SELECT named.thread_key, named.checkpoint_ns,"
             " named.key AS channel, named.value AS version, v.type, v.value"
-            " FROM (SELECT DISTINCT c.thread_key, c.checkpoint_ns, version.key, version.value"
+            " FROM (SELECT {distinct} c.thread_key, c.checkpoint_ns, version.key, version.value"
             f" FROM c CROSS JOIN {self.each_version.format('c.versions')} AS version) AS named"
             f" {value})"
             f" SELECT {_CHECKPOINT}, c.key, c.thread_key, t.thread_id, t.full_names,"
@@ -88,13 +92,15 @@ class Checkpoints(CheckpointInfos):
             " FROM c JOIN parlant_store_thread t ON t.key = c.thread_key"
             f" UNION ALL SELECT {_VALUE}, NULL, v.thread_key, NULL, NULL,"
             " v.checkpoint_ns, NULL, v.channel, v.version, NULL, NULL, NULL, v.type, v.value"
-            f" FROM ({self._with_bases()}) AS v"
+            f" FROM ({self._with_bases('{distinct}')}) AS v"
             f" UNION ALL SELECT {_WRITE}, c.key, NULL, w.task_id, w.task_path,"
             " NULL, NULL, w.channel, NULL, NULL, NULL, w.idx, w.type, w.value"
             f" FROM c {write}"
         )
         # Formatted once: drivers find a statement sooner if it is the same object.
-        self._get = {where: self._read.format(where=where) for where in (_LATEST, _NAMED)}
+        self._get = {
+            where: self._read.format(where=where, distinct="") for where in (_LATEST, _NAMED)
+        }
         self._history = self._history_sql()
 
     def _history_sql(self) -> str:
@@ -137,14 +143,18 @@ class Checkpoints(CheckpointInfos):
             f" FROM ancestor a {write}"
         )
 
-    def _with_bases(self) -> str:
-        """Return the statement for the rows of ``found``, and for the bases of its differences."""
+    def _with_bases(self, distinct: str = "DISTINCT") -> str:
+        """Return the statement for the rows of ``found``, and for the bases of its differences.
+
+        A parameter has the names of bases that are left out.
+        """
         columns = "v.thread_key, v.checkpoint_ns, v.channel, v.version, v.type, v.value"
         return (
             f"SELECT {columns} FROM found v UNION ALL SELECT {columns} FROM ("
-            "SELECT DISTINCT thread_key, checkpoint_ns, channel, base FROM ("
+            f"SELECT {distinct} thread_key, checkpoint_ns, channel, base FROM ("
             f"SELECT thread_key, checkpoint_ns, channel, {base_name('type')} AS base FROM found"
-            ") AS named WHERE base IS NOT NULL) AS named"
+            f" WHERE {is_difference('type')}"
+            f") AS named WHERE {self.is_unknown.format(column='base')}) AS named"
             f" {self._value_of('named', channel='channel', version='base')}"
         )
 
@@ -161,13 +171,14 @@ class Checkpoints(CheckpointInfos):
         self, connection: BaseDatabaseWrapper, place: CheckpointPlace, time: Time, cache: BaseCache
     ) -> StoredCheckpoint | None:
         where, params = _where(place, time)
-        found, values = _checkpoints(fetch(connection, self._get[where], params, binary=True))
+        bases_at = base_place(connection, place.thread, place.checkpoint_ns)
+        known = cache.named(bases_at)
+        params.append(self.texts([*known]))
+        rows = fetch(connection, self._get[where], params, binary=True)
+        found, values = _checkpoints(rows, known.values())
         if not found:
             return None
-        cache.put(
-            base_place(connection, place.thread, place.checkpoint_ns),
-            values.bases(found[0].values),
-        )
+        cache.put(bases_at, values.bases(found[0].values))
         return found[0]
 
     def list_checkpoints(
@@ -176,9 +187,11 @@ class Checkpoints(CheckpointInfos):
         self.prepare(connection)
         where, params = self._matching(listing, time)
         sql = self._read.format(
-            where=f"WHERE {where} ORDER BY checkpoint_id DESC, key DESC LIMIT %s"
+            where=f"WHERE {where} ORDER BY checkpoint_id DESC, key DESC LIMIT %s",
+            distinct="DISTINCT",
         )
-        rows = fetch(connection, sql, (*params, listing.limit), prepare=None, binary=True)
+        params += (listing.limit, self.texts([]))
+        rows = fetch(connection, sql, params, prepare=None, binary=True)
         return _checkpoints(rows)[0]
 
     def prepare(self, connection: BaseDatabaseWrapper) -> None:
@@ -190,7 +203,7 @@ class Checkpoints(CheckpointInfos):
         where, params = _where(read.place, time)
         names = self.texts([codec.to_column(name) for name in read.channels])
         sql = self._history.format(where=where)
-        rows = fetch(connection, sql, (*params, names), binary=True)
+        rows = fetch(connection, sql, (*params, names, self.texts([])), binary=True)
         values = StoredValues(ValueRow(*row[2:6], *row[7:]) for row in rows if row[0] == _VALUE)
         return histories(
             read.channels,
@@ -328,7 +341,9 @@ def base_place(
     return (connection.alias, *thread, checkpoint_ns)
 
 
-def _checkpoints(rows: list[Row]) -> tuple[list[StoredCheckpoint], StoredValues]:
+def _checkpoints(
+    rows: list[Row], known: Iterable[Base] = ()
+) -> tuple[list[StoredCheckpoint], StoredValues]:
     checkpoints: list[CheckpointRow] = []
     values: list[ValueRow] = []
     writes: list[WriteRow] = []
@@ -341,5 +356,5 @@ def _checkpoints(rows: list[Row]) -> tuple[list[StoredCheckpoint], StoredValues]
         else:
             task_id, task_path, _, _, channel, *_ = texts
             writes.append(WriteRow(key, task_id, task_path, idx, channel, type_, value))
-    stored = StoredValues(values)
+    stored = StoredValues(values, known)
     return stored_checkpoints(checkpoints, stored, writes), stored

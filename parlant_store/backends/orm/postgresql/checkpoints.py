@@ -65,6 +65,7 @@ class PostgreSQLCheckpoints(Checkpoints):
         "CROSS JOIN LATERAL (SELECT * FROM {table} {name} WHERE {condition} OFFSET 0) {name}"
     )
     each_text = "unnest(%s::text[]) AS channel (value)"
+    is_unknown = "{column} <> ALL (%s::text[])"
     field = "{column} ->> {name}"
     contains = "metadata @> %s::jsonb"
 

@@ -175,6 +175,7 @@ class SQLiteCheckpoints(Checkpoints):
     joined_value = "CROSS JOIN {table} {name} ON {condition}"
     joined_rows = joined_value
     each_text = "json_each(%s) AS channel"
+    is_unknown = "{column} NOT IN (SELECT value FROM json_each(%s))"
     field = "(SELECT value FROM json_each({column}) WHERE key = {name})"
     contains = "parlant_store_contains(metadata, %s)"
 
