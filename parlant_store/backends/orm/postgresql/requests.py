@@ -60,13 +60,22 @@ class AlreadyDone(BackendError):
 class _Request:
     """A call of a write, and the statements that were sent for it."""
 
-    def __init__(self, id_: UUID, *, is_callers: bool) -> None:
-        self.id = id_
-        self.is_callers = is_callers
-        self.is_repeated = is_callers
+    def __init__(self, id_: UUID | None) -> None:
+        """
+        id_: that of the caller; None: a new one, if a statement stores its answer.
+        """
+        self._id = id_
+        self.is_callers = id_ is not None
+        self.is_repeated = self.is_callers
         """Whether another call may have run it before."""
         self.statements = 0
         self.was_sent = False
+
+    @property
+    def id(self) -> UUID:
+        if self._id is None:
+            self._id = _new_id()
+        return self._id
 
     def next_id(self) -> UUID:
         """Return the id of its next statement; only damaged items need more than one."""
@@ -87,9 +96,9 @@ class PostgreSQLRequests(Requests):
         connection.ensure_connection()
         if connection.in_atomic_block or not connection.autocommit:
             # The caller commits: without a response to COMMIT, the caller repeats the transaction.
-            call = None if request is None else _Request(request, is_callers=True)
+            call = None if request is None else _Request(request)
             return _run_once(connection, call, operation)
-        call = _Request(request or _new_id(), is_callers=request is not None)
+        call = _Request(request)
         try:
             return _run_once(connection, call, operation)
         except (OperationalError, InterfaceError) as exc:
