@@ -39,11 +39,13 @@ POSTGRESQL_TRIGGERS = {
 }
 """The definitions of the triggers of each table by name, with the places of names."""
 
+# Of several tables with a name, as those of tenants, the search_path finds others too.
 _PLAIN = {
     "postgresql": (
-        "SELECT relname FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid"
-        " WHERE attrelid IN (to_regclass('parlant_store_session'),"
-        " to_regclass('parlant_store_thread')) AND attname = 'active_minute' AND attgenerated = ''"
+        "SELECT relname FROM pg_attribute JOIN pg_class c ON c.oid = attrelid"
+        " JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = current_schema()"
+        " AND relname IN ('parlant_store_session', 'parlant_store_thread')"
+        " AND attname = 'active_minute' AND attgenerated = ''"
     ),
     "sqlite": (
         "SELECT tables.name FROM sqlite_master AS tables"

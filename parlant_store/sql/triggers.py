@@ -61,13 +61,13 @@ def triggers_sql(schema: str | None = None, tables: Collection[str] = _ALL_POSTG
     )
 
 
-def drop_triggers_sql(schema: str | None = None) -> str:
-    """Return statements that drop the triggers, if the tables exist."""
+def drop_triggers_sql(schema: str | None = None, tables: Collection[str] = _ALL_POSTGRESQL) -> str:
+    """Return statements that drop the triggers of ``tables``, which may not exist."""
     prefix = "" if schema is None else f"{schema}."
     return "\n".join(
         f"drop trigger if exists {name} on {prefix}{table};"
-        for table, triggers in _ALL_POSTGRESQL.items()
-        for name in triggers
+        for table in tables
+        for name in _ALL_POSTGRESQL[table]
     )
 
 
@@ -205,7 +205,7 @@ def create_triggers(connection: BaseDatabaseWrapper) -> None:
 def drop_triggers(connection: BaseDatabaseWrapper) -> None:
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute(drop_triggers_sql())
+            cursor.execute(drop_triggers_sql(tables=_tables(connection)))
         elif connection.vendor == "sqlite":
             for triggers in _ALL_SQLITE.values():
                 for name in triggers:
