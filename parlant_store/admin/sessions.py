@@ -79,7 +79,7 @@ class SessionAdmin(ActionsAdmin):
         "conversation",
         "person",
         "agent",
-        "messages",
+        "length",
         "last_message",
         "last_activity",
         "expiry",
@@ -230,13 +230,9 @@ class SessionAdmin(ActionsAdmin):
         framework = format_html('<span class="parlant-name">{}</span>', one.framework_name)
         return format_html("<bdi>{}</bdi> {}", one.agent, framework) if one.agent else framework
 
-    @admin.display(description=_("messages"))
-    def messages(self, one: Conversation) -> Any:
-        if one.item_count is None:
-            return NONE
-        return format_html(
-            '<span class="parlant-cell-label">{}</span> {}', _("Messages:"), grouped(one.item_count)
-        )
+    @admin.display(description=_("Length"))
+    def length(self, one: Conversation) -> Any:
+        return one.length or NONE
 
     @admin.display(description=_("last message"))
     def last_message(self, one: Conversation) -> Any:

@@ -79,7 +79,7 @@ class Conversation:
     """The name of the agent, or the namespace of the session."""
 
     item_count: int | None = 0
-    """The number of items or messages; None: unknown."""
+    """The number of a session's items, or of messages of other frameworks; None: unknown."""
 
     last_message: str | None = None
 
@@ -106,6 +106,17 @@ class Conversation:
     @property
     def framework_name(self) -> str:
         return FRAMEWORKS.get(self.framework, self.framework)
+
+    @property
+    def length(self) -> str:
+        """The number of items or messages in words; "" if it is unknown."""
+        if self.item_count is None:
+            return ""
+        if self.framework in (PARLANT, LANGGRAPH):
+            text = ngettext("%(number)s message", "%(number)s messages", self.item_count)
+        else:
+            text = ngettext("%(number)s item", "%(number)s items", self.item_count)
+        return counted(text, self.item_count)
 
     @property
     def outcomes(self) -> list[tuple[str, str]]:

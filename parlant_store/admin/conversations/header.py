@@ -255,8 +255,8 @@ def facts(one: Conversation, tokens: int | None) -> Iterator[Fact]:
         yield Fact(_("Last activity"), ago(one.active_at))
     if one.created_at and one.active_at:
         yield Fact(_("Duration"), timesince(one.created_at, one.active_at, depth=1))
-    if one.item_count is not None:
-        yield Fact(_("Messages"), grouped(one.item_count))
+    if one.length:
+        yield Fact(_("Length"), one.length)
     yield Fact(_("Tokens"), _("unknown") if tokens is None else grouped(tokens))
     yield Fact(_("Expires"), expiry(one.expires_at))
     if one.outcomes:

@@ -44,7 +44,7 @@ def test_conversations_of_all_frameworks_are_in_one_list(client, store):
         "conversation",
         "person",
         "agent",
-        "messages",
+        "length",
         "last_message",
         "last_activity",
         "expiry",
@@ -54,7 +54,7 @@ def test_conversations_of_all_frameworks_are_in_one_list(client, store):
     assert titles(html) == ["A flight, please", "a", "How are you?"]
     assert texts(html, "person") == ["Grace Hopper cust", "-", "ann"]
     assert texts(html, "agent") == ["Travel helper Parlant", "selectools", "team OpenAI Agents"]
-    assert texts(html, "messages") == ["Messages: 2", "Messages: 2", "Messages: 1"]
+    assert texts(html, "length") == ["2 messages", "2 items", "1 item"]
     assert texts(html, "last_message") == ["To Paris?", "b", "How are you?"]
     assert texts(html, "last_activity") == ["just now", "3 minutes ago", "2 hours ago"]
     assert texts(html, "expiry")[1:] == ["Expires: never", "Expires: in 3 days"]

@@ -33,7 +33,7 @@ def test_the_page_begins_with_its_head_and_its_messages(client, store):
         "Started": "just now",
         "Last activity": "just now",
         "Duration": "",
-        "Messages": "4",
+        "Length": "4 items",
         "Tokens": "1,234",
         "Expires": "never",
         "State": "1 failed call",
@@ -90,7 +90,7 @@ def test_a_parlant_session_has_the_same_page(client, store):
     assert head["Customer"] == "Grace Hopper"
     assert head["Agent"] == "Travel helper"
     assert head["Framework"] == "Parlant"
-    assert head["Messages"] == "1"
+    assert head["Length"] == "1 message"
     assert head["State"] == "1 failed call"
     assert html.index("<dl>") < html.index("A flight") < html.index("parlant-details")
     assert page(document) in get(client, listing("session"))

@@ -81,14 +81,14 @@ def test_titles(client, store):
     put(store, thread_id="none", plan=["x"])
     html = listed(client, order="creation")
     assert titles(html) == ["none", "in blocks", escape(SCRIPT), "About money"]
-    assert texts(html, "messages") == ["-", "Messages: 2", "Messages: 2", "Messages: 2"]
+    assert texts(html, "length") == ["-", "2 messages", "2 messages", "2 messages"]
     assert texts(html, "last_message")[:2] == ["-", "in blocks"]
 
 
 def test_long_messages_are_read_in_part(client, store):
     put(store, [HumanMessage("first"), *(AIMessage(os.urandom(1_000).hex()) for _ in range(300))])
     html = listed(client)
-    assert texts(html, "messages") == ["Messages: 301"]
+    assert texts(html, "length") == ["301 messages"]
     assert texts(html, "last_message") == ["-"]
 
 

@@ -76,9 +76,9 @@ def test_a_person_has_all_that_the_local_stores_have(client, remote):
     assert "<h1>Ada Lovelace</h1>" in html
     rows = section(html, "conversations")
     assert sorted(row[:4] for row in rows) == [
-        ["A refund ps", "Parlant", "default", "1"],
-        ["Hello s2", "selectools", "default", "1"],
-        ["Where is it? s1", "OpenAI Agents", "default", "2"],
+        ["A refund ps", "Parlant", "default", "1 message"],
+        ["Hello s2", "selectools", "default", "1 item"],
+        ["Where is it? s1", "OpenAI Agents", "default", "2 items"],
     ]
     assert f'href="{page(Session.objects.get(session_id="s1"))}"' in html
     assert f'href="{page(Document.objects.get(document_id="ps"))}"' in html
