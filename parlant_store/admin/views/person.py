@@ -84,12 +84,13 @@ def show_person(admin: Any, request: HttpRequest) -> HttpResponse:
     conversations = [one for data in found for one in data.conversations]
     conversations.sort(key=lambda one: one.active_at.timestamp() if one.active_at else 0.0)
     sizes = [data.size for data in found if data.size]
+    name = next((data.name for data in found if data.name), None)
     return show(
         admin,
         request,
         "person.html",
-        title=next((data.name for data in found if data.name), None) or cut(user),
-        subtitle=cut(user),
+        title=name or cut(user),
+        subtitle=cut(user) if name else None,
         user_id=codec.printable(user),
         conversations=conversations[::-1],
         documents=[one for data in found for one in data.documents],
