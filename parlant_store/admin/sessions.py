@@ -228,7 +228,9 @@ class SessionAdmin(ActionsAdmin):
     @admin.display(description=_("agent"))
     def agent(self, one: Conversation) -> Any:
         framework = format_html('<span class="parlant-name">{}</span>', one.framework_name)
-        return format_html("<bdi>{}</bdi> {}", one.agent, framework) if one.agent else framework
+        if not one.agent:
+            return framework if one.framework else NONE
+        return format_html("<bdi>{}</bdi> {}", one.agent, framework)
 
     @admin.display(description=_("Length"))
     def length(self, one: Conversation) -> Any:

@@ -84,8 +84,8 @@ def without(*names):
 
 
 def listed(html):
-    found = re.findall(r'<th scope="row"><a href="[^"]*"><bdi>(.*?)</bdi>', html)
-    return [markup.unescape(name) for name in found]
+    found = re.findall(r'<th scope="row"><a href="[^"]*">(<bdi.*?)</a>', html)
+    return [markup.unescape(re.sub("<.*?>", "", name)) for name in found]
 
 
 def next_page(html):

@@ -51,26 +51,27 @@ def pages_of(client, **params):
 def test_few_conversations_are_sorted(client, remote, monkeypatch):
     monkeypatch.setattr(conversations, "PAGE", 3)
     fill(remote, 7)
-    newest = [["s6", "s5", "s4"], ["s3", "s2", "s1"], ["s0"]]
+    newest = [["team/s6", "team/s5", "team/s4"], ["team/s3", "team/s2", "team/s1"], ["team/s0"]]
     for order in ("activity", "creation", "length"):
         assert list(pages_of(client, order=order)) == newest
     remote.add_items("s2", [message("x")] * 20, namespace="team")
-    assert next(pages_of(client))[0] == "s2"
-    assert next(pages_of(client, order="creation"))[0] == "s6"
-    assert next(pages_of(client, order="length"))[0] == "s2"
+    assert next(pages_of(client))[0] == "team/s2"
+    assert next(pages_of(client, order="creation"))[0] == "team/s6"
+    assert next(pages_of(client, order="length"))[0] == "team/s2"
 
 
 def test_many_conversations_are_listed_by_name(client, remote, monkeypatch):
     monkeypatch.setattr(conversations, "PAGE", 3)
     monkeypatch.setattr(conversations, "MAX_SORTED", 3)
     fill(remote, 7)
-    assert list(pages_of(client)) == [["s0", "s1", "s2"], ["s3", "s4", "s5"], ["s6"]]
+    by_name = [["team/s0", "team/s1", "team/s2"], ["team/s3", "team/s4", "team/s5"], ["team/s6"]]
+    assert list(pages_of(client)) == by_name
     html = get(client, url("stores_sessions"))
     assert "First" not in html
     assert "they are sorted by name" in html
     remote.add_items("s", [message("x")], namespace="other", user_id="bob")
-    assert list(pages_of(client, owner="bob")) == [["s"]]
-    assert list(pages_of(client, agent="other")) == [["s"]]
+    assert list(pages_of(client, owner="bob")) == [["other/s"]]
+    assert list(pages_of(client, agent="other")) == [["other/s"]]
 
 
 @pytest.mark.parametrize("limit", [1, 1_000])
@@ -87,7 +88,7 @@ def test_filters_apply_to_every_page(client, remote, monkeypatch, limit):
         remote.add_items(session_id, [message("x")], namespace=namespace, user_id=owner)
     for name in ("agent", "namespace"):
         found = pages_of(client, **{name: "team"}, owner="ann", prefix="a")
-        assert sorted(found) == [["a1"], ["a2"]]
+        assert sorted(found) == [["team/a1"], ["team/a2"]]
     html = get(client, url("stores_sessions", prefix="a"))
     assert 'name="prefix" value="a"' in html
     assert "There are no such conversations." in get(client, url("stores_sessions", owner="bob"))
@@ -97,7 +98,7 @@ def test_few_conversations_are_found_by_a_part_of_a_name_and_by_date(client, rem
     remote.add_items("s", [message("x")], namespace="team", user_id="Ann Lee")
     remote.set_expiry("s", timezone.now() + DAY / 2, namespace="team")
     for params in ({"owner": "lee"}, {"agent": "ea"}, {"date": "today"}, {"state": "expiring"}):
-        assert list(pages_of(client, **params)) == [["s"]], params
+        assert list(pages_of(client, **params)) == [["team/s"]], params
     for params in ({"owner": "bob"}, {"date": "yesterday"}, {"to": "2026-01-01"}, {"agent": "x"}):
         assert list(pages_of(client, **params)) == [[]], params
 
@@ -108,7 +109,7 @@ def test_parlant_sessions_are_listed_with_their_customers(client, remote):
         remote.insert_one("x_sessions", document | {"creation_utc": "2026-01-01T00:00:00+00:00"})
     remote.add_items("s", [message("x")])
     html = get(client, url("stores_sessions", owner="ada"))
-    assert listed(html) == ["A title – p1"]
+    assert listed(html) == ["A title p1"]
     assert url("stores_document", document='["x_sessions","p1"]').replace("&", "&amp;") in html
     assert len(listed(get(client, url("stores_sessions")))) == 3
     assert listed(get(client, url("stores_sessions", framework="openai"))) == ["s"]
@@ -119,7 +120,7 @@ def test_sessions_are_found_by_what_was_said(client, remote):
     remote.add_items("one", [message(f"I want a refund {SCRIPT}")], namespace="team")
     remote.add_items("two", [message("nothing")])
     html = get(client, url("stores_sessions", q="REFUND"))
-    assert listed(html) == ["one"]
+    assert listed(html) == ["team/one"]
     assert "I want a <mark>refund</mark>" in html
     assert SCRIPT not in html
     assert listed(get(client, url("stores_sessions", q="refund", namespace="x"))) == []

@@ -27,14 +27,14 @@ def test_filters(client, remote):
     remote.add_items("s", [message("x")], user_id="ada")
     remote.set_thread_expiry("b", timezone.now() + timedelta(hours=1), namespace="n-b")
     for params, expected in (
-        ({}, {"a", "b", "s"}),
-        ({"framework": "langgraph"}, {"a", "b"}),
+        ({}, {"n-a/a", "n-b/b", "s"}),
+        ({"framework": "langgraph"}, {"n-a/a", "n-b/b"}),
         ({"framework": "openai"}, {"s"}),
-        ({"owner": "AD"}, {"a", "s"}),
-        ({"agent": "n-b"}, {"b"}),
-        ({"state": "expiring"}, {"b"}),
+        ({"owner": "AD"}, {"n-a/a", "s"}),
+        ({"agent": "n-b"}, {"n-b/b"}),
+        ({"state": "expiring"}, {"n-b/b"}),
         ({"state": "expired"}, set()),
-        ({"date": "today", "framework": "langgraph"}, {"a", "b"}),
+        ({"date": "today", "framework": "langgraph"}, {"n-a/a", "n-b/b"}),
         ({"date": "yesterday", "framework": "langgraph"}, set()),
         ({"failed": "yes", "framework": "langgraph"}, set()),
         ({"prefix": "s"}, {"s"}),

@@ -65,7 +65,7 @@ class Conversation:
     """The title in the metadata, or the first words of the user."""
 
     framework: str
-    """One of FRAMEWORKS."""
+    """One of FRAMEWORKS; "" if the store does not say which SDK has written a session."""
 
     person: str | None = None
     """The owner or the customer."""

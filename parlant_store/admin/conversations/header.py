@@ -5,25 +5,23 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from django.db import router
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, QueryDict
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
-from parlant_store.admin.conversations.conversation import OPENAI, PARLANT, Conversation
+from parlant_store.admin.conversations.conversation import LANGGRAPH, PARLANT, Conversation
 from parlant_store.admin.conversations.rows import (
     DocumentRow,
-    SessionRow,
     active_time,
     read_agent_name,
     read_persons,
 )
-from parlant_store.admin.formatting import ago, column_name, cut, expiry, grouped
+from parlant_store.admin.formatting import ago, column_name, cut, expiry, grouped, text_of
 from parlant_store.admin.views.base import django_time, encode_names, link, parsed_time
 from parlant_store.backends.columns import name_of, owner_of, parent_of
-from parlant_store.backends.thread_columns import thread_name_of
 from parlant_store.content import codec
 from parlant_store.models import Document, Session, Thread
 from parlant_store.types import SessionInfo, ThreadInfo
@@ -41,40 +39,17 @@ class Links:
         self.admin = admin
         self.request = request
 
-    def session(self, row: SessionRow, alias: str) -> str:
-        """Return the page of a session; ``alias`` is the store of another database, or ""."""
+    def row(self, row: Any, alias: str) -> str:
+        """Return the page of a row; ``alias`` is the store of another database, or ""."""
         if not alias:
-            return str(self.admin.page_url(Session, row.key))
-        return self.remote_session(alias, *name_of(row.namespace, row.session_id, row.full_names))
+            return str(self.admin.page_url(row.model, row.key))
+        return self.remote(alias, row.model, *row.name)
 
-    def document(self, row: DocumentRow, alias: str) -> str:
-        """Return the page of a Parlant session."""
-        if not alias:
-            return str(self.admin.page_url(Document, row.key))
-        id_ = row.document_id and codec.unescape(row.document_id)
-        return self.remote_document(alias, codec.unescape(row.collection), id_)
-
-    def thread(self, row: Any, alias: str) -> str:
-        """Return the page of a thread, whose names are as columns have them."""
-        if not alias:
-            return str(self.admin.page_url(Thread, row.key))
-        name = thread_name_of(row.namespace, row.thread_id, row.full_names)
-        return self.remote_thread(alias, *name)
-
-    def remote_thread(self, alias: str, namespace: str, thread_id: str) -> str:
-        name = encode_names([namespace, thread_id])
-        return self.page("stores_thread", store=alias, thread=name)
-
-    def remote_session(self, alias: str, namespace: str, session_id: str) -> str:
-        name = encode_names([namespace, session_id])
-        return self.page("stores_session", store=alias, session=name)
-
-    def remote_document(self, alias: str, collection: str, id_: object) -> str:
-        """Return the page of a document of a remote store; "" if it has no id."""
-        if not isinstance(id_, str):
-            return ""
-        name = encode_names([collection, id_])
-        return self.page("stores_document", store=alias, document=name)
+    def remote(self, alias: str, model: type[Model], place: str, id_: object) -> str:
+        """Return the page of a session, thread or document of a store; "" if it has no id."""
+        name = str(model._meta.model_name)
+        query = {"store": alias, name: encode_names([place, id_])}
+        return self.page(f"stores_{name}", **query) if isinstance(id_, str) else ""
 
     def person(self, user_id: str | None) -> str:
         """Return the page of an owner or customer; "" if there is none."""
@@ -211,30 +186,51 @@ def info_header(
     info: SessionInfo, branches: Sequence[SessionInfo], alias: str, links: Links
 ) -> Header:
     """Return the head of a session of the remote store ``alias``."""
-    one = remote_conversation(info, links, framework=OPENAI, item_count=info.item_count)
+    one = conversation_of(info, links, item_count=info.item_count)
     shown = [*facts(one, info.tokens)]
     if info.parent_id is not None:
-        url = links.remote_session(alias, info.namespace, info.parent_id)
+        url = links.remote(alias, Session, info.namespace, info.parent_id)
         shown.append(Fact(_("Branch of"), _named_link(info.parent_id, url)))
     named = [
-        (each.session_id, links.remote_session(alias, each.namespace, each.session_id))
+        (each.session_id, links.remote(alias, Session, each.namespace, each.session_id))
         for each in branches
     ]
     return Header([*shown, *_branches(named)])
 
 
-def remote_conversation(
-    info: SessionInfo | ThreadInfo, links: Links, **others: Any
-) -> Conversation:
-    """Return a session or thread as the contract describes it, with other fields."""
-    return Conversation(
-        person=info.user_id and codec.printable(info.user_id),
-        person_url=links.person(info.user_id),
-        agent=codec.printable(info.namespace),
-        created_at=django_time(info.created_at),
-        active_at=django_time(info.updated_at),
-        expires_at=django_time(info.expires_at),
-        **others,
+def conversation_of(info: SessionInfo | ThreadInfo, links: Links, **fields: Any) -> Conversation:
+    """Return a session or thread as the contract describes it, with more fields."""
+    common: dict[str, Any] = {
+        "framework": "",
+        "person": info.user_id and codec.printable(info.user_id),
+        "person_url": links.person(info.user_id),
+        "agent": codec.printable(info.namespace),
+        "created_at": django_time(info.created_at),
+        "active_at": django_time(info.updated_at),
+        "expires_at": django_time(info.expires_at),
+    }
+    return Conversation(**common | fields)
+
+
+def listed(info: SessionInfo | ThreadInfo, alias: str, links: Links) -> Conversation:
+    """Return a session or thread of the store ``alias`` as lists show it."""
+    names = {"person": cut(info.user_id), "agent": cut(info.namespace)}
+    if isinstance(info, ThreadInfo):
+        model, id_ = Thread, info.thread_id
+        fields = {"framework": LANGGRAPH, "item_count": None}
+    else:
+        model, id_ = Session, info.session_id
+        title = cut(text_of(info.metadata.get("title"))) or ""
+        fields = {"title": title, "item_count": info.item_count}
+    return conversation_of(
+        info,
+        links,
+        pk=encode_names([info.namespace, id_]),
+        kind=model._meta.model_name,
+        url=links.remote(alias, model, info.namespace, id_),
+        name="/".join(filter(None, (cut(info.namespace), cut(id_)))),
+        **names,
+        **fields,
     )
 
 
@@ -248,7 +244,8 @@ def facts(one: Conversation, tokens: int | None) -> Iterator[Fact]:
     if one.agent:
         label = _("Agent") if is_parlant else _("Namespace")
         yield Fact(label, format_html("<bdi>{}</bdi>", one.agent))
-    yield Fact(_("Framework"), one.framework_name)
+    if one.framework:
+        yield Fact(_("Framework"), one.framework_name)
     if one.created_at:
         yield Fact(_("Started"), ago(one.created_at))
     if one.active_at:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from django.db import DatabaseError, InterfaceError, connections, transaction
 from django.utils.translation import gettext as _
 
-from parlant_store.admin.actions.selection import DOCUMENT_PREFIX
+from parlant_store.admin.actions.selection import DOCUMENT_PREFIX, THREAD_PREFIX
 from parlant_store.admin.conversations import streams
 from parlant_store.admin.conversations.conversation import (
     ACTIVITY,
@@ -55,11 +55,10 @@ from parlant_store.admin.conversations.streams import (
     select,
     select_and_count,
 )
-from parlant_store.admin.conversations.threads import read_threads, thread_conversation
+from parlant_store.admin.conversations.threads import ThreadRow, read_threads
 from parlant_store.admin.conversations.words import EVENT, ITEM, Words, search, snippets
 from parlant_store.admin.formatting import column_name, cut, grouped
 from parlant_store.admin.views.base import parsed_time
-from parlant_store.backends.columns import owner_of
 from parlant_store.content import codec
 from parlant_store.content.related_documents import SESSIONS
 
@@ -260,7 +259,7 @@ def _read(
     matching: _Matching, places: Sequence[Place], access: Access, links: Links
 ) -> dict[tuple[str, int, int], Conversation]:
     """Read what the page shows of these conversations."""
-    using, words, keys = matching.database.using, matching.words, _by_kind(places)
+    (using, alias), words, keys = matching.database, matching.words, _by_kind(places)
     sessions = read_sessions(using, keys[SESSION], may_read=access.items)
     documents = read_documents(using, keys[DOCUMENT])
     threads = read_threads(using, keys[THREAD], may_read=access.checkpoints)
@@ -270,16 +269,15 @@ def _read(
     texts = snippets(connections[using], [*items.values()], [*events.values()], words)
     found = {}
     for row in sessions:
-        one = session_conversation(row, matching.database, links)
+        one = row_conversation(row, alias, links)
         snippet = texts.get((ITEM, items.get(row.key, 0)), "")
         found[using, SESSION, row.key] = replace(one, snippet=snippet)
     for document in documents:
-        one = document_conversation(document, persons, matching.database, links)
+        one = document_conversation(document, persons, alias, links)
         snippet = texts.get((EVENT, events.get(document.key, 0)), "")
         found[using, DOCUMENT, document.key] = replace(one, snippet=snippet)
     for thread in threads:
-        one = thread_conversation(thread, matching.database.alias, links)
-        found[using, THREAD, thread.key] = one
+        found[using, THREAD, thread.key] = row_conversation(thread, alias, links)
     return found
 
 
@@ -287,16 +285,18 @@ def _event(row: DocumentRow, words: Words) -> int | None:
     return words.events.get((f"{row.prefix}events", row.document_id or ""))
 
 
-def session_conversation(row: SessionRow, database: Database, links: Links) -> Conversation:
+def row_conversation(row: SessionRow | ThreadRow, alias: str, links: Links) -> Conversation:
+    """Return a session or thread; ``alias`` is the store of another database, or ""."""
     names = (cut(column_name(row.namespace)), cut(column_name(row.session_id)))
+    prefix = THREAD_PREFIX if isinstance(row, ThreadRow) else ""
     return Conversation(
-        pk="" if database.alias else str(row.key),
-        url=links.session(row, database.alias),
+        pk="" if alias else f"{prefix}{row.key}",
+        url=links.row(row, alias),
         name="/".join(name for name in names if name),
         title=_text(row.title) or _text(row.first_message) or "",
         framework=row.framework,
         person=cut(column_name(row.user_id)),
-        person_url=links.person(owner_of(row.user_id, row.full_names)),
+        person_url=links.person(row.owner),
         agent=cut(column_name(row.namespace)),
         item_count=row.item_count,
         last_message=_text(row.last_message),
@@ -309,11 +309,11 @@ def session_conversation(row: SessionRow, database: Database, links: Links) -> C
 
 
 def document_conversation(
-    row: DocumentRow, persons: Persons, database: Database, links: Links
+    row: DocumentRow, persons: Persons, alias: str, links: Links
 ) -> Conversation:
     return Conversation(
-        pk="" if database.alias else f"{DOCUMENT_PREFIX}{row.key}",
-        url=links.document(row, database.alias),
+        pk="" if alias else f"{DOCUMENT_PREFIX}{row.key}",
+        url=links.row(row, alias),
         name=cut(column_name(row.document_id)) or str(row.key),
         title=_text(row.title) or _text(row.first_message) or "",
         framework=PARLANT,

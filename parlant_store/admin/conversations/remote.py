@@ -27,9 +27,8 @@ from parlant_store.admin.conversations.conversation import (
     Criteria,
     criteria_of,
 )
-from parlant_store.admin.conversations.header import Links, info_header
+from parlant_store.admin.conversations.header import Links, info_header, listed
 from parlant_store.admin.conversations.selection import SOON
-from parlant_store.admin.conversations.threads import thread_of
 from parlant_store.admin.conversations.words import marked
 from parlant_store.admin.formatting import (
     NOTHING,
@@ -58,7 +57,7 @@ from parlant_store.content import codec, text_search
 from parlant_store.content.related_documents import SESSIONS
 from parlant_store.content.times import as_utc
 from parlant_store.exceptions import AccessDenied
-from parlant_store.models import Session, SessionItem, Thread
+from parlant_store.models import Document, Session, SessionItem, Thread
 from parlant_store.types import JSONObject, SearchHit, SessionCursor, SessionInfo, ThreadInfo
 
 PAGE = 50
@@ -72,13 +71,6 @@ MAX_COLLECTIONS = 5
 
 FEW, MANY = 100, 1_000
 """The number of the latest items on the page, and on the page with more of them."""
-
-
-class Row(NamedTuple):
-    """A row of the list."""
-
-    conversation: Conversation
-    cells: list[Any]
 
 
 class _Page(NamedTuple):
@@ -113,7 +105,7 @@ class _Reader:
         if not is_whole:
             return self._by_name(None)
         threads, notes = self._threads()
-        found = [*filter(self._matches, [*map(self._session, sessions), *threads])]
+        found = [*filter(self._matches, [*map(self._listed, [*sessions, *threads])])]
         found += self._documents()
         found.sort(key=self._place, reverse=True)
         number = self._page_number()
@@ -140,7 +132,7 @@ class _Reader:
             page = call_store(self.store, partial(self._listing, limit=MAX_SORTED, **names))
         return list(page.sessions), page.next_cursor is None
 
-    def _threads(self) -> tuple[list[Conversation], list[str]]:
+    def _threads(self) -> tuple[list[ThreadInfo], list[str]]:
         """Return the threads of the store, as ``_sessions`` does, with notes for the page."""
         is_filtered = self.criteria.has_failed or self.prefix
         if is_filtered or self.criteria.framework not in ("", LANGGRAPH):
@@ -162,7 +154,7 @@ class _Reader:
                 "the whole name of an owner or namespace to see others."
             )
             notes.append(text % {"number": grouped(MAX_SORTED)})
-        return [thread_of(info, self.store.alias, self.links) for info in page.threads], notes
+        return list(page.threads), notes
 
     def _by_name(self, cursor: SessionCursor | None) -> _Page:
         listing = partial(self._listing, limit=PAGE, cursor=cursor, **self._names())
@@ -176,7 +168,7 @@ class _Reader:
             )
             % {"number": grouped(MAX_SORTED)}
         ]
-        found = [self._session(info) for info in page.sessions]
+        found = [*map(self._listed, page.sessions)]
         return _Page(found, notes, following, cursor is None)
 
     def _listing(self, **options: Any) -> Any:
@@ -228,14 +220,14 @@ class _Reader:
         is_number = text.isascii() and text.isdigit() and len(text) < 5
         return max(1, int(text)) if is_number else 1
 
-    def _session(self, info: SessionInfo) -> Conversation:
-        return session_of(info, self.store.alias, self.links)
+    def _listed(self, info: SessionInfo | ThreadInfo) -> Conversation:
+        return listed(info, self.store.alias, self.links)
 
     def _hit(self, hit: SearchHit) -> Conversation:
         return Conversation(
             pk=encode_names([hit.namespace, hit.session_id]),
-            url=self.links.remote_session(self.store.alias, hit.namespace, hit.session_id),
-            name=cut(hit.session_id) or "",
+            url=self.links.remote(self.store.alias, Session, hit.namespace, hit.session_id),
+            name="/".join(filter(None, (cut(hit.namespace), cut(hit.session_id)))),
             framework="",
             agent=cut(hit.namespace),
             item_count=None,
@@ -247,30 +239,12 @@ def _kind(framework: str) -> str:
     return framework if framework in (PARLANT, LANGGRAPH) else OPENAI
 
 
-def session_of(info: SessionInfo, alias: str, links: Links) -> Conversation:
-    """Return a session of the store ``alias``."""
-    return Conversation(
-        pk=encode_names([info.namespace, info.session_id]),
-        url=links.remote_session(alias, info.namespace, info.session_id),
-        name=cut(info.session_id) or "",
-        title=cut(text_of(info.metadata.get("title"))) or "",
-        framework=OPENAI,
-        person=cut(info.user_id),
-        person_url=links.person(info.user_id),
-        agent=cut(info.namespace),
-        item_count=info.item_count,
-        active_at=django_time(info.updated_at),
-        created_at=django_time(info.created_at),
-        expires_at=django_time(info.expires_at),
-    )
-
-
 def document_of(collection: str, document: JSONObject, alias: str, links: Links) -> Conversation:
     """Return a Parlant session of the store ``alias``."""
     id_, customer = document.get("id"), cut(text_of(document.get("customer_id")))
     created = parsed_time(document.get("creation_utc"))
     return Conversation(
-        url=links.remote_document(alias, collection, id_),
+        url=links.remote(alias, Document, collection, id_),
         name=cut(text_of(id_)) or "",
         title=cut(text_of(document.get("title"))) or "",
         framework=PARLANT,
@@ -298,10 +272,7 @@ def list_sessions(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpR
         "store/sessions.html",
         title=_("Conversations of the store %(alias)s") % {"alias": store.alias},
         columns=[label_for_field(name, Session, admin) for name in columns],
-        rows=[
-            Row(one, [getattr(admin, name)(one) for name in columns[1:]])
-            for one in page.conversations
-        ],
+        rows=[(one, [getattr(admin, name)(one) for name in columns]) for one in page.conversations],
         values=request.GET,
         may_read=access.items,
         orders=list(_orders(request, reader.criteria)),

@@ -22,6 +22,8 @@ from django.db.models.functions import Concat, Greatest, Left, Length
 from parlant_store.admin.conversations.names import AGENTS, CUSTOMERS, MAX_NAMES, Names
 from parlant_store.admin.formatting import NAME
 from parlant_store.admin.lookups import common_length, first_values
+from parlant_store.backends.columns import name_of, owner_of
+from parlant_store.content import codec
 from parlant_store.content.related_documents import SESSIONS
 from parlant_store.models import Document, Session, SessionItem
 from parlant_store.sql.index_expressions import IndexedField
@@ -56,6 +58,16 @@ class SessionRow(NamedTuple):
     last_message: str | None = None
     waiting: int | None = None
 
+    model = Session
+
+    @property
+    def name(self) -> tuple[str, str]:
+        return name_of(self.namespace, self.session_id, self.full_names)
+
+    @property
+    def owner(self) -> str | None:
+        return owner_of(self.user_id, self.full_names)
+
 
 class DocumentRow(NamedTuple):
     """A Parlant session as the list needs it."""
@@ -75,6 +87,13 @@ class DocumentRow(NamedTuple):
     last_message: str | None = None
     agent_name: str | None = None
     """As the agent's last message has it; servers do not always store their agents."""
+
+    model = Document
+
+    @property
+    def name(self) -> tuple[str, str | None]:
+        id_ = self.document_id and codec.unescape(self.document_id)
+        return codec.unescape(self.collection), id_
 
     @property
     def prefix(self) -> str:

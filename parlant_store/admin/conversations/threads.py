@@ -8,11 +8,9 @@ from django.db.models import BinaryField, OuterRef, Q, Subquery
 from django.db.models.functions import Left, Substr
 from django.utils import timezone
 
-from parlant_store.admin.actions.selection import THREAD_PREFIX
-from parlant_store.admin.conversations.conversation import LANGGRAPH, Conversation
-from parlant_store.admin.conversations.header import Links
+from parlant_store.admin.conversations.conversation import LANGGRAPH
 from parlant_store.admin.conversations.rows import MAX_FIRST, active_time
-from parlant_store.admin.formatting import NAME, column_name, cut
+from parlant_store.admin.formatting import NAME
 from parlant_store.admin.transcript.langgraph import (
     ERROR,
     MESSAGES,
@@ -22,7 +20,6 @@ from parlant_store.admin.transcript.langgraph import (
     messages_of,
     text_in,
 )
-from parlant_store.admin.views.base import django_time, encode_names
 from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.channel_values import ValueStart, base_of, start_of
 from parlant_store.backends.orm import OrmBackend
@@ -64,7 +61,24 @@ class ThreadRow(NamedTuple):
 
     last_message: str | None = None
     waiting: int = 0
-    failed: int = 0
+    failed_calls: int = 0
+    """The number of failed tasks."""
+
+    model = Thread
+    framework = LANGGRAPH
+    first_message = None
+
+    @property
+    def session_id(self) -> str:
+        return self.thread_id
+
+    @property
+    def name(self) -> tuple[str, str]:
+        return thread_name_of(self.namespace, self.thread_id, self.full_names)
+
+    @property
+    def owner(self) -> str | None:
+        return owner_of_thread(self.user_id, self.full_names)
 
 
 _COLUMNS = ThreadRow._fields[:8]
@@ -88,7 +102,7 @@ def read_threads(using: str, keys: Sequence[int], *, may_read: bool) -> list[Thr
         first, last, count = texts.get(row.key, ("", "", None))
         title = titles.get(row.key) or first
         row = row._replace(title=title, item_count=count, last_message=last)
-        shown.append(row._replace(waiting=waiting, failed=failed))
+        shown.append(row._replace(waiting=waiting, failed_calls=failed))
     return shown
 
 
@@ -179,50 +193,6 @@ def _words(messages: Messages) -> tuple[str, str, int | None]:
     last = map(item_of, map(messages.value, ends))
     texts = (text_in(item) for item in last if item.get("role") in ("user", "assistant"))
     return title, next(filter(None, texts), ""), messages.total
-
-
-def thread_conversation(row: ThreadRow, alias: str, links: Links) -> Conversation:
-    """Return the conversation; ``alias`` is the store of another database, or ""."""
-    names = (cut(column_name(row.namespace)), cut(column_name(row.thread_id)))
-    return Conversation(
-        pk="" if alias else f"{THREAD_PREFIX}{row.key}",
-        url=links.thread(row, alias),
-        name="/".join(name for name in names if name),
-        title=_line(row.title),
-        framework=LANGGRAPH,
-        person=cut(column_name(row.user_id)),
-        person_url=links.person(owner_of_thread(row.user_id, row.full_names)),
-        agent=cut(column_name(row.namespace)),
-        item_count=row.item_count,
-        last_message=_line(row.last_message) or None,
-        active_at=row.updated_at,
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-        failed_calls=row.failed,
-        waiting=row.waiting,
-    )
-
-
-def _line(text: str | None) -> str:
-    return cut(" ".join(codec.printable(codec.unescape(text or "")).split())) or ""
-
-
-def thread_of(info: ThreadInfo, alias: str, links: Links) -> Conversation:
-    """Return a thread of the store ``alias``."""
-    return Conversation(
-        pk=encode_names([info.namespace, info.thread_id]),
-        kind="thread",
-        url=links.remote_thread(alias, info.namespace, info.thread_id),
-        name=cut(info.thread_id) or "",
-        framework=LANGGRAPH,
-        person=cut(info.user_id),
-        person_url=links.person(info.user_id),
-        agent=cut(info.namespace),
-        item_count=None,
-        active_at=django_time(info.updated_at),
-        created_at=django_time(info.created_at),
-        expires_at=django_time(info.expires_at),
-    )
 
 
 def local_info(thread: Thread) -> ThreadInfo:

@@ -16,20 +16,15 @@ from django.db.models.functions import Left
 from django.utils.translation import gettext as _
 
 from parlant_store.admin.conversations.conversation import Conversation
-from parlant_store.admin.conversations.header import Links
+from parlant_store.admin.conversations.header import Links, listed
 from parlant_store.admin.conversations.local import (
     Access,
-    Database,
     document_conversation,
-    session_conversation,
+    row_conversation,
 )
-from parlant_store.admin.conversations.remote import document_of, session_of
+from parlant_store.admin.conversations.remote import document_of
 from parlant_store.admin.conversations.rows import Persons, read_documents, read_sessions
-from parlant_store.admin.conversations.threads import (
-    read_threads,
-    thread_conversation,
-    thread_of,
-)
+from parlant_store.admin.conversations.threads import read_threads
 from parlant_store.admin.documents.lookups import (
     DATA_SIZE,
     MAX_COUNT,
@@ -152,7 +147,7 @@ def _add_sessions(data: StoredData, links: Links, owner: str, may_read: bool) ->
         return
     using = router.db_for_read(Session)
     for row in read_sessions(using, shown, may_read=may_read):
-        data.add(session_conversation(row, Database(using, ""), links))
+        data.add(row_conversation(row, "", links))
     count, size = _size(SessionItem, "session_key IN ({})", shown)
     data.size = (data.size or 0) + round(size / max(count, 1) * sum(row[2] for row in listed))
 
@@ -165,7 +160,7 @@ def _add_threads(data: StoredData, links: Links, owner: str, may_read: bool) -> 
     if not shown:
         return
     for row in read_threads(router.db_for_read(Thread), shown, may_read=may_read):
-        data.add(thread_conversation(row, "", links))
+        data.add(row_conversation(row, "", links))
     for model in (ChannelValue, CheckpointWrite):
         data.size = (data.size or 0) + _size(model, _OF_THREADS, shown, column="value")[1]
 
@@ -205,7 +200,7 @@ def _add_parlant_sessions(
     using = router.db_for_read(Document)
     sessions = read_documents(using, shown)
     for row in sessions:
-        data.add(document_conversation(row, Persons(), Database(using, ""), links))
+        data.add(document_conversation(row, Persons(), "", links))
     own = {sessions_prefix(name) for name in places}
     related = [
         name
@@ -338,15 +333,13 @@ def remote_data(
         return StoredData(store.alias, size=None, error=error_message(exc))
     data = StoredData(store.alias, size=None, name=found.name and cut(found.name))
     for thread in sorted(found.threads, key=lambda one: one.updated_at)[-MAX_CONVERSATIONS:]:
-        data.add(thread_of(thread, store.alias, links))
+        data.add(listed(thread, store.alias, links))
     newest = sorted(found.sessions, key=lambda one: one.updated_at, reverse=True)
     data.more_conversations = found.has_more or any(
         len(each) > MAX_CONVERSATIONS for each in (newest, found.threads)
     )
     for info in newest[:MAX_CONVERSATIONS]:
-        names = (cut(info.namespace), cut(info.session_id))
-        name = "/".join(filter(None, names))
-        data.add(session_of(info, store.alias, links), name=name, framework="")
+        data.add(listed(info, store.alias, links))
     for collection, document in found.parlant:
         one = document_of(collection, document, store.alias, links)
         data.add(one, name=one.name or "-")
@@ -357,6 +350,6 @@ def remote_data(
     for collection, title, document in found.variables:
         value = document.get("data")
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        url = links.remote_document(store.alias, collection, document.get("id"))
+        url = links.remote(store.alias, Document, collection, document.get("id"))
         data.variables.append(Variable(store.alias, cut(title) or "-", cut(text) or "", url))
     return data

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from parlant_store.admin.conversations.conversation import LANGGRAPH, Conversation
-from parlant_store.admin.conversations.header import Fact, Header, Links, facts, remote_conversation
+from parlant_store.admin.conversations.header import Fact, Header, Links, conversation_of, facts
 from parlant_store.admin.formatting import cut, grouped, text_of
 from parlant_store.admin.transcript.entries import Entry, Part, Transcript, note
 from parlant_store.admin.transcript.langgraph import (
@@ -134,7 +134,7 @@ def thread_context(
 def _header(
     info: ThreadInfo, figures: Figures, reader: "_Reader", timeline: Timeline | None, links: Links
 ) -> Header:
-    one = remote_conversation(
+    one = conversation_of(
         info,
         links,
         framework=LANGGRAPH,
