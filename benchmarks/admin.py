@@ -1,16 +1,18 @@
 """The admin over a thousand conversations and over a quarter of a million: what each page costs.
 
-    python -m benchmarks.admin [--sessions 200000] [--events 1000000] [--rounds 5]
+    python -m benchmarks.admin [--sessions 200000] [--events 1000000] [--rounds 15]
         [--only sqlite|postgresql] [--pages REGEX] [--keep FOLDER]
 
 Each database is filled twice, with a thousand conversations and with those of the options; --keep
 stores the filled databases in a folder, and the next run with it fills none. Every session has five
-items, every Parlant session 20 events, and the last activity of all is within the last ten days.
+items, every Parlant session 20 events, and every thread of LangGraph, of which there are a quarter
+as many as sessions, two checkpoints. The last activity of all is within the last ten days.
 What a page asks for has as many results with a thousand conversations as with all: the rows of a
-page, or those of one person, id or word. A page is requested by Django's test client; a cell is the
-least CPU time of the rounds, of Django and of its server process, in milliseconds, and the number
-of its statements. The last column has the
-tables of the project that a statement reads without an index.
+page, or those of one person, id or word. A page is requested by Django's test client, in each round
+from both databases in turn, so that a busy machine slows both; a cell is the median of the CPU time
+of Django and of its server process, in milliseconds, and the number of statements. The times are
+the median of the quotients of the rounds. The last column has the tables of the project that a
+statement reads without an index.
 """
 
 import argparse
@@ -21,10 +23,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import Any, NamedTuple
 
 import django
 from django.core.management import call_command
@@ -36,14 +39,17 @@ from tests.servers.postgresql import PostgreSQL, postgresql
 
 ADMIN = {"defaults": {"is_superuser": True, "is_staff": True}}
 
-SMALL = (800, 4_000)
-"""The sessions and the events of a thousand conversations."""
+SMALL = (640, 4_000)
+"""The sessions and the events of a thousand conversations: 200 are Parlant's, 160 threads."""
 
 ITEMS = 5
 """The items of a session."""
 
 EVENTS = 20
 """The events of a Parlant session."""
+
+CHECKPOINTS = 2
+"""The checkpoints of a thread."""
 
 NUMBERS = {
     "sqlite": "WITH RECURSIVE t (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t LIMIT {count}) ",
@@ -53,6 +59,7 @@ TEXT = "'question number ' || n || CASE n WHEN 77 THEN ' platypus' ELSE '' END"
 NAME = "CASE n WHEN 3 THEN 'Grace Hopper' ELSE 'Customer ' || n END"
 TERMS = {"sqlite": "lower({text})", "postgresql": "to_tsvector('simple', {text})"}
 JSON = {"sqlite": "json_object", "postgresql": "jsonb_build_object"}
+BYTES = {"sqlite": "CAST({text} AS BLOB)", "postgresql": "convert_to({text}, 'UTF8')"}
 
 # The factor spreads neighbours: keys are not in the order of times.
 AGO = {
@@ -83,6 +90,7 @@ PAGES = {
     "conversations of an agent": "session/?agent=agent-1",
     "conversations of a namespace": "session/?agent=shop-1",
     "conversations of Parlant": "session/?framework=parlant",
+    "conversations of LangGraph": "session/?framework=langgraph",
     "conversations by four filters": "session/?framework=openai&state=live&agent=shop&date=7days",
     "conversations by a rare word": "session/?q=platypus",
     "conversations by a word of every item": "session/?q=question",
@@ -90,6 +98,7 @@ PAGES = {
     "conversations by an id": "session/?q=chat77z",
     "a session": "session/{session}/change/",
     "a Parlant session": "document/{parlant}/change/",
+    "a thread": "thread/1/change/",
     "documents": "document/",
     "documents of a collection": "document/?collection=parlant_sessions_events",
     "documents of a session": "document/?q=p3z",
@@ -107,7 +116,11 @@ def fill(vendor: str, sessions: int, events: int) -> None:
     numbers, build, ago, created = NUMBERS[vendor], JSON[vendor], AGO[vendor], CREATED[vendor]
     created = created.format(ago=ago)
     terms, names = (TERMS[vendor].format(text=text) for text in (TEXT, NAME))
-    talks = max(1, events // EVENTS)
+    talks, threads = max(1, events // EVENTS), max(1, sessions // 4)
+    said = f"{build}('type', 'human', 'content', {TEXT})"
+    said, empty = (
+        BYTES[vendor].format(text=text) for text in (f"'[' || CAST({said} AS text) || ']'", "''")
+    )
     statements = [
         numbers.format(count=sessions)
         + "INSERT INTO parlant_store_session (namespace, session_id, user_id, metadata, state,"
@@ -141,6 +154,19 @@ def fill(vendor: str, sessions: int, events: int) -> None:
         " 'customer' || n || '@example.org',"
         f" {created}, {build}('id', 'customer' || n || '@example.org', 'name', {NAME}), {names},"
         " CURRENT_TIMESTAMP FROM t",
+        numbers.format(count=threads)
+        + "INSERT INTO parlant_store_thread (key, namespace, thread_id, user_id, created_at,"
+        " updated_at, expires_at) SELECT n, 'shop-' || (n % 4), 't' || n || 'z',"
+        f" 'user' || (n / 4) || '@example.org', {ago}, {ago},"
+        " CASE n % 5 WHEN 0 THEN CURRENT_TIMESTAMP END FROM t",
+        numbers.format(count=threads * CHECKPOINTS)
+        + "INSERT INTO parlant_store_checkpoint (thread_key, checkpoint_ns, checkpoint_id, type,"
+        f" value, versions, metadata, created_at) SELECT (n - 1) / {CHECKPOINTS} + 1, '',"
+        f" CAST((n - 1) % {CHECKPOINTS} AS text), 'null', {empty}, {build}('messages', '1'),"
+        f" {build}('step', (n - 1) % {CHECKPOINTS}, 'source', 'loop'), CURRENT_TIMESTAMP FROM t",
+        numbers.format(count=threads)
+        + "INSERT INTO parlant_store_channel_value (thread_key, checkpoint_ns, channel, version,"
+        f" type, value) SELECT n, '', 'messages', '1', 'json', {said} FROM t",
     ]
     with transaction.atomic(), connection.cursor() as cursor:
         for statement in statements:
@@ -184,12 +210,26 @@ class Scans:
         return execute(sql, params, many, context)
 
 
+PLANS = "plans of "
+"""The beginning of a path of which the scans are noted."""
+
 SCAN = re.compile(r"(?:Seq Scan on|SCAN) (parlant_store_\w+)(?!.* (?:USING|VIRTUAL) )")
-BY_KEY = re.compile(r'ORDER BY (\S+\.)?"?key"? DESC\s+LIMIT')
+BY_KEY = re.compile(r'ORDER BY (?:1|(?:\S+\.)?"?key"?) DESC\s+LIMIT')
 
 
-def measure(rounds: int, pages: str) -> dict[str, tuple[float, int, list[str]]]:
-    """Of each page: milliseconds, statements, and tables that are scanned."""
+class Request(NamedTuple):
+    """What a request has cost."""
+
+    seconds: float
+    """CPU time."""
+
+    statements: int
+    scans: list[str]
+    """The tables that statements read without an index."""
+
+
+def answer(paths: Iterator[str]) -> Iterator[Request]:
+    """Yield what the requests of the paths cost."""
     from django.contrib.auth.models import User
 
     from parlant_store.models import Document, Session
@@ -199,57 +239,81 @@ def measure(rounds: int, pages: str) -> dict[str, tuple[float, int, list[str]]]:
     client.force_login(User.objects.get_or_create(username="admin", **ADMIN)[0])
     key = Session.objects.values_list("key", flat=True)[0]
     talk = Document.objects.filter(collection="parlant_sessions_sessions").values_list("key")[0][0]
-    found = {}
-    for name, path in PAGES.items():
-        if not re.search(pages, name):
-            continue
-        url = f"/admin/parlant_store/{path.format(session=key, parlant=talk)}"
-        times = []
-        for _ in range(rounds + 1):
-            with CaptureQueriesContext(connection) as queries:
-                began = cpu_seconds(server)
-                answer = client.get(url, follow=True)
-                times.append(cpu_seconds(server) - began)
-            if answer.status_code != 200:
-                raise RuntimeError(f"{url} answers {answer.status_code}")
-        statements, scans = len(queries), Scans()
-        with connection.execute_wrapper(scans):
-            client.get(url, follow=True)
-        found[name] = (min(times[1:]) * 1_000, statements, sorted(scans.tables))
-    return found
+    for path in paths:
+        has_plans = path.startswith(PLANS)
+        path = path.removeprefix(PLANS).format(session=key, parlant=talk)
+        scans = Scans()
+        with (
+            CaptureQueriesContext(connection) as queries,
+            connection.execute_wrapper(scans) if has_plans else nullcontext(),
+        ):
+            began = cpu_seconds(server)
+            response = client.get(f"/admin/parlant_store/{path}", follow=True)
+            seconds = cpu_seconds(server) - began
+        if response.status_code != 200:
+            raise RuntimeError(f"{path} answers {response.status_code}")
+        yield Request(seconds, len(queries), sorted(scans.tables))
 
 
-def work(sessions: int, events: int, rounds: int, pages: str) -> None:
-    """One size on the database of DATABASE_URL; prints what was measured."""
+def work(sessions: int, events: int) -> None:
+    """Answer the paths on standard input from the database of DATABASE_URL."""
     django.setup()
     from parlant_store.models import Session
 
     call_command("migrate", verbosity=0)
     if not Session.objects.exists():
         fill(connection.vendor, sessions, events)
-    json.dump(measure(rounds, pages), sys.stdout)
+    for request in answer(line.rstrip("\n") for line in sys.stdin):
+        print(json.dumps(request), flush=True)
+
+
+@contextmanager
+def worker(uri: str, sessions: int, events: int) -> Iterator[Callable[[str], Request]]:
+    """Yield a function that requests a path from a process of its own."""
+    own = {"DATABASE_URL": uri, "DJANGO_SETTINGS_MODULE": "project.settings"}
+    command = [sys.executable, "-m", "benchmarks.admin", "--work", str(sessions), str(events)]
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
+    with subprocess.Popen(command, env=os.environ | own, **pipes) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+
+        def request(path: str) -> Request:
+            print(path, file=process.stdin, flush=True)
+            return Request(*json.loads(process.stdout.readline()))
+
+        yield request
+        process.stdin.close()
 
 
 def run(uris: list[str], sizes: list[tuple[int, int]], rounds: int, pages: str) -> None:
-    found = []
-    for uri, (sessions, events) in zip(uris, sizes, strict=True):
-        own = {"DATABASE_URL": uri, "DJANGO_SETTINGS_MODULE": "project.settings"}
-        given = [str(value) for value in (sessions, events, rounds, pages)]
-        command = [sys.executable, "-m", "benchmarks.admin", "--work", *given]
-        output = subprocess.run(command, env=os.environ | own, check=True, stdout=subprocess.PIPE)
-        found.append(json.loads(output.stdout))
-    small, large = found
-    _, (sessions, events) = sizes
-    print(
-        f"| page | 1,000 conversations | {sessions:,} sessions, {events:,} events | times | scans |"
-    )
-    print("|---|---|---|---|---|")
-    for name, (before, few, _) in small.items():
-        after, many, scans = large[name]
+    with (
+        worker(uris[0], *sizes[0]) as small,
+        worker(uris[1], *sizes[1]) as large,
+    ):
+        _, (sessions, events) = sizes
         print(
-            f"| {name} | {before:.0f} ms, {few} statements | {after:.0f} ms, {many} statements"
-            f" | {after / before:.1f} | {', '.join(scans) or 'none'} |"
+            f"| page | 1,000 conversations | {sessions:,} sessions, {events:,} events | times"
+            " | scans |"
         )
+        print("|---|---|---|---|---|")
+        for name, path in PAGES.items():
+            if not re.search(pages, name):
+                continue
+            scans = large(PLANS + path).scans
+            for request in (small, large):
+                request(path)
+            found = [(small(path), large(path)) for _ in range(rounds)]
+            times = median(after.seconds / before.seconds for before, after in found)
+            print(
+                f"| {name} | {' | '.join(map(cell, zip(*found, strict=True)))} | {times:.2f}"
+                f" | {', '.join(scans) or 'none'} |",
+                flush=True,
+            )
+
+
+def cell(found: tuple[Request, ...]) -> str:
+    seconds = median(request.seconds for request in found)
+    return f"{seconds * 1_000:.0f} ms, {found[-1].statements} statements"
 
 
 @contextmanager
@@ -284,15 +348,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--sessions", type=int, default=200_000)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--only", choices=("sqlite", "postgresql"))
     parser.add_argument("--pages", default="")
     parser.add_argument("--keep", type=Path)
-    parser.add_argument("--work", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--work", nargs=2, type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
-        sessions, events, rounds, pages = options.work
-        work(int(sessions), int(events), int(rounds), pages)
+        work(*options.work)
         return
     sizes = [SMALL, (options.sessions, options.events)]
     names = [f"rows_{sessions}_{events}" for sessions, events in sizes]

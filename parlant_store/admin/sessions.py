@@ -238,9 +238,9 @@ class SessionAdmin(ActionsAdmin):
 
     @admin.display(description=_("last message"))
     def last_message(self, one: Conversation) -> Any:
-        if not one.snippet:
-            return one.last_message or NONE
-        return format_html('<q class="parlant-found">{}</q>', one.snippet)
+        if one.snippet:
+            return format_html('<q class="parlant-found">{}</q>', one.snippet)
+        return format_html("<bdi>{}</bdi>", one.last_message) if one.last_message else NONE
 
     @admin.display(description=_("last activity"))
     def last_activity(self, one: Conversation) -> Any:

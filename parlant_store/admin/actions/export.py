@@ -25,13 +25,7 @@ from parlant_store.content.times import as_utc
 from parlant_store.content.usage import TOTAL, counts_of, decode_usage, usage_of
 from parlant_store.models import Document, Session, SessionItem
 from parlant_store.personal_threads import exported_thread
-from parlant_store.types import (
-    DocumentRecord,
-    SessionHistory,
-    SessionRecord,
-    ThreadInfo,
-    Usage,
-)
+from parlant_store.types import DocumentRecord, SessionHistory, SessionRecord, ThreadInfo, Usage
 
 ROWS = 100
 """Limit on the sessions or documents in a statement."""

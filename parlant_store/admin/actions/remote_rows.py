@@ -22,14 +22,7 @@ from parlant_store.admin.actions.actions import DOCUMENT_ACTIONS, SESSION_ACTION
 from parlant_store.admin.actions.confirmation import Action, log_by_name
 from parlant_store.admin.actions.export import document_line, session_line, thread_lines
 from parlant_store.admin.actions.local_rows import copy_thread
-from parlant_store.admin.actions.selection import (
-    TTL,
-    Result,
-    Row,
-    Rows,
-    Selection,
-    items_text,
-)
+from parlant_store.admin.actions.selection import TTL, Result, Row, Rows, Selection, items_text
 from parlant_store.admin.formatting import cut
 from parlant_store.admin.views import base
 from parlant_store.admin.views.base import (

@@ -40,13 +40,7 @@ from parlant_store.admin.conversations.rows import (
     read_persons,
     read_sessions,
 )
-from parlant_store.admin.conversations.selection import (
-    DOCUMENT,
-    KINDS,
-    SESSION,
-    THREAD,
-    Matches,
-)
+from parlant_store.admin.conversations.selection import DOCUMENT, KINDS, SESSION, THREAD, Matches
 from parlant_store.admin.conversations.streams import (
     Place,
     Table,

@@ -15,14 +15,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from parlant_store.admin.documents.lookups import COLUMNS, json_text
-from parlant_store.admin.formatting import (
-    NAME,
-    NOTHING,
-    breakable,
-    column_name,
-    cut,
-    model_field,
-)
+from parlant_store.admin.formatting import NAME, NOTHING, breakable, column_name, cut, model_field
 from parlant_store.admin.lookups import connection_of, fetch
 from parlant_store.content import codec
 from parlant_store.content.related_documents import SESSIONS

@@ -16,15 +16,7 @@ from parlant_store.admin.transcript.content import (
     names_of_tools,
     outcome,
 )
-from parlant_store.admin.transcript.entries import (
-    Answer,
-    Call,
-    Entry,
-    Part,
-    Reading,
-    Status,
-    note,
-)
+from parlant_store.admin.transcript.entries import Answer, Call, Entry, Part, Reading, Status, note
 from parlant_store.admin.transcript.tools import (
     arguments_of,
     results_of,

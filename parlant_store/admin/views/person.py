@@ -10,11 +10,7 @@ from typing import Any, NamedTuple
 from django.contrib import messages
 from django.contrib.admin.models import CHANGE, DELETION
 from django.core import signing
-from django.core.exceptions import (
-    ImproperlyConfigured,
-    PermissionDenied,
-    SuspiciousOperation,
-)
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied, SuspiciousOperation
 from django.db.models import Model
 from django.http import (
     FileResponse,

@@ -17,11 +17,7 @@ from django.utils.translation import gettext as _
 
 from parlant_store.admin.conversations.conversation import Conversation
 from parlant_store.admin.conversations.header import Links, listed
-from parlant_store.admin.conversations.local import (
-    Access,
-    document_conversation,
-    row_conversation,
-)
+from parlant_store.admin.conversations.local import Access, document_conversation, row_conversation
 from parlant_store.admin.conversations.remote import document_of
 from parlant_store.admin.conversations.rows import Persons, read_documents, read_sessions
 from parlant_store.admin.conversations.threads import read_threads

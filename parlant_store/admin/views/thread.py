@@ -34,12 +34,7 @@ from parlant_store.admin.views.base import decode_names, django_time, encode_nam
 from parlant_store.backends.base import BaseBackend
 from parlant_store.content import codec
 from parlant_store.exceptions import BackendError, InvalidInput, NotSupported
-from parlant_store.types import (
-    CheckpointCursor,
-    CheckpointInfo,
-    StoredCheckpoint,
-    ThreadInfo,
-)
+from parlant_store.types import CheckpointCursor, CheckpointInfo, StoredCheckpoint, ThreadInfo
 
 STEPS = 50
 """How many checkpoints the page of a thread lists."""
