@@ -62,7 +62,7 @@ def list_documents(admin: Any, request: HttpRequest, store: BaseBackend) -> Http
     cursor = None
     if after := request.GET.get("after"):
         creation_utc, id_ = decode_names(after, 2)
-        cursor = DocumentCursor(creation_utc=creation_utc, id=id_)
+        cursor = DocumentCursor(creation_utc=creation_utc or "", id=id_ or "")
     wanted = request.GET.get("id", "")
     find = partial(store.find, collection, direction="desc", limit=PAGE, cursor=cursor)
     page = call_store(store, partial(find, {"id": {"$eq": wanted}}) if wanted else find)

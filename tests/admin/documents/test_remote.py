@@ -135,6 +135,13 @@ def test_documents_are_listed_in_pages_newest_first(client, remote, monkeypatch)
     assert listed(get(client, url("stores_documents", collection=["c"], id="d"))) == []
 
 
+@pytest.mark.parametrize("after", [["x", None], [None, None], ["", ""]], ids=str)
+def test_no_cursor_gives_a_server_error(client, remote, after):
+    remote.insert_one("notes", {"id": "n"})
+    names = {"collection": json.dumps(["notes"]), "after": json.dumps(after)}
+    assert client.get(url("stores_documents", **names)).status_code in (200, 400)
+
+
 def test_documents_without_an_id_are_shown_in_their_list(client, remote):
     remote.insert_one("c", {"text": f"{SCRIPT} of nobody"})
     html = get(client, url("stores_documents", collection=["c"]))
