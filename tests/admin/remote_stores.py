@@ -84,7 +84,7 @@ def without(*names):
 
 
 def listed(html):
-    found = re.findall(r'<th scope="row"[^>]*><a href="[^"]*">(<bdi.*?)</a>', html)
+    found = re.findall(r'<th scope="row"><a href="[^"]*">(<bdi.*?)</a>', html)
     return [markup.unescape(re.sub("<.*?>", "", name)) for name in found]
 
 
