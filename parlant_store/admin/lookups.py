@@ -1,9 +1,9 @@
 """Keys and values found by steps through an index, and rows by the whole of a name."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from django.db import connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -22,7 +22,17 @@ PLACES = 1_000
 SLASHES = 50
 """How many slashes of a search may part the place from the name."""
 
+NEWEST_FIRST = "COALESCE(creation_utc, '') DESC, COALESCE(id, '') DESC"
+"""The order of the indexes on the documents of a collection, and of an owner in it."""
+
 Key = TypeVar("Key")
+
+
+class Condition(NamedTuple):
+    """A condition or a statement of SQL with its parameters."""
+
+    sql: str
+    parameters: tuple[Any, ...] = ()
 
 
 def named(
@@ -92,6 +102,28 @@ def fetch(
     return rows
 
 
+def union(statements: Iterable[str], operator: str = "UNION ALL") -> str:
+    """Return one statement for all rows; SQLite takes an order and a limit in subqueries only."""
+    parts = (f"SELECT * FROM ({sql}) part{number}" for number, sql in enumerate(statements))
+    return f" {operator} ".join(parts)
+
+
+def fetch_union(
+    connection: BaseDatabaseWrapper, parts: Sequence[Condition], operator: str = "UNION ALL"
+) -> list[tuple[Any, ...]]:
+    """Return the rows of all statements, by one."""
+    parameters = [value for part in parts for value in part.parameters]
+    return fetch(connection, union((part.sql for part in parts), operator), parameters)
+
+
+def contains(connection: BaseDatabaseWrapper, column: str) -> str:
+    """Return the condition that the column contains a text, in any case of ASCII at least."""
+    if connection.vendor == "postgresql":
+        # Of the columns, the collation is "C", which changes the case of ASCII only.
+        return f'strpos(lower({column} COLLATE "default"), lower(%s)) > 0'
+    return f"instr(lower({column}), lower(%s)) > 0"
+
+
 def first_values(model: type[Model], name: str, most: int, using: str | None = None) -> list[str]:
     """The first values, ``most`` of them at most, as the column keeps them."""
     connection = connections[using] if using else connection_of(model)
@@ -121,12 +153,11 @@ def select_first(
 ) -> list[list[str]]:
     """Return the first values of each of the columns, by one statement."""
     parts = [
-        f"SELECT {number} AS place, name"
-        f" FROM ({with_first_values(model, name, limit)} SELECT name FROM names) part{number}"
+        f"{with_first_values(model, name, limit)} SELECT {number} AS place, name FROM names"
         for number, (model, name) in enumerate(columns)
     ]
     values: list[list[str]] = [[] for _ in columns]
-    for place, value in fetch(connection, " UNION ALL ".join(parts)):
+    for place, value in fetch(connection, union(parts)):
         values[place].append(value)
     return values
 

@@ -113,21 +113,21 @@ class RemoteRows(Rows):
     ) -> Result:
         def set_one(row: Row) -> Any:
             new = at if by is None or at is None else max(at, row.expires_at or at) + by
-            if self.model is Session:
-                return self.store.set_expiry(row.name or "", new, namespace=row.place)
-            if self.model is Thread:
-                return self.store.set_thread_expiry(row.name or "", new, namespace=row.place)
-            return self.store.set_document_expiry(row.place, row.name or "", new)
+            if self.model is Document:
+                return self.store.set_document_expiry(row.place, row.name or "", new)
+            is_thread = self.model is Thread
+            set_ = self.store.set_thread_expiry if is_thread else self.store.set_expiry
+            return set_(row.name or "", new, namespace=row.place)
 
         return self._call_each(rows, set_one)
 
     def delete(self, rows: Sequence[Row]) -> Result:
         def delete_one(row: Row) -> bool:
-            if self.model is Session:
-                return self.store.delete_session(row.name or "", namespace=row.place)
-            if self.model is Thread:
-                return self.store.delete_thread(row.name or "", namespace=row.place)
-            return self.store.delete_one(row.place, {"id": {"$eq": row.name}}) is not None
+            if self.model is Document:
+                return self.store.delete_one(row.place, {"id": {"$eq": row.name}}) is not None
+            is_thread = self.model is Thread
+            delete = self.store.delete_thread if is_thread else self.store.delete_session
+            return delete(row.name or "", namespace=row.place)
 
         return self._call_each(rows, delete_one)
 

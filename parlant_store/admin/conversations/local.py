@@ -165,24 +165,25 @@ def _match(database: Database, criteria: Criteria, access: Access, limit: int) -
     tables = [table for table in built if table is not None]
     if not tables:
         return _Matching(database, names, [], words, [], 0, False)
-    # What was found or filtered is counted with the page; else indexes alone count.
-    has_filters = any(stream.filters or not stream.is_sorted for stream in _streams(tables))
-    read = select_and_count if has_filters else _select_unfiltered
-    if criteria.order == CREATION:
-        read = partial(_by_creation, read)
-    places, total = read(connection, tables, limit)
-    return _Matching(
-        database,
-        names,
-        tables,
-        words,
-        places,
-        total,
-        has_filters and is_cut(connection, tables),
-    )
+    places: list[Place] = []
+    total, is_incomplete = 0, False
+    for has_filters, read in ((False, _select_and_count_index), (True, select_and_count)):
+        group = [table for table in tables if has_filters == _has_filters(table)]
+        if group and criteria.order == CREATION:
+            read = partial(_by_creation, read)
+        found, number = read(connection, group, limit) if group else ([], 0)
+        places += found
+        total += number
+        is_incomplete |= has_filters and is_cut(connection, group)
+    return _Matching(database, names, tables, words, places, total, is_incomplete)
 
 
-def _select_unfiltered(
+def _has_filters(table: Table) -> bool:
+    """Whether rows are found or filtered: those are counted with the page."""
+    return any(stream.filters or not stream.is_sorted for stream in table.streams)
+
+
+def _select_and_count_index(
     connection: Any, tables: Sequence[Table], limit: int
 ) -> tuple[list[Place], int]:
     return select(connection, tables, limit), count(connection, tables)
@@ -335,7 +336,7 @@ def _unanswered(database: Database, exc: Exception) -> str:
 
 def _notes(found: Sequence[_Matching], criteria: Criteria) -> Iterator[str]:
     has_filters = any(stream.filters for matching in found for stream in _streams(matching.tables))
-    bound = streams.MAX_FILTERED if has_filters else streams.MAX_ROWS
+    bound = streams.MAX_FILTERED if has_filters else streams.MAX_SORTED
     number = {"number": grouped(bound)}
     if any(matching.words.is_partial for matching in found):
         yield _("Many messages match: not every conversation that has one is listed.")

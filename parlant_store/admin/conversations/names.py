@@ -1,15 +1,15 @@
 """Conversations by the names of their sessions, owners, customers and agents."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
 from parlant_store.admin.conversations.selection import DOCUMENT, SESSION, THREAD
-from parlant_store.admin.conversations.streams import MAX_ROWS, Condition
-from parlant_store.admin.lookups import fetch, select_first
+from parlant_store.admin.conversations.streams import MAX_ROWS
+from parlant_store.admin.lookups import NEWEST_FIRST, Condition, fetch_union, select_first
 from parlant_store.content import codec
 from parlant_store.content.related_documents import SESSIONS
 from parlant_store.content.text_search import words
@@ -30,7 +30,6 @@ MAX_SLASHES = 50
 CUSTOMERS, AGENTS, EVENTS = "customers", "agents", "events"
 """The suffixes of the names of Parlant's collections of these."""
 
-_NEWEST = "COALESCE(creation_utc, '') DESC, COALESCE(id, '') DESC"
 _NAME = {"postgresql": "data ->> 'name'", "sqlite": "json_extract(data, '$.name')"}
 _CONTAINS = {
     "postgresql": "strpos(lower(name), %s) > 0",
@@ -86,9 +85,8 @@ def named(
         *_documents(names, term, persons),
         *_of_events(sessions),
     ]
-    sql = " UNION ALL ".join(f"SELECT * FROM ({part.sql}) part{n}" for n, part in enumerate(parts))
     keys: tuple[set[int], set[int], set[int]] = set(), set(), set()
-    for kind, key in _fetch(connection, sql, parts):
+    for kind, key in fetch_union(connection, parts):
         keys[kind].add(key)
     return keys
 
@@ -116,8 +114,7 @@ def persons_named(
         )
         for collection in collections
     ]
-    sql = " UNION ".join(f"SELECT id FROM ({part.sql}) part{n}" for n, part in enumerate(parts))
-    return [id_ for (id_,) in _fetch(connection, sql, parts)][:MAX_PERSONS]
+    return [id_ for (id_,) in fetch_union(connection, parts, "UNION")][:MAX_PERSONS]
 
 
 def _sessions(
@@ -142,9 +139,9 @@ def _documents(names: Names, term: str, persons: Sequence[str]) -> Iterator[Cond
         yield _keys(DOCUMENT, table, "collection = %s AND id = %s", (collection, name))
         for person in dict.fromkeys((name, *persons)):
             condition = "collection = %s AND customer_id = %s"
-            yield _keys(DOCUMENT, table, condition, (collection, person), _NEWEST)
+            yield _keys(DOCUMENT, table, condition, (collection, person), NEWEST_FIRST)
         condition = "collection = %s AND agent_id = %s"
-        yield _keys(DOCUMENT, table, condition, (collection, name), _NEWEST)
+        yield _keys(DOCUMENT, table, condition, (collection, name), NEWEST_FIRST)
 
 
 def _of_events(sessions: Sequence[tuple[str, str]]) -> Iterator[Condition]:
@@ -164,9 +161,3 @@ def _keys(
     by = f" ORDER BY {order}" if order else ""
     sql = f"SELECT {kind} AS kind, key FROM {table} WHERE {condition}{by} LIMIT {MAX_ROWS}"
     return Condition(sql, parameters)
-
-
-def _fetch(
-    connection: BaseDatabaseWrapper, sql: str, parts: Iterable[Condition]
-) -> list[tuple[Any, ...]]:
-    return fetch(connection, sql, [value for part in parts for value in part.parameters])

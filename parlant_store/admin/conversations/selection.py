@@ -17,7 +17,8 @@ from parlant_store.admin.conversations.conversation import (
     SELECTOOLS,
     Criteria,
 )
-from parlant_store.admin.conversations.streams import Condition, Stream, Table
+from parlant_store.admin.conversations.streams import Stream, Table
+from parlant_store.admin.lookups import NEWEST_FIRST, Condition, contains
 from parlant_store.backends.orm.base.sessions import adapted
 from parlant_store.content import codec
 from parlant_store.content.times import as_utc
@@ -31,7 +32,6 @@ SOON = timedelta(days=1)
 _LAST = "\U0010ffff"
 _ACTIVE = "active_minute DESC, key DESC"
 _LONGEST = "length_class DESC, key DESC"
-_CREATED = "COALESCE(creation_utc, '') DESC, COALESCE(id, '') DESC"
 
 _SESSION_COLUMNS = (
     "key, namespace, user_id, framework, active_minute, failed_calls, item_count, created_at,"
@@ -90,7 +90,6 @@ class _Kind:
         self.matches = matches
         now = timezone.now()
         self.now, self.soon = (adapted(connection, time) for time in (now, now + SOON))
-        self.contains = "strpos" if connection.vendor == "postgresql" else "instr"
 
     def build(self) -> Table | None:
         """Return the table with its streams; None if no row can match."""
@@ -168,10 +167,10 @@ class _Kind:
 
     def part_of(self, column: str, text: str, values: Sequence[str]) -> Condition:
         """Return the condition that the column contains the text, or is one of the values."""
-        sql = f"{self.contains}(lower({column}), %s) > 0"
+        sql = contains(self.connection, column)
         if values:
             sql = f"({sql} OR {column} IN ({', '.join(['%s'] * len(values))}))"
-        return Condition(sql, (codec.escape(text).lower(), *values))
+        return Condition(sql, (codec.escape(text), *values))
 
     def starting(self, column: str, text: str) -> Condition:
         start = codec.escape(text)
@@ -319,7 +318,7 @@ class ParlantSessions(_Kind):
         elif criteria.order == CREATION and not criteria.start:
             for collection in self.matches.collections:
                 within = Condition("collection = %s", (collection,))
-                yield _Index((within,), _CREATED, "parlant")
+                yield _Index((within,), NEWEST_FIRST, "parlant")
         else:
             yield all_rows
 
@@ -331,9 +330,9 @@ class ParlantSessions(_Kind):
         for collection in self.matches.collections:
             within = Condition("collection = %s", (collection,))
             starting = self.starting(column, text)
-            yield _Index((within, starting), f"{column}, {_ascending(_CREATED)}", name)
+            yield _Index((within, starting), f"{column}, {_ascending(NEWEST_FIRST)}", name)
             for value in self.matches.customers if is_owner else self.matches.agents:
-                yield _Index((within, Condition(f"{column} = %s", (value,))), _CREATED, name)
+                yield _Index((within, Condition(f"{column} = %s", (value,))), NEWEST_FIRST, name)
 
     def sorting(self) -> tuple[str, str]:
         match self.criteria.order:
@@ -344,7 +343,7 @@ class ParlantSessions(_Kind):
         return "active_minute", _ACTIVE
 
     def is_sorted(self, index: _Index) -> bool:
-        is_created = self.criteria.order == CREATION and index.order == _CREATED
+        is_created = self.criteria.order == CREATION and index.order == NEWEST_FIRST
         return is_created or super().is_sorted(index)
 
     def began_before(self, time: datetime | None) -> Condition:

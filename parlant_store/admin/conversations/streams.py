@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from parlant_store.admin.lookups import fetch
+from parlant_store.admin.lookups import Condition, fetch, union
 
 MAX_ROWS = 10_000
 """Limit on the rows that a list has."""
@@ -17,12 +17,8 @@ MAX_ROWS = 10_000
 MAX_FILTERED = 1_000
 """Limit on the rows of an index that are read for filters which it does not serve."""
 
-
-class Condition(NamedTuple):
-    """A condition of SQL with its parameters."""
-
-    sql: str
-    parameters: tuple[Any, ...] = ()
+MAX_SORTED = 5_000
+"""Limit on the rows of an index that are read to be sorted."""
 
 
 class Stream(NamedTuple):
@@ -43,7 +39,9 @@ class Stream(NamedTuple):
     @property
     def bound(self) -> int:
         """The limit on the rows of the index that are read."""
-        return MAX_FILTERED if self.filters and self.order else MAX_ROWS
+        if not self.order:
+            return MAX_ROWS
+        return MAX_FILTERED if self.filters else MAX_ROWS if self.is_sorted else MAX_SORTED
 
 
 class Table(NamedTuple):
@@ -142,8 +140,7 @@ def is_cut(connection: BaseDatabaseWrapper, tables: Sequence[Table]) -> bool:
     if not parts:
         return False
     # The first row answers: streams with a greater bound are seldom read.
-    selects = (f"SELECT * FROM ({part.sql}) part{n}" for n, part in enumerate(parts))
-    return bool(_fetch(connection, f"{' UNION ALL '.join(selects)} LIMIT 1", parts))
+    return bool(_fetch(connection, f"{union(part.sql for part in parts)} LIMIT 1", parts))
 
 
 def _part(
@@ -161,11 +158,9 @@ def _part(
 
 
 def _union(parts: Sequence[Condition], tables: Sequence[Table]) -> str:
-    # SQLite takes an order and a limit only within a subquery.
-    selects = (f"SELECT * FROM ({part.sql}) part{n}" for n, part in enumerate(parts))
     # Streams of one index have no row in common.
     is_disjoint = all(len({stream.order for stream in table.streams}) == 1 for table in tables)
-    return (" UNION ALL " if is_disjoint else " UNION ").join(selects)
+    return union((part.sql for part in parts), "UNION ALL" if is_disjoint else "UNION")
 
 
 def _where(conditions: Sequence[Condition]) -> str:

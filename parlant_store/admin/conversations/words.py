@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 
 from parlant_store.admin.conversations.names import CUSTOMERS
 from parlant_store.admin.formatting import Highlighter
+from parlant_store.admin.lookups import fetch, union
 from parlant_store.backends.orm.base.search import require_index
 from parlant_store.content import codec, text_search
 from parlant_store.content.events import event_text
@@ -262,12 +263,10 @@ def _fetch(
 ) -> list[Hit]:
     """Return the hits in each table; ``params`` are those of the condition and of the index."""
     selects = (_statement(connection.vendor, table, condition) for table in tables)
-    parts = (f"SELECT * FROM ({select}) part{n}" for n, select in enumerate(selects))
-    with connection.cursor() as cursor:
-        cursor.execute(" UNION ALL ".join(parts), params * len(tables))
-        hits = (Hit(*row) for row in cursor.fetchall())
-        # The index may find the newest too.
-        return list({hit[:2]: hit for hit in sorted(hits, key=attrgetter("is_newest"))}.values())
+    rows = fetch(connection, union(selects), params * len(tables))
+    # The index may find the newest too.
+    hits = sorted((Hit(*row) for row in rows), key=attrgetter("is_newest"))
+    return list({hit[:2]: hit for hit in hits}.values())
 
 
 def _statement(vendor: str, table: _Texts, condition: str) -> str:
@@ -323,9 +322,8 @@ def _read_texts(
             parameters += keys
     if not selects:
         return {}
-    with connection.cursor() as cursor:
-        cursor.execute(" UNION ALL ".join(selects), parameters)
-        return {(kind, key): _text(kind, text or "") for kind, key, text in cursor.fetchall()}
+    rows = fetch(connection, " UNION ALL ".join(selects), parameters)
+    return {(kind, key): _text(kind, text or "") for kind, key, text in rows}
 
 
 def _text(kind: int, text: str) -> str:

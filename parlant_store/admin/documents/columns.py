@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from parlant_store.admin.documents.lookups import COLUMNS, json_text
 from parlant_store.admin.formatting import NAME, NOTHING, breakable, column_name, cut, model_field
-from parlant_store.admin.lookups import connection_of, fetch
+from parlant_store.admin.lookups import NEWEST_FIRST, connection_of, fetch
 from parlant_store.content import codec
 from parlant_store.content.related_documents import SESSIONS
 from parlant_store.models import Document
@@ -36,12 +36,12 @@ _UTC = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|\+00:00)", 
 # Django takes a name that is a number for an index, which databases refuse if it is large.
 _INDEX = re.compile(r"\s*[-+]?[\d_]+\s*")
 
-_FIELDS = """
+_FIELDS = f"""
 SELECT f.key FROM (
     SELECT data FROM parlant_store_document WHERE collection = %s
-    ORDER BY COALESCE(creation_utc, '') DESC, COALESCE(id, '') DESC LIMIT {limit}
-) newest, {each} WHERE {type} NOT IN ('object', 'array', 'null')
-GROUP BY f.key ORDER BY count(*) DESC, f.key LIMIT {fields}
+    ORDER BY {NEWEST_FIRST} LIMIT {SAMPLE}
+) newest, {{each}} WHERE {{type}} NOT IN ('object', 'array', 'null')
+GROUP BY f.key ORDER BY count(*) DESC, f.key LIMIT {MAX_FIELDS + len(COLUMNS)}
 """
 _SQLITE = {"each": "json_each(newest.data) f", "type": "f.type"}
 _POSTGRESQL = {"each": "jsonb_each(newest.data) f", "type": "jsonb_typeof(f.value)"}
@@ -144,7 +144,7 @@ def _occurring(collection: str) -> Iterator[Column]:
     """Return the fields that occur most in the newest documents, owners first."""
     connection = connection_of(Document)
     terms = _POSTGRESQL if connection.vendor == "postgresql" else _SQLITE
-    sql = _FIELDS.format(limit=SAMPLE, fields=MAX_FIELDS + len(COLUMNS), **terms)
+    sql = _FIELDS.format(**terms)
     return _shown_fields([codec.unescape(name) for (name,) in fetch(connection, sql, [collection])])
 
 

@@ -19,6 +19,7 @@ from parlant_store.admin.conversations import words
 from parlant_store.admin.formatting import breakable, column_name, grouped, rounded
 from parlant_store.admin.lookups import (
     COUNTED,
+    NEWEST_FIRST,
     connection_of,
     fetch,
     first_values,
@@ -61,7 +62,7 @@ SELECT shown.name, (
 ), {{estimate}}, (
     SELECT avg(size) FROM (
         SELECT {{size}} AS size FROM parlant_store_document d WHERE d.collection = shown.name
-        ORDER BY COALESCE(creation_utc, '') DESC, COALESCE(id, '') DESC LIMIT {MEASURED}
+        ORDER BY {NEWEST_FIRST} LIMIT {MEASURED}
     ) newest
 ) FROM shown {{joined}}
 ORDER BY CASE WHEN shown.name LIKE %s ESCAPE '!' THEN 0 ELSE 1 END, shown.name
@@ -98,7 +99,6 @@ MAX_OWNED = 100
 # Django takes a name that is a number for an index, which databases refuse if it is large.
 _NAME, _INDEX = r"[^\W\d][\w$-]*", "[0-9]{1,4}"
 _FIELD = re.compile(rf"({_NAME}(?:\.(?:{_NAME}|{_INDEX})){{0,9}}):(.+)", re.DOTALL)
-_ORDER = "COALESCE(creation_utc, '') DESC, COALESCE(id, '') DESC"
 # A scalar subquery in the order of the index: PostgreSQL may turn EXISTS into a scan.
 _HELD = (
     "SELECT '{column}', name FROM names WHERE (SELECT d.key FROM parlant_store_document d"
@@ -106,8 +106,8 @@ _HELD = (
     " ORDER BY COALESCE(d.creation_utc, ''), COALESCE(d.id, '') LIMIT 1) IS NOT NULL"
 )
 _NEWEST = (
-    "SELECT key FROM (SELECT key FROM parlant_store_document"
-    f" WHERE collection = %s AND {{column}} = %s ORDER BY {_ORDER} LIMIT {COUNTED + 1}) newest"
+    "SELECT key FROM (SELECT key FROM parlant_store_document WHERE collection = %s"
+    f" AND {{column}} = %s ORDER BY {NEWEST_FIRST} LIMIT {COUNTED + 1}) newest"
 )
 
 

@@ -1,7 +1,7 @@
 """What the stores have of a person: conversations, documents and context variables."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import router
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.db.models.functions import Left
 from django.utils.translation import gettext as _
 
@@ -29,7 +29,7 @@ from parlant_store.admin.documents.lookups import (
     owned,
 )
 from parlant_store.admin.formatting import NAME, breakable, column_name, cut, grouped, text_of
-from parlant_store.admin.lookups import COUNTED, connection_of, fetch
+from parlant_store.admin.lookups import COUNTED, NEWEST_FIRST, connection_of, fetch
 from parlant_store.admin.views.base import encode_names, error_message, result_of
 from parlant_store.backends.base import BaseBackend
 from parlant_store.content import codec
@@ -61,16 +61,15 @@ MAX_VARIABLES = 500
 MAX_READ = 500
 """Limit on the sessions and the collections of a remote store that are read."""
 
-_COUNT = """
+_COUNT = f"""
 SELECT %s AS collection, count(*), sum(size) FROM (
-    SELECT {size} AS size FROM parlant_store_document WHERE collection = %s AND customer_id = %s
-    ORDER BY COALESCE(creation_utc, '') DESC, COALESCE(id, '') DESC LIMIT {limit}
+    SELECT {{size}} AS size FROM parlant_store_document
+    WHERE collection = %s AND customer_id = %s ORDER BY {NEWEST_FIRST} LIMIT {MAX_COUNT + 1}
 ) counted
 """
 _SIZE = """
 SELECT count(*), sum(size) FROM (SELECT {size} AS size FROM {table} WHERE {where} LIMIT {limit}) d
 """
-_OF_THREADS = "thread_key IN ({})"
 _NAME = Left(JSONText("data", "name"), NAME + 1)
 
 
@@ -109,6 +108,15 @@ class StoredData:
     more_conversations: bool = False
     error: str = ""
 
+    def add_size(self, size: int) -> None:
+        self.size = (self.size or 0) + size
+
+    def newest(self, rows: QuerySet[Any], *names: str) -> list[tuple[Any, ...]]:
+        """Return values of rows, by the first and the second name; COUNTED + 1 at most."""
+        found = list(rows.values_list(*names)[: COUNTED + 1])
+        self.more_conversations |= len(found) > MAX_CONVERSATIONS
+        return sorted(found, key=lambda row: (row[0] or 0, row[1]), reverse=True)
+
     def add(self, conversation: Conversation, **changes: Any) -> None:
         self.conversations.append(replace(conversation, store=self.store, **changes))
 
@@ -135,30 +143,25 @@ def local_data(
 
 def _add_sessions(data: StoredData, links: Links, owner: str, may_read: bool) -> None:
     rows = Session.objects.filter(user_id=owner).order_by("namespace", "session_id")
-    listed = list(rows.values_list("updated_at", "key", "item_count")[: COUNTED + 1])
-    listed.sort(reverse=True)
+    listed = data.newest(rows, "updated_at", "key", "item_count")
     shown = [key for _time, key, _count in listed[:MAX_CONVERSATIONS]]
-    data.more_conversations |= len(listed) > len(shown)
     if not shown:
         return
-    using = router.db_for_read(Session)
-    for row in read_sessions(using, shown, may_read=may_read):
+    for row in read_sessions(router.db_for_read(Session), shown, may_read=may_read):
         data.add(row_conversation(row, "", links))
     count, size = _size(SessionItem, "session_key IN ({})", shown)
-    data.size = (data.size or 0) + round(size / max(count, 1) * sum(row[2] for row in listed))
+    data.add_size(round(size / max(count, 1) * sum(row[2] for row in listed)))
 
 
 def _add_threads(data: StoredData, links: Links, owner: str, may_read: bool) -> None:
     rows = Thread.objects.filter(user_id=owner).order_by("namespace", "thread_id")
-    listed = sorted(rows.values_list("updated_at", "key")[: COUNTED + 1], reverse=True)
-    shown = [key for _time, key in listed[:MAX_CONVERSATIONS]]
-    data.more_conversations |= len(listed) > len(shown)
+    shown = [key for _time, key in data.newest(rows, "updated_at", "key")[:MAX_CONVERSATIONS]]
     if not shown:
         return
     for row in read_threads(router.db_for_read(Thread), shown, may_read=may_read):
         data.add(row_conversation(row, "", links))
     for model in (ChannelValue, CheckpointWrite):
-        data.size = (data.size or 0) + _size(model, _OF_THREADS, shown, column="value")[1]
+        data.add_size(_size(model, "thread_key IN ({})", shown, column="value")[1])
 
 
 def _add_documents(data: StoredData, links: Links, customer: str, user: str) -> None:
@@ -173,14 +176,14 @@ def _add_documents(data: StoredData, links: Links, customer: str, user: str) -> 
     if not collections:
         return
     vendor = connection_of(Document).vendor
-    sql = _COUNT.format(size=DATA_SIZE[vendor], limit=MAX_COUNT + 1)
+    sql = _COUNT.format(size=DATA_SIZE[vendor])
     params = [part for name in collections for part in (name, name, customer)]
     for collection, count, size in fetch(
         connection_of(Document), " UNION ALL ".join([sql] * len(collections)), params
     ):
         url = links.admin.list_url(Document, collection=collection, customer_id=customer)
         data.add_documents(column_name(collection) or "", count, url)
-        data.size = (data.size or 0) + int(size or 0)
+        data.add_size(int(size or 0))
     _add_parlant_sessions(data, links, collections, names, customer)
 
 
@@ -189,12 +192,8 @@ def _add_parlant_sessions(
 ) -> None:
     places = [name for name in collections if name.endswith(SESSIONS)]
     rows = Document.objects.filter(collection__in=places, customer_id=customer)
-    listed = list(rows.values_list("active_minute", "key")[: COUNTED + 1])
-    listed.sort(key=lambda row: (row[0] or 0, row[1]), reverse=True)
-    shown = [key for _minute, key in listed[:MAX_CONVERSATIONS]]
-    data.more_conversations |= len(listed) > len(shown)
-    using = router.db_for_read(Document)
-    sessions = read_documents(using, shown)
+    shown = [key for _minute, key in data.newest(rows, "active_minute", "key")[:MAX_CONVERSATIONS]]
+    sessions = read_documents(router.db_for_read(Document), shown)
     for row in sessions:
         data.add(document_conversation(row, Persons(), "", links))
     own = {sessions_prefix(name) for name in places}
@@ -207,7 +206,7 @@ def _add_parlant_sessions(
     ids = [row.document_id for row in sessions if row.document_id]
     if related and ids:
         where = f"collection IN ({', '.join(['%s'] * len(related))}) AND session_id IN ({{}})"
-        data.size = (data.size or 0) + _size(Document, where, ids, related)[1]
+        data.add_size(_size(Document, where, ids, related)[1])
 
 
 def _variables(store: str, links: Links, names: list[str], user: str) -> Iterator[Variable]:
@@ -263,33 +262,34 @@ def _stored(text: Any) -> str:
     return cut(codec.unescape(str(text or ""))) or ""
 
 
-class RemoteData(NamedTuple):
+@dataclass
+class RemoteData:
     """What a remote store has."""
 
-    sessions: list[SessionInfo]
-    threads: list[ThreadInfo]
-    parlant: list[tuple[str, JSONObject]]
+    sessions: Sequence[SessionInfo] = ()
+    threads: Sequence[ThreadInfo] = ()
+    parlant: list[tuple[str, JSONObject]] = field(default_factory=list)
     """The Parlant sessions with their collections."""
 
-    counts: list[tuple[str, int]]
-    variables: list[tuple[str, str, JSONObject]]
+    counts: list[tuple[str, int]] = field(default_factory=list)
+    variables: list[tuple[str, str, JSONObject]] = field(default_factory=list)
     """Values with their collections and the names of their variables."""
 
-    name: str | None
-    has_more: bool
+    name: str | None = None
+    has_more: bool = False
 
 
 def read_data(store: BaseBackend, user: str, models: list[type[Model]]) -> RemoteData:
     """Read the data by the contract, on a thread of the store."""
-    found = RemoteData([], [], [], [], [], None, False)
+    found = RemoteData()
     if Session in models:
         page = store.list_sessions(user_id=user, limit=MAX_READ)
-        found = found._replace(sessions=list(page.sessions), has_more=page.next_cursor is not None)
+        found.sessions, found.has_more = page.sessions, page.next_cursor is not None
     if Thread in models and store.supports_checkpoints:
         with suppress(AccessDenied):
             threads = store.list_threads(user_id=user, limit=MAX_READ)
-            has_more = found.has_more or threads.next_cursor is not None
-            found = found._replace(threads=list(threads.threads), has_more=has_more)
+            found.threads = threads.threads
+            found.has_more |= threads.next_cursor is not None
     if Document not in models or not store.supports_documents:
         return found
     names = store.list_collections()[:MAX_READ]
@@ -302,7 +302,7 @@ def read_data(store: BaseBackend, user: str, models: list[type[Model]]) -> Remot
             }
     for collection in names:
         if collection.endswith("customers") and (info := store.get_document(collection, user)):
-            found = found._replace(name=found.name or text_of(info.document.get("name")) or None)
+            found.name = found.name or text_of(info.document.get("name")) or None
         if collection.endswith("values"):
             values = store.find(collection, {"key": {"$eq": user}}, limit=MAX_VARIABLES)
             for value in values.documents:
@@ -316,7 +316,7 @@ def read_data(store: BaseBackend, user: str, models: list[type[Model]]) -> Remot
             found.counts.append((collection, owned.total_count))
         if collection.endswith(SESSIONS):
             found.parlant.extend((collection, one) for one in owned.documents)
-            found = found._replace(has_more=found.has_more or owned.has_more)
+            found.has_more |= owned.has_more
     return found
 
 
@@ -328,14 +328,12 @@ def remote_data(
     except (StoreError, ImproperlyConfigured) as exc:
         return StoredData(store.alias, size=None, error=error_message(exc))
     data = StoredData(store.alias, size=None, name=found.name and cut(found.name))
-    for thread in sorted(found.threads, key=lambda one: one.updated_at)[-MAX_CONVERSATIONS:]:
-        data.add(listed(thread, store.alias, links))
-    newest = sorted(found.sessions, key=lambda one: one.updated_at, reverse=True)
-    data.more_conversations = found.has_more or any(
-        len(each) > MAX_CONVERSATIONS for each in (newest, found.threads)
-    )
-    for info in newest[:MAX_CONVERSATIONS]:
-        data.add(listed(info, store.alias, links))
+    data.more_conversations = found.has_more
+    for infos in (found.threads, found.sessions):
+        newest = sorted(infos, key=lambda one: one.updated_at, reverse=True)
+        data.more_conversations |= len(newest) > MAX_CONVERSATIONS
+        for info in newest[:MAX_CONVERSATIONS]:
+            data.add(listed(info, store.alias, links))
     for collection, document in found.parlant:
         one = document_of(collection, document, store.alias, links)
         data.add(one, name=one.name or "-")

@@ -7,11 +7,18 @@ from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
-from parlant_store.admin.conversations.streams import Condition
 from parlant_store.admin.conversations.words import search
 from parlant_store.admin.documents.lookups import collection_names, newest_first, without_nul
 from parlant_store.admin.formatting import NAME, cut, grouped
-from parlant_store.admin.lookups import connection_of, fetch, values_starting
+from parlant_store.admin.lookups import (
+    NEWEST_FIRST,
+    Condition,
+    connection_of,
+    contains,
+    fetch,
+    fetch_union,
+    values_starting,
+)
 from parlant_store.admin.views.base import link, show
 from parlant_store.admin.views.stores import viewed_models
 from parlant_store.content import codec
@@ -36,10 +43,10 @@ _CUSTOMERS = (
     " WHERE collection = %s AND id IN ({marks})"
 )
 _NEWEST_CUSTOMERS = (
-    "SELECT id, name FROM (SELECT id, name FROM ("
+    "SELECT id, name FROM ("
     "SELECT id, {name} AS name FROM parlant_store_document WHERE collection = %s AND id IS NOT NULL"
-    f" ORDER BY COALESCE(creation_utc, '') DESC, COALESCE(id, '') DESC LIMIT {NEWEST}) newest"
-    f" WHERE {{condition}} LIMIT {MAX_PERSONS + 1}) found"
+    f" ORDER BY {NEWEST_FIRST} LIMIT {NEWEST}) newest"
+    f" WHERE {{condition}} LIMIT {MAX_PERSONS + 1}"
 )
 _NAME = {
     "postgresql": f"left(data ->> 'name', {NAME + 1})",
@@ -97,7 +104,8 @@ def _owners(model: type[Model], query: str) -> tuple[list[str], bool]:
         return list(dict.fromkeys(owner for owner in owners if owner)), False
     start = codec.escape(query)
     connection = connection_of(model)
-    sql = _NEWEST_OWNERS.format(table=model._meta.db_table, part=_part(connection, "user_id"))
+    part = contains(connection, "user_id")
+    sql = _NEWEST_OWNERS.format(table=model._meta.db_table, part=part)
     found = values_starting(model, "user_id", start, connection.alias, MAX_PERSONS + 1)
     found += [name for (name,) in fetch(connection, sql, (start,))]
     return list(dict.fromkeys(found)), bool(newest.values("key")[NEWEST : NEWEST + 1])
@@ -115,8 +123,7 @@ def _customers(query: str) -> tuple[dict[str, str], bool]:
         named = search(connection, "", query, items=False).customers[:MAX_PERSONS]
         ids = [codec.to_column(query), *named]
         parts += [_customers_of(connection, name, ids) for name in collections]
-    sql = " UNION ALL ".join(part.sql for part in parts)
-    rows = fetch(connection, sql, [value for part in parts for value in part.parameters])
+    rows = fetch_union(connection, parts)
     found = {id_: cut(codec.unescape(name or "")) or "" for id_, name in rows}
     is_partial = any(
         Document.objects.filter(collection=name)
@@ -128,7 +135,7 @@ def _customers(query: str) -> tuple[dict[str, str], bool]:
 
 
 def _newest_customers(connection: BaseDatabaseWrapper, collection: str, query: str) -> Condition:
-    part = " OR ".join(_part(connection, column) for column in ("id", "name"))
+    part = " OR ".join(contains(connection, column) for column in ("id", "name"))
     sql = _NEWEST_CUSTOMERS.format(name=_NAME[connection.vendor], condition=part)
     text = codec.escape(query)
     return Condition(sql, (collection, text, text))
@@ -138,12 +145,6 @@ def _customers_of(connection: BaseDatabaseWrapper, collection: str, ids: list[st
     marks = ", ".join(["%s"] * len(ids))
     sql = _CUSTOMERS.format(name=_NAME[connection.vendor], marks=marks)
     return Condition(sql, (collection, *ids))
-
-
-def _part(connection: BaseDatabaseWrapper, column: str) -> str:
-    """Return the condition that ``column`` contains a text, in any case of ASCII at least."""
-    find = "strpos" if connection.vendor == "postgresql" else "instr"
-    return f"{find}(lower({column}), lower(%s)) > 0"
 
 
 def _shown(id_: str) -> str:

@@ -134,6 +134,7 @@ def statements(client, params):
 @pytest.fixture
 def small_bounds(monkeypatch):
     monkeypatch.setattr(streams, "MAX_ROWS", 300)
+    monkeypatch.setattr(streams, "MAX_SORTED", 300)
     monkeypatch.setattr(streams, "MAX_FILTERED", 100)
     monkeypatch.setattr(words, "MAX_HITS", 300)
     monkeypatch.setattr(words, "MAX_NEWEST", 200)

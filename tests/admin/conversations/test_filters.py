@@ -174,8 +174,8 @@ def test_filters_combine(client, params, store):
     ids=str,
 )
 def test_filters_without_an_index_see_the_first_rows_alone(client, params, monkeypatch):
-    monkeypatch.setattr(streams, "MAX_ROWS", 5)
-    monkeypatch.setattr(streams, "MAX_FILTERED", 5)
+    for limit in ("MAX_ROWS", "MAX_SORTED", "MAX_FILTERED"):
+        monkeypatch.setattr(streams, limit, 5)
     for name in ("one", "extra"):
         bulk(10, namespace=name)
     html = get(client, listing("session", **params))
@@ -187,7 +187,7 @@ def test_filters_without_an_index_see_the_first_rows_alone(client, params, monke
     "params", [{}, {"framework": "openai"}, {"date": "today"}, {"agent": "one"}]
 )
 def test_filters_with_an_index_see_all_rows(client, params, monkeypatch):
-    monkeypatch.setattr(streams, "MAX_ROWS", 5)
-    monkeypatch.setattr(streams, "MAX_FILTERED", 5)
+    for limit in ("MAX_ROWS", "MAX_SORTED", "MAX_FILTERED"):
+        monkeypatch.setattr(streams, limit, 5)
     bulk(10, namespace="one")
     assert notes(get(client, listing("session", **params))) == []
