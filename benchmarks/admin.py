@@ -167,6 +167,10 @@ def fill(vendor: str, sessions: int, events: int) -> None:
         numbers.format(count=threads)
         + "INSERT INTO parlant_store_channel_value (thread_key, checkpoint_ns, channel, version,"
         f" type, value) SELECT n, '', 'messages', '1', 'json', {said} FROM t",
+        numbers.format(count=threads)
+        + "INSERT INTO parlant_store_checkpoint_write (thread_key, checkpoint_ns, checkpoint_id,"
+        " task_id, idx, task_path, channel, type, value) SELECT n, '', '1', 't', -3, '',"
+        f" '__interrupt__', 'null', {empty} FROM t",
     ]
     with transaction.atomic(), connection.cursor() as cursor:
         for statement in statements:

@@ -24,10 +24,10 @@ DAYS = 14
 MAX_COUNT = 1_000
 """Limit on the conversations that are counted of a day and a framework."""
 
-MAX_ROWS = 2_000
+MAX_ROWS = 1_000
 """Limit on the items that are read."""
 
-SAMPLED = 60
+SAMPLED = 120
 """An estimate counts one of so many minutes."""
 
 MAX_MINUTE = 200
@@ -77,9 +77,9 @@ _COUNT = (
     " AND active_minute < %s ORDER BY active_minute, key LIMIT " + f"{MAX_COUNT + 1}) counted"
 )
 _MINUTES = f"""
-WITH RECURSIVE hours (hour) AS (
-    SELECT 0 UNION ALL SELECT hour + 1 FROM hours WHERE hour < 25
-), minutes (place) AS (SELECT hour * {SAMPLED} + hour * 37 %% {SAMPLED} FROM hours)
+WITH RECURSIVE steps (step) AS (
+    SELECT 0 UNION ALL SELECT step + 1 FROM steps WHERE step < {25 * 60 // SAMPLED}
+), minutes (place) AS (SELECT step * {SAMPLED} + step * 37 %% {SAMPLED} FROM steps)
 """
 # Without the order, SQLite may scan the table.
 _ESTIMATE = (
@@ -162,7 +162,7 @@ def active_conversations(days: list[date], models: Sequence[type[Model]]) -> lis
 
 
 def _estimates(connection: BaseDatabaseWrapper, spans: list[_Span]) -> dict[_Span, int]:
-    """Return the numbers of conversations in ``spans``, from a minute of each hour."""
+    """Return the numbers of conversations in ``spans``, from some minutes."""
     if not spans:
         return {}
     sql = " UNION ALL ".join(

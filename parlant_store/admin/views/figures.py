@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from parlant_store.admin.documents.lookups import json_text
-from parlant_store.admin.formatting import cut, grouped, mappings, rounded, text_of
+from parlant_store.admin.formatting import cut, grouped, mappings, model_field, rounded, text_of
 from parlant_store.admin.lookups import COUNTED, connection_of, fetch
 from parlant_store.content import codec
 from parlant_store.content.failures import block_status, call_status, parlant_call_status
@@ -121,7 +121,11 @@ def amounts(models: Sequence[type[Model]]) -> list[Amount]:
     statements = []
     for model in models:
         table = model._meta.db_table
-        count = _COUNT.format(table=table, where="", order="key", limit=COUNTED + 1)
+        # On SQLite, the rows are in the order of the keys: an index has fewer pages.
+        names = model._meta.total_unique_constraints[0].fields
+        columns = ["key"] if is_postgresql else [model_field(model, name).column for name in names]
+        order = ", ".join(columns)
+        count = _COUNT.format(table=table, where="", order=order, limit=COUNTED + 1)
         sql = _POSTGRESQL if is_postgresql else _SQLITE
         statements.append(sql.format(count=count, table=table))
     rows = fetch(connection, " UNION ALL ".join(statements))
