@@ -231,6 +231,7 @@ class DocumentAdmin(ActionsAdmin):
         )
         if context["transcript"]:
             context["header"] = document_header(document, Links(self, request))
+            context["title"] = _("View %s") % Session._meta.verbose_name
         context["json"], context["json_shape"] = json_tree(document.data, shape), shape
         if is_failed(document):
             context["failed"] = original_of(document.data)
