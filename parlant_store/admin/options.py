@@ -19,6 +19,7 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from parlant_store.admin.actions.confirmation import Action
 from parlant_store.admin.actions.local_rows import LocalRows
@@ -30,7 +31,7 @@ from parlant_store.admin.actions.selection import (
     format_keys,
     parse_keys,
 )
-from parlant_store.admin.formatting import cut
+from parlant_store.admin.formatting import cut, expiry_and_time
 from parlant_store.admin.lookups import COUNTED
 from parlant_store.admin.views.base import guarded
 from parlant_store.content import codec
@@ -292,6 +293,10 @@ class ActionsAdmin(StoreAdmin):
         context["actions_url"], context["checkbox"] = self.selection(context["original"])
         context["checkbox_name"], context["from_page"] = ACTION_CHECKBOX_NAME, FROM_PAGE
         return super().render_change_form(request, context, *args, **kwargs)
+
+    @admin.display(description=gettext_lazy("expires"))
+    def expires_at_time(self, row: Any) -> SafeString | str:
+        return expiry_and_time(row.expires_at)
 
     def _tools(self, request: HttpRequest, row: Any) -> list[Action]:
         """Return the actions that the user may do and that are for this row."""

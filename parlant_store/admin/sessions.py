@@ -33,7 +33,6 @@ from parlant_store.admin.formatting import (
     ago,
     cut,
     expiry,
-    expiry_and_time,
     full_name,
     grouped,
     pre,
@@ -263,10 +262,6 @@ class SessionAdmin(ActionsAdmin):
     def token_count(self, session: Session) -> str:
         return gettext("unknown") if session.tokens is None else grouped(session.tokens)
 
-    @admin.display(description=_("expires"))
-    def expires_at_time(self, session: Session) -> str:
-        return expiry_and_time(session.expires_at)
-
     @admin.display(description=_("metadata"))
     def pretty_metadata(self, session: Session) -> str:
         return pre(pretty(session.metadata)) if session.metadata else NOTHING
@@ -320,10 +315,6 @@ class ThreadAdmin(ActionsAdmin):
             call=lambda function: function(),
         )
         return super().render_change_form(request, context, *args, **kwargs)
-
-    @admin.display(description=_("expires"))
-    def expires_at_time(self, thread: Thread) -> str:
-        return expiry_and_time(thread.expires_at)
 
 
 @admin.register(SessionItem)

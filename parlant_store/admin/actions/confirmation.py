@@ -19,6 +19,7 @@ from django.utils.translation import ngettext_lazy
 
 from parlant_store.admin.actions.selection import MAX_ROWS, Result, Row, Rows, Selection
 from parlant_store.admin.formatting import column_name, counted, grouped
+from parlant_store.admin.views.base import show
 from parlant_store.models import Document, Session, Thread
 
 MAX_ENTRIES = 1_000
@@ -30,7 +31,6 @@ MAX_NAME = 200
 MAX_NAMES = 10
 """Limit on the rows whose names a page shows."""
 
-TEMPLATE = "admin/parlant_store/action_confirmation.html"
 NONE_EXIST = _("What was selected is there no more.")
 RELATED_DONE = ngettext_lazy(
     "%(number)s document of a Parlant session went along.",
@@ -124,26 +124,15 @@ def confirmation(
     admin: Any,
     request: HttpRequest,
     *,
-    title: str | Promise,
-    verb: str | Promise,
-    sentences: Sequence[str],
-    back_url: str,
     hidden: Iterable[tuple[str, Any]] = (),
     **context: Any,
 ) -> TemplateResponse:
-    """Return a page whose form has ``hidden`` and "confirmed"; without ``verb`` it has none."""
-    request.current_app = admin.admin_site.name
-    context |= {
-        **admin.admin_site.each_context(request),
-        "opts": admin.opts,
-        "media": admin.media,
-        "title": title,
-        "verb": verb,
-        "sentences": sentences,
-        "hidden": [*hidden, ("confirmed", "yes")],
-        "back_url": back_url,
-    }
-    return TemplateResponse(request, TEMPLATE, context)
+    """Return a page with title, sentences and back_url.
+
+    Its form has ``hidden`` and "confirmed"; without ``verb`` it has none.
+    """
+    context |= {"opts": admin.opts, "hidden": [*hidden, ("confirmed", "yes")]}
+    return show(admin, request, "action_confirmation.html", **context)
 
 
 class Action:

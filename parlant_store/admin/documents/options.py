@@ -48,7 +48,7 @@ from parlant_store.admin.filters import (
     in_state,
     order_of,
 )
-from parlant_store.admin.formatting import column_name, expiry, expiry_and_time, full_name, grouped
+from parlant_store.admin.formatting import column_name, expiry, full_name, grouped
 from parlant_store.admin.lookups import COUNTED
 from parlant_store.admin.options import ActionsAdmin, StoreChangeList
 from parlant_store.admin.transcript.pages import events_transcript
@@ -247,7 +247,3 @@ class DocumentAdmin(ActionsAdmin):
     @admin.display(description=gettext_lazy("expires"))
     def expiry(self, document: Document) -> SafeString | str:
         return labelled_cell(_("expires"), expiry(document.expires_at))
-
-    @admin.display(description=gettext_lazy("expires"))
-    def expires_at_time(self, document: Document) -> SafeString | str:
-        return expiry_and_time(document.expires_at)

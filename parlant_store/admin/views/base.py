@@ -95,7 +95,7 @@ def link(admin: Any, name: str, **query: Any) -> str:
 def show(admin: Any, request: HttpRequest, template: str, **context: Any) -> TemplateResponse:
     request.current_app = admin.admin_site.name
     shared = admin.admin_site.each_context(request)
-    context |= {"opts": Session._meta, "media": admin.media, "stores_url": link(admin, "stores")}
+    shared |= {"opts": Session._meta, "media": admin.media, "stores_url": link(admin, "stores")}
     return TemplateResponse(request, f"admin/parlant_store/{template}", shared | context)
 
 
@@ -206,17 +206,18 @@ def _instead(admin: Any, request: HttpRequest, exc: Exception) -> TemplateRespon
     ]
     if not findings:
         raise exc
-    request.current_app = admin.admin_site.name
-    context = admin.admin_site.each_context(request) | {
-        "title": _("The database is not ready"),
-        "opts": admin.opts,
-        "findings": [
+    return show(
+        admin,
+        request,
+        "not_ready.html",
+        title=_("The database is not ready"),
+        opts=admin.opts,
+        findings=[
             (codec.printable(finding.msg), codec.printable(finding.hint or ""))
             for finding in findings
         ],
-        "error": codec.printable(str(exc).strip()),
-    }
-    return TemplateResponse(request, "admin/parlant_store/not_ready.html", context)
+        error=codec.printable(str(exc).strip()),
+    )
 
 
 def _aliases() -> list[str]:
