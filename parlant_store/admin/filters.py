@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from parlant_store.admin.conversations.conversation import FRAMEWORKS
-from parlant_store.admin.conversations.selection import SOON
+from parlant_store.admin.conversations.search.selection import SOON
 from parlant_store.admin.documents.lookups import (
     SHOWN,
     collection_of,

@@ -24,7 +24,7 @@ from parlant_store.admin.conversations.conversation import LANGGRAPH, Conversati
 from parlant_store.admin.conversations.header import Links, branches_of, session_header
 from parlant_store.admin.conversations.local import Access
 from parlant_store.admin.conversations.remote import list_sessions, show_session, show_thread
-from parlant_store.admin.conversations.selection import DOCUMENT, THREAD
+from parlant_store.admin.conversations.search.selection import DOCUMENT, THREAD
 from parlant_store.admin.conversations.threads import local_info, local_reader
 from parlant_store.admin.documents import remote as remote_documents
 from parlant_store.admin.formatting import (

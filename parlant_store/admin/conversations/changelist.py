@@ -10,7 +10,6 @@ from django.db import router
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from parlant_store.admin.conversations import streams
 from parlant_store.admin.conversations.conversation import (
     ACTIVITY,
     FORM_PARAMETERS,
@@ -19,7 +18,8 @@ from parlant_store.admin.conversations.conversation import (
 )
 from parlant_store.admin.conversations.header import Links
 from parlant_store.admin.conversations.local import Access, Database, read_page, select_keys
-from parlant_store.admin.conversations.selection import KINDS, SESSION
+from parlant_store.admin.conversations.search import streams
+from parlant_store.admin.conversations.search.selection import KINDS, SESSION
 from parlant_store.admin.views.base import configured_stores
 from parlant_store.backends.orm import OrmBackend
 from parlant_store.models import Session

@@ -12,7 +12,6 @@ from django.db import DatabaseError, InterfaceError, connections, transaction
 from django.utils.translation import gettext as _
 
 from parlant_store.admin.actions.selection import DOCUMENT_PREFIX, THREAD_PREFIX
-from parlant_store.admin.conversations import streams
 from parlant_store.admin.conversations.conversation import (
     ACTIVITY,
     CREATION,
@@ -22,15 +21,6 @@ from parlant_store.admin.conversations.conversation import (
     Criteria,
 )
 from parlant_store.admin.conversations.header import Links
-from parlant_store.admin.conversations.names import (
-    AGENTS,
-    CUSTOMERS,
-    MAX_PERSONS,
-    Names,
-    named,
-    persons_named,
-    read_names,
-)
 from parlant_store.admin.conversations.rows import (
     DocumentRow,
     Persons,
@@ -40,8 +30,24 @@ from parlant_store.admin.conversations.rows import (
     read_persons,
     read_sessions,
 )
-from parlant_store.admin.conversations.selection import DOCUMENT, KINDS, SESSION, THREAD, Matches
-from parlant_store.admin.conversations.streams import (
+from parlant_store.admin.conversations.search import streams
+from parlant_store.admin.conversations.search.names import (
+    AGENTS,
+    CUSTOMERS,
+    MAX_PERSONS,
+    Names,
+    named,
+    persons_named,
+    read_names,
+)
+from parlant_store.admin.conversations.search.selection import (
+    DOCUMENT,
+    KINDS,
+    SESSION,
+    THREAD,
+    Matches,
+)
+from parlant_store.admin.conversations.search.streams import (
     Place,
     Table,
     count,
@@ -49,8 +55,8 @@ from parlant_store.admin.conversations.streams import (
     select,
     select_and_count,
 )
+from parlant_store.admin.conversations.search.words import EVENT, ITEM, Words, search, snippets
 from parlant_store.admin.conversations.threads import ThreadRow, read_threads
-from parlant_store.admin.conversations.words import EVENT, ITEM, Words, search, snippets
 from parlant_store.admin.formatting import column_name, cut, grouped
 from parlant_store.admin.views.base import parsed_time
 from parlant_store.content import codec

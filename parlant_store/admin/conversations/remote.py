@@ -28,8 +28,8 @@ from parlant_store.admin.conversations.conversation import (
     criteria_of,
 )
 from parlant_store.admin.conversations.header import Links, info_header, listed
-from parlant_store.admin.conversations.selection import SOON
-from parlant_store.admin.conversations.words import marked
+from parlant_store.admin.conversations.search.selection import SOON
+from parlant_store.admin.conversations.search.words import marked
 from parlant_store.admin.formatting import (
     NOTHING,
     cut,

@@ -19,7 +19,7 @@ from django.db.models import (
 )
 from django.db.models.functions import Concat, Greatest, Left, Length
 
-from parlant_store.admin.conversations.names import AGENTS, CUSTOMERS, MAX_NAMES, Names
+from parlant_store.admin.conversations.search.names import AGENTS, CUSTOMERS, MAX_NAMES, Names
 from parlant_store.admin.formatting import NAME
 from parlant_store.admin.lookups import common_length, first_values
 from parlant_store.backends.columns import name_of, owner_of

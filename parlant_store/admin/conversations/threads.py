@@ -11,7 +11,7 @@ from django.utils import timezone
 from parlant_store.admin.conversations.conversation import LANGGRAPH
 from parlant_store.admin.conversations.rows import MAX_FIRST, active_time
 from parlant_store.admin.formatting import NAME
-from parlant_store.admin.transcript.langgraph import (
+from parlant_store.admin.transcript.formats.langgraph import (
     ERROR,
     MESSAGES,
     Messages,

@@ -15,7 +15,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from parlant_store.admin.conversations import words
+from parlant_store.admin.conversations.search import words
 from parlant_store.admin.formatting import breakable, column_name, grouped, rounded
 from parlant_store.admin.lookups import (
     COUNTED,

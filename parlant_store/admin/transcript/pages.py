@@ -14,8 +14,14 @@ from django.utils.translation import gettext as _
 
 from parlant_store.admin.formatting import NAME, cut
 from parlant_store.admin.transcript.entries import Entry, Jump, Reading, Transcript, code_part
-from parlant_store.admin.transcript.items import read, summary_entry
-from parlant_store.admin.transcript.parlant import MESSAGE, READ, Event, session_entry, traced
+from parlant_store.admin.transcript.formats.items import read, summary_entry
+from parlant_store.admin.transcript.formats.parlant import (
+    MESSAGE,
+    READ,
+    Event,
+    session_entry,
+    traced,
+)
 from parlant_store.admin.transcript.presentation import pair, present
 from parlant_store.admin.transcript.reading import (
     CONTEXT,

@@ -10,7 +10,6 @@ from django.utils.translation import ngettext
 
 from parlant_store.admin.formatting import Highlighter
 from parlant_store.admin.transcript import markdown
-from parlant_store.admin.transcript.content import parsed
 from parlant_store.admin.transcript.entries import (
     OPEN,
     Answer,
@@ -25,6 +24,7 @@ from parlant_store.admin.transcript.entries import (
     note,
     text_part,
 )
+from parlant_store.admin.transcript.formats.content import parsed
 from parlant_store.admin.transcript.reading import Edges, Options
 
 Place = tuple[int, int]

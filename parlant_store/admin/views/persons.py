@@ -7,7 +7,7 @@ from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
-from parlant_store.admin.conversations.words import search
+from parlant_store.admin.conversations.search.words import search
 from parlant_store.admin.documents.lookups import collection_names, newest_first, without_nul
 from parlant_store.admin.formatting import NAME, cut, grouped
 from parlant_store.admin.lookups import (

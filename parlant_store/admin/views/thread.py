@@ -16,7 +16,7 @@ from parlant_store.admin.conversations.conversation import LANGGRAPH, Conversati
 from parlant_store.admin.conversations.header import Fact, Header, Links, conversation_of, facts
 from parlant_store.admin.formatting import cut, grouped, text_of
 from parlant_store.admin.transcript.entries import Entry, Part, Transcript, note
-from parlant_store.admin.transcript.langgraph import (
+from parlant_store.admin.transcript.formats.langgraph import (
     ERROR,
     INTERRUPT,
     MESSAGES,

@@ -5,7 +5,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from parlant_store.admin.conversations import streams, words
+from parlant_store.admin.conversations.search import streams, words
 from parlant_store.models import (
     ChannelValue,
     Checkpoint,

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 import parlant_store
-from parlant_store.admin.conversations import streams
+from parlant_store.admin.conversations.search import streams
 from parlant_store.models import Session
 from tests.admin.conversations.cases import (
     active,

@@ -9,7 +9,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone, translation
 
 from parlant_store.admin import options
-from parlant_store.admin.conversations import rows, streams
+from parlant_store.admin.conversations import rows
+from parlant_store.admin.conversations.search import streams
 from parlant_store.admin.formatting import ago, expiry
 from parlant_store.models import Session
 from tests.admin.conversations.cases import (

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection, transaction
 
 from parlant_store import stores
-from parlant_store.admin.conversations import words
+from parlant_store.admin.conversations.search import words
 from tests.admin.conversations.large_lists import LISTS, fill, statements
 from tests.admin.conversations.large_lists import small_bounds as small_bounds
 from tests.admin.pages import superuser

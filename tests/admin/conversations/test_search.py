@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from parlant_store.admin.conversations import words
+from parlant_store.admin.conversations.search import words
 from parlant_store.models import Session, SessionItem
 from tests.admin.conversations.cases import names, names_in, parlant, person, texts
 from tests.admin.pages import CALL, SCRIPT, bulk, get, listing, message, viewer

@@ -11,7 +11,8 @@ from parlant.core.customers import CustomerDocumentStore
 from parlant.core.sessions import EventKind, EventSource, SessionDocumentStore
 
 from parlant_store.adapters.parlant import DocumentDatabase
-from parlant_store.admin.transcript import pages, parlant
+from parlant_store.admin.transcript import pages
+from parlant_store.admin.transcript.formats import parlant
 from tests.admin.documents.lists import event, links, one, shown
 from tests.admin.pages import SCRIPT, get, page
 from tests.admin.pages import client as client

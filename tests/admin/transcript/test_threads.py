@@ -13,7 +13,7 @@ from langgraph.graph import START, StateGraph
 from langgraph.types import Interrupt
 
 from parlant_store.adapters.langgraph import Checkpointer
-from parlant_store.admin.transcript import langgraph
+from parlant_store.admin.transcript.formats import langgraph
 from parlant_store.admin.views import thread
 from parlant_store.models import ChannelValue, Thread
 from parlant_store.types import USER_MARK, TypedBytes

@@ -10,7 +10,8 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from parlant_store.admin.formatting import cut, mappings, text_of
-from parlant_store.admin.transcript.content import (
+from parlant_store.admin.transcript.entries import Part, code_part, note, text_part
+from parlant_store.admin.transcript.formats.content import (
     MAX_PARTS,
     arguments,
     error_text,
@@ -24,7 +25,6 @@ from parlant_store.admin.transcript.content import (
     parsed,
     parts_of,
 )
-from parlant_store.admin.transcript.entries import Part, code_part, note, text_part
 
 Item = Mapping[str, Any]
 

@@ -17,7 +17,7 @@ from parlant_store.admin.conversations.conversation import (
     SELECTOOLS,
     Criteria,
 )
-from parlant_store.admin.conversations.streams import Stream, Table
+from parlant_store.admin.conversations.search.streams import Stream, Table
 from parlant_store.admin.lookups import NEWEST_FIRST, Condition, contains
 from parlant_store.backends.orm.base.sessions import adapted
 from parlant_store.content import codec

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
-from parlant_store.admin.conversations.selection import DOCUMENT, SESSION, THREAD
-from parlant_store.admin.conversations.streams import MAX_ROWS
+from parlant_store.admin.conversations.search.selection import DOCUMENT, SESSION, THREAD
+from parlant_store.admin.conversations.search.streams import MAX_ROWS
 from parlant_store.admin.lookups import NEWEST_FIRST, Condition, fetch_union, select_first
 from parlant_store.content import codec
 from parlant_store.content.related_documents import SESSIONS

@@ -8,16 +8,6 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from parlant_store.admin.formatting import cut, text_of
-from parlant_store.admin.transcript.content import (
-    MAX_PARTS,
-    anything,
-    json_part,
-    lines,
-    list_of,
-    more,
-    outcome,
-    prose,
-)
 from parlant_store.admin.transcript.entries import (
     FOLDED,
     Call,
@@ -30,6 +20,16 @@ from parlant_store.admin.transcript.entries import (
     folded,
     note,
     text_part,
+)
+from parlant_store.admin.transcript.formats.content import (
+    MAX_PARTS,
+    anything,
+    json_part,
+    lines,
+    list_of,
+    more,
+    outcome,
+    prose,
 )
 from parlant_store.admin.transcript.reading import beginning
 from parlant_store.content import codec

@@ -7,7 +7,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from parlant_store.admin.formatting import cut, mappings, text_of
-from parlant_store.admin.transcript.content import (
+from parlant_store.admin.transcript.entries import Answer, Call, Entry, Part, Reading, Status, note
+from parlant_store.admin.transcript.formats.content import (
     MAX_PARTS,
     arguments,
     error_text,
@@ -16,8 +17,7 @@ from parlant_store.admin.transcript.content import (
     names_of_tools,
     outcome,
 )
-from parlant_store.admin.transcript.entries import Answer, Call, Entry, Part, Reading, Status, note
-from parlant_store.admin.transcript.tools import (
+from parlant_store.admin.transcript.formats.tools import (
     arguments_of,
     results_of,
     safety_checks,

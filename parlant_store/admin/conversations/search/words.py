@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.safestring import SafeString
 
-from parlant_store.admin.conversations.names import CUSTOMERS
+from parlant_store.admin.conversations.search.names import CUSTOMERS
 from parlant_store.admin.formatting import Highlighter
 from parlant_store.admin.lookups import fetch, union
 from parlant_store.backends.orm.base.search import require_index

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 from django.utils.translation import gettext as _
 
 from parlant_store.admin.formatting import Highlighter, cut, mappings, text_of
-from parlant_store.admin.transcript.content import MAX_PARTS, json_part, more
 from parlant_store.admin.transcript.entries import (
     Entry,
     Jump,
@@ -22,7 +21,8 @@ from parlant_store.admin.transcript.entries import (
     note,
     text_part,
 )
-from parlant_store.admin.transcript.items import read
+from parlant_store.admin.transcript.formats.content import MAX_PARTS, json_part, more
+from parlant_store.admin.transcript.formats.items import read
 from parlant_store.admin.transcript.pages import PAGE, item_label, placed
 from parlant_store.admin.transcript.presentation import pair, present, texts_of
 from parlant_store.admin.transcript.reading import CONTEXT, Edges, Options

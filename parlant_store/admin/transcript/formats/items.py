@@ -11,8 +11,18 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from parlant_store.admin.formatting import cut, mappings, text_of
-from parlant_store.admin.transcript import calls
-from parlant_store.admin.transcript.content import (
+from parlant_store.admin.transcript.entries import (
+    Entry,
+    Kind,
+    Part,
+    Reading,
+    Status,
+    folded,
+    markdown_part,
+    note,
+)
+from parlant_store.admin.transcript.formats import calls
+from parlant_store.admin.transcript.formats.content import (
     MAX_PARTS,
     audio_part,
     fields,
@@ -23,16 +33,6 @@ from parlant_store.admin.transcript.content import (
     parts_of,
     prose,
     reasoning_part,
-)
-from parlant_store.admin.transcript.entries import (
-    Entry,
-    Kind,
-    Part,
-    Reading,
-    Status,
-    folded,
-    markdown_part,
-    note,
 )
 from parlant_store.content.failures import is_provider_error
 

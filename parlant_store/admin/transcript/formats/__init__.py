@@ -1,0 +1,1 @@
+"""Entries of items, events and messages, by framework."""
