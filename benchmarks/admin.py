@@ -96,6 +96,7 @@ PAGES = {
     "conversations by a word of every item": "session/?q=question",
     "conversations by a name": "session/?q=grace+hopper",
     "conversations by an id": "session/?q=chat77z",
+    "conversations by the id of an owner": "session/?q=user3@example.org",
     "a session": "session/{session}/change/",
     "a Parlant session": "document/{parlant}/change/",
     "a thread": "thread/1/change/",

@@ -24,7 +24,7 @@ DAYS = 14
 MAX_COUNT = 1_000
 """Limit on the conversations that are counted of a day and a framework."""
 
-MAX_ROWS = 1_000
+MAX_ROWS = 700
 """Limit on the items that are read."""
 
 SAMPLED = 120

@@ -28,7 +28,10 @@ MAX_PERSONS = 100
 """Limit on the people that are listed."""
 
 NEWEST = 1_000
-"""The number of the newest sessions, and customers, that are read."""
+"""The number of the newest sessions, and customers, that a search reads."""
+
+LISTED = 500
+"""The number of the newest sessions whose owners are listed without a search."""
 
 MAX_COLLECTIONS = 3
 """Limit on the collections of customers that are read."""
@@ -100,7 +103,7 @@ def _owners(model: type[Model], query: str) -> tuple[list[str], bool]:
     """
     newest = model._default_manager.order_by("-key")
     if not query:
-        owners = newest.values_list("user_id", flat=True)[:NEWEST]
+        owners = newest.values_list("user_id", flat=True)[:LISTED]
         return list(dict.fromkeys(owner for owner in owners if owner)), False
     start = codec.escape(query)
     connection = connection_of(model)

@@ -67,7 +67,7 @@ def test_a_thread_that_waits_and_goes_on(client, store):
     answer(graph)
     html = shown(client)
     assert "State" not in facts(html)
-    assert (facts(html)["Messages"], facts(html)["Tokens"]) == ("4", "24")
+    assert (facts(html)["Length"], facts(html)["Tokens"]) == ("4 messages", "24")
     assert facts(html)["Checkpoints"] == str(len(steps(html)))
     _user, called, said = texts(html)
     assert "Failed" in called
