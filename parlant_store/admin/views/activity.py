@@ -137,23 +137,21 @@ def last_days() -> list[date]:
 
 
 def active_conversations(days: list[date], models: Sequence[type[Model]]) -> list[Activity]:
-    """Return the activity of each framework, by one statement, and one more for estimates.
+    """Return the activity of each framework, by one statement for estimates and one for counts.
 
     models: which of Session and Document are read.
     """
     sources = [source for source in _SOURCES if source.model in models]
     starts = [_minute(day) for day in [*days, days[-1] + timedelta(days=1)]]
     spans = [(source, first, last) for source in sources for first, last in pairwise(starts)]
-    counts = [f"({_COUNT.format(**source._asdict(), table=source.table)})" for source, *_ in spans]
-    params = [minute for _source, *span in spans for minute in span]
     connection = connection_of(Session)
-    (row,) = fetch(connection, f"SELECT {', '.join(counts)}", params)
-    estimates = _estimates(
-        connection, [span for span, count in zip(spans, row, strict=True) if count > MAX_COUNT]
-    )
+    estimates = _estimates(connection, spans)
+    counts = _counts(connection, [span for span in spans if estimates[span] <= MAX_COUNT])
     figures = [
-        Figure(max(count, estimates[span]), True) if span in estimates else Figure(count)
-        for span, count in zip(spans, row, strict=True)
+        Figure(counts[span], counts[span] > MAX_COUNT)
+        if span in counts
+        else Figure(estimates[span], True)
+        for span in spans
     ]
     return [
         Activity(source.framework, figures[number * DAYS : (number + 1) * DAYS])
@@ -163,8 +161,6 @@ def active_conversations(days: list[date], models: Sequence[type[Model]]) -> lis
 
 def _estimates(connection: BaseDatabaseWrapper, spans: list[_Span]) -> dict[_Span, int]:
     """Return the numbers of conversations in ``spans``, from some minutes."""
-    if not spans:
-        return {}
     sql = " UNION ALL ".join(
         _ESTIMATE.format(**source._asdict(), table=source.table, number=number)
         for number, (source, *_span) in enumerate(spans)
@@ -172,6 +168,16 @@ def _estimates(connection: BaseDatabaseWrapper, spans: list[_Span]) -> dict[_Spa
     params = [number for _source, first, last in spans for number in (first, last - first)]
     rows = fetch(connection, f"{_MINUTES} {sql}", params)
     return {spans[number]: int(total or 0) * SAMPLED for number, total in rows}
+
+
+def _counts(connection: BaseDatabaseWrapper, spans: list[_Span]) -> dict[_Span, int]:
+    """Return the numbers of conversations in ``spans``, up to MAX_COUNT + 1."""
+    if not spans:
+        return {}
+    counts = [f"({_COUNT.format(**source._asdict(), table=source.table)})" for source, *_ in spans]
+    params = [minute for _source, *span in spans for minute in span]
+    (row,) = fetch(connection, f"SELECT {', '.join(counts)}", params)
+    return dict(zip(spans, row, strict=True))
 
 
 def written_items(days: list[date]) -> WrittenItems:

@@ -190,10 +190,10 @@ def test_the_number_of_queries_is_the_same_for_few_and_many(client, store):
     few = queries()
     fill(600, start=30)
     many = queries()
-    assert few == many == 10
+    assert few == many == 11
 
 
-def test_many_rows_cost_two_queries_more(client, store, monkeypatch):
+def test_many_rows_cost_one_query_more(client, store, monkeypatch):
     monkeypatch.setattr(activity, "MAX_ROWS", 100)
     monkeypatch.setattr(activity, "MAX_COUNT", 10)
     fill(1_000)
