@@ -279,15 +279,16 @@ def worker(uri: str, sessions: int, events: int) -> Iterator[Callable[[str], Req
     command = [sys.executable, "-m", "benchmarks.admin", "--work", str(sessions), str(events)]
     pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
     with subprocess.Popen(command, env=os.environ | own, **pipes) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
+        paths, answers = process.stdin, process.stdout
+        assert paths is not None
+        assert answers is not None
 
         def request(path: str) -> Request:
-            print(path, file=process.stdin, flush=True)
-            return Request(*json.loads(process.stdout.readline()))
+            print(path, file=paths, flush=True)
+            return Request(*json.loads(answers.readline()))
 
         yield request
-        process.stdin.close()
+        paths.close()
 
 
 def run(uris: list[str], sizes: list[tuple[int, int]], rounds: int, pages: str) -> None:

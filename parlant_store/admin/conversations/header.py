@@ -214,14 +214,14 @@ def conversation_of(info: SessionInfo | ThreadInfo, links: Links, **fields: Any)
 
 def listed(info: SessionInfo | ThreadInfo, alias: str, links: Links) -> Conversation:
     """Return a session or thread of the store ``alias`` as lists show it."""
-    names = {"person": cut(info.user_id), "agent": cut(info.namespace)}
+    model: type[Model] = Session
+    fields: dict[str, Any] = {"person": cut(info.user_id), "agent": cut(info.namespace)}
     if isinstance(info, ThreadInfo):
         model, id_ = Thread, info.thread_id
-        fields = {"framework": LANGGRAPH, "item_count": None}
+        fields |= {"framework": LANGGRAPH, "item_count": None}
     else:
-        model, id_ = Session, info.session_id
-        title = cut(text_of(info.metadata.get("title"))) or ""
-        fields = {"title": title, "item_count": info.item_count}
+        id_, title = info.session_id, cut(text_of(info.metadata.get("title")))
+        fields |= {"title": title or "", "item_count": info.item_count}
     return conversation_of(
         info,
         links,
@@ -229,7 +229,6 @@ def listed(info: SessionInfo | ThreadInfo, alias: str, links: Links) -> Conversa
         kind=model._meta.model_name,
         url=links.remote(alias, model, info.namespace, id_),
         name="/".join(filter(None, (cut(info.namespace), cut(id_)))),
-        **names,
         **fields,
     )
 

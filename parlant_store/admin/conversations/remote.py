@@ -105,7 +105,8 @@ class _Reader:
         if not is_whole:
             return self._by_name(None)
         threads, notes = self._threads()
-        found = [*filter(self._matches, [*map(self._listed, [*sessions, *threads])])]
+        shown = [*map(self._listed, sessions), *map(self._listed, threads)]
+        found = [*filter(self._matches, shown)]
         found += self._documents()
         found.sort(key=self._place, reverse=True)
         number = self._page_number()

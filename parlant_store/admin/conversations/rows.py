@@ -9,6 +9,7 @@ from django.db.models import (
     BigIntegerField,
     Case,
     IntegerField,
+    Model,
     OuterRef,
     Q,
     QuerySet,
@@ -57,8 +58,7 @@ class SessionRow(NamedTuple):
     first_message: str | None = None
     last_message: str | None = None
     waiting: int | None = None
-
-    model = Session
+    model: type[Model] = Session
 
     @property
     def name(self) -> tuple[str, str]:
@@ -88,7 +88,7 @@ class DocumentRow(NamedTuple):
     agent_name: str | None = None
     """As the agent's last message has it; servers do not always store their agents."""
 
-    model = Document
+    model: type[Model] = Document
 
     @property
     def name(self) -> tuple[str, str | None]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from django.db.models import BinaryField, OuterRef, Q, Subquery
+from django.db.models import BinaryField, Model, OuterRef, Q, Subquery
 from django.db.models.functions import Left, Substr
 from django.utils import timezone
 
@@ -60,9 +60,9 @@ class ThreadRow(NamedTuple):
     failed_calls: int = 0
     """The number of failed tasks."""
 
-    model = Thread
-    framework = LANGGRAPH
-    first_message = None
+    model: type[Model] = Thread
+    framework: str = LANGGRAPH
+    first_message: str | None = None
 
     @property
     def session_id(self) -> str:

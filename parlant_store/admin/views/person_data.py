@@ -329,7 +329,8 @@ def remote_data(
         return StoredData(store.alias, size=None, error=error_message(exc))
     data = StoredData(store.alias, size=None, name=found.name and cut(found.name))
     data.more_conversations = found.has_more
-    for infos in (found.threads, found.sessions):
+    kinds: list[Sequence[SessionInfo | ThreadInfo]] = [found.threads, found.sessions]
+    for infos in kinds:
         newest = sorted(infos, key=lambda one: one.updated_at, reverse=True)
         data.more_conversations |= len(newest) > MAX_CONVERSATIONS
         for info in newest[:MAX_CONVERSATIONS]:
