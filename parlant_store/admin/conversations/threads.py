@@ -24,7 +24,6 @@ from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.channel_values import ValueStart, base_of, start_of
 from parlant_store.backends.orm import OrmBackend
 from parlant_store.backends.thread_columns import owner_of_thread, thread_name_of, waiting_tasks
-from parlant_store.content import codec
 from parlant_store.exceptions import BackendError, NotSupported
 from parlant_store.models import ChannelValue, Checkpoint, CheckpointWrite, Thread
 from parlant_store.sql.json_text import JSONText

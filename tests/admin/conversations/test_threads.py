@@ -99,14 +99,14 @@ def test_messages_that_are_stored_as_differences(client, store):
     assert ChannelValue.objects.filter(type__startswith="diff:").exists()
     html = listed(client)
     assert titles(html) == ["first"]
-    assert texts(html, "messages") == ["Messages: 62"]
+    assert texts(html, "length") == ["62 messages"]
     assert texts(html, "last_message") == ["last"]
     long = [HumanMessage(os.urandom(1_000).hex()) for _ in range(200)]
     for number in (198, 199, 200):
         put(store, [HumanMessage("first"), *long[:number]], thread_id="long")
     html = listed(client)
     assert titles(html) == ["first"] * 2
-    assert texts(html, "messages") == ["Messages: 201", "Messages: 62"]
+    assert texts(html, "length") == ["201 messages", "62 messages"]
     assert texts(html, "last_message") == ["-", "last"]
 
 
