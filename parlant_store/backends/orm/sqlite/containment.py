@@ -14,13 +14,23 @@ _parsed = lru_cache(maxsize=16)(json.loads)
 
 
 def _contains(value: Any, part: Any) -> bool:
+    # Generators would take further frames of the stack for each level.
     if isinstance(part, dict):
-        return isinstance(value, dict) and all(
-            name in value and _contains(value[name], each) for name, each in part.items()
-        )
+        if not isinstance(value, dict):
+            return False
+        for name, each in part.items():
+            if name not in value or not _contains(value[name], each):
+                return False
+        return True
     if isinstance(part, list):
-        return isinstance(value, list) and all(
-            any(_contains(one, each) for one in value) for each in part
-        )
+        if not isinstance(value, list):
+            return False
+        for each in part:
+            for one in value:
+                if _contains(one, each):
+                    break
+            else:
+                return False
+        return True
     # True is no number, and 1 equals 1.0.
     return isinstance(value, bool) == isinstance(part, bool) and value == part
