@@ -32,6 +32,11 @@ class StoreHandler:
             return self._stores[alias]
         except KeyError:
             pass
+        except TypeError:
+            raise InvalidStoreError(
+                f"a store is named by its alias in {conf.SETTING}, which is text, not by an object "
+                f"of type {type(alias).__name__}"
+            ) from None
         with self._lock:
             if alias not in self._stores:
                 # Not in a variable: error pages show variables, and the settings contain keys.
