@@ -12,6 +12,8 @@ of a word in other sessions does not count.
 import re
 import unicodedata
 
+from parlant_store.exceptions import InvalidInput
+
 MAX_WORDS = 10_000
 """Limit on the words of a text that are indexed."""
 
@@ -58,8 +60,11 @@ def words(text: str) -> list[str]:
 def terms(query: str) -> list[list[str]]:
     """Return the terms of ``query``, each as a list of words.
 
-    Terms without words are left out, and terms that match only where another one does.
+    Terms without words are left out, and terms that match only where another one does. Raise
+    InvalidInput unless ``query`` is text.
     """
+    if not isinstance(query, str):
+        raise InvalidInput(f"a search must be text, not {type(query).__name__}")
     split = [words(term) for term in query.split()[:MAX_TERMS]]
     result: list[list[str]] = []
     for term in sorted(filter(None, split), key=lambda term: (len(term), len(term[-1]))):

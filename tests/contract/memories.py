@@ -188,6 +188,7 @@ class MemoryContract(Timed):
         assert keys(store.search_memories(("n",), limit=9, offset=4)) == ["a"]
         assert store.search_memories(("n",), offset=5) == []
         assert store.search_memories(("n",), limit=0) == []
+        assert len(store.search_memories(("n",), limit=None, offset=None)) == 5
         for limits in ({"limit": -1}, {"offset": -1}, {"limit": "1"}):
             with pytest.raises(InvalidLimit):
                 store.search_memories(("n",), **limits)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from langgraph.store.base import (
     GetOp,
@@ -18,8 +18,9 @@ from langgraph.store.base import (
 )
 
 from parlant_store.adapters.langgraph.filters import where_of
+from parlant_store.content.memories import check_namespace
 from parlant_store.content.query import kind_of
-from parlant_store.content.times import as_utc
+from parlant_store.content.times import MAX_TTL_SECONDS, as_utc
 from parlant_store.exceptions import InvalidFilter, InvalidItem, InvalidLimit, NotSupported
 from parlant_store.types import Memory, MemoryChange, NamespaceMatch
 
@@ -130,16 +131,22 @@ class Batch:
 
 
 def seconds(minutes: Any) -> float | None:
-    """Return a ttl of LangGraph in seconds; raise InvalidLimit unless it is a number or None."""
-    if minutes is not None and kind_of(minutes) != "number":
-        raise InvalidLimit(f"a ttl is a number of minutes or None, not {minutes!r}")
-    return None if minutes is None else minutes * 60
+    """Return a ttl of LangGraph in seconds; raise InvalidLimit if it is invalid."""
+    if minutes is None:
+        return None
+    if kind_of(minutes) != "number" or not 0 < minutes <= MAX_TTL_SECONDS // 60:
+        raise InvalidLimit(
+            "a ttl must be None or a number of minutes above 0 and at most "
+            f"{MAX_TTL_SECONDS // 60:,}, not {minutes!r}"
+        )
+    return cast(float, minutes * 60)
 
 
 def _condition(condition: MatchCondition) -> NamespaceMatch:
     if condition.match_type not in _TYPES:
         raise InvalidFilter(f"{condition.match_type!r} is no type of match: {' or '.join(_TYPES)}")
-    return NamespaceMatch(path=tuple(condition.path), is_suffix=condition.match_type == "suffix")
+    path, is_suffix = condition.path, condition.match_type == "suffix"
+    return NamespaceMatch(path=check_namespace(path, condition.match_type), is_suffix=is_suffix)
 
 
 def _item(memory: Memory) -> Item:

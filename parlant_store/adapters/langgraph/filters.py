@@ -11,8 +11,10 @@ OPERATORS = ("$eq", "$ne", "$gt", "$gte", "$lt", "$lte")
 def where_of(filter_: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the filter of a SearchOp, in which a value without an operator must be equal.
 
-    Raise InvalidFilter, a ValueError, for other operators.
+    Raise InvalidFilter, a ValueError, if it is no dict or has other operators.
     """
+    if filter_ is not None and not isinstance(filter_, Mapping):
+        raise InvalidFilter(f"filter must be a dict, not {type(filter_).__name__}")
     return {_field(name): _condition(name, value) for name, value in (filter_ or {}).items()}
 
 

@@ -8,9 +8,9 @@ from langgraph.store.base import BaseStore, Op, Result, TTLConfig
 
 from parlant_store.adapters.langgraph.batches import NO_VECTORS, Batch, seconds
 from parlant_store.adapters.langgraph.sync_calls import call_sync
-from parlant_store.backends.contract.validation import check_limit, check_ttl
+from parlant_store.backends.contract.validation import check_limit
 from parlant_store.backends.reads import primary_reads
-from parlant_store.exceptions import NotSupported
+from parlant_store.exceptions import InvalidInput, NotSupported
 from parlant_store.handler import stores
 
 
@@ -79,9 +79,13 @@ class Store(BaseStore):
 
 
 def _ttl_config(ttl: Any) -> TTLConfig | None:
-    """Return the TTLConfig; raise InvalidLimit, a ValueError, if its default_ttl is invalid."""
+    """Return the TTLConfig; raise a ValueError if one of its options is invalid."""
     if ttl is None:
         return None
     config = cast(TTLConfig, ttl if isinstance(ttl, dict) else {"default_ttl": ttl})
-    check_ttl(seconds(config.get("default_ttl")))
+    for name in config:
+        if name not in TTLConfig.__annotations__:
+            options = ", ".join(sorted(TTLConfig.__annotations__))
+            raise InvalidInput(f"ttl has no option {name!r}; there are {options}")
+    seconds(config.get("default_ttl"))
     return config

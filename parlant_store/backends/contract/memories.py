@@ -118,8 +118,8 @@ class MemoryMethods(DocumentMethods):
     ) -> list[Namespace]:
         """Return the namespaces with memories that match all ``conditions``, each once.
 
-        They are cut to ``max_depth`` labels, which is 1 at least, and in the order of their labels
-        with dots between them.
+        They are cut to ``max_depth`` labels, which is 1 at least, and in the order of the ids of
+        their memories in the table, which is the same for all pages.
         """
         self._documents_supported()
         for condition in conditions:
@@ -154,8 +154,8 @@ def _id(namespace: Namespace, key: str) -> str:
 
 
 def _page(limit: int, offset: int) -> tuple[int, int]:
-    checked = [check_limit(value, name) for value, name in ((limit, "limit"), (offset, "offset"))]
-    return tuple(MAX_LIMIT if value is None else value for value in checked)  # type: ignore[return-value]
+    rows, skipped = check_limit(limit), check_limit(offset, "offset")
+    return MAX_LIMIT if rows is None else rows, skipped or 0
 
 
 def memory_record(change: MemoryChange, now: datetime) -> DocumentRecord:
@@ -165,7 +165,7 @@ def memory_record(change: MemoryChange, now: datetime) -> DocumentRecord:
 
 def _record(id_: str, change: MemoryChange, now: datetime) -> DocumentRecord:
     if not isinstance(change.value, Mapping):
-        raise InvalidItem(f"a memory must be a dict, not {type(change.value).__name__}")
+        raise InvalidItem(f"value must be a dict, not {type(change.value).__name__}")
     document: JSONObject = {
         "id": id_,
         "namespace": list(change.namespace),

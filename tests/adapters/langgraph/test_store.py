@@ -1,6 +1,7 @@
 """LangGraph's long-term store: what its own stores are tested for, on a store."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,6 +24,7 @@ from parlant_store.adapters.langgraph import Store
 from parlant_store.backends.base import BaseBackend
 from parlant_store.exceptions import (
     InvalidFilter,
+    InvalidInput,
     InvalidItem,
     InvalidLimit,
     InvalidName,
@@ -237,6 +239,14 @@ async def test_other_operators_are_an_error(memory, where):
     assert isinstance(caught.value, InvalidFilter)
 
 
+@pytest.mark.values
+async def test_a_search_of_the_wrong_type(memory):
+    with pytest.raises(InvalidFilter, match="filter must be a dict, not list"):
+        await memory.search((), filter=[1])
+    with pytest.raises(InvalidInput, match="a search must be text, not int"):
+        await memory.search((), query=1)
+
+
 async def test_pages_have_the_last_written_first(memory, clock):
     for number in range(12):
         await memory.put(("n",), f"{number:02}", {"n": number, "even": number % 2 == 0})
@@ -355,6 +365,8 @@ async def test_invalid_namespaces(memory):
             await memory.batch([op])
     with pytest.raises(InvalidName):
         await memory.put(("n",), "a\0b", {})
+    with pytest.raises(InvalidName, match="prefix must be a tuple of labels, not str"):
+        await memory.list_namespaces(prefix="users")
     await memory.put(("not", "langgraph"), "k", {})
     assert await memory.list_namespaces() == [("not", "langgraph")]
 
@@ -397,8 +409,8 @@ async def test_a_ttl(memory, clock):
     await memory.put(("n",), "half", {})
     clock.pass_(10**6)
     assert len(await memory.search(("n",))) == 3
-    for ttl in (0, -1, "1", True):
-        with pytest.raises(InvalidLimit):
+    for ttl in (0, -1, "1", True, math.nan, 10**400):
+        with pytest.raises(InvalidLimit, match=f"a ttl must be .* minutes .*, not {ttl!r}"):
             await memory.put(("n",), "k", {}, ttl=ttl)
 
 
@@ -425,6 +437,8 @@ async def test_the_default_ttl(wrap, clock):
     for ttl in (0, "5", True, {"default_ttl": -1}):
         with pytest.raises(InvalidLimit):
             Store(ttl=ttl)
+    with pytest.raises(InvalidInput, match="no option 'minutes'; there are default_ttl, "):
+        Store(ttl={"minutes": 5})
 
 
 async def test_the_sweep_deletes_what_has_expired(memory, store, clock):

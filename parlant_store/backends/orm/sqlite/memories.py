@@ -157,7 +157,7 @@ def _row(
         id_,
         document["creation_utc"],
         None if owner is None else codec.to_column(owner),
-        codec.encode_document(document, "a memory"),
+        codec.encode_document(document, "document"),
         searched_columns(MEMORIES, document, stored_words)["terms"],
         time.now,
         adapted(connection, record.expires_at),
