@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from parlant_store.exceptions import InvalidLimit, InvalidName
+from parlant_store.exceptions import InvalidFilter, InvalidLimit, InvalidName
 from parlant_store.types import (
     ChannelValue,
     Checkpoint,
@@ -14,6 +14,7 @@ from parlant_store.types import (
     TypedBytes,
 )
 from tests.contract.stores import Timed
+from tests.contract.values import nested
 
 NAMES = [
     "plain",
@@ -199,6 +200,17 @@ class CheckpointContract(Threads):
     def test_ids_are_text(self, store):
         with pytest.raises(InvalidName, match="thread_id must be text, not int"):
             store.get_checkpoint(1)
+        with pytest.raises(InvalidName, match="task_path must be text, not NoneType"):
+            store.put_writes("t", "0001", [write("a", 0, task_path=None)])
+
+    def test_a_text_is_no_list(self, store):
+        self.put(store, 1)
+        with pytest.raises(InvalidName, match="run_ids must be a list"):
+            store.delete_runs("run")
+        with pytest.raises(InvalidName, match="channels must be a list"):
+            store.get_channel_history("t", "log")
+        with pytest.raises(InvalidFilter, match="filter must be a dict, not list"):
+            store.list_checkpoints("t", where=[("step", 1)])
 
     def test_the_first_write_stays_but_the_last_below_zero(self, store):
         self.put(store, 1)
@@ -290,13 +302,14 @@ class CheckpointContract(Threads):
             ({"tags": ["z"]}, []),
             ({"step": 1, "tags": ["y", "x"]}, [1]),
             ({"text": "it's 100% \0"}, [3]),
+            ({"deep": nested(450)}, [2]),
         ],
     )
     def test_filters(self, store, where, found):
         for number, metadata in enumerate(
             (
                 {"step": 1, "tags": ["x", "y"]},
-                {"flag": True, "a.b": 1},
+                {"flag": True, "a.b": 1, "deep": nested(450)},
                 {"none": None, "a": {"b": 1, "c": 2}, "text": "it's 100% \0"},
             ),
             start=1,

@@ -8,6 +8,12 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from langgraph.checkpoint.base import BaseCheckpointSaver, get_checkpoint_id
 
+from parlant_store.adapters.langgraph.arguments import (
+    check_run_ids,
+    check_thread_id,
+    check_thread_ids,
+    owner_of,
+)
 from parlant_store.adapters.langgraph.serialization import Serialization
 from parlant_store.adapters.langgraph.user_values import Names
 from parlant_store.backends.reads import primary_reads
@@ -187,30 +193,32 @@ class Checkpointer(BaseCheckpointSaver[str]):
 
     def delete_thread(self, thread_id: str) -> None:
         """Delete the thread with all that belongs to it."""
-        self._call(self._store.delete_thread, str(thread_id), namespace=self.namespace)
+        self._call(self._store.delete_thread, check_thread_id(thread_id), namespace=self.namespace)
 
     async def adelete_thread(self, thread_id: str) -> None:
-        await self._store.adelete_thread(str(thread_id), namespace=self.namespace)
+        await self._store.adelete_thread(check_thread_id(thread_id), namespace=self.namespace)
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Delete the checkpoints whose metadata has one of the run_ids, with their writes."""
-        self._call(self._store.delete_runs, [*map(str, run_ids)], namespace=self.namespace)
+        self._call(self._store.delete_runs, check_run_ids(run_ids), namespace=self.namespace)
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
-        await self._store.adelete_runs([*map(str, run_ids)], namespace=self.namespace)
+        await self._store.adelete_runs(check_run_ids(run_ids), namespace=self.namespace)
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copy the whole thread with its owner; a thread with the id of the target is replaced."""
         self._call(
             self._store.copy_thread,
-            str(source_thread_id),
-            str(target_thread_id),
+            check_thread_id(source_thread_id),
+            check_thread_id(target_thread_id),
             namespace=self.namespace,
         )
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         await self._store.acopy_thread(
-            str(source_thread_id), str(target_thread_id), namespace=self.namespace
+            check_thread_id(source_thread_id),
+            check_thread_id(target_thread_id),
+            namespace=self.namespace,
         )
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
@@ -218,14 +226,14 @@ class Checkpointer(BaseCheckpointSaver[str]):
 
         Ancestors that a DeltaChannel of the latest checkpoint needs stay.
         """
-        for thread_id in _prunable(thread_ids, strategy):
+        for thread_id in check_thread_ids(thread_ids, strategy):
             if strategy == "delete":
                 self._call(self._store.delete_thread, thread_id, namespace=self.namespace)
             else:
                 self._call(self._store.prune_thread, thread_id, namespace=self.namespace)
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        for thread_id in _prunable(thread_ids, strategy):
+        for thread_id in check_thread_ids(thread_ids, strategy):
             if strategy == "delete":
                 await self._store.adelete_thread(thread_id, namespace=self.namespace)
             else:
@@ -280,15 +288,16 @@ class Checkpointer(BaseCheckpointSaver[str]):
 
     def _thread(self, config: "RunnableConfig") -> dict[str, Any]:
         return {
-            "thread_id": str(config["configurable"]["thread_id"]),
+            "thread_id": check_thread_id(config["configurable"].get("thread_id")),
             "namespace": self.namespace,
         }
 
     def _owned(self, config: "RunnableConfig") -> dict[str, Any]:
         """Return the arguments that say which thread, and its owner."""
-        user_id = config["configurable"].get("user_id")
-        owner = None if user_id in (None, "") else str(user_id)
-        return {**self._thread(config), "user_id": owner}
+        return {
+            **self._thread(config),
+            "user_id": owner_of(config["configurable"].get("user_id")),
+        }
 
     def _listing(
         self,
@@ -353,11 +362,3 @@ def _stored_config(config: "RunnableConfig", checkpoint_id: str) -> "RunnableCon
             "checkpoint_id": checkpoint_id,
         }
     }
-
-
-def _prunable(thread_ids: Sequence[str], strategy: str) -> Sequence[str]:
-    if isinstance(thread_ids, str):
-        raise TypeError("thread_ids must be a sequence of ids, not text")
-    if strategy not in ("keep_latest", "delete"):
-        raise ValueError(f'strategy must be "keep_latest" or "delete", not {strategy!r}')
-    return [*map(str, thread_ids)]

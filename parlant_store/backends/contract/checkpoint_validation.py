@@ -1,7 +1,10 @@
 """Checks of the ids and names of checkpoints, which columns of limited length have."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from parlant_store.content import codec
-from parlant_store.exceptions import InvalidName
+from parlant_store.exceptions import InvalidFilter, InvalidName
 from parlant_store.types import Checkpoint, TaskWrite, Version
 
 
@@ -16,6 +19,20 @@ def check_short(value: str, what: str) -> str:
     if codec.is_long(check_text(value, what)):
         raise InvalidName(f"{what} has more than {codec.MAX_COLUMN_BYTES} bytes in UTF-8")
     return value
+
+
+def check_texts(values: Sequence[str], what: str) -> list[str]:
+    """Check a list, of which a text would be its characters."""
+    if isinstance(values, str):
+        raise InvalidName(f"{what} must be a list of texts, not a text")
+    return [check_text(value, f"each of {what}") for value in values]
+
+
+def metadata_filter(where: Mapping[str, Any] | None) -> str | None:
+    """Return the filter as JSON; None if it matches all metadata."""
+    if where is not None and not isinstance(where, Mapping):
+        raise InvalidFilter(f"filter must be a dict, not {type(where).__name__}")
+    return codec.encode_document(dict(where), "filter") if where else None
 
 
 def check_checkpoint(checkpoint: Checkpoint) -> None:
@@ -37,4 +54,5 @@ def check_channel(channel: str, version: Version) -> None:
 
 def check_write(write: TaskWrite) -> None:
     check_short(write.task_id, "task_id")
+    check_text(write.task_path, "task_path")
     check_short(write.channel, "the name of a channel")

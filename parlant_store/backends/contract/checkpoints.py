@@ -24,7 +24,9 @@ from parlant_store.backends.contract.checkpoint_validation import (
     check_checkpoint,
     check_short,
     check_text,
+    check_texts,
     check_write,
+    metadata_filter,
 )
 from parlant_store.backends.contract.validation import (
     MAX_LIMIT,
@@ -183,7 +185,7 @@ class CheckpointMethods:
         return self._list_checkpoints(
             ListCheckpoints(
                 *(namespace, thread_id, checkpoint_ns, checkpoint_id),
-                codec.encode_document(dict(where), "filter") if where else None,
+                metadata_filter(where),
                 *(before, after, MAX_LIMIT if rows is None else rows),
             )
         )
@@ -225,8 +227,10 @@ class CheckpointMethods:
         latest checkpoint.
         """
         place = self._place(thread_id, checkpoint_ns, checkpoint_id, namespace)
-        names = [check_short(name, "the name of a channel") for name in dict.fromkeys(channels)]
-        return self._get_history(GetHistory(place, names)) if names else {}
+        names = dict.fromkeys(check_texts(channels, "channels"))
+        for name in names:
+            check_short(name, "the name of a channel")
+        return self._get_history(GetHistory(place, [*names])) if names else {}
 
     aget_channel_history = as_async(get_channel_history)
 
@@ -253,7 +257,7 @@ class CheckpointMethods:
         request = check_request(request_id, "delete_runs")
         self._checkpoints_supported()
         namespace = codec.check_name(namespace, "namespace", empty=True)
-        runs = [check_text(run_id, "run_id") for run_id in run_ids]
+        runs = check_texts(run_ids, "run_ids")
         return self._delete_runs(DeleteRuns(namespace, runs, request)) if runs else 0
 
     adelete_runs = as_async(delete_runs)

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import ImproperlyConfigured
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
@@ -14,6 +15,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.types import Command
 
 from parlant_store.adapters.langgraph import Checkpointer
+from parlant_store.exceptions import InvalidName
 from tests.adapters.langgraph.graphs import ask, chain, fan_out, step, thread
 
 DURABILITIES = ["sync", "async", "exit"]
@@ -187,6 +189,19 @@ def test_any_thread_id(saver, thread_id):
     assert graph.get_state(thread(thread_id)).values == {}
 
 
+def test_a_missing_thread_id(saver, store):
+    graph = chain("a").compile(checkpointer=saver)
+    for config in (thread(None), {"configurable": {"user_id": "ada"}}):
+        with pytest.raises(InvalidName, match="thread_id.* is missing or None"):
+            graph.invoke({"steps": []}, config)
+    for call in (saver.delete_thread, lambda none: saver.prune([none], strategy="delete")):
+        with pytest.raises(InvalidName, match="thread_id"):
+            call(None)
+    with pytest.raises(TypeError, match="run_ids"):
+        saver.delete_for_runs("run")
+    assert store.list_threads().threads == ()
+
+
 @pytest.mark.values
 @pytest.mark.parametrize("value", ["a\0b", "\0", math.inf, b"\0", {"a\0": ["\0"]}, None, True, 1.0])
 def test_any_value(saver, value):
@@ -247,6 +262,14 @@ def test_the_owner_is_the_user_of_the_config(saver, store):
     graph.invoke({"steps": []}, thread("a", user_id=7))
     graph.invoke({"steps": []}, thread("b", user_id=""))
     assert [each.user_id for each in store.list_threads().threads] == ["7", None]
+
+
+def test_the_owner_is_an_id(saver, store):
+    graph = chain("a").compile(checkpointer=saver)
+    for user in (User(username="ada"), AnonymousUser(), True):
+        with pytest.raises(InvalidName, match=f"user_id.* not {type(user).__name__}"):
+            graph.invoke({"steps": []}, thread(user_id=user))
+    assert store.list_threads().threads == ()
 
 
 def test_namespaces_are_apart(saver, store):
