@@ -22,6 +22,7 @@ again once, and raises OutcomeUnknown if that fails too.
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
+from threading import get_ident
 from typing import Any, Literal, TypeVar
 
 from asgiref.sync import sync_to_async
@@ -42,6 +43,7 @@ from parlant_store.backends.contract.trimming import TrimmingMethods
 from parlant_store.backends.contract.validation import check_ttl
 from parlant_store.backends.threads import caller
 from parlant_store.backends.threads.async_methods import as_async
+from parlant_store.backends.threads.caller_state import CallerState
 from parlant_store.backends.threads.calls import Call, Group, running_call
 from parlant_store.backends.threads.executor import Executor
 from parlant_store.content.times import as_utc
@@ -135,6 +137,30 @@ class BaseBackend(
         """
         call = self.make_call(function, wake)
         self.begin(call, in_loop=caller.has_loop())
+        return call
+
+    def caller_state(self) -> CallerState:
+        """Return what calls of this thread need of it, for ``submit_for`` on another thread."""
+        managers = () if self._call_context is None else (self._call_context(),)
+        return CallerState(thread=get_ident(), managers=managers)
+
+    def has_own_tenant(self, state: CallerState) -> bool:
+        """Whether this thread has set a tenant, instead of that of another thread's state."""
+        return False
+
+    def submit_for(self, state: CallerState, function: Callable[[], T]) -> Call[T]:
+        """Do as ``submit``, with the state of another thread, which started this one."""
+        if self.has_own_tenant(state):
+            return self.submit(function)
+        call = self.make_call(state.wrap(function))
+        call.context, call.database = state.context.copy(), state.database
+        connection = self.prepare_call(call)
+        if self.is_on_callers_thread() or (connection is not None and not state.managers):
+            call.is_on_callers_connection = True
+            caller.run(call)
+        else:
+            call.group = None if state.managers else self.group_of(call)
+            self.executor.submit(call)
         return call
 
     def make_call(

@@ -180,3 +180,37 @@ def selectools(project: Project) -> None:
 def use_an_adapter(project: Project) -> None:
     """One that this environment has the framework of."""
     selectools(project) if find_spec("selectools") else openai(project)
+
+
+@scenario(needs="langgraph", own=True)
+def graphs(project: Project) -> None:
+    """LangGraph's threads write checkpoints and memories in the tenant of the run's caller."""
+    from langgraph.graph import START, StateGraph
+    from langgraph.runtime import Runtime
+
+    from parlant_store import store
+    from parlant_store.adapters.langgraph import Checkpointer, Store
+
+    def remember(state: Note, runtime: Runtime) -> Note:
+        assert runtime.store is not None
+        runtime.store.put(("graphs",), state["id"], {})
+        return state
+
+    builder = StateGraph(Note)
+    for number in range(2):
+        builder.add_node(f"node {number}", lambda state, runtime: remember(state, runtime) and None)
+        builder.add_edge(START, f"node {number}")
+    graph = builder.compile(checkpointer=Checkpointer(), store=Store())
+    for caller in project.callers():
+        config: Any = {"configurable": {"thread_id": "graphs"}}
+        with caller.enter():
+            graph.invoke({"id": caller.name}, config)
+            graph.invoke({"id": f"{caller.name} again"}, config, durability="exit")
+    for caller in project.callers():
+        with caller.enter():
+            equal(len(store.list_checkpoints("graphs")), 4, caller.name)
+            found = {memory.key for memory in store.search_memories(("graphs",))}
+            equal(found, {caller.name, f"{caller.name} again"}, "memories")
+    with project.connect() as server:
+        (count,) = server.execute("SELECT count(*) FROM public.parlant_store_thread").fetchone()
+    equal(count, 0, "threads outside of tenants")

@@ -15,6 +15,7 @@ from parlant_store.adapters.langgraph.arguments import (
     owner_of,
 )
 from parlant_store.adapters.langgraph.serialization import Serialization
+from parlant_store.adapters.langgraph.sync_calls import begin_run, in_run, submit
 from parlant_store.adapters.langgraph.user_values import Names
 from parlant_store.backends.reads import primary_reads
 from parlant_store.content.codec import check_name
@@ -91,10 +92,12 @@ class Checkpointer(BaseCheckpointSaver[str]):
 
     def get_tuple(self, config: "RunnableConfig") -> "CheckpointTuple | None":
         """Return the checkpoint of ``config``, or the latest one; None if there is none."""
+        begin_run(self._store, config)
         stored = self._call(self._store.get_checkpoint, **self._place(config))
         return None if stored is None else self._values.tuple_of(stored)
 
     async def aget_tuple(self, config: "RunnableConfig") -> "CheckpointTuple | None":
+        begin_run(self._store, config)
         with primary_reads():
             stored = await self._store.aget_checkpoint(**self._place(config))
         return None if stored is None else self._values.tuple_of(stored)
@@ -143,11 +146,12 @@ class Checkpointer(BaseCheckpointSaver[str]):
         new_versions: "ChannelVersions",
     ) -> "RunnableConfig":
         """Store a checkpoint, and the values of the channels in ``new_versions``."""
-        self._call(
-            self._store.put_checkpoint,
-            **self._owned(config),
-            **self._values.checkpoint_of(config, checkpoint, metadata, new_versions),
-        )
+        with in_run(config):
+            self._call(
+                self._store.put_checkpoint,
+                **self._owned(config),
+                **self._values.checkpoint_of(config, checkpoint, metadata, new_versions),
+            )
         return _stored_config(config, checkpoint["id"])
 
     async def aput(
@@ -171,12 +175,13 @@ class Checkpointer(BaseCheckpointSaver[str]):
         task_path: str = "",
     ) -> None:
         """Store what a task wrote after the checkpoint of ``config``."""
-        self._call(
-            self._store.put_writes,
-            **self._owned(config),
-            **_checkpoint_of(config),
-            writes=self._values.writes_of(writes, task_id, task_path),
-        )
+        with in_run(config):
+            self._call(
+                self._store.put_writes,
+                **self._owned(config),
+                **_checkpoint_of(config),
+                writes=self._values.writes_of(writes, task_id, task_path),
+            )
 
     async def aput_writes(
         self,
@@ -265,7 +270,7 @@ class Checkpointer(BaseCheckpointSaver[str]):
         Django; and a transaction of the caller would lock the thread for them.
         """
         with primary_reads():
-            return self._store.submit(partial(method, *args, **options)).result()
+            return submit(self._store, partial(method, *args, **options))
 
     @property
     def _values(self) -> Serialization:

@@ -1,6 +1,7 @@
 """The choice of the database and the thread for the calls of a store in a Django database."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from time import sleep
@@ -27,10 +28,12 @@ from parlant_store.backends.orm.database.connection import (
     short_busy_timeout,
 )
 from parlant_store.backends.orm.database.errors import Errors, is_deadlock, is_locked
+from parlant_store.backends.orm.database.tenants import as_tenant, has_set_tenant, tenant_of
 from parlant_store.backends.orm.references.registry import is_referenced
 from parlant_store.backends.orm.tables import TABLES, Target, with_references
 from parlant_store.backends.reads import CHOICES, PRIMARY, ROUTER, is_primary
 from parlant_store.backends.threads import caller
+from parlant_store.backends.threads.caller_state import CallerState
 from parlant_store.backends.threads.calls import Call, running_call
 from parlant_store.exceptions import StoreUnavailable
 
@@ -146,10 +149,22 @@ class OrmCalls(BaseBackend):
         ages = [entry["CONN_MAX_AGE"] for entry in self._databases()]
         return min((float(age) for age in ages if age), default=IDLE_SECONDS)
 
+    def caller_state(self) -> CallerState:
+        state, alias = super().caller_state(), self._alias(write=True)
+        tenant = tenant_of(caller.connection_of_caller(alias))
+        tenants = () if tenant is None else (as_tenant(alias, tenant),)
+        return replace(state, database=alias, managers=(*state.managers, *tenants))
+
+    def has_own_tenant(self, state: CallerState) -> bool:
+        return state.database is not None and has_set_tenant(
+            caller.connection_of_caller(state.database)
+        )
+
     def prepare_call(self, call: Call[Any]) -> BaseDatabaseWrapper | None:
-        call.database = self._alias(write=True)
-        if self.reads == ROUTER and _name(call) in ROUTED_READS:
-            call.read_database = self._alias()
+        if call.database is None:
+            call.database = self._alias(write=True)
+            if self.reads == ROUTER and _name(call) in ROUTED_READS:
+                call.read_database = self._alias()
         connection = caller.connection_of_caller(call.read_database or call.database)
         if self.is_on_callers_thread() or is_watched(connection) or is_in_memory(connection):
             return connection
