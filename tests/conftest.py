@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.conf import settings
 from django.db import connection, connections
+from django.test import TransactionTestCase
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from pytest_django.plugin import DjangoDbBlocker
@@ -97,6 +98,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         same = [item for item in items if item.get_closest_marker("any_database")]
         config.hook.pytest_deselected(items=same)
         items[:] = [item for item in items if item not in set(same)]
+
+
+def _empty_tables(case: Any) -> None:
+    """In place of the flush of Django's test cases, as ``emptied_at_the_end``."""
+    connections.close_all()
+    for alias in case._databases_names(include_mirrors=False):
+        empty_all_tables(alias)
+
+
+TransactionTestCase._fixture_teardown = _empty_tables
 
 
 def pytest_report_header() -> str:

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 import psycopg
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
@@ -23,10 +23,12 @@ FEW = "reltuples < 0 AND pg_relation_size(oid) < 10 * 8192 AND " + (
 """A table that was never analyzed is planned as if it had ten pages: what is deleted from fewer
 changes no plan."""
 
+_sqlite_cleaners: dict[str, sqlite3.Connection] = {}
 
-def empty_all_tables() -> None:
-    tables = set(connection.introspection.django_table_names()) - KEPT
-    if connection.vendor == "postgresql":
+
+def empty_all_tables(alias: str = DEFAULT_DB_ALIAS) -> None:
+    tables = set(connections[alias].introspection.django_table_names()) - KEPT
+    if connections[alias].vendor == "postgresql":
         try:
             _empty_on_postgresql(cleaner(), sorted(tables))
         except psycopg.OperationalError:
@@ -34,12 +36,12 @@ def empty_all_tables() -> None:
             close_cleaner()
             _empty_on_postgresql(cleaner(), sorted(tables))
     else:
-        empty_on_sqlite(tables)
+        empty_on_sqlite(tables, alias)
 
 
-def empty_on_sqlite(tables: Iterable[str]) -> None:
+def empty_on_sqlite(tables: Iterable[str], alias: str = DEFAULT_DB_ALIAS) -> None:
     """Delete all rows, and what ANALYZE said of them: plans shall not depend on other tests."""
-    file = sqlite_cleaner(connection.settings_dict["NAME"])
+    file = sqlite_cleaner(alias)
     existing = {name for (name,) in file.execute("SELECT name FROM sqlite_schema")}
     filled = " UNION ALL ".join(
         f"SELECT '{table}' WHERE EXISTS (SELECT 1 FROM {table})"
@@ -53,10 +55,16 @@ def empty_on_sqlite(tables: Iterable[str]) -> None:
         file.executescript("; ".join(["BEGIN IMMEDIATE", *statements, "COMMIT"]))
 
 
-@cache
-def sqlite_cleaner(file: str) -> sqlite3.Connection:
+def sqlite_cleaner(alias: str) -> sqlite3.Connection:
     """A connection for all tests: the last that is closed would write and remove the file's log."""
-    return sqlite3.connect(file, timeout=60, isolation_level=None, check_same_thread=False)
+    if alias not in _sqlite_cleaners:
+        _sqlite_cleaners[alias] = sqlite3.connect(
+            connections[alias].settings_dict["NAME"],
+            timeout=60,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+    return _sqlite_cleaners[alias]
 
 
 def django_dsn() -> str:
@@ -79,9 +87,8 @@ def close_cleaner() -> None:
         with suppress(psycopg.OperationalError):
             cleaner().close()
         cleaner.cache_clear()
-    if sqlite_cleaner.cache_info().currsize:
-        sqlite_cleaner(connection.settings_dict["NAME"]).close()
-        sqlite_cleaner.cache_clear()
+    while _sqlite_cleaners:
+        _sqlite_cleaners.popitem()[1].close()
 
 
 def _empty_on_postgresql(server: "psycopg.Connection[Any]", tables: list[str]) -> None:
