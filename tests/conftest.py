@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.conf import settings
-from django.db import connection, connections
+from django.db import connection
 from django.test import TransactionTestCase
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
@@ -24,6 +24,7 @@ from parlant_store import stores
 from parlant_store.backends.base import BaseBackend
 from parlant_store.models import Document
 from tests.empty_tables import close_cleaner, empty_all_tables
+from tests.reused_connections import reset_connections, usual_settings
 
 # Examples share the store of their test, which several backends run, on machines of any speed.
 hypothesis_settings.register_profile(
@@ -102,7 +103,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _empty_tables(case: Any) -> None:
     """In place of the flush of Django's test cases, as ``emptied_at_the_end``."""
-    connections.close_all()
+    reset_connections()
     for alias in case._databases_names(include_mirrors=False):
         empty_all_tables(alias)
 
@@ -118,6 +119,7 @@ def pytest_report_header() -> str:
 def _threads_end_before_the_database(
     django_db_setup: None, request: pytest.FixtureRequest
 ) -> Iterator[None]:
+    usual_settings()
     if OVER_HTTP:
         stack = request.getfixturevalue("project")
         settings.PARLANT_STORES = {
@@ -175,7 +177,7 @@ def emptied_at_the_end(blocker: DjangoDbBlocker) -> Iterator[None]:
     """
     with blocker.unblock():
         yield
-        connections.close_all()
+        reset_connections()
         empty_all_tables()
 
 
