@@ -7,21 +7,28 @@ from pathlib import Path
 
 import pytest
 
+from tests import processes
+
+ROOT = Path(__file__).parents[1]
 SETUP = "import parlant_store\nparlant_store.setup({arguments})\n"
 
 
+def environment_of_a_script() -> dict[str, str]:
+    ours = ("DJANGO_SETTINGS_MODULE", "DATABASE_URL")
+    kept = {name: value for name, value in os.environ.items() if name not in ours}
+    return kept | {"PYTHONPATH": str(ROOT)}
+
+
 def run(script: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    kept = {
-        k: v for k, v in os.environ.items() if k not in ("DJANGO_SETTINGS_MODULE", "DATABASE_URL")
-    }
-    return subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=cwd,
-        env=kept | {"PYTHONPATH": str(Path(__file__).parent.parent)} | environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+    env = environment_of_a_script() | environment
+    return processes.run("-c", script, cwd=cwd, env=env, timeout=600)
+
+
+def run_without_imports(script: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run it in a process that has imported nothing yet."""
+    command = [sys.executable, "-c", script]
+    env = environment_of_a_script()
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=600)
 
 
 def good(script: str, cwd: Path, **environment: str) -> str:
@@ -100,12 +107,11 @@ def test_several_scripts_may_begin_at_once(tmp_path):
     script = SETUP.format(arguments="'sqlite:///a.db'") + (
         "parlant_store.store.add_items('s', [{'a': 1}])"
     )
-    environment = {"PYTHONPATH": str(Path(__file__).parent.parent), "PATH": os.environ["PATH"]}
-    processes = [
-        subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, env=environment)
+    scripts = [
+        processes.Process("-c", script, cwd=tmp_path, env=environment_of_a_script())
         for _ in range(6)
     ]
-    assert [process.wait(600) for process in processes] == [0] * 6
+    assert [each.wait(600) for each in scripts] == [0] * 6
     read = (
         SETUP.format(arguments="'sqlite:///a.db'")
         + "print(len(parlant_store.store.get_items('s')))"
@@ -124,7 +130,8 @@ loaded = {name.partition(".")[0] for name in set(sys.modules) - before}
 others = {"psycopg", "agents", "langgraph", "openai", "parlant", "selectools", "redis", "supabase"}
 print(sorted(loaded & others))
 """
-    assert good(script, tmp_path) == "[]\n"
+    done = run_without_imports(script, tmp_path)
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
 
 
 @pytest.mark.parametrize(
@@ -142,7 +149,7 @@ import sys
 sys.modules["{module}"] = None
 import parlant_store.adapters.{adapter}
 """
-    done = run(script, tmp_path)
+    done = run_without_imports(script, tmp_path)
     assert f"ImproperlyConfigured: {framework} is not installed" in done.stderr
     assert f"pip install 'django-parlant-store[{extra}]'" in done.stderr
 
