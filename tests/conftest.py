@@ -89,6 +89,7 @@ gc.disable()
 
 def pytest_collection_finish() -> None:
     gc.freeze()
+    gc.set_threshold(20_000)  # what most tests make is gone without a search
     gc.enable()
 
 
