@@ -286,6 +286,21 @@ def cloned(project: Any) -> None:
         equal(store.get_items("renamed"), [{"of": "acme"}], "the original has")
 
 
+@scenario(own=True)
+def triggers(project: Any) -> None:
+    """Migrations of a schema leave the triggers of others, and each calls functions of its own."""
+    with project.connect() as server:
+        found = server.execute(
+            "SELECT relnamespace::regnamespace::text, pronamespace::regnamespace::text, count(*)"
+            " FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid"
+            " JOIN pg_proc ON pg_proc.oid = tgfoid WHERE starts_with(tgname, 'parlant_store_')"
+            " AND relnamespace::regnamespace::text IN ('public', 'acme', 'globex') GROUP BY 1, 2"
+        ).fetchall()
+    schemas = ["acme", "globex", "public"]
+    equal(sorted(row[:2] for row in found), [(schema, schema) for schema in schemas])
+    equal(len({row[2] for row in found}), 1, "numbers of triggers")
+
+
 def works_or_says(project: Project, place: Place) -> None:
     from parlant_store import store
     from parlant_store.exceptions import StoreError

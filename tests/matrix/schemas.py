@@ -8,7 +8,7 @@ from tests.matrix.projects import CONTRIB, MIDDLEWARE, Caller, Place, Project
 class Tenants(Project):
     """django-tenants: a schema for each tenant, set by the engine when a cursor is made."""
 
-    own = ("cloned", "graphs")
+    own = ("cloned", "graphs", "triggers")
     without = ("timeout", "held")
     enters_tasks = False
     copies = (Place("default", "copy"),)
