@@ -8,7 +8,7 @@
     │   └── InvalidLimit        a limit or cursor that is out of range
     ├── DuplicateDocument       the collection already has a document with this id
     ├── SessionNotFound         the session does not exist
-    ├── SessionExists           another session has the id of a branch
+    ├── SessionExists           another session or thread has the id of a copy
     ├── AccessDenied            the key, token or role has no permission
     ├── UnreadableValue         a value of a checkpoint that a user wrote cannot be deserialized
     ├── NotSupported            the backend does not support the operation
@@ -57,7 +57,7 @@ class SessionNotFound(StoreError):
 
 
 class SessionExists(StoreError):
-    """Another session has the id of a branch that must not replace it."""
+    """Another session or thread has the id of a copy that must not replace it."""
 
 
 class AccessDenied(StoreError):

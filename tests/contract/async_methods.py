@@ -286,7 +286,8 @@ class AsyncDocumentContract(Documents):
         assert await store.awrite_threads([record, replace(record, thread_id="v")]) == [False, True]
         assert await store.adelete_thread("v") is True
         assert await store.aprune_thread("t") == 1
-        assert await store.adelete_runs(["r"]) == 3
+        assert await store.aprune_threads(["t", "u"]) == 1
+        assert await store.adelete_runs(["r"]) == 2
         assert await store.adelete_thread("t") is True
         assert await store.adelete_thread("t") is False
 

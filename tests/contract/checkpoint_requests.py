@@ -18,6 +18,7 @@ THREAD_WRITES: dict[str, Callable[..., Any]] = {
     "copy_thread": lambda store, **id_: store.copy_thread("t", "u", **id_),
     "set_thread_expiry": lambda store, **id_: store.set_thread_expiry("t", None, **id_),
     "prune_thread": lambda store, **id_: store.prune_thread("t", **id_),
+    "prune_threads": lambda store, **id_: store.prune_threads(["t", "none"], **id_),
 }
 
 

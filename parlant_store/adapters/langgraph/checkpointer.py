@@ -17,6 +17,7 @@ from parlant_store.adapters.langgraph.arguments import (
 from parlant_store.adapters.langgraph.serialization import Serialization
 from parlant_store.adapters.langgraph.sync_calls import begin_run, in_run, submit
 from parlant_store.adapters.langgraph.user_values import Names
+from parlant_store.backends.contract.checkpoints import MAX_PRUNED
 from parlant_store.backends.reads import primary_reads
 from parlant_store.content.codec import check_name
 from parlant_store.exceptions import UnreadableValue
@@ -46,7 +47,7 @@ class Checkpointer(BaseCheckpointSaver[str]):
     It has no state of the threads: any number of objects, event loops and processes may use one
     thread at once. Each method is one call of the store, and may raise the errors of
     parlant_store.exceptions; ``list`` makes a call for every hundred checkpoints, ``prune`` one
-    for each thread.
+    for every hundred threads.
 
     ``configurable["user_id"]`` becomes the owner of a thread without one. A thread expires after
     the ``ttl_seconds`` of the store.
@@ -231,18 +232,22 @@ class Checkpointer(BaseCheckpointSaver[str]):
 
         Ancestors that a DeltaChannel of the latest checkpoint needs stay.
         """
-        for thread_id in check_thread_ids(thread_ids, strategy):
-            if strategy == "delete":
+        ids = check_thread_ids(thread_ids, strategy)
+        if strategy == "delete":
+            for thread_id in ids:
                 self._call(self._store.delete_thread, thread_id, namespace=self.namespace)
-            else:
-                self._call(self._store.prune_thread, thread_id, namespace=self.namespace)
+            return
+        for batch in _batches(ids):
+            self._call(self._store.prune_threads, batch, namespace=self.namespace)
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        for thread_id in check_thread_ids(thread_ids, strategy):
-            if strategy == "delete":
+        ids = check_thread_ids(thread_ids, strategy)
+        if strategy == "delete":
+            for thread_id in ids:
                 await self._store.adelete_thread(thread_id, namespace=self.namespace)
-            else:
-                await self._store.aprune_thread(thread_id, namespace=self.namespace)
+            return
+        for batch in _batches(ids):
+            await self._store.aprune_threads(batch, namespace=self.namespace)
 
     def get_delta_channel_history(
         self, *, config: "RunnableConfig", channels: Sequence[str]
@@ -367,3 +372,8 @@ def _stored_config(config: "RunnableConfig", checkpoint_id: str) -> "RunnableCon
             "checkpoint_id": checkpoint_id,
         }
     }
+
+
+def _batches(thread_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(thread_ids), MAX_PRUNED):
+        yield thread_ids[start : start + MAX_PRUNED]

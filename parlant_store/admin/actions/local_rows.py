@@ -236,8 +236,9 @@ class LocalRows(Rows):
 
 
 def copy_thread(store: BaseBackend, source: SessionName, new_id: str) -> None:
-    """Copy a thread; raise SessionNotFound."""
-    if not store.copy_thread(source.session_id, new_id, namespace=source.namespace):
+    """Copy a thread; raise SessionNotFound or SessionExists."""
+    names = source.session_id, new_id
+    if not store.copy_thread(*names, namespace=source.namespace, replace=False):
         raise SessionNotFound(f"there is no thread {source.session_id!r}")
 
 

@@ -105,10 +105,14 @@ class CopyThread(NamedTuple):
     target: ThreadName
     ttl: timedelta | None
     request: UUID | None
+    replace: bool
+    """Whether a thread with the name of the target is replaced."""
 
 
-class PruneThread(NamedTuple):
-    thread: ThreadName
+class PruneThreads(NamedTuple):
+    threads: list[ThreadName]
+    """Each once."""
+
     keep: int
     """The number of checkpoints of each namespace that stay."""
 

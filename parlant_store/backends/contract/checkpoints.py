@@ -14,7 +14,7 @@ from parlant_store.backends.contract.checkpoint_operations import (
     ListCheckpointInfos,
     ListCheckpoints,
     ListThreads,
-    PruneThread,
+    PruneThreads,
     PutCheckpoint,
     PutWrites,
     SetThreadExpiry,
@@ -38,7 +38,7 @@ from parlant_store.backends.contract.validation import (
 )
 from parlant_store.backends.threads.async_methods import as_async
 from parlant_store.content import codec
-from parlant_store.exceptions import InvalidLimit, NotSupported
+from parlant_store.exceptions import InvalidLimit, NotSupported, SessionExists
 from parlant_store.types import (
     ChannelHistory,
     ChannelValue,
@@ -51,6 +51,9 @@ from parlant_store.types import (
     ThreadInfo,
     ThreadPage,
 )
+
+MAX_PRUNED = 100
+"""Limit on the threads that one call prunes."""
 
 
 class CheckpointMethods:
@@ -269,15 +272,18 @@ class CheckpointMethods:
         *,
         namespace: str = "",
         ttl_seconds: float | None = None,
+        replace: bool = True,
         request_id: str | UUID | None = None,
     ) -> bool:
         """Copy a thread with its owner to ``target_id``; return False if there is no source.
 
-        A thread with the id ``target_id`` is replaced.
+        A thread with the id ``target_id`` is replaced; without ``replace``, raise SessionExists.
         """
         request = check_request(request_id, "copy_thread")
         source, target = self._thread(source_id, namespace), self._thread(target_id, namespace)
-        return self._copy_thread(CopyThread(source, target, check_ttl(ttl_seconds), request))
+        return self._copy_thread(
+            CopyThread(source, target, check_ttl(ttl_seconds), request, replace)
+        )
 
     acopy_thread = as_async(copy_thread)
 
@@ -297,12 +303,32 @@ class CheckpointMethods:
         InvalidLimit if ``keep`` is below 1.
         """
         request = check_request(request_id, "prune_thread")
-        thread, count = self._thread(thread_id, namespace), check_limit(keep, "keep")
-        if not count:
-            raise InvalidLimit("keep must be 1 or more: delete_thread deletes all checkpoints")
-        return self._prune_thread(PruneThread(thread, count, request))
+        thread, count = self._thread(thread_id, namespace), _check_keep(keep)
+        return self._prune_threads(PruneThreads([thread], count, request))[0]
 
     aprune_thread = as_async(prune_thread)
+
+    def prune_threads(
+        self,
+        thread_ids: Sequence[str],
+        *,
+        keep: int = 1,
+        namespace: str = "",
+        request_id: str | UUID | None = None,
+    ) -> int:
+        """Prune up to MAX_PRUNED threads in one call; return the number of deleted checkpoints.
+
+        Raise InvalidLimit if they are more, or if ``keep`` is below 1.
+        """
+        request = check_request(request_id, "prune_threads")
+        self._checkpoints_supported()
+        threads = [*dict.fromkeys(self._thread(each, namespace) for each in thread_ids)]
+        if len(threads) > MAX_PRUNED:
+            raise InvalidLimit(f"a call prunes at most {MAX_PRUNED} threads")
+        prune = PruneThreads(threads, _check_keep(keep), request)
+        return sum(self._prune_threads(prune)) if threads else 0
+
+    aprune_threads = as_async(prune_threads)
 
     def list_threads(
         self,
@@ -394,7 +420,7 @@ class CheckpointMethods:
     def _copy_thread(self, copy: CopyThread) -> bool:
         raise NotImplementedError
 
-    def _prune_thread(self, prune: PruneThread) -> int:
+    def _prune_threads(self, prune: PruneThreads) -> list[int]:
         raise NotImplementedError
 
     def _list_threads(self, listing: ListThreads) -> list[ThreadInfo]:
@@ -419,3 +445,15 @@ class CheckpointMethods:
         if checkpoint_id is not None:
             check_short(checkpoint_id, "checkpoint_id")
         return CheckpointPlace(thread, check_text(checkpoint_ns, "checkpoint_ns"), checkpoint_id)
+
+
+def _check_keep(keep: int) -> int:
+    count = check_limit(keep, "keep")
+    if not count:
+        raise InvalidLimit("keep must be 1 or more: delete_thread deletes all checkpoints")
+    return count
+
+
+def thread_exists(thread: ThreadName) -> SessionExists:
+    """Return the error for a copy that must not replace the thread."""
+    return SessionExists(f"there is a thread {thread.thread_id!r} already")

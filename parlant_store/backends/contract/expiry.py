@@ -174,7 +174,7 @@ class ExpiryMethods(ABC):
         if rule.trims_sessions:
             yield from self._trim_all(rule, batch_size)
         if rule.keep_checkpoints is not None:
-            yield from self._prune_threads(rule, batch_size)
+            yield from self._trim_threads(rule, batch_size)
 
     @abstractmethod
     def _trim_all(self, rule: Retention, batch_size: int) -> Iterator[ExpireResult]: ...
@@ -189,7 +189,7 @@ class ExpiryMethods(ABC):
     def _retire_threads(self, rule: Retention, batch_size: int) -> Iterator[ExpireResult]: ...
 
     @abstractmethod
-    def _prune_threads(self, rule: Retention, batch_size: int) -> Iterator[ExpireResult]: ...
+    def _trim_threads(self, rule: Retention, batch_size: int) -> Iterator[ExpireResult]: ...
 
     @abstractmethod
     def _list_old_threads(

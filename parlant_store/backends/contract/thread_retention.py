@@ -1,15 +1,15 @@
 """Expiry of threads, and retention rules for them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
 from parlant_store.backends.contract.checkpoint_operations import (
     DeleteThread,
     ListThreads,
-    PruneThread,
+    PruneThreads,
     ThreadName,
 )
-from parlant_store.backends.contract.checkpoints import CheckpointMethods
+from parlant_store.backends.contract.checkpoints import MAX_PRUNED, CheckpointMethods
 from parlant_store.content.times import as_utc
 from parlant_store.types import (
     ExpiredCheckpoints,
@@ -24,9 +24,9 @@ PAGE = 1_000
 
 
 class ThreadRetentionMethods(CheckpointMethods):
-    """Deletes threads that a rule matches, and their first checkpoints, thread by thread.
+    """Deletes threads that a rule matches, thread by thread, and their first checkpoints.
 
-    Each is a transaction. Threads that were written meanwhile are not deleted.
+    Threads that were written meanwhile are not deleted.
     """
 
     clock: Callable[[], datetime]
@@ -49,26 +49,30 @@ class ThreadRetentionMethods(CheckpointMethods):
             if deleted:
                 yield ExpireResult(sessions=0, documents=0, threads=deleted)
 
-    def _prune_threads(self, rule: Retention, batch_size: int) -> Iterator[ExpireResult]:
-        for page in self._thread_pages(rule, batch_size):
-            deleted = sum(self._prune_thread(_pruning(thread, rule)) for thread in page)
-            if deleted:
+    def _trim_threads(self, rule: Retention, batch_size: int) -> Iterator[ExpireResult]:
+        for page in self._thread_pages(rule, min(batch_size, MAX_PRUNED)):
+            if deleted := sum(self._prune_threads(_pruning(page, rule))):
                 yield ExpireResult(sessions=0, documents=0, checkpoints=deleted)
 
     def _list_old_threads(
         self, rule: Retention | None
     ) -> Iterator[ExpiredThread | ExpiredCheckpoints]:
         """Yield what would be deleted."""
+        if rule is not None and rule.keep_checkpoints is not None:
+            yield from self._list_prunable(rule)
+            return
         now = as_utc(self.clock())
         for page in self._thread_pages(rule, PAGE):
             for thread in page:
-                name = _name_of(thread)._asdict()
-                if rule is not None and rule.keep_checkpoints is not None:
-                    count = self._prune_thread(_pruning(thread, rule, is_dry_run=True))
-                    if count:
-                        yield ExpiredCheckpoints(**name, checkpoint_count=count)
-                elif rule is None or _is_old(thread, rule, now):
-                    yield ExpiredThread(**name)
+                if rule is None or _is_old(thread, rule, now):
+                    yield ExpiredThread(**_name_of(thread)._asdict())
+
+    def _list_prunable(self, rule: Retention) -> Iterator[ExpiredCheckpoints]:
+        for page in self._thread_pages(rule, MAX_PRUNED):
+            counts = self._prune_threads(_pruning(page, rule, is_dry_run=True))
+            for thread, count in zip(page, counts, strict=True):
+                if count:
+                    yield ExpiredCheckpoints(**_name_of(thread)._asdict(), checkpoint_count=count)
 
     def _thread_pages(self, rule: Retention | None, size: int) -> Iterator[list[ThreadInfo]]:
         """Yield the threads of the rule's namespace, or without a rule those that have expired."""
@@ -104,5 +108,7 @@ def _is_old(thread: ThreadInfo, rule: Retention, now: datetime) -> bool:
     )
 
 
-def _pruning(thread: ThreadInfo, rule: Retention, *, is_dry_run: bool = False) -> PruneThread:
-    return PruneThread(_name_of(thread), rule.keep_checkpoints or 1, None, is_dry_run)
+def _pruning(
+    threads: Iterable[ThreadInfo], rule: Retention, *, is_dry_run: bool = False
+) -> PruneThreads:
+    return PruneThreads([*map(_name_of, threads)], rule.keep_checkpoints or 1, None, is_dry_run)

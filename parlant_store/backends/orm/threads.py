@@ -12,7 +12,7 @@ from parlant_store.backends.contract.checkpoint_operations import (
     ListCheckpointInfos,
     ListCheckpoints,
     ListThreads,
-    PruneThread,
+    PruneThreads,
     PutCheckpoint,
     PutWrites,
     SetThreadExpiry,
@@ -108,9 +108,9 @@ class OrmThreads(OrmCalls):
             copy.request,
         )
 
-    def _prune_thread(self, prune: PruneThread) -> int:
+    def _prune_threads(self, prune: PruneThreads) -> list[int]:
         return self._write(
-            lambda on: on.tables.checkpoints.prune_thread(on.connection, prune, on.time),
+            lambda on: on.tables.checkpoints.prune_threads(on.connection, prune, on.time),
             request=prune.request,
         )
 

@@ -23,12 +23,13 @@ from parlant_store.backends.contract.checkpoint_operations import (
     ListCheckpointInfos,
     ListCheckpoints,
     ListThreads,
-    PruneThread,
+    PruneThreads,
     PutCheckpoint,
     PutWrites,
     SetThreadExpiry,
     ThreadName,
 )
+from parlant_store.backends.contract.checkpoints import thread_exists
 from parlant_store.backends.contract.expiry import Pace
 from parlant_store.backends.supabase.client import Connection, is_overdue, time_of
 from parlant_store.backends.supabase.rest import shapes
@@ -234,29 +235,43 @@ class SupabaseThreads(BaseBackend):
 
     def _copy_thread(self, copy: CopyThread) -> bool:
         source, target = thread_columns(copy.source), thread_columns(copy.target)
-        exists: bool = self.connection.write(
+        exists: bool | None = self.connection.write(
             "copy_thread",
-            shapes.boolean,
+            shapes.optional(shapes.boolean),
             copy.request,
             namespace=source.namespace,
             source=source.thread_id,
             target=target.thread_id,
             names=thread_names(copy.target),
+            replace=copy.replace,
             **self._thread_times(copy.ttl),
         )
+        if exists is None:
+            raise thread_exists(copy.target)
         return exists
 
-    def _prune_thread(self, prune: PruneThread) -> int:
-        count: int = self.connection.write(
-            "prune_thread",
-            shapes.integer,
-            prune.request,
-            **thread_columns(prune.thread)._asdict(),
-            keep=prune.keep,
-            is_dry_run=prune.is_dry_run,
-            now=self.clock(),
-        )
-        return count
+    def _prune_threads(self, prune: PruneThreads) -> list[int]:
+        namespaces, thread_ids = _columns([*map(thread_columns, prune.threads)], 2)
+        try:
+            counts: list[int] = self.connection.write(
+                "prune_threads",
+                shapes.list_of(shapes.integer),
+                prune.request,
+                namespaces=namespaces,
+                thread_ids=thread_ids,
+                keep=prune.keep,
+                is_dry_run=prune.is_dry_run,
+                now=self.clock(),
+            )
+        except StoreUnavailable as exc:
+            half = len(prune.threads) // 2
+            if not (half and is_overdue(exc)):
+                raise
+            # Parts need no id of the request: pruning again changes nothing.
+            parts = (prune.threads[:half], prune.threads[half:])
+            pruned = (prune._replace(threads=part, request=None) for part in parts)
+            return [count for part in pruned for count in self._prune_threads(part)]
+        return counts
 
     def _list_threads(self, listing: ListThreads) -> list[ThreadInfo]:
         after = None if listing.after is None else thread_columns(listing.after)

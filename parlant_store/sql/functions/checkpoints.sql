@@ -279,10 +279,11 @@ begin
     return v_count;
 end $$;
 
--- Copies a thread; p_names has the names of the target that are too long for their columns. A
--- thread with the id of the target is replaced. Returns whether there was a source.
+-- Copies a thread; p_names has the names of the target that are too long for their columns. Returns
+-- whether there was a source. With p_replace, a thread with the id of the target is replaced;
+-- otherwise it is left, and the result is null.
 create or replace function {in_schema}parlant_store_copy_thread(
-    p_namespace text, p_source text, p_target text, p_names text,
+    p_namespace text, p_source text, p_target text, p_names text, p_replace boolean,
     p_now timestamptz, p_expires_at timestamptz
 ) returns boolean language plpgsql{search_path} as $$
 declare
@@ -299,12 +300,27 @@ begin
     if p_source = p_target then
         return true;
     end if;
-    perform parlant_store_delete_thread(p_namespace, p_target, p_now, null);
-    v_key := parlant_store_open_thread(
-        p_namespace, p_target,
-        parlant_store_copied_names(p_names, v_source.full_names),
-        v_source.user_id, p_now, p_expires_at
-    );
+    p_names := parlant_store_copied_names(p_names, v_source.full_names);
+    if p_replace then
+        perform parlant_store_delete_thread(p_namespace, p_target, p_now, null);
+        v_key := parlant_store_open_thread(
+            p_namespace, p_target, p_names, v_source.user_id, p_now, p_expires_at
+        );
+    else
+        perform parlant_store_delete_threads(array(
+            select key from parlant_store_thread
+            where namespace = p_namespace and thread_id = p_target and expires_at <= p_now
+            for update
+        ));
+        insert into parlant_store_thread (
+            namespace, thread_id, full_names, user_id, created_at, updated_at, expires_at
+        ) values (
+            p_namespace, p_target, p_names, v_source.user_id, p_now, p_now, p_expires_at
+        ) on conflict (namespace, thread_id) do nothing returning key into v_key;
+        if v_key is null then
+            return null;
+        end if;
+    end if;
     insert into parlant_store_checkpoint (
         thread_key, checkpoint_ns, full_ns, checkpoint_id, parent_id, run_id,
         type, value, versions, metadata, created_at
@@ -334,30 +350,24 @@ returns boolean language sql stable{search_path} as $$
     )
 $$;
 
--- Deletes all checkpoints but the latest p_keep of each namespace, and their ancestors that have
--- what they lack. All of a subgraph's call is deleted with the checkpoint that it started from.
--- Returns the number of deleted checkpoints; with p_is_dry_run, none is deleted.
-create or replace function {in_schema}parlant_store_prune_thread(
-    p_namespace text, p_thread_id text, p_keep bigint, p_is_dry_run boolean, p_now timestamptz
-) returns bigint language plpgsql{search_path} as $$
+-- Deletes all checkpoints of the thread with the key $1 but the latest $2 of each namespace, and
+-- their ancestors that have what they lack. All of a subgraph's call is deleted with the checkpoint
+-- that it started from. Returns the number of deleted checkpoints; if $3, none is deleted.
+create or replace function {in_schema}parlant_store_prune_thread(bigint, bigint, boolean)
+returns bigint language plpgsql{search_path} as $$
 declare
-    v_thread bigint;
     v_keys bigint[];
 begin
-    select key into v_thread from parlant_store_thread
-        where namespace = p_namespace and thread_id = p_thread_id
-            and (expires_at is null or expires_at > p_now)
-        for update;
     with recursive head as materialized (
         select * from (
             select *, row_number() over (
                 partition by checkpoint_ns order by checkpoint_id desc
             ) as place
-            from parlant_store_checkpoint where thread_key = v_thread
-        ) ordered where place <= p_keep
+            from parlant_store_checkpoint where thread_key = $1
+        ) ordered where place <= $2
     ), ancestor (key, parent_id, checkpoint_ns, channel, has_value, distance) as (
         select c.key, c.parent_id, c.checkpoint_ns, channel,
-            parlant_store_has_value(v_thread, c.checkpoint_ns, c.versions, channel), 0
+            parlant_store_has_value($1, c.checkpoint_ns, c.versions, channel), 0
         from head c cross join lateral jsonb_object_keys(
             case jsonb_typeof(c.metadata -> 'counters_since_delta_snapshot')
                 when 'object' then c.metadata -> 'counters_since_delta_snapshot' else '{}'
@@ -365,8 +375,8 @@ begin
         ) as channel
         union all
         select c.key, c.parent_id, c.checkpoint_ns, channel,
-            parlant_store_has_value(v_thread, c.checkpoint_ns, c.versions, channel), distance + 1
-        from ancestor join parlant_store_checkpoint c on c.thread_key = v_thread
+            parlant_store_has_value($1, c.checkpoint_ns, c.versions, channel), distance + 1
+        from ancestor join parlant_store_checkpoint c on c.thread_key = $1
             and c.checkpoint_ns = ancestor.checkpoint_ns
             and c.checkpoint_id = ancestor.parent_id
         where not has_value and distance < {max_distance}
@@ -374,23 +384,45 @@ begin
         select key from head union select key from ancestor
     ), ended as materialized (
         select head.checkpoint_ns from head join parlant_store_checkpoint root
-            on root.thread_key = v_thread and root.checkpoint_ns = ''
+            on root.thread_key = $1 and root.checkpoint_ns = ''
             and root.checkpoint_id = head.metadata -> 'parents' ->> ''
         where place = 1 and strpos(head.checkpoint_ns, ':') > 0 and root.key not in (select key from kept)
     ) select array_agg(key) into v_keys from parlant_store_checkpoint
-        where thread_key = v_thread and (
+        where thread_key = $1 and (
             key not in (select key from kept)
             or checkpoint_ns in (select checkpoint_ns from ended)
         );
-    if v_keys is null or p_is_dry_run then
+    if v_keys is null or $3 then
         return coalesce(cardinality(v_keys), 0);
     end if;
-    perform parlant_store_delete_checkpoints(v_thread, v_keys);
+    perform parlant_store_delete_checkpoints($1, v_keys);
     update parlant_store_checkpoint c set parent_id = null
-        where thread_key = v_thread and parent_id is not null and not exists (
+        where thread_key = $1 and parent_id is not null and not exists (
             select from parlant_store_checkpoint p
-            where p.thread_key = v_thread and p.checkpoint_ns = c.checkpoint_ns
+            where p.thread_key = $1 and p.checkpoint_ns = c.checkpoint_ns
                 and p.checkpoint_id = c.parent_id
         );
     return cardinality(v_keys);
+end $$;
+
+-- Prunes the threads with these names, as parlant_store_prune_thread does. Returns the number of
+-- deleted checkpoints of each.
+create or replace function {in_schema}parlant_store_prune_threads(
+    p_namespaces text[], p_thread_ids text[], p_keep bigint, p_is_dry_run boolean,
+    p_now timestamptz
+) returns bigint[] language plpgsql{search_path} as $$
+declare
+    v_counts bigint[] := array_fill(0::bigint, array[cardinality(p_thread_ids)]);
+    v_key bigint;
+    v_place bigint;
+begin
+    for v_key, v_place in
+        select key, ord from parlant_store_thread join unnest(p_namespaces, p_thread_ids)
+            with ordinality as name (namespace, thread_id, ord) using (namespace, thread_id)
+        where expires_at is null or expires_at > p_now
+        order by key for update of parlant_store_thread
+    loop
+        v_counts[v_place] := parlant_store_prune_thread(v_key, p_keep, p_is_dry_run);
+    end loop;
+    return v_counts;
 end $$;

@@ -43,7 +43,7 @@ begin
             'delete_one', 'drop_collection', 'replace', 'ensure_index', 'set_document_expiry',
             'write_sessions', 'write_documents', 'write_memories', 'stage_items', 'publish_session',
             'put_checkpoint', 'put_writes', 'delete_thread', 'hide_thread', 'delete_runs',
-            'copy_thread', 'prune_thread', 'expire_threads', 'stage_threads', 'publish_threads',
+            'copy_thread', 'prune_threads', 'expire_threads', 'stage_threads', 'publish_threads',
             'set_thread_expiry'
         );
     if v_types is null then
@@ -55,7 +55,7 @@ begin
         v_types, p_function, v_arguments
     ) into v_answer using p_arguments;
     perform parlant_store_end_request(p_request, v_answer::text, not coalesce(
-        p_function = 'insert_numbered' and v_answer is null
+        p_function in ('insert_numbered', 'copy_thread') and v_answer is null
         or p_function in ('branch', 'replace_tail') and v_answer ->> 'items' is null
         or p_function in ('branch', 'add_usage', 'replace_tail')
             and 'true' in (v_answer ->> 'is_missing', v_answer ->> 'is_taken')

@@ -6,12 +6,13 @@ from parlant_store.models import ChannelValue, Checkpoint, CheckpointWrite, Thre
 from tests.backends.orm.test_sessions import make_store as make_store
 from tests.contract.checkpoints import CheckpointContract, changed, checkpoint, write
 from tests.contract.long_values import LongValueContract, grown
+from tests.contract.thread_copies import ThreadCopyContract
 from tests.contract.thread_infos import ThreadInfoContract
 from tests.contract.thread_records import ThreadRecordContract, thread_record
 from tests.contract.thread_retention import ThreadRetentionContract
 
 
-class TestOrmCheckpoints(ThreadInfoContract, CheckpointContract):
+class TestOrmCheckpoints(ThreadCopyContract, ThreadInfoContract, CheckpointContract):
     @pytest.fixture
     def make_store(self, make_store):
         return make_store

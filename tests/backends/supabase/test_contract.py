@@ -16,6 +16,7 @@ from tests.contract.refresh import RefreshContract
 from tests.contract.retention import RetentionContract
 from tests.contract.sessions import SessionContract
 from tests.contract.snapshots import SnapshotContract
+from tests.contract.thread_copies import ThreadCopyContract
 from tests.contract.thread_infos import ThreadInfoContract
 from tests.contract.thread_records import ThreadRecordContract
 from tests.contract.thread_retention import ThreadRetentionContract
@@ -104,7 +105,7 @@ class TestSupabaseAsyncDocuments(AsyncDocumentContract):
         return make_store
 
 
-class TestSupabaseCheckpoints(ThreadInfoContract, CheckpointContract):
+class TestSupabaseCheckpoints(ThreadCopyContract, ThreadInfoContract, CheckpointContract):
     @pytest.fixture
     def make_store(self, make_store):
         return make_store

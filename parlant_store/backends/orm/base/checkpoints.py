@@ -14,7 +14,7 @@ from parlant_store.backends.contract.checkpoint_operations import (
     GetHistory,
     ListCheckpoints,
     ListThreads,
-    PruneThread,
+    PruneThreads,
     PutCheckpoint,
     PutWrites,
     SetThreadExpiry,
@@ -295,12 +295,13 @@ class Checkpoints(CheckpointInfos):
 
     @abstractmethod
     def copy_thread(self, connection: BaseDatabaseWrapper, copy: CopyThread, time: Time) -> bool:
-        """Return whether there was a source."""
+        """Return whether there was a source; raise SessionExists."""
 
     @abstractmethod
-    def prune_thread(
-        self, connection: BaseDatabaseWrapper, prune: PruneThread, time: Time
-    ) -> int: ...
+    def prune_threads(
+        self, connection: BaseDatabaseWrapper, prune: PruneThreads, time: Time
+    ) -> list[int]:
+        """Return the number of deleted checkpoints of each thread."""
 
     @abstractmethod
     def delete_expired(

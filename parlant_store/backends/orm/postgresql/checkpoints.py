@@ -8,12 +8,13 @@ from parlant_store.backends.channel_values import BaseCache, EncodedValues, writ
 from parlant_store.backends.contract.checkpoint_operations import (
     CopyThread,
     DeleteThread,
-    PruneThread,
+    PruneThreads,
     PutCheckpoint,
     PutWrites,
     SetThreadExpiry,
     ThreadName,
 )
+from parlant_store.backends.contract.checkpoints import thread_exists
 from parlant_store.backends.orm.base.checkpoints import Checkpoints, base_place
 from parlant_store.backends.orm.base.sessions import Time, adapted
 from parlant_store.backends.orm.postgresql.arrays import array
@@ -43,12 +44,13 @@ _SET_EXPIRY = (
 )
 _EXPIRE = "SELECT * FROM parlant_store_expire_threads(%s::timestamptz, %s::bigint)"
 _DELETE_RUNS = "SELECT parlant_store_delete_runs(%s::text, %s::text[])"
+# An error changes nothing, and its answer is not stored.
 _COPY = (
-    "SELECT parlant_store_copy_thread(%s::text, %s::text, %s::text, %s::text,"
-    " %s::timestamptz, %s::timestamptz)"
+    "SELECT copied FROM parlant_store_copy_thread(%s::text, %s::text, %s::text, %s::text,"
+    " %s::boolean, %s::timestamptz, %s::timestamptz) AS copied WHERE copied IS NOT NULL"
 )
 _PRUNE = (
-    "SELECT parlant_store_prune_thread(%s::text, %s::text, %s::bigint, %s::boolean,"
+    "SELECT parlant_store_prune_threads(%s::text[], %s::text[], %s::bigint, %s::boolean,"
     " %s::timestamptz)"
 )
 
@@ -135,12 +137,17 @@ class PostgreSQLCheckpoints(Checkpoints):
 
     def copy_thread(self, connection: BaseDatabaseWrapper, copy: CopyThread, time: Time) -> bool:
         source, target = thread_columns(copy.source), thread_columns(copy.target)
-        params = (*source, target.thread_id, thread_names(copy.target), *time)
-        ((result,),) = fetch_once(connection, _COPY, params)
-        return result  # type: ignore[no-any-return]
+        params = (*source, target.thread_id, thread_names(copy.target), copy.replace, *time)
+        rows = fetch_once(connection, _COPY, params)
+        if not rows:
+            raise thread_exists(copy.target)
+        return rows[0][0]  # type: ignore[no-any-return]
 
-    def prune_thread(self, connection: BaseDatabaseWrapper, prune: PruneThread, time: Time) -> int:
-        params = (*thread_columns(prune.thread), prune.keep, prune.is_dry_run, time.now)
+    def prune_threads(
+        self, connection: BaseDatabaseWrapper, prune: PruneThreads, time: Time
+    ) -> list[int]:
+        namespaces, ids = zip(*map(thread_columns, prune.threads), strict=True)
+        params = (array(namespaces), array(ids), prune.keep, prune.is_dry_run, time.now)
         ((result,),) = fetch_once(connection, _PRUNE, params)
         return result  # type: ignore[no-any-return]
 

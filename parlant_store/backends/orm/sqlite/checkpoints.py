@@ -16,12 +16,13 @@ from parlant_store.backends.channel_values import (
 from parlant_store.backends.contract.checkpoint_operations import (
     CopyThread,
     DeleteThread,
-    PruneThread,
+    PruneThreads,
     PutCheckpoint,
     PutWrites,
     SetThreadExpiry,
     ThreadName,
 )
+from parlant_store.backends.contract.checkpoints import thread_exists
 from parlant_store.backends.orm.base.checkpoint_infos import THREAD_KEY
 from parlant_store.backends.orm.base.checkpoints import Checkpoints, base_place
 from parlant_store.backends.orm.base.sessions import LIVE, Time, adapted
@@ -255,6 +256,8 @@ class SQLiteCheckpoints(Checkpoints):
             rows = fetch(connection, sql, source)
             if rows and copy.source != copy.target:
                 ((key, *owner),) = rows
+                if not copy.replace and self.get_thread(connection, copy.target, time):
+                    raise thread_exists(copy.target)
                 delete_thread(connection, copy.target, time)
                 target = open_thread(connection, copy.target, owner_of_thread(*owner), time)
                 for table, names in COPIED.items():
@@ -266,16 +269,24 @@ class SQLiteCheckpoints(Checkpoints):
                     )
         return bool(rows)
 
-    def prune_thread(self, connection: BaseDatabaseWrapper, prune: PruneThread, time: Time) -> int:
-        place = (*thread_columns(prune.thread), time.now)
+    def prune_threads(
+        self, connection: BaseDatabaseWrapper, prune: PruneThreads, time: Time
+    ) -> list[int]:
         with write(connection):
-            ((key,),) = fetch(connection, f"SELECT {THREAD_KEY}", place)
-            keys = [row[0] for row in fetch(connection, _NOT_KEPT, (key, prune.keep, key))]
-            if keys and not prune.is_dry_run:
-                _delete_checkpoints(connection, keys)
-                fetch(connection, _DELETE_VALUES, (key, key, key))
-                fetch(connection, _FORGET_PARENTS, (key,))
-        return len(keys)
+            return [_prune(connection, thread, prune, time) for thread in prune.threads]
+
+
+def _prune(
+    connection: BaseDatabaseWrapper, thread: ThreadName, prune: PruneThreads, time: Time
+) -> int:
+    place = (*thread_columns(thread), time.now)
+    ((key,),) = fetch(connection, f"SELECT {THREAD_KEY}", place)
+    keys = [row[0] for row in fetch(connection, _NOT_KEPT, (key, prune.keep, key))]
+    if keys and not prune.is_dry_run:
+        _delete_checkpoints(connection, keys)
+        fetch(connection, _DELETE_VALUES, (key, key, key))
+        fetch(connection, _FORGET_PARENTS, (key,))
+    return len(keys)
 
 
 def open_thread(

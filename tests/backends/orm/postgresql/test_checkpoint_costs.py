@@ -25,6 +25,7 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
     "delete_runs": lambda store: store.delete_runs(["x"]),
     "copy_thread": lambda store: store.copy_thread("t", "copy"),
     "prune_thread": lambda store: store.prune_thread("t"),
+    "prune_threads": lambda store: store.prune_threads(["t", "none", "new"]),
     "get_thread": lambda store: store.get_thread("t"),
     "set_thread_expiry": lambda store: store.set_thread_expiry("t", None),
     "list_checkpoint_infos": lambda store: store.list_checkpoint_infos("t", limit=5),

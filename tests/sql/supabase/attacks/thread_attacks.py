@@ -32,9 +32,16 @@ LIST: Arguments = (
 )
 DELETE: Arguments = THREAD | NOW | {"p_until": None}
 COPY: Arguments = (
-    NOW | ENDS | {"p_namespace": "", "p_source": "b-thread", "p_target": "copy", "p_names": None}
+    NOW
+    | ENDS
+    | {"p_namespace": "", "p_source": "b-thread", "p_target": "copy", "p_names": None}
+    | {"p_replace": True}
 )
-PRUNE: Arguments = THREAD | NOW | {"p_keep": 1, "p_is_dry_run": False}
+PRUNE: Arguments = NOW | {
+    "p_namespaces": [""] * 3,
+    "p_thread_ids": [each["p_thread_id"] for each in THREADS],
+    "p_keep": 1,
+}
 LISTED: Arguments = (
     NOW
     | {"p_namespace": None, "p_user_id": B, "p_is_expired": False, "p_limit": 9}
@@ -90,12 +97,11 @@ CALLS: dict[str, list[tuple[Arguments, Any]]] = {
             (COPY | {"p_source": "a-thread", "p_target": each["p_thread_id"]}, DENIED)
             for each in THREADS
         ),
+        (COPY | {"p_source": "a-thread", "p_target": "b-thread", "p_replace": False}, None),
         (COPY | {"p_source": "a-thread"} | LONG_NAME, DENIED),
     ],
-    "prune_thread": [
-        (PRUNE | thread | {"p_is_dry_run": is_dry_run}, 0)
-        for thread in THREADS
-        for is_dry_run in (True, False)
+    "prune_threads": [
+        (PRUNE | {"p_is_dry_run": is_dry_run}, [0, 0, 0]) for is_dry_run in (True, False)
     ],
     # The run of two checkpoints of A's too.
     "delete_runs": [
@@ -122,6 +128,7 @@ INTERNAL = (
     "limit_checkpoints",
     "open_thread",
     "parts",
+    "prune_thread",
     "seeds",
     "thread_key",
     "values_of_checkpoints",
