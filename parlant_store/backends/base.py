@@ -39,6 +39,7 @@ from parlant_store.backends.contract.refresh import check_refresh
 from parlant_store.backends.contract.retention import parse_rules
 from parlant_store.backends.contract.thread_records import ThreadRecordMethods
 from parlant_store.backends.contract.thread_retention import ThreadRetentionMethods
+from parlant_store.backends.contract.thread_search import ThreadSearchMethods
 from parlant_store.backends.contract.trimming import TrimmingMethods
 from parlant_store.backends.contract.validation import check_ttl
 from parlant_store.backends.threads import caller
@@ -56,7 +57,12 @@ IDLE_SECONDS = 60.0
 
 
 class BaseBackend(
-    ThreadRecordMethods, ThreadRetentionMethods, TrimmingMethods, RecordMethods, MemoryMethods
+    ThreadRecordMethods,
+    ThreadRetentionMethods,
+    ThreadSearchMethods,
+    TrimmingMethods,
+    RecordMethods,
+    MemoryMethods,
 ):
     """A store: documents, sessions and threads of one alias in PARLANT_STORES."""
 

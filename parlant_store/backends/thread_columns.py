@@ -2,19 +2,22 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from parlant_store.backends.contract.checkpoint_operations import ThreadName
 from parlant_store.content import codec
 from parlant_store.content.compression import MIN_BYTES, compress, decompress
+from parlant_store.content.text_search import snippet
+from parlant_store.content.thread_messages import MessageTexts
 from parlant_store.types import (
     ChannelHistory,
     Checkpoint,
     CheckpointInfo,
     StoredCheckpoint,
     TaskWrite,
+    ThreadHit,
     TypedBytes,
     Version,
 )
@@ -206,6 +209,35 @@ def write_columns(writes: Iterable[TaskWrite]) -> list[tuple[str, str, int, str,
             *stored_value(each.value),
         )
         for each in writes
+    ]
+
+
+def message_columns(
+    messages: MessageTexts, stored: Callable[..., str | None]
+) -> list[tuple[int, int, str, str | None]]:
+    """Return the digest, number, text and terms of each text; ``stored`` makes terms of words."""
+    return [
+        (each.digest, each.number, each.text, stored(each.words, each.tool_words))
+        for each in messages.texts
+    ]
+
+
+def thread_hits(rows: Iterable[Sequence[Any]], terms: list[list[str]]) -> list[ThreadHit]:
+    """Return the hits of a search from rows of a thread's names, its score, a text and its place.
+
+    The row that matches best comes first.
+    """
+    found: dict[Any, list[tuple[str, int]]] = {}
+    for *thread, text, number in rows:
+        found.setdefault(tuple(thread), []).append((text, number))
+    return [
+        ThreadHit(
+            **thread_name_of(*names)._asdict(),
+            score=float(score),
+            snippets=tuple(snippet(text, terms) for text, _ in texts),
+            number=texts[0][1],
+        )
+        for (*names, score), texts in found.items()
     ]
 
 

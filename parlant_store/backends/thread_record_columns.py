@@ -18,6 +18,7 @@ from parlant_store.backends.thread_columns import (
     WriteRow,
     checkpoint_columns,
     checkpoint_of,
+    message_columns,
     owner_of_thread,
     thread_columns,
     thread_name_of,
@@ -26,6 +27,7 @@ from parlant_store.backends.thread_columns import (
     write_of,
 )
 from parlant_store.content import codec
+from parlant_store.content.text_search import tsvector
 from parlant_store.content.times import as_utc
 from parlant_store.sql.functions import ROW_BYTES
 from parlant_store.types import (
@@ -169,19 +171,23 @@ class Chunk(NamedTuple):
     checkpoints: list[Row]
     values: list[Row]
     writes: list[Row]
+    messages: list[Row]
 
 
 def chunks(write: WriteThreads) -> Iterator[Chunk]:
     """Return all rows of the threads in chunks, at least one."""
-    chunk, size = Chunk([], [], []), 0
+    chunk, size = Chunk([], [], [], []), 0
     for place, entry in enumerate(write.entries, 1):
-        parts = checkpoint_rows(entry), value_rows(entry), write_rows(entry)
+        messages = message_columns(entry.messages, tsvector)
+        parts = checkpoint_rows(entry), value_rows(entry), write_rows(entry), messages
         for rows, part in enumerate(parts):
             for row in part:
-                length = ROW_BYTES + sum(len(value) for value in row if isinstance(value, bytes))
+                length = ROW_BYTES + sum(
+                    len(value) for value in row if isinstance(value, (bytes, str))
+                )
                 if size and size + length > MAX_BYTES:
                     yield chunk
-                    chunk, size = Chunk([], [], []), 0
+                    chunk, size = Chunk([], [], [], []), 0
                 chunk[rows].append((place, *map(_as_json, row)))
                 size += length
     yield chunk
@@ -227,6 +233,7 @@ def publication(write: WriteThreads, staged: Staged) -> dict[str, list[Any]]:
         "user_ids": [
             None if entry.user_id is None else codec.to_column(entry.user_id) for entry in entries
         ],
+        "titles": [entry.messages.title for entry in entries],
         "created": [_text(entry.created_at) for entry in entries],
         "updated": [_text(entry.updated_at) for entry in entries],
         "expires": [_text(entry.expires_at) for entry in entries],

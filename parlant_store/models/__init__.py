@@ -4,7 +4,13 @@ The stores write these tables. Writing through the models skips the rules of the
 positions, counters and copied columns.
 """
 
-from parlant_store.models.checkpoints import ChannelValue, Checkpoint, CheckpointWrite, Thread
+from parlant_store.models.checkpoints import (
+    ChannelValue,
+    Checkpoint,
+    CheckpointWrite,
+    Thread,
+    ThreadMessage,
+)
 from parlant_store.models.documents import Document
 from parlant_store.models.requests import Request
 from parlant_store.models.sessions import Session, SessionItem
@@ -18,4 +24,5 @@ __all__ = [
     "Session",
     "SessionItem",
     "Thread",
+    "ThreadMessage",
 ]

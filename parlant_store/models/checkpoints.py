@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from parlant_store.content import codec
-from parlant_store.fields import CodePointField, DocumentField, RowKeyField
+from parlant_store.fields import CodePointField, DocumentField, RowKeyField, TermsField
 
 
 class Thread(models.Model):
@@ -25,6 +25,9 @@ class Thread(models.Model):
     created_at = models.DateTimeField(_("created"), db_default=Now())
     updated_at = models.DateTimeField(_("updated"), db_default=Now())
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
+    title = models.TextField(
+        null=True, editable=False, help_text="The beginning of the first message of a user."
+    )
     # A trigger computes it (parlant_store.sql.computed_columns).
     active_minute = models.BigIntegerField(
         db_default=0, editable=False, help_text=_("The last change, in minutes since 1970.")
@@ -65,14 +68,40 @@ class Thread(models.Model):
         return f"{codec.from_column(self.namespace)}/{name}" if self.namespace else name
 
 
-class _PartOfThread(models.Model):
-    """A row of a thread, in a namespace of its graph."""
-
+class _RowOfThread(models.Model):
     key = RowKeyField(primary_key=True)
     # Each write locks the row of the thread: the database need not do so for each of its rows.
     thread = models.ForeignKey(
         Thread, models.CASCADE, db_column="thread_key", db_index=False, db_constraint=False
     )
+
+    class Meta:
+        abstract = True
+
+
+class ThreadMessage(_RowOfThread):
+    """The text of a message in the latest state of a thread, for search."""
+
+    digest = models.BigIntegerField(help_text="A checksum of the role and the text.")
+    number = models.BigIntegerField(help_text="The place of the message in the state, from 1.")
+    text = models.TextField(_("text"))
+    terms = TermsField(null=True, editable=False)
+
+    class Meta:
+        verbose_name = _("message of a thread")
+        verbose_name_plural = _("messages of threads")
+        db_table = "parlant_store_thread_message"
+        constraints: ClassVar = [
+            UniqueConstraint(fields=["thread", "digest"], name="parlant_store_message_digest"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.number)
+
+
+class _PartOfThread(_RowOfThread):
+    """A row of a thread, in a namespace of its graph."""
+
     checkpoint_ns = CodePointField("checkpoint namespace", blank=True)
 
     class Meta:

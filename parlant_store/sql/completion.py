@@ -14,7 +14,12 @@ from django.db.migrations.state import ProjectState
 from parlant_store.sql.closing import CLOSE, Open, find_open
 from parlant_store.sql.functions import UNCHECKED, functions_sql, names, signatures, version
 from parlant_store.sql.migration_operations import OutsideModels
-from parlant_store.sql.search_index import SQLITE_DOCUMENT_PARTS, SQLITE_PARTS, complete_index
+from parlant_store.sql.search_index import (
+    SQLITE_DOCUMENT_PARTS,
+    SQLITE_MESSAGE_PARTS,
+    SQLITE_PARTS,
+    complete_index,
+)
 from parlant_store.sql.triggers import create_triggers, drop_triggers, trigger_names
 
 TABLES = (
@@ -26,6 +31,7 @@ TABLES = (
     "parlant_store_checkpoint",
     "parlant_store_channel_value",
     "parlant_store_checkpoint_write",
+    "parlant_store_thread_message",
 )
 
 _POSTGRESQL = """
@@ -38,8 +44,8 @@ SELECT
     (SELECT count(DISTINCT i.indrelid) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
         JOIN pg_am ON pg_am.oid = c.relam WHERE i.indrelid IN (
             to_regclass('parlant_store_session_item'), to_regclass('parlant_store_document'),
-            to_regclass('parlant_store_checkpoint')
-        ) AND amname IN ('gin')) = 3,
+            to_regclass('parlant_store_checkpoint'), to_regclass('parlant_store_thread_message')
+        ) AND amname IN ('gin')) = 4,
     ARRAY(SELECT tgname::text FROM pg_trigger WHERE tgrelid IN (
         to_regclass('parlant_store_document'), to_regclass('parlant_store_session'),
         to_regclass('parlant_store_thread'))),
@@ -106,7 +112,7 @@ def state_of(connection: BaseDatabaseWrapper) -> State:
         cursor.execute(_SQLITE)
         existing = {name for (name,) in cursor.fetchall()}
     tables = [name for name in TABLES if name not in existing]
-    has_index = existing.issuperset((*SQLITE_PARTS, *SQLITE_DOCUMENT_PARTS))
+    has_index = existing.issuperset((*SQLITE_PARTS, *SQLITE_DOCUMENT_PARTS, *SQLITE_MESSAGE_PARTS))
     has_triggers = existing.issuperset(trigger_names(connection))
     return State(tables, [], False, has_index, has_triggers, False, [], [])
 

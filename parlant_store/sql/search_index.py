@@ -1,4 +1,4 @@
-"""The indexes of searches: the terms of items and of documents, and the metadata of checkpoints."""
+"""The indexes of searches: the terms of texts, and the metadata of checkpoints."""
 
 from collections.abc import Callable
 
@@ -11,8 +11,9 @@ from parlant_store.sql.migration_operations import OutsideModels
 ITEMS = "parlant_store_session_item"
 DOCUMENTS = "parlant_store_document"
 CHECKPOINTS = "parlant_store_checkpoint"
+MESSAGES = "parlant_store_thread_message"
 
-TABLES = (ITEMS, DOCUMENTS, CHECKPOINTS)
+TABLES = (ITEMS, DOCUMENTS, CHECKPOINTS, MESSAGES)
 """Those with an index on PostgreSQL."""
 
 SQLITE_TABLE = f"{ITEMS}_fts"
@@ -21,15 +22,20 @@ SQLITE_TABLE = f"{ITEMS}_fts"
 SQLITE_DOCUMENTS = f"{DOCUMENTS}_fts"
 """The index of the documents on SQLite."""
 
+SQLITE_MESSAGES = f"{MESSAGES}_fts"
+"""The index of the messages of threads on SQLite."""
+
 _NAMES = {
     ITEMS: "parlant_store_item_terms",
     DOCUMENTS: "parlant_store_doc_terms",
     CHECKPOINTS: "parlant_store_checkpoint_meta",
+    MESSAGES: "parlant_store_message_terms",
 }
 _KEYS = {
     ITEMS: "(terms)",
     DOCUMENTS: "(terms) WHERE terms IS NOT NULL",
     CHECKPOINTS: "(metadata jsonb_path_ops)",
+    MESSAGES: "(terms)",
 }
 
 
@@ -73,6 +79,9 @@ SQLITE_PARTS = (SQLITE_TABLE, *(f"{SQLITE_TABLE}_{part}" for part in _PARTS))
 
 SQLITE_DOCUMENT_PARTS = (SQLITE_DOCUMENTS, *(f"{SQLITE_DOCUMENTS}_{part}" for part in _PARTS))
 """The same of documents."""
+
+SQLITE_MESSAGE_PARTS = (SQLITE_MESSAGES, *(f"{SQLITE_MESSAGES}_{part}" for part in _PARTS))
+"""The same of the messages of threads."""
 
 
 def complete_index(connection: BaseDatabaseWrapper) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from parlant_store.types.json_values import JSONObject
 
@@ -142,6 +142,38 @@ class CheckpointCursor:
     checkpoint_id: str
 
     key: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MessageChanges:
+    """How the messages of a state differ from those of the checkpoint before, for search."""
+
+    added: Sequence[Any] = ()
+    """Messages of LangChain as plain data: dicts with their type, content and tool_calls."""
+
+    first: int = 1
+    """The place of the first of them in the state, from 1."""
+
+    is_whole: bool = False
+    """Whether they are all messages: others are no longer found."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ThreadHit:
+    """A thread that a search found."""
+
+    namespace: str
+
+    thread_id: str
+
+    score: float
+    """How well it matches; above 0, and comparable within one search only."""
+
+    snippets: tuple[str, ...]
+    """Texts that match, best match first: at most five, of at most 160 characters."""
+
+    number: int
+    """The place of the message that matches best in the latest state, from 1."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

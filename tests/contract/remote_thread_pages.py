@@ -3,6 +3,7 @@
 import json
 import re
 from functools import partial
+from html import unescape
 from urllib.parse import urljoin
 
 import pytest
@@ -10,7 +11,7 @@ from django.contrib.admin.models import LogEntry
 from langchain_core.messages import AIMessage, HumanMessage
 
 from tests.admin.pages import get, message, messages_of
-from tests.admin.remote_stores import DAY, NASTY, act, url
+from tests.admin.remote_stores import DAY, NASTY, act, allowed, url
 from tests.admin.threads import USAGE, put, write
 from tests.contract.checkpoints import checkpoint
 
@@ -36,6 +37,19 @@ class ThreadPagesContract:
         (link,) = re.findall(r'<a href="(\?[^"]*checkpoint=[^"]*)#items"', html)
         html = get(client, urljoin(url("stores_thread"), link.replace("&amp;", "&")))
         assert "The state at an earlier checkpoint is shown." in html
+
+    def test_threads_are_found_by_words(self, client, remote):
+        remote.add_items("s", [message("a refund too")])
+        put(remote, [HumanMessage("hello"), AIMessage("A refund <b>")])
+        html = get(client, url("stores_sessions", q="refund"))
+        links = re.findall(r'<th scope="row"><a href="([^"]*)"', html)
+        assert "A <mark>refund</mark> &lt;b&gt;" in html
+        (link,) = [unescape(each) for each in links if "thread=" in each]
+        assert len(links) == 2
+        assert link.endswith("#item-2")
+        assert "<mark>refund</mark>" in get(client, link)
+        html = get(allowed("view_session", "view_sessionitem"), url("stores_sessions", q="refund"))
+        assert "thread=" not in html
 
     @pytest.mark.parametrize("name", NASTY, ids=ascii)
     def test_threads_of_any_name(self, client, remote, name):

@@ -14,6 +14,7 @@ from parlant_store.adapters.langgraph.arguments import (
     check_thread_ids,
     owner_of,
 )
+from parlant_store.adapters.langgraph.message_changes import MessageStates
 from parlant_store.adapters.langgraph.serialization import Serialization
 from parlant_store.adapters.langgraph.sync_calls import begin_run, in_run, submit
 from parlant_store.adapters.langgraph.user_values import Names
@@ -44,10 +45,9 @@ PAGE = 100
 class Checkpointer(BaseCheckpointSaver[str]):
     """The checkpoints of graphs in a store.
 
-    It has no state of the threads: any number of objects, event loops and processes may use one
-    thread at once. Each method is one call of the store, and may raise the errors of
-    parlant_store.exceptions; ``list`` makes a call for every hundred checkpoints, ``prune`` one
-    for every hundred threads.
+    Any number of objects, event loops and processes may use one thread at once. Each method is one
+    call of the store, and may raise the errors of parlant_store.exceptions; ``list`` makes a call
+    for every hundred checkpoints, ``prune`` one for every hundred threads.
 
     ``configurable["user_id"]`` becomes the owner of a thread without one. A thread expires after
     the ``ttl_seconds`` of the store.
@@ -69,6 +69,7 @@ class Checkpointer(BaseCheckpointSaver[str]):
         self.namespace = check_name(namespace, "namespace", empty=True)
         self._store = stores[store]
         self._allowed: frozenset[Names] = frozenset()
+        self._messages = MessageStates()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._store.alias!r}>"
@@ -95,13 +96,13 @@ class Checkpointer(BaseCheckpointSaver[str]):
         """Return the checkpoint of ``config``, or the latest one; None if there is none."""
         begin_run(self._store, config)
         stored = self._call(self._store.get_checkpoint, **self._place(config))
-        return None if stored is None else self._values.tuple_of(stored)
+        return None if stored is None else self._read(stored)
 
     async def aget_tuple(self, config: "RunnableConfig") -> "CheckpointTuple | None":
         begin_run(self._store, config)
         with primary_reads():
             stored = await self._store.aget_checkpoint(**self._place(config))
-        return None if stored is None else self._values.tuple_of(stored)
+        return None if stored is None else self._read(stored)
 
     def list(
         self,
@@ -147,13 +148,10 @@ class Checkpointer(BaseCheckpointSaver[str]):
         new_versions: "ChannelVersions",
     ) -> "RunnableConfig":
         """Store a checkpoint, and the values of the channels in ``new_versions``."""
+        arguments = self._checkpoint(config, checkpoint, metadata, new_versions)
         with in_run(config):
-            self._call(
-                self._store.put_checkpoint,
-                **self._owned(config),
-                **self._values.checkpoint_of(config, checkpoint, metadata, new_versions),
-            )
-        return _stored_config(config, checkpoint["id"])
+            self._call(self._store.put_checkpoint, **arguments)
+        return self._stored(config, checkpoint)
 
     async def aput(
         self,
@@ -162,11 +160,9 @@ class Checkpointer(BaseCheckpointSaver[str]):
         metadata: "CheckpointMetadata",
         new_versions: "ChannelVersions",
     ) -> "RunnableConfig":
-        await self._store.aput_checkpoint(
-            **self._owned(config),
-            **self._values.checkpoint_of(config, checkpoint, metadata, new_versions),
-        )
-        return _stored_config(config, checkpoint["id"])
+        arguments = self._checkpoint(config, checkpoint, metadata, new_versions)
+        await self._store.aput_checkpoint(**arguments)
+        return self._stored(config, checkpoint)
 
     def put_writes(
         self,
@@ -281,6 +277,35 @@ class Checkpointer(BaseCheckpointSaver[str]):
     def _values(self) -> Serialization:
         # with_allowlist copies the object and replaces its serde.
         return Serialization(self.serde, self._allowed)
+
+    def _read(self, stored: StoredCheckpoint) -> "CheckpointTuple":
+        found = self._values.tuple_of(stored)
+        if not stored.checkpoint.checkpoint_ns:
+            place = stored.thread_id, stored.checkpoint.checkpoint_id
+            state = found.checkpoint
+            self._messages.add(place, state["channel_values"], state["channel_versions"])
+        return found
+
+    def _checkpoint(
+        self,
+        config: "RunnableConfig",
+        checkpoint: "Checkpoint",
+        metadata: "CheckpointMetadata",
+        new_versions: "ChannelVersions",
+    ) -> dict[str, Any]:
+        """Return the arguments of ``put_checkpoint``."""
+        arguments = self._values.checkpoint_of(config, checkpoint, metadata, new_versions)
+        place = self._thread(config)["thread_id"], arguments["checkpoint"].parent_id
+        messages = self._messages.changes(place, checkpoint["channel_values"], arguments["values"])
+        return {**self._owned(config), **arguments, "messages": messages}
+
+    def _stored(self, config: "RunnableConfig", checkpoint: "Checkpoint") -> "RunnableConfig":
+        """Return the config of a checkpoint that was stored."""
+        if not config["configurable"].get("checkpoint_ns"):
+            place = self._thread(config)["thread_id"], checkpoint["id"]
+            values = checkpoint["channel_values"]
+            self._messages.add(place, values, checkpoint["channel_versions"])
+        return _stored_config(config, checkpoint["id"])
 
     def _tuples_of(
         self, page: Sequence[StoredCheckpoint], config: "RunnableConfig | None"

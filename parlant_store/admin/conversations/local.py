@@ -55,8 +55,15 @@ from parlant_store.admin.conversations.search.streams import (
     select,
     select_and_count,
 )
-from parlant_store.admin.conversations.search.words import EVENT, ITEM, Words, search, snippets
-from parlant_store.admin.conversations.threads import ThreadRow, read_threads
+from parlant_store.admin.conversations.search.words import (
+    EVENT,
+    ITEM,
+    MESSAGE,
+    Words,
+    search,
+    snippets,
+)
+from parlant_store.admin.conversations.threads import ThreadRow, message_url, read_threads
 from parlant_store.admin.formatting import column_name, cut, grouped
 from parlant_store.admin.views.base import parsed_time
 from parlant_store.content import codec
@@ -98,6 +105,7 @@ class _Matching(NamedTuple):
     """The conversations of a database that match."""
 
     database: Database
+    query: str
     names: Names | None
     """None: they were not needed."""
 
@@ -170,7 +178,7 @@ def _match(database: Database, criteria: Criteria, access: Access, limit: int) -
     built = (kind(connection, criteria, matches).build() for kind in kinds)
     tables = [table for table in built if table is not None]
     if not tables:
-        return _Matching(database, names, [], words, [], 0, False)
+        return _Matching(database, criteria.query, names, [], words, [], 0, False)
     places: list[Place] = []
     total, is_incomplete = 0, False
     for has_filters, read in ((False, _select_and_count_index), (True, select_and_count)):
@@ -181,7 +189,7 @@ def _match(database: Database, criteria: Criteria, access: Access, limit: int) -
         places += found
         total += number
         is_incomplete |= has_filters and is_cut(connection, group)
-    return _Matching(database, names, tables, words, places, total, is_incomplete)
+    return _Matching(database, criteria.query, names, tables, words, places, total, is_incomplete)
 
 
 def _has_filters(table: Table) -> bool:
@@ -238,13 +246,19 @@ def _matches(using: str, criteria: Criteria, access: Access) -> tuple[Names | No
         agents = persons_named(connection, names, AGENTS, criteria.agent)
     keys, words = None, Words()
     if criteria.query or (criteria.owner and access.documents):
-        items, events = access.sessions and access.items, access.documents
-        words = search(connection, criteria.query, criteria.owner, items=items, events=events)
+        may_read = {
+            ITEM: access.sessions and access.items,
+            EVENT: access.documents,
+            MESSAGE: access.threads and access.checkpoints,
+        }
+        kinds = [kind for kind in may_read if may_read[kind]]
+        words = search(connection, criteria.query, criteria.owner, kinds=kinds)
         customers = list(dict.fromkeys([*customers, *words.customers]))[:MAX_PERSONS]
     if criteria.query:
         persons = [] if criteria.owner else customers
         found = named(connection, names, criteria.query, persons, list(words.events))
         found[SESSION].update(words.items)
+        found[THREAD].update(words.threads)
         keys = [sorted(of_kind) for of_kind in found]
     matches = Matches(
         keys,
@@ -267,7 +281,13 @@ def _read(
     persons = read_persons(using, documents, matching.names)
     items = {row.key: words.items[row.key] for row in sessions if row.key in words.items}
     events = {row.key: event for row in documents if (event := _event(row, words))}
-    texts = snippets(connections[using], [*items.values()], [*events.values()], words)
+    messages = {row.key: words.threads[row.key] for row in threads if row.key in words.threads}
+    shown = {
+        ITEM: [*items.values()],
+        EVENT: [*events.values()],
+        MESSAGE: [message.key for message in messages.values()],
+    }
+    texts = snippets(connections[using], shown, words.terms)
     found = {}
     for row in sessions:
         one = row_conversation(row, alias, links)
@@ -278,7 +298,11 @@ def _read(
         snippet = texts.get((EVENT, events.get(document.key, 0)), "")
         found[using, DOCUMENT, document.key] = replace(one, snippet=snippet)
     for thread in threads:
-        found[using, THREAD, thread.key] = row_conversation(thread, alias, links)
+        one = row_conversation(thread, alias, links)
+        if message := messages.get(thread.key):
+            url = message_url(one.url, matching.query, message.number)
+            one = replace(one, snippet=texts.get((MESSAGE, message.key), ""), url=url)
+        found[using, THREAD, thread.key] = one
     return found
 
 

@@ -30,6 +30,7 @@ from parlant_store.admin.conversations.conversation import (
 from parlant_store.admin.conversations.header import Links, info_header, listed
 from parlant_store.admin.conversations.search.selection import SOON
 from parlant_store.admin.conversations.search.words import marked
+from parlant_store.admin.conversations.threads import message_url
 from parlant_store.admin.formatting import (
     NOTHING,
     cut,
@@ -58,7 +59,14 @@ from parlant_store.content.related_documents import SESSIONS
 from parlant_store.content.times import as_utc
 from parlant_store.exceptions import AccessDenied
 from parlant_store.models import Document, Session, SessionItem, Thread
-from parlant_store.types import JSONObject, SearchHit, SessionCursor, SessionInfo, ThreadInfo
+from parlant_store.types import (
+    JSONObject,
+    SearchHit,
+    SessionCursor,
+    SessionInfo,
+    ThreadHit,
+    ThreadInfo,
+)
 
 PAGE = 50
 """How many conversations a page lists, and a search finds."""
@@ -96,7 +104,7 @@ class _Reader:
         self.prefix = request.GET.get("prefix", "")
 
     def read(self) -> _Page:
-        if self.criteria.query and self.access.items:
+        if self.criteria.query and (self.access.items or self.access.checkpoints):
             return self._search()
         if after := self.params.get("after", ""):
             namespace, session_id = decode_names(after, 2)
@@ -117,11 +125,25 @@ class _Reader:
     def _search(self) -> _Page:
         namespace = self.agent or None
         search = partial(self.store.search, self.criteria.query, namespace=namespace, limit=PAGE)
-        hits = call_store(self.store, search)
+        hits = call_store(self.store, search) if self.access.items else []
+        threads = self._threads_with_words()
         notes = [_("A search by words has no other filter than the namespace.")]
-        if len(hits) == PAGE:
+        if PAGE in (len(hits), len(threads)):
             notes.append(_("Only the best matches are listed."))
-        return _Page([self._hit(hit) for hit in hits], notes, {}, True)
+        found = [*map(self._hit, hits), *map(self._thread_hit, threads)]
+        return _Page(found, notes, {}, True)
+
+    def _threads_with_words(self) -> list[ThreadHit]:
+        access = self.access
+        if not (self.store.supports_checkpoints and access.threads and access.checkpoints):
+            return []
+        query, namespace = self.criteria.query, self.agent or None
+        search = partial(self.store.search_threads, query, namespace=namespace, limit=PAGE)
+        try:
+            return call_store(self.store, search)
+        except AccessDenied:
+            # The key may be one for sessions alone.
+            return []
 
     def _sessions(self) -> tuple[list[SessionInfo], bool]:
         """Return the sessions of the store, if there are few; else those of the exact names."""
@@ -232,8 +254,24 @@ class _Reader:
             framework="",
             agent=cut(hit.namespace),
             item_count=None,
-            snippet=marked(" … ".join(hit.snippets), text_search.terms(self.criteria.query)),
+            snippet=self._marked(hit),
         )
+
+    def _thread_hit(self, hit: ThreadHit) -> Conversation:
+        url = self.links.remote(self.store.alias, Thread, hit.namespace, hit.thread_id)
+        return Conversation(
+            pk=encode_names([hit.namespace, hit.thread_id]),
+            kind="thread",
+            url=message_url(url, self.criteria.query, hit.number),
+            name="/".join(filter(None, (cut(hit.namespace), cut(hit.thread_id)))),
+            framework=LANGGRAPH,
+            agent=cut(hit.namespace),
+            item_count=None,
+            snippet=self._marked(hit),
+        )
+
+    def _marked(self, hit: SearchHit | ThreadHit) -> str:
+        return marked(" … ".join(hit.snippets), text_search.terms(self.criteria.query))
 
 
 def _kind(framework: str) -> str:

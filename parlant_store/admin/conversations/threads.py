@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
+from urllib.parse import urlencode
 
 from django.db.models import BinaryField, Model, OuterRef, Q, Subquery
 from django.db.models.functions import Left, Substr
@@ -13,17 +14,17 @@ from parlant_store.admin.conversations.rows import MAX_FIRST, active_time
 from parlant_store.admin.formatting import NAME
 from parlant_store.admin.transcript.formats.langgraph import (
     ERROR,
-    MESSAGES,
     Messages,
     Unreadable,
-    item_of,
     messages_of,
     text_in,
 )
+from parlant_store.admin.transcript.reading import CONTEXT
 from parlant_store.backends.base import BaseBackend
 from parlant_store.backends.channel_values import ValueStart, base_of, start_of
 from parlant_store.backends.orm import OrmBackend
 from parlant_store.backends.thread_columns import owner_of_thread, thread_name_of, waiting_tasks
+from parlant_store.content.thread_messages import MESSAGES, item_of
 from parlant_store.exceptions import BackendError, NotSupported
 from parlant_store.models import ChannelValue, Checkpoint, CheckpointWrite, Thread
 from parlant_store.sql.json_text import JSONText
@@ -188,6 +189,12 @@ def _words(messages: Messages) -> tuple[str, str, int | None]:
     last = map(item_of, map(messages.value, ends))
     texts = (text_in(item) for item in last if item.get("role") in ("user", "assistant"))
     return title, next(filter(None, texts), ""), messages.total
+
+
+def message_url(url: str, query: str, number: int) -> str:
+    """Return the address of a message on the page of a thread, where the query is marked."""
+    params = {"find": query, "after": max(0, number - 1 - CONTEXT)}
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(params)}#item-{number}"
 
 
 def local_info(thread: Thread) -> ThreadInfo:

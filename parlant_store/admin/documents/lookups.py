@@ -277,7 +277,7 @@ def _find_by_words(query: str) -> Found:
     """Return the newest events and customers with these words."""
     terms = text_search.terms(without_nul(query))
     connection = connection_of(Document)
-    hits = words.find_hits(connection, terms, items=False, events=True)
+    hits = words.find_documents(connection, terms)
     newest = sorted((hit.key for hit in hits), reverse=True)
     is_partial = len(newest) > MAX_MATCHES or words.has_more_hits(hits)
     return Found(set(newest[:MAX_MATCHES]), is_partial, terms)
@@ -288,7 +288,7 @@ def snippets(keys: Sequence[int], terms: Sequence[list[str]]) -> dict[int, SafeS
     if not (keys and terms):
         return {}
     connection = connection_of(Document)
-    found = words.snippets(connection, [], keys, words.Words(terms=terms))
+    found = words.snippets(connection, {words.EVENT: keys}, terms)
     return {key: text for (_kind, key), text in found.items() if "<mark>" in text}
 
 

@@ -7,7 +7,7 @@ from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
-from parlant_store.admin.conversations.search.words import search
+from parlant_store.admin.conversations.search.words import EVENT, search
 from parlant_store.admin.documents.lookups import collection_names, newest_first, without_nul
 from parlant_store.admin.formatting import NAME, cut, grouped
 from parlant_store.admin.lookups import (
@@ -123,7 +123,7 @@ def _customers(query: str) -> tuple[dict[str, str], bool]:
     connection = connection_of(Document)
     parts = [_newest_customers(connection, name, query) for name in collections]
     if query:
-        named = search(connection, "", query, items=False).customers[:MAX_PERSONS]
+        named = search(connection, "", query, kinds=(EVENT,)).customers[:MAX_PERSONS]
         ids = [codec.to_column(query), *named]
         parts += [_customers_of(connection, name, ids) for name in collections]
     rows = fetch_union(connection, parts)

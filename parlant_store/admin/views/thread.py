@@ -19,7 +19,6 @@ from parlant_store.admin.transcript.entries import Entry, Part, Transcript, note
 from parlant_store.admin.transcript.formats.langgraph import (
     ERROR,
     INTERRUPT,
-    MESSAGES,
     Figures,
     Messages,
     Unreadable,
@@ -33,6 +32,7 @@ from parlant_store.admin.transcript.reading import options_of
 from parlant_store.admin.views.base import decode_names, django_time, encode_names
 from parlant_store.backends.base import BaseBackend
 from parlant_store.content import codec
+from parlant_store.content.thread_messages import MESSAGES
 from parlant_store.exceptions import BackendError, InvalidInput, NotSupported
 from parlant_store.types import CheckpointCursor, CheckpointInfo, StoredCheckpoint, ThreadInfo
 

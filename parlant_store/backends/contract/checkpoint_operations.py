@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
+from parlant_store.content.thread_messages import MessageTexts
 from parlant_store.types import (
     ChannelValue,
     Checkpoint,
@@ -39,6 +40,7 @@ class PutCheckpoint(NamedTuple):
     user_id: str | None
     ttl: timedelta | None
     request: UUID | None
+    messages: MessageTexts = MessageTexts()
 
 
 class PutWrites(NamedTuple):
@@ -148,6 +150,7 @@ class ThreadEntry(NamedTuple):
     checkpoints: list[CheckpointEntry]
     values: list[ValueRecord]
     writes: list[WriteRecord]
+    messages: MessageTexts
     created_at: datetime
     updated_at: datetime
     expires_at: datetime | None

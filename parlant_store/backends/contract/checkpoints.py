@@ -38,6 +38,12 @@ from parlant_store.backends.contract.validation import (
 )
 from parlant_store.backends.threads.async_methods import as_async
 from parlant_store.content import codec
+from parlant_store.content.thread_messages import (
+    MESSAGES,
+    MessageTexts,
+    read_messages,
+    texts_of,
+)
 from parlant_store.exceptions import InvalidLimit, NotSupported, SessionExists
 from parlant_store.types import (
     ChannelHistory,
@@ -45,6 +51,7 @@ from parlant_store.types import (
     Checkpoint,
     CheckpointCursor,
     CheckpointInfo,
+    MessageChanges,
     StoredCheckpoint,
     TaskWrite,
     ThreadCursor,
@@ -76,6 +83,7 @@ class CheckpointMethods:
         namespace: str = "",
         user_id: str | None = None,
         ttl_seconds: float | None = None,
+        messages: MessageChanges | None = None,
         request_id: str | UUID | None = None,
     ) -> None:
         """Store ``checkpoint``, and the ``values`` of the channels that have changed.
@@ -83,6 +91,9 @@ class CheckpointMethods:
         Create the thread if there is none. A checkpoint with the same id is replaced, except for
         its parent. ``user_id`` becomes the owner of a thread without one. The thread expires after
         ``ttl_seconds``; None: those of the store.
+
+        ``search_threads`` finds the ``messages``; None: those of the value of the channel
+        "messages" of the graph, all of which are read then, unless they are encrypted.
         """
         request = check_request(request_id, "put_checkpoint")
         thread = self._thread(thread_id, namespace)
@@ -98,6 +109,7 @@ class CheckpointMethods:
                 check_owner(user_id),
                 check_ttl(ttl_seconds),
                 request,
+                _message_texts(checkpoint, changed.values(), messages),
             )
         )
 
@@ -445,6 +457,17 @@ class CheckpointMethods:
         if checkpoint_id is not None:
             check_short(checkpoint_id, "checkpoint_id")
         return CheckpointPlace(thread, check_text(checkpoint_ns, "checkpoint_ns"), checkpoint_id)
+
+
+def _message_texts(
+    checkpoint: Checkpoint, values: Iterable[ChannelValue], changes: MessageChanges | None
+) -> MessageTexts:
+    if checkpoint.checkpoint_ns:
+        return MessageTexts()
+    if changes is not None:
+        return texts_of(changes.added, changes.first, is_whole=changes.is_whole)
+    found = [read_messages(each.value) for each in values if each.channel == MESSAGES]
+    return texts_of(found[-1], is_whole=True) if found and found[-1] is not None else MessageTexts()
 
 
 def _check_keep(keep: int) -> int:

@@ -53,14 +53,8 @@ class ListingMethods(ABC):
         ``query`` has terms, separated by white space, any of which may match
         (parlant_store.content.text_search). A query without words, or limit 0, matches nothing.
         """
-        if not isinstance(query, str):
-            raise InvalidInput(f"a query must be text, not {type(query).__name__}")
-        if namespace is not None:
-            codec.check_name(namespace, "namespace", empty=True)
-        words, rows = terms(query), check_limit(limit)
-        if not words or rows == 0:
-            return []
-        return self._search(Search(words, namespace, MAX_LIMIT if rows is None else rows, tools))
+        search = search_of(query, namespace, limit, tools=tools)
+        return [] if search is None else self._search(search)
 
     asearch = as_async(search)
 
@@ -141,6 +135,18 @@ class ListingMethods(ABC):
 
     @abstractmethod
     def _list_summaries(self, listing: ListSummaries) -> Iterator[SessionSummary]: ...
+
+
+def search_of(query: str, namespace: str | None, limit: int, *, tools: bool) -> Search | None:
+    """Return the search from its arguments; None if it matches nothing."""
+    if not isinstance(query, str):
+        raise InvalidInput(f"a query must be text, not {type(query).__name__}")
+    if namespace is not None:
+        codec.check_name(namespace, "namespace", empty=True)
+    words, rows = terms(query), check_limit(limit)
+    if not words or rows == 0:
+        return None
+    return Search(words, namespace, MAX_LIMIT if rows is None else rows, tools)
 
 
 def _after(listing: ListSessions, cursor: SessionCursor) -> ListSessions:

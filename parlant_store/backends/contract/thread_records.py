@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 from parlant_store.backends.contract.checkpoint_operations import (
     CheckpointEntry,
@@ -20,6 +21,7 @@ from parlant_store.backends.contract.checkpoints import CheckpointMethods
 from parlant_store.backends.contract.validation import check_owner, check_time
 from parlant_store.backends.threads.async_methods import as_async
 from parlant_store.content import codec
+from parlant_store.content.thread_messages import MESSAGES, read_messages, texts_of
 from parlant_store.exceptions import InvalidName
 from parlant_store.types import ThreadRecord
 
@@ -82,10 +84,38 @@ class ThreadRecordMethods(CheckpointMethods):
             checkpoints,
             list(record.values),
             list(record.writes),
+            texts_of(_messages(record)),
             created_at,
             updated_at,
             check_time(record.expires_at, "expires_at"),
         )
+
+
+def _messages(record: ThreadRecord) -> list[Any]:
+    """Return the messages of the latest state, as far as they can be read.
+
+    Without a value at its version, they are those of a value before, and of all writes.
+    """
+    latest = max(
+        (each for each, _ in record.checkpoints if not each.checkpoint_ns),
+        key=lambda each: each.checkpoint_id,
+        default=None,
+    )
+    values = {
+        repr(value.version): value.value
+        for ns, value in record.values
+        if not ns and value.channel == MESSAGES
+    }
+    if latest is None or MESSAGES not in latest.versions:
+        return []
+    version = repr(latest.versions[MESSAGES])
+    if version in values:
+        return read_messages(values[version]) or []
+    written = [
+        write.value for ns, _, write in record.writes if not ns and write.channel == MESSAGES
+    ]
+    stored = [*values.values()][-1:]
+    return [each for value in (*stored, *written) for each in read_messages(value) or []]
 
 
 def check_parts(record: ThreadRecord) -> None:

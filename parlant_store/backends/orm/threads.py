@@ -19,11 +19,14 @@ from parlant_store.backends.contract.checkpoint_operations import (
     ThreadName,
     WriteThreads,
 )
+from parlant_store.backends.contract.operations import Search
+from parlant_store.backends.orm.base.search import search_messages
 from parlant_store.backends.orm.calls import OrmCalls
 from parlant_store.types import (
     ChannelHistory,
     CheckpointInfo,
     StoredCheckpoint,
+    ThreadHit,
     ThreadInfo,
     ThreadRecord,
 )
@@ -118,6 +121,9 @@ class OrmThreads(OrmCalls):
         return self._read(
             lambda on: on.tables.checkpoints.list_threads(on.connection, listing, on.time)
         )
+
+    def _search_threads(self, search: Search) -> list[ThreadHit]:
+        return self._read(lambda on: search_messages(on.connection, search, on.time))
 
     def _read_threads(self, names: list[ThreadName]) -> list[ThreadRecord]:
         return self._read(

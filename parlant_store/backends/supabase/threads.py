@@ -14,6 +14,7 @@ from parlant_store.backends.channel_values import (
     StoredValues,
     write_values,
 )
+from parlant_store.backends.columns import MAX_SNIPPETS
 from parlant_store.backends.contract.checkpoint_operations import (
     CheckpointPlace,
     CopyThread,
@@ -31,6 +32,7 @@ from parlant_store.backends.contract.checkpoint_operations import (
 )
 from parlant_store.backends.contract.checkpoints import thread_exists
 from parlant_store.backends.contract.expiry import Pace
+from parlant_store.backends.contract.operations import Search
 from parlant_store.backends.supabase.client import Connection, is_overdue, time_of
 from parlant_store.backends.supabase.rest import shapes
 from parlant_store.backends.thread_columns import (
@@ -42,14 +44,18 @@ from parlant_store.backends.thread_columns import (
     checkpoint_columns,
     checkpoint_infos,
     histories,
+    message_columns,
     owner_of_thread,
     stored_checkpoints,
     thread_columns,
+    thread_hits,
     thread_name_of,
     thread_names,
     write_columns,
 )
 from parlant_store.content import codec
+from parlant_store.content.text_search import tsquery, tsvector
+from parlant_store.content.thread_messages import MessageTexts
 from parlant_store.exceptions import StoreUnavailable
 from parlant_store.sql.functions import MAX_DELETED
 from parlant_store.types import (
@@ -57,6 +63,7 @@ from parlant_store.types import (
     CheckpointInfo,
     JSONObject,
     StoredCheckpoint,
+    ThreadHit,
     ThreadInfo,
 )
 
@@ -76,6 +83,8 @@ class SupabaseThreads(BaseBackend):
         row = checkpoint_columns(put.checkpoint, put.metadata)
         requests = iter((put.request, put.request and uuid5(put.request, "whole")))
 
+        messages = _messages(put.messages)
+
         def write(encoded: EncodedValues) -> bool:
             channels, versions, types, values = _columns(encoded.rows, 4)
             is_written: bool = self.connection.write(
@@ -89,6 +98,7 @@ class SupabaseThreads(BaseBackend):
                 types=types,
                 sizes=[*map(len, values)],
                 values=_hex(b"".join(values)),
+                **messages,
                 **self._thread_times(put.ttl),
             )
             return is_written
@@ -273,6 +283,18 @@ class SupabaseThreads(BaseBackend):
             return [count for part in pruned for count in self._prune_threads(part)]
         return counts
 
+    def _search_threads(self, search: Search) -> list[ThreadHit]:
+        rows = self.connection.read(
+            "search_threads",
+            shapes.list_of(shapes.HIT),
+            query=tsquery(search.terms, others=search.tools),
+            namespace=_column(search.namespace),
+            limit=search.limit,
+            texts=MAX_SNIPPETS,
+            now=self.clock(),
+        )
+        return thread_hits(rows, search.terms)
+
     def _list_threads(self, listing: ListThreads) -> list[ThreadInfo]:
         after = None if listing.after is None else thread_columns(listing.after)
         rows = self.connection.read(
@@ -299,6 +321,16 @@ def _owned(name: ThreadName, user_id: str | None) -> JSONObject:
         **thread_columns(name)._asdict(),
         "names": thread_names(name, user_id),
         "user_id": _column(user_id),
+    }
+
+
+def _messages(messages: MessageTexts) -> JSONObject:
+    names = ("digests", "numbers", "texts", "terms")
+    columns = _columns(message_columns(messages, tsvector), len(names))
+    return {
+        **dict(zip(names, columns, strict=True)),
+        "is_whole": messages.is_whole,
+        "title": messages.title,
     }
 
 

@@ -16,6 +16,7 @@ returns void language plpgsql{search_path} as $$
 begin
     delete from parlant_store_checkpoint_write where thread_key = any ($1);
     delete from parlant_store_channel_value where thread_key = any ($1);
+    delete from parlant_store_thread_message where thread_key = any ($1);
     delete from parlant_store_checkpoint where thread_key = any ($1);
     delete from parlant_store_thread where key = any ($1);
 end $$;
@@ -84,16 +85,37 @@ begin
     return v_parts;
 end $$;
 
+-- Changes what a search finds of the thread with the key $1: $2 to $5 are the columns of texts. If $6,
+-- others are deleted. $7 is the title of a thread without one, or null.
+create or replace function {in_schema}parlant_store_put_messages(
+    bigint, bigint[], bigint[], text[], text[], boolean, text
+) returns void language plpgsql{search_path} as $$
+begin
+    if $6 then
+        delete from parlant_store_thread_message where thread_key = $1 and digest <> all ($2);
+    end if;
+    insert into parlant_store_thread_message as m (thread_key, digest, number, text, terms)
+        select $1, digest, number, text, terms::tsvector
+        from unnest($2, $3, $4, $5) as added (digest, number, text, terms)
+    on conflict (thread_key, digest) do update set number = excluded.number
+    where m.number <> excluded.number;
+    if $7 is not null then
+        update parlant_store_thread set title = $7 where key = $1 and title is null;
+    end if;
+end $$;
+
 -- Stores a checkpoint, and the values of the channels that have changed: the arrays from
 -- p_channels on have an element for each, and p_values has the values one after another. A
 -- checkpoint with the same id is replaced, except for its parent. Returns false, and writes nothing
--- but the thread, if a value is a difference from a base that is not stored.
+-- but the thread, if a value is a difference from a base that is not stored. The
+-- parameters from p_digests on are those of parlant_store_put_messages.
 create or replace function {in_schema}parlant_store_put_checkpoint(
     p_namespace text, p_thread_id text, p_names text, p_user_id text,
     p_checkpoint_ns text, p_full_ns text, p_checkpoint_id text, p_parent_id text, p_run_id text,
     p_type text, p_value bytea, p_versions text, p_metadata text,
     p_channels text[], p_value_versions text[], p_types text[], p_sizes integer[], p_values bytea,
-    p_now timestamptz, p_expires_at timestamptz
+    p_digests bigint[], p_numbers bigint[], p_texts text[], p_terms text[], p_is_whole boolean,
+    p_title text, p_now timestamptz, p_expires_at timestamptz
 ) returns boolean language plpgsql{search_path} as $$
 declare
     v_key bigint := parlant_store_open_thread(
@@ -130,6 +152,11 @@ begin
     on conflict (thread_key, checkpoint_ns, channel, version) do update set
         type = excluded.type, value = excluded.value
     where v.value <> excluded.value or v.type <> excluded.type;
+    if p_is_whole or cardinality(p_digests) > 0 then
+        perform parlant_store_put_messages(
+            v_key, p_digests, p_numbers, p_texts, p_terms, p_is_whole, p_title
+        );
+    end if;
     return true;
 end $$;
 
@@ -208,6 +235,11 @@ begin
         v_remaining := v_remaining - v_rows;
         delete from parlant_store_channel_value where key in (
             select key from parlant_store_channel_value where thread_key = v_key limit v_remaining
+        );
+        get diagnostics v_rows = row_count;
+        v_remaining := v_remaining - v_rows;
+        delete from parlant_store_thread_message where key in (
+            select key from parlant_store_thread_message where thread_key = v_key limit v_remaining
         );
         get diagnostics v_rows = row_count;
         v_remaining := v_remaining - v_rows;
@@ -321,6 +353,10 @@ begin
             return null;
         end if;
     end if;
+    update parlant_store_thread set title = v_source.title where key = v_key;
+    insert into parlant_store_thread_message (thread_key, digest, number, text, terms)
+        select v_key, digest, number, text, terms
+        from parlant_store_thread_message where thread_key = v_source.key;
     insert into parlant_store_checkpoint (
         thread_key, checkpoint_ns, full_ns, checkpoint_id, parent_id, run_id,
         type, value, versions, metadata, created_at

@@ -224,53 +224,69 @@ begin
     return v_page;
 end $$;
 
--- Returns the sessions that match p_query, a tsquery, those with the most matches first. For each,
--- it returns an array of namespace, session_id, full_names, score and text for at most p_texts
--- items that match best; with p_tools, the text is the beginning of the item. Under row level security the index on terms cannot be used; the query then
--- reads the items of the sessions that the role can see, and no others.
-create or replace function {in_schema}parlant_store_search(
-    p_query text, p_namespace text, p_limit bigint, p_texts bigint, p_tools boolean,
-    p_now timestamptz
+-- Returns the owners of rows with terms that match $7, a tsquery, those with the most matches first.
+-- $1 is the table of the rows, with the columns $2 of the key of the owner, $3 of a place in it, and
+-- the expression $4 of a text; $5 is the table of the owners, with the column $6 of their ids, in the
+-- namespace $8. For each of at most $9 owners, it returns an array of namespace, id, full_names,
+-- score, text and place for at most $10 rows that match best. Under row level security the index on
+-- terms cannot be used; the query then reads the rows of the owners that the role can see, and no
+-- others.
+create or replace function {in_schema}parlant_store_search_rows(
+    text, text, text, text, text, text, text, text, bigint, bigint, timestamptz
 ) returns json language plpgsql stable{search_path} as $$
 declare
     v_rows json;
 begin
-    perform parlant_store_limit(octet_length(p_query), {max_query}, 'bytes of a search');
+    perform parlant_store_limit(octet_length($7), {max_query}, 'bytes of a search');
     execute format(
         $sql$
         with hits as materialized (
             -- With weights of 1, this counts the matching positions.
-            select session_key, position, %s as text,
+            select %2$I as owner_key, %3$I as place, %4$s as text,
                 least(ts_rank_cd('{1,1,1,1}', terms, $1::tsquery)::bigint, {max_matches}) as score
-            from parlant_store_session_item where terms @@ $1::tsquery %s
+            from %1$I where terms @@ $1::tsquery %7$s
         ), best as (
-            select session_key, sum(score) as score from hits group by session_key
+            select owner_key, sum(score) as score from hits group by owner_key
         ), first as (
-            select best.session_key, best.score, s.namespace, s.session_id, s.full_names
+            select best.owner_key, best.score, s.namespace, s.id, s.full_names
             from best cross join lateral (
-                select namespace, session_id, full_names, expires_at
-                from parlant_store_session where key = best.session_key limit 1
+                select namespace, %6$I as id, full_names, expires_at
+                from %5$I where key = best.owner_key limit 1
             ) s
             where (s.expires_at is null or s.expires_at > $5)
                 and ($2 is null or s.namespace = $2)
-            order by best.score desc, s.session_id, s.namespace limit $3
+            order by best.score desc, s.id, s.namespace limit $3
         ), shown as (
-            select session_key, text, row_number() over (
-                partition by session_key order by score desc, position
+            select owner_key, text, place, row_number() over (
+                partition by owner_key order by score desc, place
             ) as number
-            from hits where session_key in (select session_key from first)
+            from hits where owner_key in (select owner_key from first)
         )
         select coalesce(json_agg(
             json_build_array(
-                first.namespace, first.session_id, first.full_names, first.score, shown.text
-            ) order by first.score desc, first.session_id, first.namespace, shown.number
+                first.namespace, first.id, first.full_names, first.score, shown.text, shown.place
+            ) order by first.score desc, first.id, first.namespace, shown.number
         ), '[]')
-        from first join shown on shown.session_key = first.session_key and shown.number <= $4
+        from first join shown on shown.owner_key = first.owner_key and shown.number <= $4
         $sql$,
-        case when p_tools then 'left(data, {max_searched})' else 'coalesce(text, '''')' end,
-        case when row_security_active('parlant_store_session_item') then
-            'and session_key = any (array(select key from parlant_store_session))'
+        $1, $2, $3, $4, $5, $6,
+        case when row_security_active($1) then
+            format('and %I = any (array(select key from %I))', $2, $5)
         end
-    ) into v_rows using p_query, p_namespace, p_limit, p_texts, p_now;
+    ) into v_rows using $7, $8, $9, $10, $11;
     return v_rows;
 end $$;
+
+-- Returns the sessions with items that match p_query, as parlant_store_search_rows does; with
+-- p_tools, the text is the beginning of the item.
+create or replace function {in_schema}parlant_store_search(
+    p_query text, p_namespace text, p_limit bigint, p_texts bigint, p_tools boolean,
+    p_now timestamptz
+) returns json language sql stable{search_path} as $$
+    select parlant_store_search_rows(
+        'parlant_store_session_item', 'session_key', 'position',
+        case when p_tools then 'left(data, {max_searched})' else 'coalesce(text, '''')' end,
+        'parlant_store_session', 'session_id',
+        p_query, p_namespace, p_limit, p_texts, p_now
+    )
+$$;

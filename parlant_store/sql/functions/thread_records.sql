@@ -65,7 +65,7 @@ $$;
 -- is null, p_count of them are created. The rows are arrays of their columns, after the place of their thread in p_keys. Returns the keys.
 create or replace function {in_schema}parlant_store_stage_threads(
     p_keys bigint[], p_count bigint, p_checkpoints jsonb, p_values jsonb, p_writes jsonb,
-    p_now timestamptz
+    p_messages jsonb, p_now timestamptz
 ) returns bigint[] language plpgsql{search_path} as $$
 declare
     v_keys bigint[] := p_keys;
@@ -100,6 +100,10 @@ begin
         select v_keys[(row ->> 0)::integer], row ->> 1, row ->> 2, row ->> 3, row ->> 4,
             (row ->> 5)::integer, row ->> 6, row ->> 7, decode(row ->> 8, 'base64')
         from jsonb_array_elements(p_writes) row;
+    insert into parlant_store_thread_message (thread_key, digest, number, text, terms)
+        select v_keys[(row ->> 0)::integer], (row ->> 1)::bigint, (row ->> 2)::bigint, row ->> 3,
+            (row ->> 4)::tsvector
+        from jsonb_array_elements(p_messages) row;
     return v_keys;
 end $$;
 
@@ -125,8 +129,8 @@ end $$;
 -- is hidden is left to parlant_store_expire_threads.
 create or replace function {in_schema}parlant_store_publish_threads(
     p_keys bigint[], p_rows bigint[], p_namespaces text[], p_thread_ids text[], p_names text[],
-    p_user_ids text[], p_created timestamptz[], p_updated timestamptz[], p_expires timestamptz[],
-    p_replace boolean, p_now timestamptz
+    p_user_ids text[], p_titles text[], p_created timestamptz[], p_updated timestamptz[],
+    p_expires timestamptz[], p_replace boolean, p_now timestamptz
 ) returns boolean[] language plpgsql{search_path} as $$
 declare
     v_written boolean[] := '{}';
@@ -135,10 +139,10 @@ declare
 begin
     for v_row in
         select * from unnest(
-            p_keys, p_rows, p_namespaces, p_thread_ids, p_names, p_user_ids,
+            p_keys, p_rows, p_namespaces, p_thread_ids, p_names, p_user_ids, p_titles,
             p_created, p_updated, p_expires
         ) as entry (
-            key, rows, namespace, thread_id, full_names, user_id,
+            key, rows, namespace, thread_id, full_names, user_id, title,
             created_at, updated_at, expires_at
         )
     loop
@@ -150,6 +154,8 @@ begin
             select count(*) from parlant_store_channel_value where thread_key = v_row.key
         ) + (
             select count(*) from parlant_store_checkpoint_write where thread_key = v_row.key
+        ) + (
+            select count(*) from parlant_store_thread_message where thread_key = v_row.key
         ) then
             raise no_data_found using
                 message = 'a sweep has deleted a thread that was being written';
@@ -163,7 +169,7 @@ begin
         end loop;
         if v_is_named then
             update parlant_store_thread set
-                full_names = v_row.full_names, user_id = v_row.user_id,
+                full_names = v_row.full_names, user_id = v_row.user_id, title = v_row.title,
                 created_at = v_row.created_at, updated_at = v_row.updated_at,
                 expires_at = v_row.expires_at
             where key = v_row.key;

@@ -60,3 +60,14 @@ create or replace function {in_schema}parlant_store_list_checkpoint_infos(
         )
     )
 $$;
+
+-- Returns the threads with messages that match p_query, as parlant_store_search_rows does.
+create or replace function {in_schema}parlant_store_search_threads(
+    p_query text, p_namespace text, p_limit bigint, p_texts bigint, p_now timestamptz
+) returns json language sql stable{search_path} as $$
+    select parlant_store_search_rows(
+        'parlant_store_thread_message', 'thread_key', 'number', 'text',
+        'parlant_store_thread', 'thread_id',
+        p_query, p_namespace, p_limit, p_texts, p_now
+    )
+$$;

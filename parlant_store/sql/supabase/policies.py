@@ -177,13 +177,17 @@ _OWNERS = {
     "Checkpoint": {"owner": _CHECKPOINT},
     "ChannelValue": {"owner": f"{_VALUE})"},
     "CheckpointWrite": {"owner": f"{_VALUE})"},
+    "ThreadMessage": {
+        "owner": f"for all to authenticated using (\n    {_OWN_THREADS}\n) with check (\n"
+        f"    {_OWN_THREADS}\n)"
+    },
 }
 _OWN = {
     "Document": _OWN_DOCUMENTS,
     "Session": "user_id = {owner}",
     "SessionItem": _OWN_SESSIONS,
     "Thread": "user_id = {owner}",
-    **dict.fromkeys(VALUES, _OWN_THREADS),
+    **dict.fromkeys((*VALUES, "ThreadMessage"), _OWN_THREADS),
 }
 """The conditions for rows of the user."""
 

@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 from datetime import timedelta
+from html import unescape
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -73,6 +75,33 @@ def test_threads_are_among_the_conversations(client, store):
     assert "1 interrupt waiting" in shown[7]
 
 
+def link_of(html):
+    (link,) = re.findall(r'href="([^"]*/thread/[^"]*)"', html)
+    return unescape(link)
+
+
+def test_threads_are_found_by_words(client, store):
+    said = [HumanMessage(f"message {number}") for number in range(150)]
+    said[20] = AIMessage(f"A refund {SCRIPT} was <b>made</b>")
+    put(store, said)
+    put(store, [HumanMessage("nothing")], thread_id="other")
+    html = listed(client, q="refund")
+    assert names_in(html) == ["t"]
+    assert "A <mark>refund</mark>" in html
+    assert SCRIPT not in html
+    assert link_of(html).endswith("#item-21")
+    html = get(client, link_of(html))
+    assert "message 19" in html
+    assert "message 149" not in html
+    assert "<mark>refund</mark>" in html
+    assert names(client, q="refund nothing") == ["other", "t"]
+    assert names(client, q="message 149", framework="openai") == []
+    assert names(allowed("view_thread"), q="refund") == []
+    assert names(allowed("view_thread", "view_checkpoint"), q="refund") == ["t"]
+    store.delete_thread("t")
+    assert names(client, q="refund") == []
+
+
 def test_titles(client, store):
     graph = paying()
     ask_to_pay(graph, "titled", title="About money")
@@ -124,7 +153,7 @@ FILTERS = {
     "id": ({"q": "waits"}, {"waits"}),
     "id with namespace": ({"q": "shop/other"}, {"other"}),
     "id of an owner": ({"q": "grace"}, {"other"}),
-    "words": ({"q": "pay"}, set()),
+    "words": ({"q": "pay"}, {"waits"}),
     "a tool failed": ({"failed": "yes"}, set()),
     "store": ({"store": "default", "framework": "langgraph"}, {"waits", "other", "gone"}),
 }

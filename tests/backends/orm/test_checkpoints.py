@@ -10,9 +10,12 @@ from tests.contract.thread_copies import ThreadCopyContract
 from tests.contract.thread_infos import ThreadInfoContract
 from tests.contract.thread_records import ThreadRecordContract, thread_record
 from tests.contract.thread_retention import ThreadRetentionContract
+from tests.contract.thread_search import ThreadSearchContract
 
 
-class TestOrmCheckpoints(ThreadCopyContract, ThreadInfoContract, CheckpointContract):
+class TestOrmCheckpoints(
+    ThreadSearchContract, ThreadCopyContract, ThreadInfoContract, CheckpointContract
+):
     @pytest.fixture
     def make_store(self, make_store):
         return make_store

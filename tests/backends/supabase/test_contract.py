@@ -20,6 +20,7 @@ from tests.contract.thread_copies import ThreadCopyContract
 from tests.contract.thread_infos import ThreadInfoContract
 from tests.contract.thread_records import ThreadRecordContract
 from tests.contract.thread_retention import ThreadRetentionContract
+from tests.contract.thread_search import ThreadSearchContract
 
 
 class TestSupabaseSessions(SessionContract):
@@ -105,7 +106,9 @@ class TestSupabaseAsyncDocuments(AsyncDocumentContract):
         return make_store
 
 
-class TestSupabaseCheckpoints(ThreadCopyContract, ThreadInfoContract, CheckpointContract):
+class TestSupabaseCheckpoints(
+    ThreadSearchContract, ThreadCopyContract, ThreadInfoContract, CheckpointContract
+):
     @pytest.fixture
     def make_store(self, make_store):
         return make_store

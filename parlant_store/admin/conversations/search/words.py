@@ -1,8 +1,8 @@
-"""Conversations by the words of their items and events, through the indexes for search."""
+"""Conversations by the words of items, events and messages, through the indexes for search."""
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -20,10 +20,10 @@ from parlant_store.content.events import event_text
 from parlant_store.content.items import searched_text
 
 MAX_HITS = 5_000
-"""Limit on the items, and on the events, that match and are read."""
+"""Limit on the items, the events, and the messages of threads, that match and are read."""
 
 MAX_NEWEST = 2_000
-"""The number of the newest items, and documents, that are searched first."""
+"""The number of the newest items, documents, and messages, that are searched first."""
 
 FREQUENT = 200
 """So many matches among the newest are enough."""
@@ -34,7 +34,8 @@ MAX_CONVERSATIONS = 1_000
 MAX_TEXT = 10_000
 """Limit on the characters of an item that are searched for a snippet."""
 
-ITEM, EVENT = 0, 1
+ITEM, EVENT, MESSAGE = range(3)
+"""The kinds of texts: items, events, and messages of threads."""
 
 
 class _Texts(NamedTuple):
@@ -59,6 +60,12 @@ _TABLES = (
         "i.key, CAST(i.session_key AS text) AS session, NULL AS collection, NULL AS id",
     ),
     _Texts(EVENT, "parlant_store_document", "i.key, i.session_id AS session, i.collection, i.id"),
+    _Texts(
+        MESSAGE,
+        "parlant_store_thread_message",
+        "i.key, CAST(i.thread_key AS text) AS session, NULL AS collection,"
+        " CAST(i.number AS text) AS id",
+    ),
 )
 # The newest rows are read first. If the words are frequent there, the index is not read: it would
 # collect all rows that have them.
@@ -88,7 +95,8 @@ _CONTAINS = "instr(' ' || i.terms, %s) > 0"
 _BY_INDEX = (
     "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_indexscan', 'off', true),"
     " set_config('jit', 'off', true), (SELECT max(key) FROM parlant_store_session_item),"
-    " (SELECT max(key) FROM parlant_store_document)"
+    " (SELECT max(key) FROM parlant_store_document),"
+    " (SELECT max(key) FROM parlant_store_thread_message)"
 )
 _LAST = "(SELECT max(key) FROM {table})"
 _AFTER_ALL = str(2**62)
@@ -108,17 +116,27 @@ _EVENT_TEXTS = {
 
 
 class Hit(NamedTuple):
-    """An item, an event, or a customer, whose words match."""
+    """An item, an event, a customer, or a message of a thread, whose words match."""
 
     kind: int
     key: int
     session: str | None
-    """The key of the session of an item; the id of the Parlant session of an event."""
+    """The key of the session of an item, or of a thread; the id of an event's Parlant session."""
 
     collection: str | None
     id: str | None
+    """The id of a document, or the number of a message."""
+
     is_newest: bool
     """Whether it is among the newest rows, which are searched first."""
+
+
+class FoundMessage(NamedTuple):
+    """A message of a thread."""
+
+    key: int
+    number: int
+    """Its place in the state of the thread, from 1."""
 
 
 class Words(NamedTuple):
@@ -129,6 +147,9 @@ class Words(NamedTuple):
 
     events: Mapping[tuple[str, str], int] = {}
     """The newest event that matches, by its collection and the id of its session."""
+
+    threads: Mapping[int, FoundMessage] = {}
+    """The newest message that matches, by the key of its thread."""
 
     customers: Sequence[str] = ()
     """The ids of customers whose names match."""
@@ -143,40 +164,37 @@ def search(
     query: str,
     person: str = "",
     *,
-    items: bool = True,
-    events: bool = True,
+    kinds: Collection[int] = (ITEM, EVENT, MESSAGE),
 ) -> Words:
-    """Search conversations that have all terms of the query in one item or event.
+    """Search conversations that have all terms of the query in one item, event or message.
 
     If there are none, search those with any of the terms. Customers are those whose names have all
-    words of ``person``; without one, those that the query finds. ``items`` and ``events`` are what
-    the user may read.
+    words of ``person``; without one, those that the query finds. ``kinds`` are what the user may
+    read.
     """
     terms = text_search.terms(query)
     with _by_index(connection) as last:
-        found = _words(_find(connection, _tables(items, events, last), terms), terms)
+        found = _words(_find(connection, _tables(kinds, last), terms), terms)
         if not person:
             return found
         named = text_search.terms(person)
-        hits = _find(connection, _tables(False, events, last), named, needs_all=True)
+        of_names = {EVENT}.intersection(kinds)
+        hits = _find(connection, _tables(of_names, last), named, needs_all=True)
     return found._replace(customers=_words(hits, named).customers)
 
 
-def find_hits(
-    connection: BaseDatabaseWrapper, terms: list[list[str]], *, items: bool, events: bool
-) -> list[Hit]:
-    """Return the items, events and customers that have all terms; with any, if none has all.
+def find_documents(connection: BaseDatabaseWrapper, terms: list[list[str]]) -> list[Hit]:
+    """Return the events and customers that have all terms; with any, if none has all.
 
     Unlike ``search``, this reads the index alone.
     """
     with _by_index(connection):
-        return _find(connection, _tables(items, events, [_AFTER_ALL] * len(_TABLES)), terms)
+        return _find(connection, _tables((EVENT,), [_AFTER_ALL] * len(_TABLES)), terms)
 
 
-def _tables(items: bool, events: bool, last: Sequence[str]) -> list[_Texts]:
-    is_read = {ITEM: items, EVENT: events}
+def _tables(kinds: Collection[int], last: Sequence[str]) -> list[_Texts]:
     tables = zip(_TABLES, last, strict=True)
-    return [table._replace(last=key) for table, key in tables if is_read[table.kind]]
+    return [table._replace(last=key) for table, key in tables if table.kind in kinds]
 
 
 @contextmanager
@@ -213,23 +231,30 @@ def _find(
 def _words(hits: list[Hit], terms: list[list[str]]) -> Words:
     found_items: dict[int, int] = {}
     found_events: dict[tuple[str, str], int] = {}
+    threads: dict[int, FoundMessage] = {}
     customers: dict[str, None] = {}
     for hit in sorted(hits, key=lambda hit: hit.key, reverse=True):
         if hit.kind == ITEM:
             if len(found_items) < MAX_CONVERSATIONS:
                 found_items.setdefault(int(hit.session or 0), hit.key)
+        elif hit.kind == MESSAGE:
+            if len(threads) < MAX_CONVERSATIONS:
+                message = FoundMessage(hit.key, int(hit.id or 0))
+                threads.setdefault(int(hit.session or 0), message)
         elif hit.collection and hit.session:
             if len(found_events) < MAX_CONVERSATIONS:
                 found_events.setdefault((hit.collection, hit.session), hit.key)
         elif hit.collection and hit.id and hit.collection.endswith(CUSTOMERS):
             customers.setdefault(hit.id)
-    has_more = len(found_items) >= MAX_CONVERSATIONS or len(found_events) >= MAX_CONVERSATIONS
+    has_more = any(
+        len(found) >= MAX_CONVERSATIONS for found in (found_items, found_events, threads)
+    )
     is_partial = has_more or has_more_hits(hits)
-    return Words(found_items, found_events, list(customers), terms, is_partial=is_partial)
+    return Words(found_items, found_events, threads, list(customers), terms, is_partial=is_partial)
 
 
 def has_more_hits(hits: Sequence[Hit]) -> bool:
-    """Whether more items or events may match than these."""
+    """Whether more items, events or messages may match than these."""
     kinds = Counter(hit.kind for hit in hits)
     newest = Counter(hit.kind for hit in hits if hit.is_newest)
     return any(kinds[kind] > MAX_HITS or newest[kind] >= FREQUENT for kind in kinds)
@@ -281,11 +306,11 @@ def _statement(vendor: str, table: _Texts, condition: str) -> str:
 
 
 def snippets(
-    connection: BaseDatabaseWrapper, items: Sequence[int], events: Sequence[int], words: Words
+    connection: BaseDatabaseWrapper, keys: Mapping[int, Sequence[int]], terms: Sequence[list[str]]
 ) -> dict[tuple[int, int], SafeString]:
-    """Return the texts of items and events around what matches, by their kinds and keys."""
-    texts = _read_texts(connection, items, events)
-    return {place: marked(text, words.terms) for place, text in texts.items()}
+    """Return the texts around what matches, by their kinds and keys; ``keys`` are by kind."""
+    texts = _read_texts(connection, keys)
+    return {place: marked(text, terms) for place, text in texts.items()}
 
 
 def marked(text: str, terms: Sequence[list[str]]) -> SafeString:
@@ -295,19 +320,20 @@ def marked(text: str, terms: Sequence[list[str]]) -> SafeString:
 
 
 def _read_texts(
-    connection: BaseDatabaseWrapper, items: Sequence[int], events: Sequence[int]
+    connection: BaseDatabaseWrapper, keys: Mapping[int, Sequence[int]]
 ) -> dict[tuple[int, int], str]:
     is_postgresql = connection.vendor == "postgresql"
     message, data = _EVENT_TEXTS[connection.vendor]
     left = "left" if is_postgresql else "substr"
     selects: list[str] = []
     parameters: list[int] = []
-    for kind, table, text, json_text, keys in (
-        (ITEM, "parlant_store_session_item", "NULLIF(text, '')", "data", items),
-        (EVENT, "parlant_store_document", message, data, events),
+    for kind, table, text, json_text in (
+        (ITEM, "parlant_store_session_item", "NULLIF(text, '')", "data"),
+        (EVENT, "parlant_store_document", message, data),
+        (MESSAGE, "parlant_store_thread_message", "text", "text"),
     ):
-        if keys:
-            marks = ", ".join(["%s"] * len(keys))
+        if keys.get(kind):
+            marks = ", ".join(["%s"] * len(keys[kind]))
             # Of a long one the text, which may be far behind the start of its JSON.
             shown = (
                 f"CASE WHEN length({json_text}) <= {MAX_TEXT} THEN {json_text}"
@@ -319,7 +345,7 @@ def _read_texts(
                 else (f"{left}({shown}, 1, {MAX_TEXT})")
             )
             selects.append(f"SELECT {kind}, key, {cut} FROM {table} WHERE key IN ({marks})")
-            parameters += keys
+            parameters += keys[kind]
     if not selects:
         return {}
     rows = fetch(connection, " UNION ALL ".join(selects), parameters)
@@ -327,7 +353,9 @@ def _read_texts(
 
 
 def _text(kind: int, text: str) -> str:
-    """Return what is searched of the JSON of an item or of the data of an event."""
+    """Return what is searched of the JSON of an item, of the data of an event, or of a message."""
+    if kind == MESSAGE:
+        return text
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

@@ -27,10 +27,8 @@ from parlant_store.admin.transcript.pages import PAGE, item_label, placed
 from parlant_store.admin.transcript.presentation import pair, present, texts_of
 from parlant_store.admin.transcript.reading import CONTEXT, Edges, Options
 from parlant_store.content import messagepack
+from parlant_store.content.thread_messages import MAX_VALUES, MESSAGES, fields_of, item_of
 from parlant_store.types import USER_MARK, StoredCheckpoint, TaskWrite, TypedBytes
-
-MESSAGES = "messages"
-"""The channel of the messages (langgraph.graph.message.MessagesState)."""
 
 INTERRUPT, ERROR = "__interrupt__", "__error__"
 INTERNAL = ("__", "branch:")
@@ -39,15 +37,8 @@ INTERNAL = ("__", "branch:")
 MAX_READ = 1_000
 """The messages that are read at once: outputs are paired with calls among these."""
 
-MAX_VALUES = 1_000
-"""Limit on the values that are read of a message."""
-
 MAX_JSON = 5_000_000
 """Limit on the bytes of JSON that are parsed."""
-
-_ROLES = {"human": "user", "ai": "assistant", "system": "system", "developer": "developer"}
-_CALL_BLOCKS = ("tool_use", "tool_call", "function_call", "tool_call_chunk", "input_json_delta")
-"""The blocks of content that are calls, which are in ``tool_calls`` too."""
 
 
 class Unreadable(Exception):
@@ -124,9 +115,9 @@ def joined(seed: Messages | None, writes: Iterable[TypedBytes]) -> Messages:
 
 
 def _added(parts: list[Any], added: Iterable[Any]) -> list[Any]:
-    places = {id_: place for place, part in enumerate(parts) if (id_ := _fields(part).get("id"))}
+    places = {id_: place for place, part in enumerate(parts) if (id_ := fields_of(part).get("id"))}
     for one in added:
-        fields = _fields(one)
+        fields = fields_of(one)
         id_ = text_of(fields.get("id"))
         if fields.get("type") == "remove":
             place = places.pop(id_, None)
@@ -139,49 +130,6 @@ def _added(parts: list[Any], added: Iterable[Any]) -> list[Any]:
             places[id_] = len(parts)
             parts.append(one)
     return [part for part in parts if part is not None]
-
-
-def item_of(value: Any) -> Mapping[str, Any]:
-    """Return a message of LangChain as the item of a session that says the same."""
-    match value:
-        case str(text):
-            return {"role": "user", "content": text}
-        case [str(role), str(text)]:
-            return {"role": _ROLES.get(role, role), "content": text}
-    fields = _fields(value)
-    kind = text_of(fields.get("type")).removesuffix("MessageChunk").lower()
-    if kind == "tool" or fields.get("role") == "tool":
-        return {**_only(fields, ("content", "name", "tool_call_id")), "role": "tool"}
-    role = _ROLES.get(kind) or text_of(fields.get("role"))
-    if not role:
-        return {"type": kind or "message", **fields} if fields else {"content": value}
-    item = {**_only(fields, ("content", "name", "tool_calls")), "role": role}
-    content = item.get("content")
-    if item.get("tool_calls") and isinstance(content, list):
-        item["content"] = [part for part in content if not _is_call(part)]
-    return item
-
-
-def _only(fields: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    return {name: fields[name] for name in names if fields.get(name)}
-
-
-def _is_call(part: Any) -> bool:
-    return isinstance(part, Mapping) and part.get("type") in _CALL_BLOCKS
-
-
-def _fields(value: Any) -> Mapping[str, Any]:
-    """Return the fields of a message, of which the serialized object may be around them."""
-    match value:
-        case {"class": str(), "arguments": {**fields}} | {"lc": int(), "kwargs": {**fields}}:
-            return _named(fields)
-        case {**fields}:
-            return _named(fields)
-    return {}
-
-
-def _named(fields: Mapping[Any, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if isinstance(name, str)}
 
 
 def text_in(item: Mapping[str, Any]) -> str:
@@ -276,7 +224,7 @@ def _tokens(entries: Iterable[Entry]) -> int | None:
 
 
 def _reading(value: Any, number: int) -> Reading:
-    fields, reading = _fields(value), read(item_of(value))
+    fields, reading = fields_of(value), read(item_of(value))
     entry, answers = reading
     if fields.get("status") == "error":
         failed = (each._replace(entry=each.entry._replace(status="failed")) for each in answers)
@@ -331,7 +279,7 @@ def _values(write: TaskWrite) -> Iterator[tuple[Part, ...]]:
         return
     several = value if isinstance(value, list) and write.channel == INTERRUPT else [value]
     for one in several[:MAX_PARTS]:
-        shown = _fields(one).get("value", one)
+        shown = fields_of(one).get("value", one)
         yield (text_part(shown) if isinstance(shown, str) else json_part(shown),)
 
 

@@ -1,4 +1,4 @@
-"""The full-text search of items."""
+"""The full-text searches of items, and of the messages of threads."""
 
 import json
 from collections.abc import Callable
@@ -11,7 +11,8 @@ from parlant_store.backends.contract.operations import Search
 from parlant_store.backends.orm.base.sessions import LIVE, Time
 from parlant_store.backends.orm.database.errors import migrate_command
 from parlant_store.backends.orm.database.sqlite_functions import create_function
-from parlant_store.backends.orm.database.statements import fetch
+from parlant_store.backends.orm.database.statements import Row, fetch
+from parlant_store.backends.thread_columns import thread_hits
 from parlant_store.content import codec
 from parlant_store.content.text_search import (
     MAX_MATCHES,
@@ -21,27 +22,27 @@ from parlant_store.content.text_search import (
     tsquery,
 )
 from parlant_store.exceptions import BackendError
-from parlant_store.sql.search_index import SQLITE_PARTS, SQLITE_TABLE
-from parlant_store.types import SearchHit
+from parlant_store.sql.search_index import ITEMS, MESSAGES, SQLITE_PARTS
+from parlant_store.types import SearchHit, ThreadHit
 
-# The sessions with the most matches, each with its matching items. MATERIALIZED makes PostgreSQL
+# The owners with the most matches, each with its rows that match. MATERIALIZED makes PostgreSQL
 # evaluate the search once, whatever the number of rows it estimates.
 _SEARCH = """
 WITH hits AS MATERIALIZED ({hits}), best AS (
-    SELECT session_key, sum(score) AS score FROM hits GROUP BY session_key
+    SELECT owner_key, sum(score) AS score FROM hits GROUP BY owner_key
 ), first AS (
-    SELECT best.session_key, best.score, s.namespace, s.session_id, s.full_names
-    FROM best CROSS JOIN {session} AND {condition}
-    ORDER BY best.score DESC, s.session_id, s.namespace LIMIT %s
+    SELECT best.owner_key, best.score, s.namespace, s.id, s.full_names
+    FROM best CROSS JOIN {owner} AND {condition}
+    ORDER BY best.score DESC, s.id, s.namespace LIMIT %s
 ), shown AS (
-    SELECT session_key, text, row_number() OVER (
-        PARTITION BY session_key ORDER BY score DESC, position
+    SELECT owner_key, place, text, row_number() OVER (
+        PARTITION BY owner_key ORDER BY score DESC, place
     ) AS number
-    FROM hits WHERE session_key IN (SELECT session_key FROM first)
+    FROM hits WHERE owner_key IN (SELECT owner_key FROM first)
 )
-SELECT first.namespace, first.session_id, first.full_names, first.score, shown.text
-FROM first JOIN shown ON shown.session_key = first.session_key AND shown.number <= %s
-ORDER BY first.score DESC, first.session_id, first.namespace, shown.number
+SELECT first.namespace, first.id, first.full_names, first.score, shown.text, shown.place
+FROM first JOIN shown ON shown.owner_key = first.owner_key AND shown.number <= %s
+ORDER BY first.score DESC, first.id, first.namespace, shown.number
 """
 
 _TEXT = "COALESCE(text, '')"
@@ -54,12 +55,40 @@ _COUNT_PARTS = (
 
 class _Dialect(NamedTuple):
     hits: str
-    session: str
+    owner: str
     params: Callable[[list[list[str]], bool], list[Any]]
+
+
+class _Table(NamedTuple):
+    """A table with terms, and that of the owners of its rows."""
+
+    table: str
+    key: str
+    place: str
+    owner: str
+    id: str
+
+
+_ITEMS = _Table(ITEMS, "session_key", "position", "parlant_store_session", "session_id")
+_MESSAGES = _Table(MESSAGES, "thread_key", "number", "parlant_store_thread", "thread_id")
 
 
 def search_items(connection: BaseDatabaseWrapper, search: Search, time: Time) -> list[SearchHit]:
     """Return the sessions with items that match any of the terms."""
+    text = _DATA if search.tools else _TEXT
+    rows = _search(connection, _ITEMS, text, search, time)
+    return hits([row[:-1] for row in rows], search.terms, tools=search.tools)
+
+
+def search_messages(connection: BaseDatabaseWrapper, search: Search, time: Time) -> list[ThreadHit]:
+    """Return the threads with messages that match any of the terms."""
+    return thread_hits(_search(connection, _MESSAGES, "text", search, time), search.terms)
+
+
+def _search(
+    connection: BaseDatabaseWrapper, table: _Table, text: str, search: Search, time: Time
+) -> list[Row]:
+    """Return the names of each owner, its score, and the text and the place of a row."""
     terms, namespace, limit, tools = search
     if connection.vendor == "sqlite":
         require_index(connection)
@@ -68,13 +97,16 @@ def search_items(connection: BaseDatabaseWrapper, search: Search, time: Time) ->
         condition += " AND s.namespace = %s"
         params.append(codec.to_column(namespace))
     dialect = _DIALECTS[connection.vendor]
-    selected = dialect.hits.format(text=_DATA if tools else _TEXT)
-    sql = _SEARCH.format(hits=selected, session=dialect.session, condition=condition)
+    names = table._asdict() | {"text": text}
+    sql = _SEARCH.format(
+        hits=dialect.hits.format_map(names),
+        owner=dialect.owner.format_map(names),
+        condition=condition,
+    )
     params = [*dialect.params(terms, tools), *params, limit, MAX_SNIPPETS]
     if connection.vendor == "sqlite":
         create_matches_function(connection)
-    rows = fetch(connection, sql, params, prepare=None)
-    return hits(rows, terms, tools=tools)
+    return fetch(connection, sql, params, prepare=None)
 
 
 def require_index(connection: BaseDatabaseWrapper) -> None:
@@ -96,19 +128,20 @@ def _count_matches(text: str, terms: str, others: int) -> int:
 # With weights of 1, ts_rank_cd counts the matching positions.
 _DIALECTS = {
     "postgresql": _Dialect(
-        "SELECT session_key, position, {text} AS text, least("
+        "SELECT {key} AS owner_key, {place} AS place, {text} AS text, least("
         f"ts_rank_cd('{{{{1,1,1,1}}}}', terms, %s::tsquery)::bigint, {MAX_MATCHES}) AS score"
-        " FROM parlant_store_session_item WHERE terms @@ %s::tsquery",
-        "LATERAL (SELECT namespace, session_id, full_names, expires_at"
-        " FROM parlant_store_session WHERE key = best.session_key LIMIT 1) s WHERE TRUE",
+        " FROM {table} WHERE terms @@ %s::tsquery",
+        "LATERAL (SELECT namespace, {id} AS id, full_names, expires_at"
+        " FROM {owner} WHERE key = best.owner_key LIMIT 1) s WHERE TRUE",
         lambda terms, tools: [tsquery(terms, others=tools)] * 2,
     ),
     "sqlite": _Dialect(
-        "SELECT * FROM (SELECT i.session_key, i.position, {text} AS text,"
+        "SELECT * FROM (SELECT i.{key} AS owner_key, i.{place} AS place, {text} AS text,"
         " parlant_store_matches_in(i.terms, %s, %s) AS score"
-        f" FROM {SQLITE_TABLE} CROSS JOIN parlant_store_session_item i"
-        f" WHERE {SQLITE_TABLE} MATCH %s AND i.key = {SQLITE_TABLE}.rowid) WHERE score > 0",
-        "parlant_store_session s WHERE s.key = best.session_key",
+        " FROM {table}_fts CROSS JOIN {table} i"
+        " WHERE {table}_fts MATCH %s AND i.key = {table}_fts.rowid) WHERE score > 0",
+        "(SELECT key, namespace, {id} AS id, full_names, expires_at FROM {owner}) s"
+        " WHERE s.key = best.owner_key",
         lambda terms, tools: [json.dumps(terms), int(tools), fts5_query(terms)],
     ),
 }

@@ -1,6 +1,7 @@
 """Threads on PostgreSQL."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -21,16 +22,20 @@ from parlant_store.backends.orm.postgresql.arrays import array
 from parlant_store.backends.orm.postgresql.requests import fetch_once, fetch_repeatable
 from parlant_store.backends.thread_columns import (
     checkpoint_columns,
+    message_columns,
     thread_columns,
     thread_names,
     write_columns,
 )
 from parlant_store.content import codec
+from parlant_store.content.text_search import tsvector
+from parlant_store.content.thread_messages import MessageTexts
 
 _PUT_CHECKPOINT = (
     "SELECT parlant_store_put_checkpoint(%s::text, %s::text, %s::text, %s::text,"
     " %s::text, %s::text, %s::text, %s::text, %s::text, %s::text, %s::bytea, %s::text, %s::text,"
     " %s::text[], %s::text[], %s::text[], %s::integer[], %s::bytea,"
+    " %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::boolean, %s::text,"
     " %s::timestamptz, %s::timestamptz)"
 )
 _PUT_WRITES = (
@@ -81,12 +86,13 @@ class PostgreSQLCheckpoints(Checkpoints):
             *_named(put.thread, put.user_id),
             *checkpoint_columns(put.checkpoint, put.metadata),
         )
+        messages = _messages(put.messages)
 
         def write(values: EncodedValues) -> bool:
             rows = values.rows
             channels, versions, types, data = zip(*rows, strict=True) if rows else ([],) * 4
             arrays = (array(channels), array(versions), array(types), *_joined(data))
-            params = (*checkpoint, *arrays, *time)
+            params = (*checkpoint, *arrays, *messages, *time)
             ((is_written,),) = fetch_repeatable(connection, _PUT_CHECKPOINT, params)
             return is_written  # type: ignore[no-any-return]
 
@@ -156,6 +162,15 @@ def _named(name: ThreadName, user_id: str | None) -> list[str | None]:
     """Return the parameters of the functions for the name and the owner of a thread."""
     owner = None if user_id is None else codec.to_column(user_id)
     return [*thread_columns(name), thread_names(name, user_id), owner]
+
+
+def _messages(messages: MessageTexts) -> tuple[Any, ...]:
+    rows = message_columns(messages, tsvector)
+    digests, numbers, texts, terms = zip(*rows, strict=True) if rows else ([],) * 4
+    return (
+        *(array(map(str, digests)), array(map(str, numbers)), array(texts), array(terms)),
+        *(messages.is_whole, messages.title),
+    )
 
 
 def _joined(values: Sequence[bytes]) -> tuple[str, bytes]:

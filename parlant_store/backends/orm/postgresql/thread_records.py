@@ -17,12 +17,12 @@ from parlant_store.sql.functions import MAX_DELETED
 
 _STAGE = (
     "SELECT parlant_store_stage_threads(%s::bigint[], %s::bigint, %s::jsonb, %s::jsonb, %s::jsonb,"
-    " %s::timestamptz)"
+    " %s::jsonb, %s::timestamptz)"
 )
 _PUBLISH = (
     "SELECT parlant_store_publish_threads(%s::bigint[], %s::bigint[], %s::text[], %s::text[],"
-    " %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[],"
-    " %s::boolean, %s::timestamptz)"
+    " %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[],"
+    " %s::timestamptz[], %s::boolean, %s::timestamptz)"
 )
 
 

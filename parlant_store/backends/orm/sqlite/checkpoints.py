@@ -31,12 +31,15 @@ from parlant_store.backends.orm.database.statements import Row, fetch, write
 from parlant_store.backends.orm.sqlite.containment import contains
 from parlant_store.backends.thread_columns import (
     checkpoint_columns,
+    message_columns,
     owner_of_thread,
     thread_columns,
     thread_names,
     write_columns,
 )
 from parlant_store.content import codec
+from parlant_store.content.text_search import stored_words
+from parlant_store.content.thread_messages import MessageTexts
 from parlant_store.sql.differences import base_name
 from parlant_store.sql.functions import MAX_DISTANCE
 
@@ -60,6 +63,7 @@ _CHECKPOINT = (
 )
 _VALUE = "channel, version, type, value"
 _WRITE = "task_id, task_path, idx, channel, type, value"
+_MESSAGE = "digest, number, text, terms"
 _PUT = (
     f"INSERT INTO parlant_store_checkpoint (thread_key, {_CHECKPOINT}, created_at)"
     " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
@@ -80,9 +84,20 @@ _PUT_WRITES = (
     " task_path = excluded.task_path, channel = excluded.channel, type = excluded.type,"
     " value = excluded.value WHERE idx < 0"
 )
+_PUT_MESSAGES = (
+    f"INSERT INTO parlant_store_thread_message (thread_key, {_MESSAGE}) VALUES {{rows}}"
+    " ON CONFLICT (thread_key, digest) DO UPDATE SET number = excluded.number"
+    " WHERE number <> excluded.number"
+)
+_DELETE_MESSAGES = (
+    "DELETE FROM parlant_store_thread_message WHERE thread_key = %s"
+    " AND digest NOT IN (SELECT value FROM json_each(%s))"
+)
+_SET_TITLE = "UPDATE parlant_store_thread SET title = %s WHERE key = %s AND title IS NULL"
 COPIED = {
     "parlant_store_checkpoint_write": f"checkpoint_ns, checkpoint_id, {_WRITE}",
     "parlant_store_channel_value": f"checkpoint_ns, {_VALUE}",
+    "parlant_store_thread_message": _MESSAGE,
     "parlant_store_checkpoint": f"{_CHECKPOINT}, created_at",
 }
 """The tables with the rows of a thread, and their columns without those of keys."""
@@ -204,6 +219,7 @@ class SQLiteCheckpoints(Checkpoints):
             fetch(connection, _PUT, (key, *row, time.now))
             place = base_place(connection, put.thread, put.checkpoint.checkpoint_ns)
             write_values(cache, place, put.values, insert)
+            put_messages(connection, key, put.messages)
 
     def put_writes(self, connection: BaseDatabaseWrapper, put: PutWrites, time: Time) -> None:
         place = codec.to_column(put.checkpoint_ns), codec.to_column(put.checkpoint_id)
@@ -251,11 +267,14 @@ class SQLiteCheckpoints(Checkpoints):
 
     def copy_thread(self, connection: BaseDatabaseWrapper, copy: CopyThread, time: Time) -> bool:
         source = (*thread_columns(copy.source), time.now)
-        sql = f"SELECT key, user_id, full_names FROM parlant_store_thread WHERE key = {THREAD_KEY}"
+        sql = (
+            "SELECT key, title, user_id, full_names FROM parlant_store_thread"
+            f" WHERE key = {THREAD_KEY}"
+        )
         with write(connection):
             rows = fetch(connection, sql, source)
             if rows and copy.source != copy.target:
-                ((key, *owner),) = rows
+                ((key, title, *owner),) = rows
                 if not copy.replace and self.get_thread(connection, copy.target, time):
                     raise thread_exists(copy.target)
                 delete_thread(connection, copy.target, time)
@@ -267,6 +286,7 @@ class SQLiteCheckpoints(Checkpoints):
                         f" SELECT %s, {names} FROM {table} WHERE thread_key = %s",
                         (target, key),
                     )
+                fetch(connection, _SET_TITLE, (title, target))
         return bool(rows)
 
     def prune_threads(
@@ -305,6 +325,17 @@ def open_thread(
     if stored_owner is None and owner is not None:
         fetch(connection, _SET_OWNER, (names, owner, key))
     return key  # type: ignore[no-any-return]
+
+
+def put_messages(connection: BaseDatabaseWrapper, key: int, messages: MessageTexts) -> None:
+    """Change what a search finds of the thread with the key."""
+    if messages.is_whole:
+        digests = json.dumps([text.digest for text in messages.texts])
+        fetch(connection, _DELETE_MESSAGES, (key, digests))
+    rows = [(key, *row) for row in message_columns(messages, stored_words)]
+    insert_rows(connection, _PUT_MESSAGES, rows)
+    if messages.title is not None:
+        fetch(connection, _SET_TITLE, (messages.title, key))
 
 
 def delete_thread(

@@ -18,6 +18,7 @@ from parlant_store.backends.orm.sqlite.checkpoints import (
     SQLiteCheckpoints,
     delete_thread,
     insert_rows,
+    put_messages,
 )
 from parlant_store.backends.orm.sqlite.records import SQLiteRecords
 from parlant_store.backends.thread_columns import thread_columns, thread_names
@@ -76,6 +77,7 @@ def _write_thread(
                 insert_rows(
                     connection, _ROWS[table], [(key, *_adapted(connection, row)) for row in part]
                 )
+        put_messages(connection, key, entry.messages)
     return bool(keys)
 
 

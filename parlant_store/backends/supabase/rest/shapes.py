@@ -165,7 +165,7 @@ FOUND = record(documents=list_of(document), total=optional(integer))
 DOCUMENT = record(document=document, updated_at=moment, expires_at=optional(moment))
 UPDATED = record(matched=boolean, document=optional(document))
 SUMMARY = row(integer, text, text, integer, number, number, optional(text))
-HIT = row(text, text, optional(text), number, text)
+HIT = row(text, text, optional(text), number, text, integer)
 _RECORD = record(
     session=SESSION,
     state=document,

@@ -16,7 +16,7 @@ from psycopg.conninfo import make_conninfo
 
 from parlant_store.backends.supabase import SupabaseBackend
 from parlant_store.sql.supabase.script import supabase_sql
-from parlant_store.types import ChannelValue, Checkpoint, TaskWrite, TypedBytes
+from parlant_store.types import ChannelValue, Checkpoint, MessageChanges, TaskWrite, TypedBytes
 from tests.empty_tables import django_dsn
 from tests.servers.supabase import Stack, roles_sql, supabase
 from tests.sql.supabase.databases import connected, new_database
@@ -48,6 +48,7 @@ TABLES = (
     "checkpoint",
     "channel_value",
     "checkpoint_write",
+    "thread_message",
 )
 
 _OF_OTHERS = (
@@ -62,7 +63,9 @@ _OTHERS = {
     " or session_key is null",
     "request": "user_id is distinct from {a}",
     "thread": "user_id is distinct from {a}",
-    **dict.fromkeys(("checkpoint", "channel_value", "checkpoint_write"), _OF_OTHERS),
+    **dict.fromkeys(
+        ("checkpoint", "channel_value", "checkpoint_write", "thread_message"), _OF_OTHERS
+    ),
     "document": "not coalesce(case when session_id is null then customer_id = {a} else"
     " coalesce(customer_id, {a}) = {a} and session_id in (select id from parlant_store_document"
     f" where collection = '{SESSIONS}' and customer_id = {{a}}) end, false)"
@@ -270,8 +273,9 @@ def seed_threads(target: Target, b: SupabaseBackend, service: SupabaseBackend) -
 
 
 def put_thread(store: SupabaseBackend, thread_id: str, text: str) -> None:
-    """Store two checkpoints, the value of a channel, and a write after the second one."""
+    """Store two checkpoints with a message, the value of a channel, and a write at the end."""
     value = TypedBytes("bytes", text.encode())
+    said = MessageChanges(added=[{"type": "human", "content": f"{text}secret"}])
     for number, parent_id in ((1, None), (2, "1")):
         checkpoint = Checkpoint(
             checkpoint_id=str(number),
@@ -281,7 +285,7 @@ def put_thread(store: SupabaseBackend, thread_id: str, text: str) -> None:
             metadata={"run_id": "b-run", "note": text},
         )
         changed = ChannelValue(channel="c", version=1, value=value)
-        store.put_checkpoint(thread_id, checkpoint, [changed])
+        store.put_checkpoint(thread_id, checkpoint, [changed], messages=said)
     write = TaskWrite(task_id=f"{text}task", idx=0, channel="c", value=value)
     store.put_writes(thread_id, "2", [write])
 

@@ -439,11 +439,12 @@ WHOLE_SESSIONS: dict[str, Arguments] = {
     | {"p_metadata": "{}", "p_state": "{}", "p_total": 1, "p_usage": USED}
     | {"p_created": "2020-01-01", "p_updated": "2020-01-01", "p_expires": None}
     | {"p_parent": "a-session", "p_parent_name": None, "p_parent_position": 0},
-    "stage_threads": {"p_keys": None, "p_count": 1}
+    "stage_threads": {"p_keys": None, "p_count": 1, "p_messages": []}
     | {"p_checkpoints": [], "p_values": [], "p_writes": []}
     | NOW,
     "publish_threads": {"p_keys": [A_KEY], "p_rows": [0], "p_namespaces": [""]}
     | {"p_thread_ids": ["t"], "p_names": [None], "p_user_ids": [A], "p_replace": True}
+    | {"p_titles": [None]}
     | {"p_created": ["2020-01-01"], "p_updated": ["2020-01-01"], "p_expires": [None]}
     | NOW,
 }

@@ -417,7 +417,11 @@ for table, row in thread_attacks.ROWS.items():
         table.removeprefix("parlant_store_"),
     )
     MISSES |= {
-        f"B's {what}s": write("PATCH", f"{table}?thread_key=eq.{B_KEY}", {"type": "pickle"}),
+        f"B's {what}s": write(
+            "PATCH",
+            f"{table}?thread_key=eq.{B_KEY}",
+            {"type": "pickle"} if "type" in row else {"text": "forged"},
+        ),
         f"B's {what}s, removed": write("DELETE", f"{table}?thread_key=neq.{A_THREAD}"),
     }
     REFUSED |= {

@@ -23,7 +23,7 @@ from tests.sql.supabase.attacks.function_attacks import (
 OF_ALL_ROWS = {"expire", "expire_threads", "sweep", "ensure_index"}
 """Functions with no name of a row."""
 
-WITH_TERMS = ("search", "search_memories", "write_memories")
+WITH_TERMS = ("search", "search_threads", "search_memories", "write_memories", "put_checkpoint")
 INTERNAL = {
     *("count_event", "count_session", "session_compute", "thread_compute"),
     *("mark_value", "name_thread"),

@@ -169,6 +169,7 @@ OF_DOCUMENTS: dict[str, tuple[Any, Any]] = {
         AccessDenied,
     ),
     "search": (lambda s: s.search("hush item", limit=99), []),
+    "search_threads": (lambda s: s.search_threads("secret b", limit=99), []),
     "search a space": (lambda s: s.search("hush", namespace="b-space"), []),
     "list": (
         lambda s: [each.session_id for each in s.list_sessions().sessions],

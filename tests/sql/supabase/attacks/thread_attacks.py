@@ -17,6 +17,8 @@ PUT: Arguments = (
     | {"p_checkpoint_ns": "", "p_full_ns": None, "p_checkpoint_id": "3", "p_parent_id": "2"}
     | {"p_run_id": None, "p_type": "msgpack", "p_value": "\\x80", "p_value_versions": ["1"]}
     | {"p_versions": '{"c": "1"}', "p_metadata": "{}"}
+    | {"p_digests": [1], "p_numbers": [1], "p_texts": ["forged"], "p_terms": ["forged:1"]}
+    | {"p_is_whole": True, "p_title": "forged"}
 )
 WRITES: Arguments = (
     OWNED
@@ -47,6 +49,7 @@ LISTED: Arguments = (
     | {"p_namespace": None, "p_user_id": B, "p_is_expired": False, "p_limit": 9}
     | {"p_after_namespace": None, "p_after_thread_id": None}
 )
+SEARCH: Arguments = NOW | {"p_namespace": None, "p_limit": 9, "p_texts": 5}
 NO_ROWS: Arguments = {"checkpoints": [], "values": [], "writes": []}
 NO_HISTORY: Arguments = {"values": [], "writes": []}
 LONG_NAME = {"p_names": '{"thread_id": "b-thread"}'}
@@ -89,6 +92,10 @@ CALLS: dict[str, list[tuple[Arguments, Any]]] = {
         (LISTED | {"p_user_id": None, "p_is_expired": True, "p_now": "infinity"}, []),
         (LISTED | {"p_user_id": None, "p_after_namespace": "", "p_after_thread_id": "b"}, []),
     ],
+    "search_threads": [
+        (SEARCH | {"p_query": query}, [])
+        for query in ("'secret'", "'s':*", "'b'", "!'plainsecret'")
+    ],
     "delete_thread": [(DELETE | thread, False) for thread in THREADS],
     "hide_thread": [(DELETE | thread, False) for thread in THREADS],
     "copy_thread": [
@@ -113,7 +120,13 @@ CALLS: dict[str, list[tuple[Arguments, Any]]] = {
         for now in ("2030-01-01", "infinity")
     ],
 }
-READS = {"get_checkpoint", "list_checkpoints", "get_channel_history", "list_threads"}
+READS = {
+    "get_checkpoint",
+    "list_checkpoints",
+    "get_channel_history",
+    "list_threads",
+    "search_threads",
+}
 REPEATABLE = {*CALLS} - READS
 """What parlant_store_once calls."""
 
@@ -129,6 +142,8 @@ INTERNAL = (
     "open_thread",
     "parts",
     "prune_thread",
+    "put_messages",
+    "search_rows",
     "seeds",
     "thread_key",
     "values_of_checkpoints",
@@ -139,6 +154,7 @@ INTERNAL = (
 TABLE = "parlant_store_thread"
 CHECKPOINT, VALUE = "parlant_store_checkpoint", "parlant_store_channel_value"
 WRITE = "parlant_store_checkpoint_write"
+MESSAGE = "parlant_store_thread_message"
 ROWS: dict[str, dict[str, Any]] = {
     # Of B's thread, by the columns of their place.
     CHECKPOINT: {"checkpoint_ns": "", "checkpoint_id": "2", "versions": {}, "metadata": {}},
@@ -148,10 +164,12 @@ ROWS: dict[str, dict[str, Any]] = {
 }
 for _row in ROWS.values():
     _row |= {"thread_key": B_KEY, "type": "msgpack", "value": "\\x01"}
+ROWS[MESSAGE] = {"thread_key": B_KEY, "digest": 1, "number": 1, "text": "forged", "terms": None}
 BY_PLACE = {
     CHECKPOINT: "on_conflict=thread_key,checkpoint_ns,checkpoint_id",
     VALUE: "on_conflict=thread_key,checkpoint_ns,channel,version",
     WRITE: "on_conflict=thread_key,checkpoint_ns,checkpoint_id,task_id,idx",
+    MESSAGE: "on_conflict=thread_key,digest",
 }
 FILTERS = [
     f"{TABLE}?user_id=eq.{B}",
@@ -162,6 +180,8 @@ FILTERS = [
     f"{VALUE}?thread_key=neq.{A_THREAD}&select=thread_key,type",
     f"{WRITE}?task_id=neq.plaintask",
     f"{WRITE}?key=lt.3",
+    f"{MESSAGE}?terms=fts(simple).secret",
+    f"{MESSAGE}?thread_key=neq.{A_THREAD}&select=text",
 ]
 """What finds rows of B's, and nothing of A's."""
 
