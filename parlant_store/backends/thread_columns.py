@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 from parlant_store.backends.contract.checkpoint_operations import ThreadName
 from parlant_store.content import codec
+from parlant_store.content.checkpoint_state import INTERRUPT
 from parlant_store.content.compression import MIN_BYTES, compress, decompress
 from parlant_store.content.text_search import snippet
 from parlant_store.content.thread_messages import MessageTexts
@@ -21,9 +22,6 @@ from parlant_store.types import (
     TypedBytes,
     Version,
 )
-
-INTERRUPT = -3
-"""The idx of a write that interrupts its task (langgraph.checkpoint.base.WRITES_IDX_MAP)."""
 
 
 class ThreadColumns(NamedTuple):
@@ -146,6 +144,11 @@ def thread_name_of(namespace: str, thread_id: str, full: str | None) -> ThreadNa
 def owner_of_thread(user_id: str | None, full: str | None) -> str | None:
     owner: str | None = _long_names(full).get("user_id", user_id)
     return owner and codec.unescape(owner)
+
+
+def title_of(column: str | None) -> str | None:
+    """Return a title as a person reads it."""
+    return codec.printable(codec.unescape(column)) if column else None
 
 
 def _long_names(full: str | None) -> dict[str, str]:

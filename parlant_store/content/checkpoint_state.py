@@ -1,4 +1,4 @@
-"""Fields of the state of a checkpoint that are not LangGraph's own."""
+"""Fields of the state of a checkpoint that are not LangGraph's own, and the mark of interrupts."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +11,10 @@ METADATA = "__parlant_store_metadata__"
 
 VALUES = "__parlant_store_values__"
 """Values of channels that are not those of their versions: an imported checkpoint may have them."""
+
+
+INTERRUPT = -3
+"""The idx of a write that interrupts its task (langgraph.checkpoint.base.WRITES_IDX_MAP)."""
 
 
 def split_metadata(metadata: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -198,6 +198,13 @@ class ThreadInfo:
     expires_at: datetime | None
     """When the thread expires; None: never."""
 
+    title: str | None = None
+    """``title`` or ``name`` in the metadata of the latest checkpoint, or the beginning of the first
+    message of a user; at most 200 characters."""
+
+    waiting: int = 0
+    """The number of tasks that wait for an answer to an interrupt."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ThreadCursor:

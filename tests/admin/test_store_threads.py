@@ -69,7 +69,10 @@ def test_permissions(remote):
     remote.add_items("s", [message("x")])
     assert listed(get(allowed("view_session"), url("stores_sessions"))) == ["s"]
     able = allowed("view_thread", "expire_session")
-    assert listed(get(able, url("stores_sessions"))) == ["t"]
+    html = get(able, url("stores_sessions"))
+    assert listed(html) == ["t"]
+    assert "hello" not in html
+    assert "hello" in get(allowed("view_thread", "view_checkpoint"), url("stores_sessions"))
     page = url("stores_thread", thread=["", "t"])
     assert "hello" not in get(able, page)
     assert "hello" in get(allowed("view_thread", "view_checkpoint"), page)

@@ -28,6 +28,8 @@ class ThreadPagesContract:
         html = get(client, url("stores_sessions"))
         (link,) = re.findall(r'<th scope="row"><a href="([^"]*)"', html)
         assert "LangGraph" in html
+        assert "Please &lt;b&gt;pay&lt;/b&gt;" in html
+        assert "1 interrupt waiting" in html
         html = get(client, link.replace("&amp;", "&"))
         assert "Please &lt;b&gt;pay&lt;/b&gt;" in html
         assert "Really?" in html

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from parlant_store.exceptions import InvalidInput
-from parlant_store.types import CheckpointCursor
+from parlant_store.types import CheckpointCursor, MessageChanges
 from tests.contract.checkpoints import NAMES, Threads, changed, checkpoint, write
 
 
@@ -54,6 +54,33 @@ class ThreadInfoContract(Threads):
         assert second.written == {"c": 2, "d\0": 1}
         assert third.checkpoint_ns == "-" * 600
         assert first.created_at <= third.created_at
+
+    def test_titles_and_interrupts(self, store):
+        def put(number, text=None, **metadata):
+            said = [] if text is None else [{"type": "human", "content": text}]
+            made = checkpoint(number, metadata=metadata)
+            store.put_checkpoint("t", made, messages=MessageChanges(added=said))
+            thread = store.get_thread("t")
+            assert store.list_threads().threads == (thread,)
+            return thread.title, thread.waiting
+
+        assert put(1) == (None, 0)
+        put(2, " Hello\0\n there \ud800" + "x" * 300)
+        title, _ = put(3, "and more")
+        assert title.startswith("Hello\ufffd there \ufffdx")
+        assert len(title) == 200
+        assert put(4, name="by name") == ("by name", 0)
+        assert put(5, title="a \0 title", name="by name") == ("a \ufffd title", 0)
+        assert put(6, title="", name=None) == (title, 0)
+        for task, indexes in {"a": [-3], "b": [-3, 0], "c": [-4, -3], "d": [0], "e": [-3]}.items():
+            store.put_writes("t", "0006", [write(task, idx) for idx in indexes])
+        store.put_writes("t", "0006", [write("f", -3)], checkpoint_ns="sub")
+        assert store.get_thread("t").waiting == 2
+        store.copy_thread("t", "u")
+        copy = store.get_thread("u")
+        assert (copy.title, copy.waiting) == (title, 2)
+        store.put_checkpoint("t", checkpoint(7), messages=MessageChanges())
+        assert store.get_thread("t").waiting == 0
 
     def test_pages_of_checkpoints(self, store):
         self.put(store, 1, 2, 3)

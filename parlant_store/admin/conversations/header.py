@@ -218,7 +218,10 @@ def listed(info: SessionInfo | ThreadInfo, alias: str, links: Links) -> Conversa
     fields: dict[str, Any] = {"person": cut(info.user_id), "agent": cut(info.namespace)}
     if isinstance(info, ThreadInfo):
         model, id_ = Thread, info.thread_id
+        may_read = links.request.user.has_perm("parlant_store.view_checkpoint")
+        title = cut(" ".join(info.title.split())) if info.title and may_read else ""
         fields |= {"framework": LANGGRAPH, "item_count": None}
+        fields |= {"title": title or "", "waiting": info.waiting}
     else:
         id_, title = info.session_id, cut(text_of(info.metadata.get("title")))
         fields |= {"title": title or "", "item_count": info.item_count}

@@ -301,7 +301,9 @@ def list_sessions(admin: Any, request: HttpRequest, store: BaseBackend) -> HttpR
     access = admin.access(request)
     reader = _Reader(store, request, Links(admin, request), access)
     page = reader.read()
-    unknown = {"outcome"} if reader.criteria.query else {"outcome", "last_message"}
+    unknown = set() if reader.criteria.query else {"last_message"}
+    if not any(one.outcomes for one in page.conversations):
+        unknown.add("outcome")
     columns = [name for name in admin.list_display if name not in unknown]
     return show_rows(
         admin,

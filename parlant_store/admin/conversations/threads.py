@@ -48,10 +48,10 @@ class ThreadRow(NamedTuple):
     created_at: datetime
     updated_at: datetime
     expires_at: datetime | None
+    title: str | None = None
     checkpoint: int | None = None
     """The key of the latest checkpoint."""
 
-    title: str | None = None
     item_count: int | None = None
     """None: unknown, because the messages are too large, or are none."""
 
@@ -77,7 +77,7 @@ class ThreadRow(NamedTuple):
         return owner_of_thread(self.user_id, self.full_names)
 
 
-_COLUMNS = ThreadRow._fields[:8]
+_COLUMNS = ThreadRow._fields[:9]
 
 
 def read_threads(using: str, keys: Sequence[int], *, may_read: bool) -> list[ThreadRow]:
@@ -96,7 +96,7 @@ def read_threads(using: str, keys: Sequence[int], *, may_read: bool) -> list[Thr
     for row in rows:
         waiting, failed = tasks.get(row.key, (0, 0))
         first, last, count = texts.get(row.key, ("", "", None))
-        title = titles.get(row.key) or first
+        title = titles.get(row.key) or first or (row.title if may_read else None)
         row = row._replace(title=title, item_count=count, last_message=last)
         shown.append(row._replace(waiting=waiting, failed_calls=failed))
     return shown

@@ -51,6 +51,7 @@ from parlant_store.backends.thread_columns import (
     thread_hits,
     thread_name_of,
     thread_names,
+    title_of,
     write_columns,
 )
 from parlant_store.content import codec
@@ -374,8 +375,9 @@ def _writes(answer: Any) -> list[WriteRow]:
 
 
 def _thread_info(
-    namespace: str, thread_id: str, full: str | None, user_id: str | None, *times: str | None
+    namespace: str, thread_id: str, full: str | None, user_id: str | None, *columns: Any
 ) -> ThreadInfo:
+    *times, title, waiting = columns
     created_at, updated_at, expires_at = map(time_of, times)
     return ThreadInfo(
         **thread_name_of(namespace, thread_id, full)._asdict(),
@@ -383,4 +385,6 @@ def _thread_info(
         created_at=created_at,
         updated_at=updated_at,
         expires_at=expires_at,
+        title=title_of(title),
+        waiting=waiting,
     )

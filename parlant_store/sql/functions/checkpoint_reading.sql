@@ -262,6 +262,32 @@ begin
     );
 end $$;
 
+-- Returns the thread with the key $1 as it is listed: title or name in the metadata of the latest
+-- checkpoint, or the stored title, and the number of tasks after it that wait for an answer to an
+-- interrupt.
+create or replace function {in_schema}parlant_store_describe_thread(bigint)
+returns json language sql stable{search_path} as $$
+    with latest as (
+        select checkpoint_id, metadata from parlant_store_checkpoint
+        where thread_key = $1 and checkpoint_ns = '' order by checkpoint_id desc limit 1
+    ) select json_build_array(
+        namespace, thread_id, full_names, user_id, created_at, updated_at, expires_at,
+        left(coalesce(
+            (select coalesce(nullif(metadata ->> 'title', ''), nullif(metadata ->> 'name', ''))
+                from latest),
+            title
+        ), {max_title}),
+        (
+            select count(*) from (
+                select from parlant_store_checkpoint_write
+                where thread_key = $1 and checkpoint_ns = ''
+                    and checkpoint_id = (select checkpoint_id from latest)
+                group by task_id having min(idx) = {interrupt} and max(idx) < 0
+            ) task
+        )
+    ) from parlant_store_thread where key = $1
+$$;
+
 -- Returns at most p_limit threads after the one with the names, in their order. Nulls match any;
 -- with p_is_expired, they are those that have expired instead of the others.
 create or replace function {in_schema}parlant_store_list_threads(
@@ -269,11 +295,9 @@ create or replace function {in_schema}parlant_store_list_threads(
     p_is_expired boolean, p_limit bigint, p_now timestamptz
 ) returns json language sql stable{search_path} as $$
     select parlant_store_limit(coalesce(p_limit, {max_bigint}), {max_items}, 'threads'),
-            parlant_store_limit_answer(sum(octet_length(full_names)))
+            parlant_store_limit_answer(sum(octet_length(concat(full_names, title))))
         from parlant_store_thread where row_security_active('parlant_store_thread');
-    select coalesce(json_agg(json_build_array(
-        namespace, thread_id, full_names, user_id, created_at, updated_at, expires_at
-    )), '[]') from (
+    select coalesce(json_agg(parlant_store_describe_thread(key)), '[]') from (
         select * from parlant_store_thread
         where (p_namespace is null or namespace = p_namespace)
             and (p_user_id is null or user_id = p_user_id)

@@ -9,8 +9,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.state import ProjectState
 
+from parlant_store.content.checkpoint_state import INTERRUPT
 from parlant_store.content.memories import MAX_NAMESPACE_BYTES
 from parlant_store.content.text_search import MAX_MATCHES, MAX_SEARCHED
+from parlant_store.content.thread_messages import MAX_TITLE
 from parlant_store.content.times import MAX_TTL_SECONDS
 from parlant_store.sql.closing import CLOSE
 from parlant_store.sql.differences import base_name
@@ -222,6 +224,8 @@ _EXPRESSIONS = {
     "user_mark": USER_MARK,
     "base_name": base_name("v.type"),
     "base_name_in_place": base_name("p_types[v_place]"),
+    "max_title": str(MAX_TITLE),
+    "interrupt": str(INTERRUPT),
     "max_deleted": str(MAX_DELETED),
     "max_distance": str(MAX_DISTANCE),
     "max_bigint": str(2**63 - 1),

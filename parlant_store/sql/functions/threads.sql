@@ -4,9 +4,7 @@
 create or replace function {in_schema}parlant_store_get_thread(
     p_namespace text, p_thread_id text, p_now timestamptz
 ) returns json language sql stable{search_path} as $$
-    select json_build_array(
-        namespace, thread_id, full_names, user_id, created_at, updated_at, expires_at
-    ) from parlant_store_thread
+    select parlant_store_describe_thread(key) from parlant_store_thread
     where namespace = p_namespace and thread_id = p_thread_id
         and (expires_at is null or expires_at > p_now)
 $$;

@@ -32,15 +32,25 @@ from parlant_store.backends.thread_columns import (
     stored_checkpoints,
     thread_columns,
     thread_name_of,
+    title_of,
 )
 from parlant_store.content import codec
+from parlant_store.content.checkpoint_state import INTERRUPT
+from parlant_store.content.thread_messages import MAX_TITLE
 from parlant_store.sql.differences import base_name, is_difference
 from parlant_store.sql.functions import MAX_DISTANCE
 from parlant_store.types import ChannelHistory, StoredCheckpoint, ThreadInfo
 
-_THREAD = (
-    "SELECT namespace, thread_id, full_names, user_id, created_at, updated_at, expires_at"
-    " FROM parlant_store_thread"
+_LATEST_ROOT = (
+    " FROM parlant_store_checkpoint c WHERE c.thread_key = t.key AND c.checkpoint_ns = ''"
+    " ORDER BY c.checkpoint_id DESC LIMIT 1"
+)
+# A task that has been resumed has written something else (thread_columns.waiting_tasks).
+_WAITING = (
+    "(SELECT count(*) FROM (SELECT 1 FROM parlant_store_checkpoint_write w"
+    " WHERE w.thread_key = t.key AND w.checkpoint_ns = ''"
+    f" AND w.checkpoint_id = (SELECT c.checkpoint_id{_LATEST_ROOT})"
+    f" GROUP BY w.task_id HAVING min(w.idx) = {INTERRUPT} AND max(w.idx) < 0) task)"
 )
 _AT = f"thread_key = {THREAD_KEY} AND checkpoint_ns = %s"
 _LATEST = f"WHERE {_AT} ORDER BY checkpoint_id DESC LIMIT 1"
@@ -102,6 +112,18 @@ class Checkpoints(CheckpointInfos):
             where: self._read.format(where=where, distinct="") for where in (_LATEST, _NAMED)
         }
         self._history = self._history_sql()
+        self._thread = self._thread_sql()
+
+    def _thread_sql(self) -> str:
+        title, name = (
+            f"NULLIF({self.field.format(column='c.metadata', name=each)}, '')"
+            for each in ("'title'", "'name'")
+        )
+        return (
+            "SELECT namespace, thread_id, full_names, user_id, created_at, updated_at, expires_at,"
+            f" substr(COALESCE((SELECT COALESCE({title}, {name}){_LATEST_ROOT}), title),"
+            f" 1, {MAX_TITLE}), {_WAITING} FROM parlant_store_thread t"
+        )
 
     def _history_sql(self) -> str:
         version = self.field.format(column="p.versions", name="{channel}")
@@ -226,14 +248,14 @@ class Checkpoints(CheckpointInfos):
         if listing.after is not None:
             where += " AND (namespace, thread_id) > (%s, %s)"
             params += thread_columns(listing.after)
-        sql = f"{_THREAD} WHERE {where} ORDER BY namespace, thread_id LIMIT %s"
+        sql = f"{self._thread} WHERE {where} ORDER BY namespace, thread_id LIMIT %s"
         rows = fetch(connection, sql, (*params, listing.limit), prepare=None)
         return [thread_info(connection, row) for row in rows]
 
     def get_thread(
         self, connection: BaseDatabaseWrapper, thread: ThreadName, time: Time
     ) -> ThreadInfo | None:
-        sql = f"{_THREAD} WHERE key = {THREAD_KEY}"
+        sql = f"{self._thread} WHERE key = {THREAD_KEY}"
         rows = fetch(connection, sql, (*thread_columns(thread), time.now))
         return thread_info(connection, rows[0]) if rows else None
 
@@ -314,7 +336,7 @@ class Checkpoints(CheckpointInfos):
 
 
 def thread_info(connection: BaseDatabaseWrapper, row: Row) -> ThreadInfo:
-    namespace, thread_id, full, user_id, *times = row
+    namespace, thread_id, full, user_id, *times, title, waiting = row
     name = thread_name_of(namespace, thread_id, full)
     created_at, updated_at, expires_at = (aware(connection, time) for time in times)
     return ThreadInfo(
@@ -324,6 +346,8 @@ def thread_info(connection: BaseDatabaseWrapper, row: Row) -> ThreadInfo:
         created_at=created_at,
         updated_at=updated_at,
         expires_at=expires_at,
+        title=title_of(title),
+        waiting=waiting,
     )
 
 

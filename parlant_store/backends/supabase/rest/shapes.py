@@ -90,7 +90,10 @@ CHECKPOINTS = record(
     writes=_WRITES,
 )
 CHANNEL_HISTORY = record(values=_VALUES, writes=_WRITES)
-_THREAD = row(text, text, optional(text), optional(text), moment, moment, optional(moment))
+_THREAD = row(
+    *(text, text, optional(text), optional(text), moment, moment, optional(moment)),
+    *(optional(text), integer),
+)
 THREAD = optional(_THREAD)
 THREADS = list_of(_THREAD)
 CHECKPOINT_INFOS = record(

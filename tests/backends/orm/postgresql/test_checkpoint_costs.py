@@ -7,6 +7,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from parlant_store.types import MessageChanges
 from tests.backends.orm.postgresql.test_costs import round_trips
 from tests.backends.rows_read import analyze, rows_read
 from tests.contract.checkpoints import changed, checkpoint, write
@@ -15,6 +16,9 @@ NEXT = checkpoint("x", {"a": 1, "b": 2}, metadata={"run_id": "x"})
 
 OPERATIONS: dict[str, Callable[[Any], Any]] = {
     "put_checkpoint": lambda store: store.put_checkpoint("t", NEXT, changed(a=1, b=2)),
+    "put_checkpoint with a message": lambda store: store.put_checkpoint(
+        "t", NEXT, changed(a=1, b=2), messages=MessageChanges(added=["Hello"])
+    ),
     "put_checkpoint of a new thread": lambda store: store.put_checkpoint("new", NEXT),
     "put_writes": lambda store: store.put_writes("t", "x", [write("a", n) for n in range(3)]),
     "get_checkpoint": lambda store: store.get_checkpoint("t"),
@@ -30,6 +34,7 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
     "set_thread_expiry": lambda store: store.set_thread_expiry("t", None),
     "list_checkpoint_infos": lambda store: store.list_checkpoint_infos("t", limit=5),
     "list_threads": lambda store: store.list_threads(),
+    "search_threads": lambda store: store.search_threads("hello"),
     "delete_thread": lambda store: store.delete_thread("t"),
 }
 

@@ -6,16 +6,23 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from parlant_store.types import MessageChanges
 from tests.backends.orm.sqlite.test_costs import statements_of
 from tests.contract.checkpoints import changed, checkpoint, write
+
+MESSAGE = MessageChanges(added=[{"type": "ai", "content": "Hello"}], first=2)
 
 WRITES: dict[str, tuple[int, Callable[[Any], Any]]] = {
     "put_checkpoint": (
         5,
         lambda store: store.put_checkpoint("t", checkpoint(1), changed(a=1, b=2)),
     ),
+    "put_checkpoint with a message of an agent": (
+        6,
+        lambda store: store.put_checkpoint("t", checkpoint(1), changed(a=1), messages=MESSAGE),
+    ),
     "put_writes": (4, lambda store: store.put_writes("t", "1", [write("a", 0), write("a", 1)])),
-    "delete_thread": (7, lambda store: store.delete_thread("t")),
+    "delete_thread": (8, lambda store: store.delete_thread("t")),
     "delete_runs": (6, lambda store: store.delete_runs(["r"])),
     "prune_thread": (8, lambda store: store.prune_thread("t")),
 }

@@ -137,6 +137,7 @@ INTERNAL = (
     "checkpoint_rows",
     "delete_checkpoints",
     "delete_threads",
+    "describe_thread",
     "has_value",
     "limit_checkpoints",
     "open_thread",
