@@ -55,6 +55,7 @@ from parlant_store.backends.orm.grouped_calls import OrmGroupedCalls
 from parlant_store.backends.orm.history import OrmHistory
 from parlant_store.backends.orm.references.registry import is_referenced
 from parlant_store.backends.orm.reindex import Step, reindex_documents, reindex_items
+from parlant_store.backends.orm.reindex_threads import reindex_threads
 from parlant_store.backends.orm.threads import OrmThreads
 from parlant_store.backends.reads import primary_reads
 from parlant_store.content.memories import Namespace
@@ -297,6 +298,12 @@ class OrmBackend(OrmHistory, OrmThreads, OrmGroupedCalls):
     def reindex_documents(self, after: int, limit: int) -> Step:
         """Compute the columns of ``limit`` stored documents again, after the key ``after``."""
         return self._write(lambda on: reindex_documents(on.connection, after, limit))
+
+    def reindex_threads(self, after: int, limit: int) -> Step:
+        """Compute the texts of ``limit`` threads at most again, after the key ``after``."""
+        return self._write(
+            lambda on: reindex_threads(on.tables.checkpoints, on.connection, on.time, after, limit)
+        )
 
     def check(self) -> list[CheckMessage]:
         connection = self._usual_connection()

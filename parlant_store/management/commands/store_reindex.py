@@ -12,21 +12,22 @@ from parlant_store.management.arguments import Attempt, add_store_argument, stor
 from parlant_store.management.interruption import Interruption
 from parlant_store.management.progress import Progress
 
-KINDS = ("items", "documents")
+KINDS = ("items", "documents", "threads")
 
 
 def place(text: str) -> tuple[str, int]:
     kind, _, key = text.partition(":")
     if kind not in KINDS or not key.isdecimal():
-        raise ArgumentTypeError("must be items:KEY or documents:KEY")
+        raise ArgumentTypeError("must be items:KEY, documents:KEY or threads:KEY")
     return kind, int(key)
 
 
 class Command(BaseCommand):
     help = (
         "Computes the search terms, the tokens and the failed calls of stored items and documents "
-        "again, as new writes have them. Run it once after an upgrade: until then, rows of older "
-        "versions are only found by what users and assistants said, and have no failed calls. "
+        "again, and the search terms of threads, as new writes have them. Run it once after an "
+        "upgrade: until then, items and documents of older versions are only found by what users "
+        "and assistants said, and have no failed calls; threads are not found by words. "
         "The command may be stopped at any time, and agents may write meanwhile."
     )
     requires_system_checks = ()
@@ -74,7 +75,7 @@ class Command(BaseCommand):
             return
         kind, after = options["place"]
         for each in KINDS[KINDS.index(kind) :]:
-            step = store.reindex_items if each == "items" else store.reindex_documents
+            step = getattr(store, f"reindex_{each}")
             self._run(alias, each, step, after, options["batch_size"])
             after = 0
 

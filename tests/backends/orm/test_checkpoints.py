@@ -2,7 +2,7 @@
 
 import pytest
 
-from parlant_store.models import ChannelValue, Checkpoint, CheckpointWrite, Thread
+from parlant_store.models import ChannelValue, Checkpoint, CheckpointWrite, Thread, ThreadMessage
 from tests.backends.orm.test_sessions import make_store as make_store
 from tests.contract.checkpoints import CheckpointContract, changed, checkpoint, write
 from tests.contract.long_values import LongValueContract, grown
@@ -10,7 +10,7 @@ from tests.contract.thread_copies import ThreadCopyContract
 from tests.contract.thread_infos import ThreadInfoContract
 from tests.contract.thread_records import ThreadRecordContract, thread_record
 from tests.contract.thread_retention import ThreadRetentionContract
-from tests.contract.thread_search import ThreadSearchContract
+from tests.contract.thread_search import ThreadSearchContract, found, put, said
 
 
 class TestOrmCheckpoints(
@@ -29,8 +29,9 @@ class TestOrmCheckpoints(
     def test_nothing_is_left_of_a_deleted_thread(self, store):
         self.put(store, 1, 2)
         store.put_writes("t", "0001", [write("a", 0)])
+        put(store, 3, [said("hello")])
         store.delete_thread("t")
-        for model in (Thread, Checkpoint, ChannelValue, CheckpointWrite):
+        for model in (Thread, Checkpoint, ChannelValue, CheckpointWrite, ThreadMessage):
             assert model.objects.count() == 0
 
     def test_names_of_rows(self, store):
@@ -39,6 +40,20 @@ class TestOrmCheckpoints(
         assert str(Thread.objects.get()) == "a\ufffdb"
         assert str(Checkpoint.objects.get()) == "0001"
         assert str(ChannelValue.objects.get()) == str(CheckpointWrite.objects.get()) == "c"
+
+    def test_threads_of_an_earlier_version_are_found(self, store):
+        for number, type_ in enumerate(("json", "json", "pickle", "json")):
+            put(store, 1, [said("hello")], f"t{number}", type_)
+        self.put(store, 1)
+        ThreadMessage.objects.exclude(thread__thread_id="t3").delete()
+        Thread.objects.update(title=None)
+        assert found(store, "hello") == ["t3"]
+        step = store.reindex_threads(0, 2)
+        assert (step.rows, step.changed) == (2, 2)
+        step = store.reindex_threads(step.after, 10)
+        assert (step.after, step.rows, step.changed) == (None, 3, 0)
+        assert found(store, "hello") == ["t0", "t1", "t3"]
+        assert store.get_thread("t1").title == "hello"
 
     def test_many_values_and_writes_at_once(self, store):
         versions = {f"c{number}": 1 for number in range(1_200)}

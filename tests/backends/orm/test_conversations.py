@@ -278,6 +278,7 @@ def test_rows_of_an_older_version_are_indexed_again(orm_store, capsys):
     assert out.getvalue().splitlines() == [
         "default: changed 2 of 3 items",
         "default: changed 3 of 4 documents",
+        "default: changed 0 of 0 threads",
     ]
     found = everything()
     assert (found[0]["s"], found[2]) == (wanted[0]["s"], wanted[2])

@@ -36,7 +36,7 @@ from parlant_store.backends.thread_columns import (
 )
 from parlant_store.content import codec
 from parlant_store.content.checkpoint_state import INTERRUPT
-from parlant_store.content.thread_messages import MAX_TITLE
+from parlant_store.content.thread_messages import MAX_TITLE, MessageTexts
 from parlant_store.sql.differences import base_name, is_difference
 from parlant_store.sql.functions import MAX_DISTANCE
 from parlant_store.types import ChannelHistory, StoredCheckpoint, ThreadInfo
@@ -295,6 +295,12 @@ class Checkpoints(CheckpointInfos):
     def put_checkpoint(
         self, connection: BaseDatabaseWrapper, put: PutCheckpoint, time: Time, cache: BaseCache
     ) -> None: ...
+
+    @abstractmethod
+    def put_messages(
+        self, connection: BaseDatabaseWrapper, key: int, messages: MessageTexts
+    ) -> None:
+        """Change the texts of the thread with the key, inside a transaction."""
 
     @abstractmethod
     def put_writes(self, connection: BaseDatabaseWrapper, put: PutWrites, time: Time) -> None: ...

@@ -18,6 +18,7 @@ from parlant_store.backends.contract.checkpoint_operations import (
 from parlant_store.backends.contract.checkpoints import thread_exists
 from parlant_store.backends.orm.base.checkpoints import Checkpoints, base_place
 from parlant_store.backends.orm.base.sessions import Time, adapted
+from parlant_store.backends.orm.database.statements import fetch
 from parlant_store.backends.orm.postgresql.arrays import array
 from parlant_store.backends.orm.postgresql.requests import fetch_once, fetch_repeatable
 from parlant_store.backends.thread_columns import (
@@ -37,6 +38,10 @@ _PUT_CHECKPOINT = (
     " %s::text[], %s::text[], %s::text[], %s::integer[], %s::bytea,"
     " %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::boolean, %s::text,"
     " %s::timestamptz, %s::timestamptz)"
+)
+_PUT_MESSAGES = (
+    "SELECT parlant_store_put_messages(%s::bigint, %s::bigint[], %s::bigint[], %s::text[],"
+    " %s::text[], %s::boolean, %s::text)"
 )
 _PUT_WRITES = (
     "SELECT parlant_store_put_writes(%s::text, %s::text, %s::text, %s::text, %s::text, %s::text,"
@@ -98,6 +103,11 @@ class PostgreSQLCheckpoints(Checkpoints):
 
         place = base_place(connection, put.thread, put.checkpoint.checkpoint_ns)
         write_values(cache, place, put.values, write)
+
+    def put_messages(
+        self, connection: BaseDatabaseWrapper, key: int, messages: MessageTexts
+    ) -> None:
+        fetch(connection, _PUT_MESSAGES, (key, *_messages(messages)))
 
     def put_writes(self, connection: BaseDatabaseWrapper, put: PutWrites, time: Time) -> None:
         tasks, paths, indexes, channels, types, values = zip(

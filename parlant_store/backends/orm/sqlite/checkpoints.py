@@ -221,6 +221,11 @@ class SQLiteCheckpoints(Checkpoints):
             write_values(cache, place, put.values, insert)
             put_messages(connection, key, put.messages)
 
+    def put_messages(
+        self, connection: BaseDatabaseWrapper, key: int, messages: MessageTexts
+    ) -> None:
+        put_messages(connection, key, messages)
+
     def put_writes(self, connection: BaseDatabaseWrapper, put: PutWrites, time: Time) -> None:
         place = codec.to_column(put.checkpoint_ns), codec.to_column(put.checkpoint_id)
         with write(connection):
