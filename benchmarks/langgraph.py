@@ -276,6 +276,7 @@ TABLES = {
         "parlant_store_checkpoint",
         "parlant_store_channel_value",
         "parlant_store_checkpoint_write",
+        "parlant_store_thread_message",
     ),
 }
 

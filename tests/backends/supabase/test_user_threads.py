@@ -31,6 +31,7 @@ from parlant_store.types import Checkpoint as StoredCheckpoint
 from parlant_store.types import TaskWrite, TypedBytes
 from tests.adapters.langgraph.graphs import ask, chain, thread
 from tests.adapters.langgraph.test_graphs import Aes
+from tests.adapters.langgraph.test_messages import talk
 from tests.contract.long_values import grown
 from tests.servers.supabase import Stack
 
@@ -102,6 +103,18 @@ def test_a_graph_of_a_user(saver):
     for name in ("t", *(f"t of {each}" for each in SERVERS)):
         saver("a").delete_thread(name)
     assert not any(model.objects.exists() for model in (Thread, *VALUES))
+
+
+def test_words_of_threads_of_users(saver):
+    talk(saver("a")).invoke({"messages": [("user", "apples")]}, thread())
+    talk(saver("service")).invoke({"messages": [("user", "more apples")]}, thread())
+    for name in ("a", *SERVERS):
+        (hit,) = stores[name].search_threads("apples")
+        assert (hit.thread_id, hit.score, hit.number) == ("t", 4, 1)
+    assert stores["b"].search_threads("apples said") == []
+    assert [each.title for each in stores["a"].list_threads().threads] == ["apples"]
+    saver("a").delete_thread("t")
+    assert stores["orm"].search_threads("apples") == []
 
 
 def test_only_values_of_users_are_marked(saver):

@@ -22,6 +22,7 @@ READ_BY_USERS = frozenset(
         "session",
         "session_item",
         "thread",
+        "thread_message",
     )
 )
 """The tables that pg_graphql shows to users with the policy "owner", besides documents."""

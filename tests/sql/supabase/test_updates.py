@@ -101,7 +101,7 @@ def test_the_first_version_becomes_this_one(made, which):
         assert users_items(database) == (['{"n": 1.0}'] * 2, 50)
 
 
-def test_threads_that_were_closed_are_opened(made):
+def test_threads_that_were_closed_or_had_no_words_are_opened(made):
     script = emitted(policy="owner")
     database = made(script)
     wanted = everything(database)
@@ -114,6 +114,7 @@ def test_threads_that_were_closed_are_opened(made):
             f"drop trigger parlant_store_{'own' if table == 'thread' else 'mark'} on {name}"
         )
     database.execute("revoke execute on all functions in schema public from authenticated")
+    database.execute("drop table parlant_store_thread_message")
     assert differences(everything(database), wanted)
     database.execute(script)
     assert differences(everything(database), wanted) == []

@@ -25,6 +25,7 @@ TABLES = (
     "session",
     "session_item",
     "thread",
+    "thread_message",
 )
 A, B = str(UUID(int=10)), str(UUID(int=11))
 NOW = datetime.now(UTC)
