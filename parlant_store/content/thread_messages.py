@@ -55,10 +55,6 @@ class MessageTexts(NamedTuple):
     title: str | None = None
     """The beginning of the first text of a user, for a thread without a title."""
 
-    @property
-    def has_changes(self) -> bool:
-        return bool(self.texts) or self.is_whole
-
 
 def texts_of(messages: Iterable[Any], first: int = 1, *, is_whole: bool = False) -> MessageTexts:
     """Return the texts of messages as plain data, of which the first has the number ``first``."""

@@ -23,7 +23,7 @@ from parlant_store.backends.reads import primary_reads
 from parlant_store.content.codec import check_name
 from parlant_store.exceptions import UnreadableValue
 from parlant_store.handler import stores
-from parlant_store.types import CheckpointCursor, StoredCheckpoint
+from parlant_store.types import CheckpointCursor, MessageChanges, StoredCheckpoint
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -295,8 +295,11 @@ class Checkpointer(BaseCheckpointSaver[str]):
     ) -> dict[str, Any]:
         """Return the arguments of ``put_checkpoint``."""
         arguments = self._values.checkpoint_of(config, checkpoint, metadata, new_versions)
-        place = self._thread(config)["thread_id"], arguments["checkpoint"].parent_id
-        messages = self._messages.changes(place, checkpoint["channel_values"], arguments["values"])
+        stored, messages = arguments["checkpoint"], MessageChanges()
+        if not stored.checkpoint_ns:
+            place = self._thread(config)["thread_id"], stored.parent_id
+            values = checkpoint["channel_values"]
+            messages = self._messages.changes(place, values, arguments["values"])
         return {**self._owned(config), **arguments, "messages": messages}
 
     def _stored(self, config: "RunnableConfig", checkpoint: "Checkpoint") -> "RunnableConfig":

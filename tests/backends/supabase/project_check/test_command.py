@@ -31,7 +31,7 @@ from tests.servers.supabase import Stack
 def test_all_is_well(check: Check, fresh: Stack) -> None:
     user = str(uuid4())
     printed = check("--anon-key", fresh.publishable_key, "--user-token", fresh.user_token(user))
-    tables, clock = r"8 there; PostgreSQL \d+\.\d+.*", r"\d\.\d s from the server's"
+    tables, clock = r"9 there; PostgreSQL \d+\.\d+.*", r"\d\.\d s from the server's"
     expected = [
         rf"Store 'command line' at {fresh.url}, schema public",
         r"OK    URL           reached",
