@@ -87,7 +87,7 @@ def against_psycopg(uri: str, rounds: int, size: int) -> dict[str, float]:
     import psycopg
 
     from parlant_store import stores
-    from parlant_store.backends.orm.base.sessions import LATEST
+    from parlant_store.backends.orm.base.sessions import LATEST, PLAIN
     from parlant_store.content.text_search import tsvector, words
 
     store, session_id = stores["postgresql"], session_ids(size)[0]
@@ -106,13 +106,14 @@ def against_psycopg(uri: str, rounds: int, size: int) -> dict[str, float]:
                 return cursor.execute(sql, params, prepare=True).fetchall()
 
         def get() -> Any:
-            rows = execute(LATEST, ("", session_id, datetime.now(UTC), 20))
+            latest = LATEST.format(key=PLAIN.sql)
+            rows = execute(latest, ("", session_id, datetime.now(UTC), 20))
             return json.loads(f"[{','.join(text for (text,) in rows)}]")
 
         def add() -> Any:
             roles, said = ["user", "assistant"], [item["content"] for item in ITEMS]
             terms = [tsvector(words(text)) for text in said]
-            params = ("", session_id, None, None, texts, roles, said, terms, [None, None], None, 0)
+            params = ("", session_id, None, None, texts, roles, said, terms, None, None, None)
             sql = f"SELECT parlant_store_add_items({signature})"
             return execute(sql, (*params, datetime.now(UTC), None, False))
 
