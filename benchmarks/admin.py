@@ -118,9 +118,10 @@ def fill(vendor: str, sessions: int, events: int) -> None:
     created = created.format(ago=ago)
     terms, names = (TERMS[vendor].format(text=text) for text in (TEXT, NAME))
     talks, threads = max(1, events // EVENTS), max(1, sessions // 4)
-    said = f"{build}('type', 'human', 'content', {TEXT})"
-    said, empty = (
-        BYTES[vendor].format(text=text) for text in (f"'[' || CAST({said} AS text) || ']'", "''")
+    messages = f"{build}('type', 'human', 'content', {TEXT})"
+    messages, empty = (
+        BYTES[vendor].format(text=text)
+        for text in (f"'[' || CAST({messages} AS text) || ']'", "''")
     )
     statements = [
         numbers.format(count=sessions)
@@ -167,7 +168,7 @@ def fill(vendor: str, sessions: int, events: int) -> None:
         f" {build}('step', (n - 1) % {CHECKPOINTS}, 'source', 'loop'), CURRENT_TIMESTAMP FROM t",
         numbers.format(count=threads)
         + "INSERT INTO parlant_store_channel_value (thread_key, checkpoint_ns, channel, version,"
-        f" type, value) SELECT n, '', 'messages', '1', 'json', {said} FROM t",
+        f" type, value) SELECT n, '', 'messages', '1', 'json', {messages} FROM t",
         numbers.format(count=threads)
         + "INSERT INTO parlant_store_checkpoint_write (thread_key, checkpoint_ns, checkpoint_id,"
         " task_id, idx, task_path, channel, type, value) SELECT n, '', '1', 't', -3, '',"

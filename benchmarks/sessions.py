@@ -91,7 +91,7 @@ def against_psycopg(uri: str, rounds: int, size: int) -> dict[str, float]:
     from parlant_store.content.text_search import tsvector, words
 
     store, session_id = stores["postgresql"], session_ids(size)[0]
-    texts = [json.dumps(item) for item in ITEMS]
+    data = [json.dumps(item) for item in ITEMS]
     signature = ", ".join(
         f"%s::{type_}"
         for type_ in [
@@ -111,9 +111,9 @@ def against_psycopg(uri: str, rounds: int, size: int) -> dict[str, float]:
             return json.loads(f"[{','.join(text for (text,) in rows)}]")
 
         def add() -> Any:
-            roles, said = ["user", "assistant"], [item["content"] for item in ITEMS]
-            terms = [tsvector(words(text)) for text in said]
-            params = ("", session_id, None, None, texts, roles, said, terms, None, None, None)
+            roles, texts = ["user", "assistant"], [item["content"] for item in ITEMS]
+            terms = [tsvector(words(text)) for text in texts]
+            params = ("", session_id, None, None, data, roles, texts, terms, None, None, None)
             sql = f"SELECT parlant_store_add_items({signature})"
             return execute(sql, (*params, datetime.now(UTC), None, False))
 

@@ -14,7 +14,7 @@ from psycopg.sql import SQL, Identifier
 CLEANER = "cleaner"
 """The application_name of the connection that empties tables."""
 
-KEPT = {"django_content_type", "auth_permission"}
+NOT_EMPTIED = {"django_content_type", "auth_permission"}
 """Tables that tests leave as migrations left them."""
 
 FEW = "reltuples < 0 AND pg_relation_size(oid) < 10 * 8192 AND " + (
@@ -27,7 +27,7 @@ _sqlite_cleaners: dict[str, sqlite3.Connection] = {}
 
 
 def empty_all_tables(alias: str = DEFAULT_DB_ALIAS) -> None:
-    tables = set(connections[alias].introspection.django_table_names()) - KEPT
+    tables = set(connections[alias].introspection.django_table_names()) - NOT_EMPTIED
     if connections[alias].vendor == "postgresql":
         try:
             _empty_on_postgresql(cleaner(), sorted(tables))

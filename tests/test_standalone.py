@@ -15,8 +15,8 @@ SETUP = "import parlant_store\nparlant_store.setup({arguments})\n"
 
 def environment_of_a_script() -> dict[str, str]:
     ours = ("DJANGO_SETTINGS_MODULE", "DATABASE_URL")
-    kept = {name: value for name, value in os.environ.items() if name not in ours}
-    return kept | {"PYTHONPATH": str(ROOT)}
+    variables = {name: value for name, value in os.environ.items() if name not in ours}
+    return variables | {"PYTHONPATH": str(ROOT)}
 
 
 def run(script: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -57,9 +57,9 @@ class ThreadInfoContract(Threads):
 
     def test_titles_and_interrupts(self, store):
         def put(number, text=None, **metadata):
-            said = [] if text is None else [{"type": "human", "content": text}]
+            messages = [] if text is None else [{"type": "human", "content": text}]
             made = checkpoint(number, metadata=metadata)
-            store.put_checkpoint("t", made, messages=MessageChanges(added=said))
+            store.put_checkpoint("t", made, messages=MessageChanges(added=messages))
             thread = store.get_thread("t")
             assert store.list_threads().threads == (thread,)
             return thread.title, thread.waiting

@@ -10,7 +10,7 @@ from parlant_store.types import ChannelValue, MessageChanges, TypedBytes
 from tests.contract.checkpoints import Threads, checkpoint
 
 
-def said(text: str, kind: str = "human", **fields: Any) -> dict[str, Any]:
+def message(text: str, kind: str = "human", **fields: Any) -> dict[str, Any]:
     return {"type": kind, "content": text, **fields}
 
 
@@ -28,20 +28,20 @@ def found(store: Any, query: str, **options: Any) -> list[str]:
     return [hit.thread_id for hit in store.search_threads(query, **options)]
 
 
-CALL = said("", "ai", tool_calls=[{"name": "book_train", "args": {"to": "Porto"}, "id": "1"}])
+CALL = message("", "ai", tool_calls=[{"name": "book_train", "args": {"to": "Porto"}, "id": "1"}])
 TALK = [
-    said("A train to Lisbon, please"),
+    message("A train to Lisbon, please"),
     CALL,
-    said("No seats: the train is full", "tool", tool_call_id="1"),
-    said("I found no seats in a train to Lisbon. 列車はありません", "ai"),
+    message("No seats: the train is full", "tool", tool_call_id="1"),
+    message("I found no seats in a train to Lisbon. 列車はありません", "ai"),
 ]
 
 
 class ThreadSearchContract(Threads):
     def test_what_users_agents_and_tools_said(self, store):
         put(store, 1, TALK, namespace="n", user_id="ada")
-        put(store, 1, [said("A boat")], "other", namespace="n")
-        put(store, 1, [said("Lisbon by boat")], "b")
+        put(store, 1, [message("A boat")], "other", namespace="n")
+        put(store, 1, [message("Lisbon by boat")], "b")
         (hit, other) = store.search_threads("lisb train")
         assert (hit.namespace, hit.thread_id, hit.score, hit.number) == ("n", "t", 4, 1)
         assert hit.snippets == (TALK[0]["content"], TALK[3]["content"])
@@ -58,8 +58,8 @@ class ThreadSearchContract(Threads):
             store.search_threads(b"boat")
 
     def test_messages_are_those_of_the_latest_state(self, store):
-        put(store, 1, [said("one"), said("two", "ai")])
-        put(store, 2, [said("two", "ai"), said("three")])
+        put(store, 1, [message("one"), message("two", "ai")])
+        put(store, 2, [message("two", "ai"), message("three")])
         assert found(store, "one") == []
         assert [hit.number for hit in store.search_threads("two three")] == [1]
         assert store.search_threads("three")[0].number == 2
@@ -67,51 +67,51 @@ class ThreadSearchContract(Threads):
         assert found(store, "two") == found(store, "three") == []
 
     def test_changes_of_messages(self, store):
-        put(store, 1, [said("one")])
-        added = [said("two", "ai"), said("one"), said("two", "ai")]
+        put(store, 1, [message("one")])
+        added = [message("two", "ai"), message("one"), message("two", "ai")]
         changes = MessageChanges(added=added, first=2)
         for number in (2, 3):
             store.put_checkpoint("t", checkpoint(number), messages=changes)
         store.put_checkpoint("t", checkpoint(4), messages=MessageChanges())
         (hit,) = store.search_threads("one two")
         assert (hit.score, hit.number) == (2, 3)
-        whole = MessageChanges(added=[said("four")], is_whole=True)
+        whole = MessageChanges(added=[message("four")], is_whole=True)
         store.put_checkpoint("t", checkpoint(5), messages=whole)
         assert found(store, "one") == []
         assert found(store, "four") == ["t"]
         subgraph = checkpoint(6, checkpoint_ns="sub")
-        store.put_checkpoint("t", subgraph, messages=MessageChanges(added=[said("six")]))
+        store.put_checkpoint("t", subgraph, messages=MessageChanges(added=[message("six")]))
         assert found(store, "six") == []
 
     @pytest.mark.parametrize("type_", ["msgpack+aes", "pickle", "json+aes", "raw", "msgpack"])
     def test_what_cannot_be_read_has_no_words(self, store, type_):
-        put(store, 1, [said("secret")], type_=type_)
+        put(store, 1, [message("secret")], type_=type_)
         assert found(store, "secret", tools=True) == []
         assert store.get_checkpoint("t").values["messages"].type == type_
 
     @pytest.mark.parametrize(
-        "message",
+        "value",
         [
             "one \0 two \ud800 three",
             ["human", "one two three"],
             {"role": "user", "content": [{"type": "text", "text": "one two three"}]},
-            {"lc": 1, "type": "constructor", "kwargs": said("one\0 two three")},
-            said("one two " * 20_000 + " three"),
+            {"lc": 1, "type": "constructor", "kwargs": message("one\0 two three")},
+            message("one two " * 20_000 + " three"),
         ],
     )
-    def test_messages_of_any_kind(self, store, message):
-        put(store, 1, [None, 5, [], {}, {1: 2}, {"type": 7, "content": 8}, message])
+    def test_messages_of_any_kind(self, store, value):
+        put(store, 1, [None, 5, [], {}, {1: 2}, {"type": 7, "content": 8}, value])
         (hit,) = store.search_threads("two")
         assert hit.number == 7
 
     def test_words_go_and_come_with_their_threads(self, ttl_store, clock):
-        put(ttl_store, 1, [said("one")])
-        put(ttl_store, 2, [said("one"), said("two")])
+        put(ttl_store, 1, [message("one")])
+        put(ttl_store, 2, [message("one"), message("two")])
         assert ttl_store.prune_thread("t") == 1
         assert ttl_store.copy_thread("t", "copy")
         assert ttl_store.copy_thread("t", "twice", replace=False)
         assert sorted(found(ttl_store, "one")) == ["copy", "t", "twice"]
-        put(ttl_store, 1, [said("three")], "other")
+        put(ttl_store, 1, [message("three")], "other")
         assert ttl_store.copy_thread("other", "copy")
         assert sorted(found(ttl_store, "three one")) == ["copy", "other", "t", "twice"]
         (record,) = ttl_store.read_threads([("", "t")])
@@ -121,5 +121,5 @@ class ThreadSearchContract(Threads):
         assert sorted(found(ttl_store, "two")) == ["t", "twice"]
         clock.pass_(11)
         assert found(ttl_store, "one two three") == []
-        put(ttl_store, 1, [said("four")])
+        put(ttl_store, 1, [message("four")])
         assert found(ttl_store, "one two three four") == ["t"]

@@ -81,9 +81,9 @@ def link_of(html):
 
 
 def test_threads_are_found_by_words(client, store):
-    said = [HumanMessage(f"message {number}") for number in range(150)]
-    said[20] = AIMessage(f"A refund {SCRIPT} was <b>made</b>")
-    put(store, said)
+    messages = [HumanMessage(f"message {number}") for number in range(150)]
+    messages[20] = AIMessage(f"A refund {SCRIPT} was <b>made</b>")
+    put(store, messages)
     put(store, [HumanMessage("nothing")], thread_id="other")
     html = listed(client, q="refund")
     assert names_in(html) == ["t"]

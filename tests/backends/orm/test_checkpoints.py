@@ -10,7 +10,7 @@ from tests.contract.thread_copies import ThreadCopyContract
 from tests.contract.thread_infos import ThreadInfoContract
 from tests.contract.thread_records import ThreadRecordContract, thread_record
 from tests.contract.thread_retention import ThreadRetentionContract
-from tests.contract.thread_search import ThreadSearchContract, found, put, said
+from tests.contract.thread_search import ThreadSearchContract, found, message, put
 
 
 class TestOrmCheckpoints(
@@ -29,7 +29,7 @@ class TestOrmCheckpoints(
     def test_nothing_is_left_of_a_deleted_thread(self, store):
         self.put(store, 1, 2)
         store.put_writes("t", "0001", [write("a", 0)])
-        put(store, 3, [said("hello")])
+        put(store, 3, [message("hello")])
         store.delete_thread("t")
         for model in (Thread, Checkpoint, ChannelValue, CheckpointWrite, ThreadMessage):
             assert model.objects.count() == 0
@@ -43,7 +43,7 @@ class TestOrmCheckpoints(
 
     def test_threads_of_an_earlier_version_are_found(self, store):
         for number, type_ in enumerate(("json", "json", "pickle", "json")):
-            put(store, 1, [said("hello")], f"t{number}", type_)
+            put(store, 1, [message("hello")], f"t{number}", type_)
         self.put(store, 1)
         ThreadMessage.objects.exclude(thread__thread_id="t3").delete()
         Thread.objects.update(title=None)

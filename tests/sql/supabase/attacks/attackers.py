@@ -220,12 +220,12 @@ def code_of(answer: httpx.Response) -> str | None:
 def seed(target: Target) -> None:
     b = target.store(target.stack.user_token(B))
     service = target.store()
-    said = [{"role": "user", "content": f"{MARK}item hush {n}"} for n in range(3)]
-    b.add_items("b-session", said)
+    items = [{"role": "user", "content": f"{MARK}item hush {n}"} for n in range(3)]
+    b.add_items("b-session", items)
     b.set_metadata("b-session", {"note": f"{MARK}metadata"})
-    b.save_snapshot("b-snapshot", said, state={"note": f"{MARK}state"}, namespace="b-space")
-    b.add_items(f"{MARK}session", said, namespace=f"{MARK}namespace")
-    b.add_items("b-expired", said)
+    b.save_snapshot("b-snapshot", items, state={"note": f"{MARK}state"}, namespace="b-space")
+    b.add_items(f"{MARK}session", items, namespace=f"{MARK}namespace")
+    b.add_items("b-expired", items)
     b.insert_one("b-notes", {"id": "b-note", "customer_id": B, "text": f"{MARK}note", "offset": 7})
     b.insert_one("b-notes", {"id": "b-old", "customer_id": B, "text": f"{MARK}old"})
     b.insert_one("notes", {"id": f"{MARK}id", "customer_id": B, "version": f"{MARK}version"})
@@ -239,7 +239,7 @@ def seed(target: Target) -> None:
     )
     service.insert_one(AGENTS, {"id": "agent", "description": f"{MARK}agent"})
     service.insert_one("parlant_agents_metadata", {"id": "m", "version": f"{MARK}1"})
-    service.add_items("nobodys", said)
+    service.add_items("nobodys", items)
     arguments = {"p_namespace": "", "p_session_id": "b-session", "p_now": "2030-01-01"}
     once = target.http.post(
         "rpc/parlant_store_once",
@@ -275,7 +275,7 @@ def seed_threads(target: Target, b: SupabaseBackend, service: SupabaseBackend) -
 def put_thread(store: SupabaseBackend, thread_id: str, text: str) -> None:
     """Store two checkpoints with a message, the value of a channel, and a write at the end."""
     value = TypedBytes("bytes", text.encode())
-    said = MessageChanges(added=[{"type": "human", "content": f"{text}secret"}])
+    changes = MessageChanges(added=[{"type": "human", "content": f"{text}secret"}])
     for number, parent_id in ((1, None), (2, "1")):
         checkpoint = Checkpoint(
             checkpoint_id=str(number),
@@ -285,7 +285,7 @@ def put_thread(store: SupabaseBackend, thread_id: str, text: str) -> None:
             metadata={"run_id": "b-run", "note": text},
         )
         changed = ChannelValue(channel="c", version=1, value=value)
-        store.put_checkpoint(thread_id, checkpoint, [changed], messages=said)
+        store.put_checkpoint(thread_id, checkpoint, [changed], messages=changes)
     write = TaskWrite(task_id=f"{text}task", idx=0, channel="c", value=value)
     store.put_writes(thread_id, "2", [write])
 
