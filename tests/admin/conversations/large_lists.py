@@ -6,6 +6,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from parlant_store.admin.conversations.search import streams, words
+from parlant_store.content.compression import DIFFERENCE
+from parlant_store.content.differences import difference
 from parlant_store.models import (
     ChannelValue,
     Checkpoint,
@@ -92,7 +94,7 @@ def fill(store, name, count):
 
 
 def threads(name, count):
-    """So many threads, each with two checkpoints, a value and an interrupt."""
+    """So many threads, each with two checkpoints, a difference as a value, and an interrupt."""
     now = timezone.now()
     made = Thread.objects.bulk_create(
         Thread(
@@ -115,9 +117,15 @@ def threads(name, count):
         for thread in made
         for number in (1, 2)
     )
-    value = {"channel": "messages", "type": "msgpack", "value": b"\x91\xa1x"}
+    data = b"\x91\xd9\x20" + b"x" * 32
+    base, type_ = f"~{'0' * 16}", f"{DIFFERENCE}~{'0' * 16}:msgpack"
     ChannelValue.objects.bulk_create(
-        ChannelValue(thread=thread, version="1", **value) for thread in made
+        ChannelValue(thread=thread, channel="messages", version=version, type=kind, value=value)
+        for thread in made
+        for version, kind, value in (
+            (base, "msgpack", data),
+            ("1", type_, difference(data, data)),
+        )
     )
     write = {"checkpoint_id": "2", "task_id": "t", "idx": -3, "type": "null", "value": b""}
     CheckpointWrite.objects.bulk_create(
