@@ -30,13 +30,12 @@ class StoreHandler:
         """Return the store; raise InvalidStoreError if the alias is missing or invalid."""
         try:
             return self._stores[alias]
-        except KeyError:
-            pass
-        except TypeError:
-            raise InvalidStoreError(
-                f"a store is named by its alias in {conf.SETTING}, which is text, not by an object "
-                f"of type {type(alias).__name__}"
-            ) from None
+        except (KeyError, TypeError):
+            if not isinstance(alias, str):
+                raise InvalidStoreError(
+                    f"a store is named by its alias in {conf.SETTING}, which is text, not by an "
+                    f"object of type {type(alias).__name__}"
+                ) from None
         with self._lock:
             if alias not in self._stores:
                 # Not in a variable: error pages show variables, and the settings contain keys.

@@ -158,8 +158,10 @@ def test_rules_of_retention_are_parsed_once():
 def test_an_unknown_alias_names_the_known_ones():
     with pytest.raises(InvalidStoreError, match="no store 'x'; PARLANT_STORES has 'default'"):
         stores["x"]
-    with pytest.raises(InvalidStoreError, match="named by its alias in PARLANT_STORES.* type dict"):
-        stores[{}]
+    for value in ({}, None, stores["default"]):
+        expected = f"named by its alias in PARLANT_STORES.* type {type(value).__name__}"
+        with pytest.raises(InvalidStoreError, match=expected):
+            stores[value]
 
 
 def test_a_good_project_has_no_complaints():
