@@ -13,7 +13,9 @@ from parlant.core.persistence.document_database import (
 from parlant_store.adapters.parlant.collection import DocumentCollection, Logger, OnDuplicate
 from parlant_store.adapters.parlant.migration import migrate_collection
 from parlant_store.adapters.parlant.ownership import is_registered, register, unregister
+from parlant_store.backends.contract.validation import check_limit
 from parlant_store.backends.reads import primary_reads
+from parlant_store.content.codec import check_name
 from parlant_store.handler import stores
 from parlant_store.types import JSONObject
 
@@ -52,10 +54,10 @@ class DocumentDatabase(protocol.DocumentDatabase):
         if on_duplicate not in ("keep", "error"):
             raise ValueError(f'on_duplicate must be "keep" or "error", not {on_duplicate!r}')
         self._logger: Logger = logging.getLogger("parlant_store") if logger is None else logger
-        self._prefix = table_prefix
+        self._prefix = check_name(table_prefix, "table_prefix", empty=True)
         self._store = stores[store]
         self._on_duplicate: OnDuplicate = on_duplicate
-        self._max_count = max_count
+        self._max_count = check_limit(max_count, "max_count")
         self._opened: set[str] = set()
 
     def __repr__(self) -> str:

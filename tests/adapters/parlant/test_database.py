@@ -18,7 +18,13 @@ from parlant.core.persistence.document_database import (
 )
 
 from parlant_store.adapters.parlant import DocumentDatabase
-from parlant_store.exceptions import DuplicateDocument, InvalidFilter, StoreError
+from parlant_store.exceptions import (
+    DuplicateDocument,
+    InvalidFilter,
+    InvalidLimit,
+    InvalidName,
+    StoreError,
+)
 from parlant_store.types import DocumentRecord
 from tests.conftest import OVER_HTTP
 from tests.contract.threads import in_threads
@@ -323,6 +329,10 @@ async def test_prefixes_keep_stores_apart(store):
 def test_what_is_no_choice_is_refused(store):
     with pytest.raises(ValueError, match="on_duplicate"):
         DocumentDatabase(on_duplicate="replace")
+    with pytest.raises(InvalidName, match="table_prefix must be text, not int"):
+        DocumentDatabase(table_prefix=7)
+    with pytest.raises(InvalidLimit, match="max_count must not be negative"):
+        DocumentDatabase(max_count=-1)
     assert repr(DocumentDatabase(table_prefix="p_")) == "<DocumentDatabase 'p_' in 'default'>"
 
 
