@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from parlant_store.adapters.extras import missing_extra
+from parlant_store.backends.contract.validation import check_limit, check_ttl
 from parlant_store.backends.reads import primary_reads
 from parlant_store.content.codec import check_name
 from parlant_store.exceptions import StoreError
@@ -60,7 +61,7 @@ class Session:
         store: alias in PARLANT_STORES.
         namespace: a tenant or application; the same id in another namespace is another session.
         user_id: the owner, which is stored with the first items.
-        session_settings: ``limit`` is the default limit of get_items.
+        session_settings: ``limit`` is the default limit of get_items; None: no limit.
         whole_turns: with a limit, return items from the message of a user on, and never the
             output of a tool without its call. Not for the items of EncryptedSession.
         ttl_seconds: how many seconds after its last write the session expires, or after its
@@ -75,9 +76,11 @@ class Session:
         self.session_id = check_name(session_id, "session_id")
         self.namespace = check_name(namespace, "namespace", empty=True)
         self.user_id = None if user_id is None else check_name(user_id, "user_id")
-        self.session_settings = session_settings
+        self.session_settings = SessionSettings() if session_settings is None else session_settings
         self.whole_turns = whole_turns
+        check_ttl(ttl_seconds)
         self.ttl_seconds = ttl_seconds
+        check_limit(max_tokens, "max_tokens")
         self.max_tokens = max_tokens
         self.count_tokens = count_tokens
         self.store_usage = store_usage

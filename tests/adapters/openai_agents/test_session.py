@@ -209,6 +209,18 @@ def test_wrong_arguments_are_refused_at_once():
         Session("s", store="nowhere")
     with pytest.raises(TypeError):
         Session("s", session_settings={"limits": 1})
+    with pytest.raises(InvalidLimit, match="ttl_seconds must be a number"):
+        Session("s", ttl_seconds="60")
+    with pytest.raises(InvalidLimit, match="max_tokens must not be negative"):
+        Session("s", max_tokens=-1)
+
+
+async def test_settings_can_be_changed_without_being_passed():
+    session = Session("s")
+    await session.add_items(numbered(*range(3)))
+    session.session_settings.limit = 1
+    assert await session.get_items() == numbered(2)
+    assert await Session("s").get_items() == numbered(*range(3))
 
 
 async def test_what_json_cannot_say_is_refused():
