@@ -7,6 +7,7 @@ hold stays in the session (parlant_store.adapters.selectools.openai_items).
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
@@ -21,7 +22,7 @@ from parlant_store.adapters.selectools.tracked_sessions import TrackedSessions
 from parlant_store.backends.contract.validation import check_ttl
 from parlant_store.backends.reads import primary_reads
 from parlant_store.backends.threads import sync_thread
-from parlant_store.exceptions import SessionNotFound
+from parlant_store.exceptions import InvalidInput, SessionNotFound
 from parlant_store.handler import stores
 from parlant_store.types import JSONObject, SessionSummary
 
@@ -157,7 +158,7 @@ class SessionStore:
     ) -> Iterator[SessionMetadata]:
         """Like ``list``, but reads one page at a time."""
         if isinstance(updated_since, (int, float)):
-            updated_since = datetime.fromtimestamp(updated_since, UTC)
+            updated_since = _time(updated_since)
         read_page = partial(
             self._store.list_summaries,
             namespace=namespace,
@@ -253,6 +254,13 @@ class SessionStore:
 
     def _ttl(self, ttl_seconds: float | None) -> float | None:
         return self.default_ttl if ttl_seconds is None else ttl_seconds
+
+
+def _time(timestamp: float) -> datetime:
+    if not isinstance(timestamp, bool):
+        with suppress(OverflowError, ValueError, OSError):
+            return datetime.fromtimestamp(timestamp, UTC)
+    raise InvalidInput(f"updated_since is no Unix timestamp: {timestamp!r}")
 
 
 def _metadata(session: SessionSummary) -> SessionMetadata:

@@ -15,6 +15,7 @@ from selectools.tools import tool
 
 from parlant_store import signals
 from parlant_store.adapters.selectools import SessionStore
+from parlant_store.exceptions import InvalidInput
 from tests.adapters.selectools.messages import memory, texts, turns, user
 
 
@@ -186,6 +187,9 @@ def test_list_is_narrowed(sessions, store, clock):
         ({"user_id": "ada", "prefix": "b"}, []),
     ):
         assert sorted(each.session_id for each in sessions.list(**options)) == found, options
+    for updated_since in (float("inf"), float("nan"), True):
+        with pytest.raises(InvalidInput, match="updated_since"):
+            sessions.list(updated_since=updated_since)
 
 
 def test_more_than_a_page(sessions, store, monkeypatch):
