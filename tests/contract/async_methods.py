@@ -117,8 +117,9 @@ class AsyncSessionContract(Timed):
             await store.abranch("s", "t")
         with pytest.raises(TypeError, match="colour"):
             await store.aget_items("s", colour="red")
-        with pytest.raises(InvalidLimit, match="batch_size"):
-            await store.aexpire(batch_size=0)
+        for batch_size in (0, 1.5, "2"):
+            with pytest.raises(InvalidLimit, match="batch_size"):
+                await store.aexpire(batch_size=batch_size)
         assert not await store.aexists("s")
 
     async def test_summaries_are_iterated(self, store):

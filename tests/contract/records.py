@@ -236,6 +236,8 @@ class DocumentRecordContract(Timed):
         rest = store.read_documents("c", after=first[-1].key, limit=3)
         assert [record.document["id"] for record in first + rest] == list("01234")
         assert store.read_documents("c", after=rest[-1].key) == []
+        with pytest.raises(InvalidName, match="ids must be a list of texts, not a text"):
+            store.read_documents("c", ids="01")
         assert {record.updated_at for record in first} == {clock()}
 
     def test_a_document_that_exists_is_left_or_replaced(self, store, clock):

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import NamedTuple, TypeVar
 
 from parlant_store.backends.contract.retention import Place, Sweep, check_rule
-from parlant_store.backends.contract.validation import SessionName
+from parlant_store.backends.contract.validation import SessionName, check_limit
 from parlant_store.backends.threads.async_methods import as_async, as_async_iterator
 from parlant_store.content.times import as_utc
 from parlant_store.exceptions import InvalidLimit, ProtectedRow, StoreUnavailable
@@ -133,7 +133,7 @@ class ExpiryMethods(ABC):
         to 20 rows for each that it may delete, and may delete none. Rows that are written
         meanwhile are not deleted. Raise InvalidInput if an argument is wrong.
         """
-        if batch_size < 1:
+        if not check_limit(batch_size, "batch_size"):
             raise InvalidLimit("batch_size must be 1 or more")
         if rule is None:
             return self._expire_all(batch_size)

@@ -22,7 +22,7 @@ from parlant_store.backends.contract.validation import (
     MAX_LIMIT,
     SessionName,
     check_document,
-    check_id,
+    check_ids,
     check_limit,
     check_number,
     check_owner,
@@ -110,7 +110,7 @@ class RecordMethods(HistoryMethods, DocumentMethods):
 
         They are in the order of their keys.
         """
-        checked = None if ids is None else [check_id(document_id) for document_id in ids]
+        checked = None if ids is None else check_ids(ids)
         rows = check_limit(limit)
         read = ReadDocuments(
             self._collection(collection), checked, after, MAX_LIMIT if rows is None else rows

@@ -1,6 +1,7 @@
 """Checks of the arguments of a store's methods, before a backend gets them."""
 
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID, uuid5
@@ -102,6 +103,13 @@ def check_collection(collection: str) -> str:
 
 def check_id(document_id: str) -> str:
     return codec.check_name(document_id, "the document's id")
+
+
+def check_ids(document_ids: Sequence[str]) -> list[str]:
+    """Check a list, of which a text would be its characters."""
+    if isinstance(document_ids, str):
+        raise InvalidName("ids must be a list of texts, not a text")
+    return [*map(check_id, document_ids)]
 
 
 def check_document(document: JSONObject) -> JSONObject:
