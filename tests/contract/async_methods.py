@@ -18,7 +18,7 @@ from parlant_store.exceptions import (
     SessionNotFound,
 )
 from parlant_store.signals import session_saved
-from parlant_store.types import DocumentRecord, MemoryChange, Replacement
+from parlant_store.types import DocumentRecord, MemoryChange, MessageChanges, Replacement
 from tests.backends.locks import interrupt_until_done
 from tests.backends.threads.busy_threads import TIMEOUT_SECONDS, Held
 from tests.contract.checkpoints import changed, checkpoint, ids, write
@@ -271,12 +271,19 @@ class AsyncDocumentContract(Documents):
     async def test_threads(self, store):
         for number in (1, 2):
             made = checkpoint(number, {"c": number}, metadata={"run_id": "r"})
-            await store.aput_checkpoint("t", made, changed(c=number), user_id="ada")
+            await store.aput_checkpoint(
+                "t",
+                made,
+                changed(c=number),
+                user_id="ada",
+                messages=MessageChanges(added=["apples"]),
+            )
         await store.aput_writes("t", "0001", [write("a", 0)])
         assert (await store.aget_checkpoint("t")).checkpoint == made
         listed = await store.alist_checkpoints("t", where={"run_id": "r"})
         assert ids(listed) == ["0002", "0001"]
         assert [*await store.aget_channel_history("t", ["c"])] == ["c"]
+        assert [hit.thread_id for hit in await store.asearch_threads("apples")] == ["t"]
         assert await store.acopy_thread("t", "u") is True
         page = await store.alist_threads(user_id="ada")
         assert {thread.thread_id for thread in page.threads} == {"t", "u"}

@@ -329,11 +329,13 @@ def test_writes_within_a_minute_change_no_index_of_sessions(orm_store, clock):
             clock.pass_(1)
             orm_store.add_items("s", [{"n": number}])
         orm_store.pop_item("s")
-        orm_store.insert_one(EVENTS, message("e5"))
-        orm_store.insert_one(EVENTS, message("e6"))
+        for number in range(5, 15):
+            orm_store.insert_one(EVENTS, message(f"e{number}"))
         after = [updates(table) for table in tables]
     changes = [
         tuple(new - old for new, old in zip(*pair, strict=True))
         for pair in zip(after, before, strict=True)
     ]
-    assert changes == [(11, 11), (2, 2)]
+    assert [updated for updated, _ in changes] == [11, 10]
+    # A row moves once if its page is full; with a change of an index, none is updated in place.
+    assert all(hot >= updated - 2 for updated, hot in changes), changes
