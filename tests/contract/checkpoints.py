@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from parlant_store.exceptions import InvalidFilter, InvalidLimit, InvalidName
+from parlant_store.exceptions import InvalidFilter, InvalidInput, InvalidLimit, InvalidName
 from parlant_store.types import (
     ChannelValue,
     Checkpoint,
@@ -504,6 +504,11 @@ class CheckpointContract(Threads):
         assert len(store.list_threads(namespace="n").threads) == 2
         with pytest.raises(InvalidLimit):
             store.list_threads(limit=0)
+        with pytest.raises(InvalidInput, match="cursor must be a ThreadCursor of the page before"):
+            store.list_threads(cursor="t")
+        for listing in (store.list_checkpoints, store.list_checkpoint_infos):
+            with pytest.raises(InvalidInput, match="after must be a CheckpointCursor"):
+                listing("t", after="0001")
 
     def test_a_repeated_request_is_done_once(self, store):
         self.put(store, 1)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from parlant_store.exceptions import (
     DuplicateDocument,
     InvalidFilter,
+    InvalidInput,
     InvalidItem,
     InvalidLimit,
     InvalidName,
@@ -369,6 +370,10 @@ class DocumentContract(FilterContract, IndexContract):
         assert store.find("c", limit=0, count=True).total_count == 10
         with pytest.raises(InvalidLimit):
             store.find("c", limit=1, count=-1)
+        with pytest.raises(
+            InvalidInput, match="cursor must be a DocumentCursor of the page before"
+        ):
+            store.find("c", cursor=("", "a"))
 
     def test_numbers_that_are_free_stay(self, store):
         for session, offset in [("a", 0), ("a", 5), ("b", 5), ("a", -3)]:

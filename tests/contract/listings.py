@@ -202,6 +202,10 @@ class ListingContract(Timed):
             store.list_sessions(cursor=by_name, order="activity")
         with pytest.raises(InvalidInput, match="order"):
             store.list_sessions(order="size")
+        with pytest.raises(InvalidInput, match="cursor must be a SessionCursor of the page before"):
+            store.list_sessions(cursor="a")
+        with pytest.raises(InvalidInput, match="after must be a whole number"):
+            store.list_summaries(after="a")
 
     def test_a_title_is_in_the_metadata(self, store):
         store.set_metadata("s", {"a": 1})

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from parlant_store.exceptions import InvalidItem, InvalidName
+from parlant_store.exceptions import InvalidInput, InvalidItem, InvalidName
 from parlant_store.types import DocumentRecord, SessionHistory, SessionRecord, Usage
 from tests.contract.stores import Timed
 from tests.contract.values import IDS, NASTY, numbered
@@ -238,6 +238,8 @@ class DocumentRecordContract(Timed):
         assert store.read_documents("c", after=rest[-1].key) == []
         with pytest.raises(InvalidName, match="ids must be a list of texts, not a text"):
             store.read_documents("c", ids="01")
+        with pytest.raises(InvalidInput, match="after must be a whole number"):
+            store.read_documents("c", after="0")
         assert {record.updated_at for record in first} == {clock()}
 
     def test_a_document_that_exists_is_left_or_replaced(self, store, clock):

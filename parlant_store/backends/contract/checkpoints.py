@@ -30,6 +30,7 @@ from parlant_store.backends.contract.checkpoint_validation import (
 )
 from parlant_store.backends.contract.validation import (
     MAX_LIMIT,
+    check_cursor,
     check_limit,
     check_owner,
     check_request,
@@ -201,7 +202,9 @@ class CheckpointMethods:
             ListCheckpoints(
                 *(namespace, thread_id, checkpoint_ns, checkpoint_id),
                 metadata_filter(where),
-                *(before, after, MAX_LIMIT if rows is None else rows),
+                before,
+                check_cursor(after, CheckpointCursor, "after"),
+                MAX_LIMIT if rows is None else rows,
             )
         )
 
@@ -222,6 +225,7 @@ class CheckpointMethods:
         thread, rows = self._thread(thread_id, namespace), check_limit(limit)
         if not rows:
             return []
+        after = check_cursor(after, CheckpointCursor, "after")
         return self._list_checkpoint_infos(ListCheckpointInfos(thread, after, rows))
 
     alist_checkpoint_infos = as_async(list_checkpoint_infos)
@@ -360,6 +364,7 @@ class CheckpointMethods:
             codec.check_name(namespace, "namespace", empty=True)
         if check_limit(limit) in (0, None):
             raise InvalidLimit("limit must be 1 or more to list threads")
+        cursor = check_cursor(cursor, ThreadCursor)
         after = None if cursor is None else self._thread(cursor.thread_id, cursor.namespace)
         # One more than the limit shows whether there are more.
         threads = self._list_threads(

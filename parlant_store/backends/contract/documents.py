@@ -19,6 +19,7 @@ from parlant_store.backends.contract.operations import (
 )
 from parlant_store.backends.contract.validation import (
     MAX_LIMIT,
+    check_cursor,
     check_document,
     check_id,
     check_limit,
@@ -108,7 +109,7 @@ class DocumentMethods(CollectionMethods):
         Raise InvalidFilter or InvalidLimit.
         """
         query.parse_sort([("creation_utc", direction)])
-        limit = check_limit(limit)
+        limit, cursor = check_limit(limit), check_cursor(cursor, DocumentCursor)
         filter_ = query.parse(where)
         # One more than the limit shows whether there are more.
         take = None if limit is None else min(limit + 1, MAX_LIMIT)

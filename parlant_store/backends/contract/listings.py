@@ -13,7 +13,9 @@ from parlant_store.backends.contract.operations import (
 )
 from parlant_store.backends.contract.validation import (
     MAX_LIMIT,
+    check_cursor,
     check_limit,
+    check_number,
     check_owner,
     check_prefix,
     check_time,
@@ -86,6 +88,7 @@ class ListingMethods(ABC):
             raise InvalidInput(f'order must be "name" or "activity", not {order!r}')
         # One more than the limit shows whether there are more.
         listing = ListSessions(filters, min(limit + 1, MAX_LIMIT), None, order == "activity")
+        cursor = check_cursor(cursor, SessionCursor)
         if cursor is not None:
             listing = _after(listing, cursor)
         sessions = self._list_sessions(listing)
@@ -122,7 +125,9 @@ class ListingMethods(ABC):
         filters = filters_of(namespace, user_id, prefix, updated_since, where)
         rows = check_limit(limit)
         return self._list_summaries(
-            ListSummaries(filters, MAX_LIMIT if rows is None else rows, after)
+            ListSummaries(
+                filters, MAX_LIMIT if rows is None else rows, check_number(after, "after")
+            )
         )
 
     alist_summaries = as_async_iterator(list_summaries, MAX_SUMMARIES)

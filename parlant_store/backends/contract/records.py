@@ -112,6 +112,7 @@ class RecordMethods(HistoryMethods, DocumentMethods):
         """
         checked = None if ids is None else check_ids(ids)
         rows = check_limit(limit)
+        after = check_number(after, "after")
         read = ReadDocuments(
             self._collection(collection), checked, after, MAX_LIMIT if rows is None else rows
         )

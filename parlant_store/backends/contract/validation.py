@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from uuid import UUID, uuid5
 
 from django.conf import settings
@@ -13,6 +13,8 @@ from parlant_store.content.query import kind_of
 from parlant_store.content.times import MAX_TTL_SECONDS, as_utc
 from parlant_store.exceptions import InvalidInput, InvalidLimit, InvalidName
 from parlant_store.types import JSONObject
+
+T = TypeVar("T")
 
 MAX_LIMIT = 2**63 - 1
 
@@ -117,6 +119,14 @@ def check_document(document: JSONObject) -> JSONObject:
     if document.get("id") is not None:
         check_id(document["id"])
     return document
+
+
+def check_cursor(cursor: T | None, kind: type[T], what: str = "cursor") -> T | None:
+    if cursor is None or isinstance(cursor, kind):
+        return cursor
+    raise InvalidInput(
+        f"{what} must be a {kind.__name__} of the page before, not {type(cursor).__name__}"
+    )
 
 
 def check_number(number: int, what: str) -> int:
