@@ -2,11 +2,12 @@
 
     python -m benchmarks.langgraph [--rounds 5] [--sizes 10 1000 10000] [--only sqlite|postgresql]
 
-A thread has 10 channels, of which one has 100 messages; each step changes five of them, this one
-among them. A call is made by one task on a thread with so many checkpoints. Its time and its CPU
-time, that of PostgreSQL's processes included, are those that a tenth of the calls stay below, which
-other programs disturb least; the sides take turns in each round. On SQLite both write to a file in
-WAL mode with ``synchronous=FULL``; on PostgreSQL all use one server, and AsyncPostgresSaver one
+A thread has 10 channels, of which one has 100 messages on average; each step changes five of them,
+this one among them: it adds a message, and of 125 messages, the oldest go, as after a summary. A
+call is made by one task on a thread with so many checkpoints. Its time and its CPU time, that of
+PostgreSQL's processes included, are those that a tenth of the calls stay below, which other
+programs disturb least; the sides take turns in each round. On SQLite both write to a file in WAL
+mode with ``synchronous=FULL``; on PostgreSQL all use one server, and AsyncPostgresSaver one
 connection, as its documentation advises.
 
 If langgraph-checkpoint-django is installed, it runs on PostgreSQL too. It calls methods of the
@@ -53,8 +54,10 @@ MESSAGES = [
         "id": str(uuid6(clock_seq=number)),
         "content": " ".join(_RANDOM.choices(_WORDS, k=45)),
     }
-    for number in range(100)
+    for number in range(125)
 ]
+SUMMARIZED = 75
+"""How many of 125 messages stay, the latest."""
 
 
 class Thread:
@@ -67,6 +70,7 @@ class Thread:
         self.id = thread_id
         self.config: Any = {"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}}
         self.versions: dict[str, Any] = {}
+        self.messages = MESSAGES[:SUMMARIZED]
 
     async def put(self) -> None:
         """Store the checkpoint of the next step."""
@@ -76,12 +80,15 @@ class Thread:
             for name in ["messages", *names]
         }
         self.versions = {**self.versions, **changed}
+        if len(self.messages) == len(MESSAGES):
+            self.messages = self.messages[-SUMMARIZED:]
+        self.messages = [*self.messages, MESSAGES[self.step % len(MESSAGES)]]
         values = {f"c{number}": f"value {self.step}" for number in range(CHANNELS)}
         checkpoint: Any = {
             "v": 4,
             "id": str(uuid6(clock_seq=self.step)),
             "ts": "2030-01-01T00:00:00+00:00",
-            "channel_values": values | {"messages": [*MESSAGES[1:], MESSAGES[self.step % 100]]},
+            "channel_values": values | {"messages": self.messages},
             "channel_versions": dict(self.versions),
             "versions_seen": {"node": dict(self.versions)},
             "updated_channels": list(changed),
@@ -102,7 +109,7 @@ class Thread:
     async def get_tuple(self) -> None:
         found = await self.saver.aget_tuple({"configurable": {"thread_id": self.id}})
         assert found is not None
-        assert len(found.checkpoint["channel_values"]["messages"]) == len(MESSAGES)
+        assert len(found.checkpoint["channel_values"]["messages"]) == len(self.messages)
 
     async def delete(self) -> None:
         await self.saver.adelete_thread(self.id)
