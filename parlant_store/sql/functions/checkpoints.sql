@@ -90,15 +90,27 @@ end $$;
 create or replace function {in_schema}parlant_store_put_messages(
     bigint, bigint[], bigint[], text[], text[], boolean, text
 ) returns void language plpgsql{search_path} as $$
+declare
+    v_added bigint;
 begin
     if $6 then
         delete from parlant_store_thread_message where thread_key = $1 and digest <> all ($2);
     end if;
-    insert into parlant_store_thread_message as m (thread_key, digest, number, text, terms)
+    -- The terms of those that exist are not parsed.
+    insert into parlant_store_thread_message (thread_key, digest, number, text, terms)
         select $1, digest, number, text, terms::tsvector
         from unnest($2, $3, $4, $5) as added (digest, number, text, terms)
-    on conflict (thread_key, digest) do update set number = excluded.number
-    where m.number <> excluded.number;
+        where not exists (
+            select from parlant_store_thread_message m
+            where m.thread_key = $1 and m.digest = added.digest
+        )
+    on conflict (thread_key, digest) do nothing;
+    get diagnostics v_added = row_count;
+    if v_added < cardinality($2) then
+        update parlant_store_thread_message m set number = added.number
+            from unnest($2, $3) as added (digest, number)
+            where m.thread_key = $1 and m.digest = added.digest and m.number <> added.number;
+    end if;
     if $7 is not null then
         update parlant_store_thread set title = $7 where key = $1 and title is null;
     end if;
