@@ -7,14 +7,16 @@ from django.db import connection, transaction
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests.conftest import VENDOR
-from tests.empty_tables import KEPT, empty_on_sqlite
+from tests.empty_tables import NOT_EMPTIED, empty_on_sqlite
 
 
 @pytest.fixture(scope="session")
 def emptied(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> list[str]:
     """The names of the tables that tests fill."""
     with django_db_blocker.unblock():
-        return sorted(set(connection.introspection.django_table_names(only_existing=True)) - KEPT)
+        return sorted(
+            set(connection.introspection.django_table_names(only_existing=True)) - NOT_EMPTIED
+        )
 
 
 @pytest.fixture
