@@ -3,7 +3,7 @@
 import pytest
 
 from parlant_store.backends.contract.checkpoints import MAX_PRUNED
-from parlant_store.exceptions import InvalidLimit, SessionExists
+from parlant_store.exceptions import InvalidLimit, InvalidName, SessionExists
 from tests.contract.checkpoints import Threads, ids
 from tests.contract.threads import in_threads
 
@@ -67,6 +67,8 @@ class ThreadCopyContract(Threads):
         assert ids(store.list_checkpoints("d")) == ["0004", "0003", "0002", "0001"]
         assert store.prune_threads(["d"], keep=3) == 1
         assert store.prune_threads([]) == 0
+        with pytest.raises(InvalidName, match="thread_ids must be a list of texts, not a text"):
+            store.prune_threads("d")
         for options in ({"keep": 0}, {"thread_ids": map(str, range(MAX_PRUNED + 1))}):
             with pytest.raises(InvalidLimit):
                 store.prune_threads(**{"thread_ids": ["d"]} | options)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from parlant_store.backends.contract.validation import check_list
 from parlant_store.content import codec
 from parlant_store.exceptions import InvalidFilter, InvalidName
 from parlant_store.types import Checkpoint, TaskWrite, Version
@@ -22,10 +23,7 @@ def check_short(value: str, what: str) -> str:
 
 
 def check_texts(values: Sequence[str], what: str) -> list[str]:
-    """Check a list, of which a text would be its characters."""
-    if isinstance(values, str):
-        raise InvalidName(f"{what} must be a list of texts, not a text")
-    return [check_text(value, f"each of {what}") for value in values]
+    return [check_text(value, f"each of {what}") for value in check_list(values, what)]
 
 
 def metadata_filter(where: Mapping[str, Any] | None) -> str | None:

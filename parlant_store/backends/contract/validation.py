@@ -107,11 +107,11 @@ def check_id(document_id: str) -> str:
     return codec.check_name(document_id, "the document's id")
 
 
-def check_ids(document_ids: Sequence[str]) -> list[str]:
-    """Check a list, of which a text would be its characters."""
-    if isinstance(document_ids, str):
-        raise InvalidName("ids must be a list of texts, not a text")
-    return [*map(check_id, document_ids)]
+def check_list(texts: Sequence[str], what: str) -> Sequence[str]:
+    """Return ``texts``, unless it is one text, which would be a list of its characters."""
+    if isinstance(texts, str):
+        raise InvalidName(f"{what} must be a list of texts, not a text")
+    return texts
 
 
 def check_document(document: JSONObject) -> JSONObject:
