@@ -198,21 +198,26 @@ def number_lock(collection: str, group: str) -> str:
 def hits(
     rows: Iterable[Sequence[Any]], terms: list[list[str]], *, tools: bool = False
 ) -> list[SearchHit]:
-    """Return the hits of a search from rows of a session's names, its score and a text.
+    """Return the hits of a search from rows of a session's names, its score, a text and its place.
 
     With ``tools``, the text is the beginning of an item's JSON text.
     """
-    texts: dict[Any, list[str]] = {}
-    for *session, text in rows:
-        texts.setdefault(tuple(session), []).append(_searched(text) if tools else text)
     return [
         SearchHit(
             **name_of(*names)._asdict(),
             score=float(score),
-            snippets=tuple(snippet(text, terms) for text in session_texts),
+            snippets=tuple(snippet(_searched(text) if tools else text, terms) for text, _ in texts),
         )
-        for (*names, score), session_texts in texts.items()
+        for (*names, score), texts in texts_by_owner(rows).items()
     ]
+
+
+def texts_by_owner(rows: Iterable[Sequence[Any]]) -> dict[Any, list[tuple[str, int]]]:
+    """Return the texts and places of a search by the names and the score, in order."""
+    found: dict[Any, list[tuple[str, int]]] = {}
+    for *owner, text, place in rows:
+        found.setdefault(tuple(owner), []).append((text, place))
+    return found
 
 
 def _searched(data: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
+from parlant_store.backends.columns import texts_by_owner
 from parlant_store.backends.contract.checkpoint_operations import ThreadName
 from parlant_store.content import codec
 from parlant_store.content.checkpoint_state import INTERRUPT
@@ -230,9 +231,6 @@ def thread_hits(rows: Iterable[Sequence[Any]], terms: list[list[str]]) -> list[T
 
     The row that matches best comes first.
     """
-    found: dict[Any, list[tuple[str, int]]] = {}
-    for *thread, text, number in rows:
-        found.setdefault(tuple(thread), []).append((text, number))
     return [
         ThreadHit(
             **thread_name_of(*names)._asdict(),
@@ -240,7 +238,7 @@ def thread_hits(rows: Iterable[Sequence[Any]], terms: list[list[str]]) -> list[T
             snippets=tuple(snippet(text, terms) for text, _ in texts),
             number=texts[0][1],
         )
-        for (*names, score), texts in found.items()
+        for (*names, score), texts in texts_by_owner(rows).items()
     ]
 
 

@@ -188,7 +188,7 @@ class SupabaseSessions(BaseBackend):
             tools=tools,
             now=self.clock(),
         )
-        return hits([row[:-1] for row in rows], terms, tools=tools)
+        return hits(rows, terms, tools=tools)
 
     def _list_sessions(self, listing: ListSessions) -> list[SessionInfo]:
         after = None if listing.after is None else columns(listing.after)

@@ -83,7 +83,6 @@ class SupabaseThreads(BaseBackend):
     def _put_checkpoint(self, put: PutCheckpoint) -> None:
         row = checkpoint_columns(put.checkpoint, put.metadata)
         requests = iter((put.request, put.request and uuid5(put.request, "whole")))
-
         messages = _messages(put.messages)
 
         def write(encoded: EncodedValues) -> bool:

@@ -77,7 +77,7 @@ def search_items(connection: BaseDatabaseWrapper, search: Search, time: Time) ->
     """Return the sessions with items that match any of the terms."""
     text = _DATA if search.tools else _TEXT
     rows = _search(connection, _ITEMS, text, search, time)
-    return hits([row[:-1] for row in rows], search.terms, tools=search.tools)
+    return hits(rows, search.terms, tools=search.tools)
 
 
 def search_messages(connection: BaseDatabaseWrapper, search: Search, time: Time) -> list[ThreadHit]:
