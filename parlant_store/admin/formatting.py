@@ -76,8 +76,12 @@ def breakable(name: str) -> SafeString:
 
 
 def session_name(session: Session) -> str:
-    names = (cut(column_name(session.namespace)), cut(column_name(session.session_id)))
-    return "/".join(name for name in names if name)
+    return joined_name(column_name(session.namespace), column_name(session.session_id))
+
+
+def joined_name(*names: str | None) -> str:
+    """The names of a place and a row in it, of which one may be missing, as lists show them."""
+    return "/".join(filter(None, map(cut, names)))
 
 
 def cut(text: str | None) -> str | None:

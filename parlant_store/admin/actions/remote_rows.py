@@ -23,7 +23,7 @@ from parlant_store.admin.actions.confirmation import Action, log_by_name
 from parlant_store.admin.actions.export import document_line, session_line, thread_lines
 from parlant_store.admin.actions.local_rows import copy_thread
 from parlant_store.admin.actions.selection import TTL, Result, Row, Rows, Selection, items_text
-from parlant_store.admin.formatting import cut
+from parlant_store.admin.formatting import joined_name
 from parlant_store.admin.views import base
 from parlant_store.admin.views.base import (
     call_store,
@@ -90,7 +90,7 @@ class RemoteRows(Rows):
         return [(str(self.model._meta.model_name), self.names[row.key]) for row in rows]
 
     def label(self, row: Row) -> str:
-        return "/".join(filter(None, (cut(row.place), cut(row.name))))
+        return joined_name(row.place, row.name)
 
     def notes(self, action: str, rows: Sequence[Row]) -> Iterator[str]:
         if self.model is not Document:

@@ -19,7 +19,15 @@ from parlant_store.admin.conversations.rows import (
     read_agent_name,
     read_persons,
 )
-from parlant_store.admin.formatting import ago, column_name, cut, expiry, grouped, text_of
+from parlant_store.admin.formatting import (
+    ago,
+    column_name,
+    cut,
+    expiry,
+    grouped,
+    joined_name,
+    text_of,
+)
 from parlant_store.admin.views.base import django_time, encode_names, link, parsed_time
 from parlant_store.backends.columns import name_of, owner_of, parent_of
 from parlant_store.content import codec
@@ -231,7 +239,7 @@ def listed(info: SessionInfo | ThreadInfo, alias: str, links: Links) -> Conversa
         pk=encode_names([info.namespace, id_]),
         kind=model._meta.model_name,
         url=links.remote(alias, model, info.namespace, id_),
-        name="/".join(filter(None, (cut(info.namespace), cut(id_)))),
+        name=joined_name(info.namespace, id_),
         **fields,
     )
 

@@ -64,7 +64,7 @@ from parlant_store.admin.conversations.search.words import (
     snippets,
 )
 from parlant_store.admin.conversations.threads import ThreadRow, message_url, read_threads
-from parlant_store.admin.formatting import column_name, cut, grouped
+from parlant_store.admin.formatting import column_name, cut, grouped, joined_name
 from parlant_store.admin.views.base import parsed_time
 from parlant_store.content import codec
 from parlant_store.content.related_documents import SESSIONS
@@ -312,12 +312,11 @@ def _event(row: DocumentRow, words: Words) -> int | None:
 
 def row_conversation(row: SessionRow | ThreadRow, alias: str, links: Links) -> Conversation:
     """Return a session or thread; ``alias`` is the store of another database, or ""."""
-    names = (cut(column_name(row.namespace)), cut(column_name(row.session_id)))
     prefix = THREAD_PREFIX if isinstance(row, ThreadRow) else ""
     return Conversation(
         pk="" if alias else f"{prefix}{row.key}",
         url=links.row(row, alias),
-        name="/".join(name for name in names if name),
+        name=joined_name(column_name(row.namespace), column_name(row.session_id)),
         title=_text(row.title) or _text(row.first_message) or "",
         framework=row.framework,
         person=cut(column_name(row.user_id)),

@@ -36,6 +36,7 @@ from parlant_store.admin.formatting import (
     cut,
     expiry,
     grouped,
+    joined_name,
     pre,
     pretty,
     text_of,
@@ -130,7 +131,7 @@ class _Reader:
         notes = [_("A search by words has no other filter than the namespace.")]
         if PAGE in (len(hits), len(threads)):
             notes.append(_("Only the best matches are listed."))
-        found = [*map(self._hit, hits), *map(self._thread_hit, threads)]
+        found = [*map(self._hit, hits), *map(self._hit, threads)]
         return _Page(found, notes, {}, True)
 
     def _threads_with_words(self) -> list[ThreadHit]:
@@ -246,32 +247,24 @@ class _Reader:
     def _listed(self, info: SessionInfo | ThreadInfo) -> Conversation:
         return listed(info, self.store.alias, self.links)
 
-    def _hit(self, hit: SearchHit) -> Conversation:
+    def _hit(self, hit: SearchHit | ThreadHit) -> Conversation:
+        query, place, remote = self.criteria.query, hit.namespace, self.links.remote
+        if isinstance(hit, ThreadHit):
+            kind, framework, id_ = "thread", LANGGRAPH, hit.thread_id
+            url = message_url(remote(self.store.alias, Thread, place, id_), query, hit.number)
+        else:
+            kind, framework, id_ = "session", "", hit.session_id
+            url = remote(self.store.alias, Session, place, id_)
         return Conversation(
-            pk=encode_names([hit.namespace, hit.session_id]),
-            url=self.links.remote(self.store.alias, Session, hit.namespace, hit.session_id),
-            name="/".join(filter(None, (cut(hit.namespace), cut(hit.session_id)))),
-            framework="",
-            agent=cut(hit.namespace),
+            pk=encode_names([place, id_]),
+            kind=kind,
+            url=url,
+            name=joined_name(place, id_),
+            framework=framework,
+            agent=cut(place),
             item_count=None,
-            snippet=self._marked(hit),
+            snippet=marked(" … ".join(hit.snippets), text_search.terms(query)),
         )
-
-    def _thread_hit(self, hit: ThreadHit) -> Conversation:
-        url = self.links.remote(self.store.alias, Thread, hit.namespace, hit.thread_id)
-        return Conversation(
-            pk=encode_names([hit.namespace, hit.thread_id]),
-            kind="thread",
-            url=message_url(url, self.criteria.query, hit.number),
-            name="/".join(filter(None, (cut(hit.namespace), cut(hit.thread_id)))),
-            framework=LANGGRAPH,
-            agent=cut(hit.namespace),
-            item_count=None,
-            snippet=self._marked(hit),
-        )
-
-    def _marked(self, hit: SearchHit | ThreadHit) -> str:
-        return marked(" … ".join(hit.snippets), text_search.terms(self.criteria.query))
 
 
 def _kind(framework: str) -> str:
@@ -433,7 +426,7 @@ def _show_conversation(
         Session,
         "store/session.html",
         title=_("Conversation of the store %(alias)s") % {"alias": store.alias},
-        subtitle="/".join(filter(None, map(cut, names))),
+        subtitle=joined_name(*names),
         **context,
     )
 
