@@ -15,7 +15,7 @@ from parlant_store.content.events import searched
 from parlant_store.content.items import searched_text
 from parlant_store.content.query import Filter
 from parlant_store.content.related_documents import SESSIONS
-from parlant_store.content.text_search import snippet
+from parlant_store.content.text_search import snippet, texts_by_owner
 from parlant_store.content.usage import decode_usage, usage_of
 from parlant_store.types import (
     PROMOTED,
@@ -210,14 +210,6 @@ def hits(
         )
         for (*names, score), texts in texts_by_owner(rows).items()
     ]
-
-
-def texts_by_owner(rows: Iterable[Sequence[Any]]) -> dict[Any, list[tuple[str, int]]]:
-    """Return the texts and places of a search by the names and the score, in order."""
-    found: dict[Any, list[tuple[str, int]]] = {}
-    for *owner, text, place in rows:
-        found.setdefault(tuple(owner), []).append((text, place))
-    return found
 
 
 def _searched(data: str) -> str:

@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
-from parlant_store.backends.columns import texts_by_owner
 from parlant_store.backends.contract.checkpoint_operations import ThreadName
 from parlant_store.content import codec
 from parlant_store.content.checkpoint_state import INTERRUPT
 from parlant_store.content.compression import MIN_BYTES, compress, decompress
-from parlant_store.content.text_search import snippet
+from parlant_store.content.text_search import snippet, texts_by_owner
 from parlant_store.content.thread_messages import MessageTexts
 from parlant_store.types import (
     ChannelHistory,

@@ -134,6 +134,13 @@ def _check(value: object, depth: int) -> None:
             raise
 
 
+def check_list(texts: Sequence[str], what: str) -> Sequence[str]:
+    """Return ``texts``, unless it is one text, which would be a list of its characters."""
+    if isinstance(texts, str):
+        raise InvalidName(f"{what} must be a list of texts, not a text")
+    return texts
+
+
 def check_object(value: object, name: str) -> object:
     """Return ``value`` if it is a dict, else raise InvalidItem."""
     if not isinstance(value, dict):

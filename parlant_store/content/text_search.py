@@ -11,6 +11,8 @@ of a word in other sessions does not count.
 
 import re
 import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from parlant_store.exceptions import InvalidInput
 
@@ -145,6 +147,14 @@ def _phrase(words: list[str], weight: str) -> str:
     *whole, last = words
     parts = [f"'{word}':{weight}" if weight else f"'{word}'" for word in whole]
     return " <-> ".join([*parts, f"'{last}':*{weight}"])
+
+
+def texts_by_owner(rows: Iterable[Sequence[Any]]) -> dict[Any, list[tuple[str, int]]]:
+    """Return the texts and places of a search by the names and the score, in order."""
+    found: dict[Any, list[tuple[str, int]]] = {}
+    for *owner, text, place in rows:
+        found.setdefault(tuple(owner), []).append((text, place))
+    return found
 
 
 def snippet(text: str, query: list[list[str]]) -> str:

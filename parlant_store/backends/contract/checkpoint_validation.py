@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from parlant_store.backends.contract.validation import check_list
 from parlant_store.content import codec
 from parlant_store.exceptions import InvalidFilter, InvalidName
 from parlant_store.types import Checkpoint, TaskWrite, Version
@@ -23,7 +22,7 @@ def check_short(value: str, what: str) -> str:
 
 
 def check_texts(values: Sequence[str], what: str) -> list[str]:
-    return [check_text(value, f"each of {what}") for value in check_list(values, what)]
+    return [check_text(value, f"each of {what}") for value in codec.check_list(values, what)]
 
 
 def metadata_filter(where: Mapping[str, Any] | None) -> str | None:

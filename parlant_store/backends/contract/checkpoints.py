@@ -32,7 +32,6 @@ from parlant_store.backends.contract.validation import (
     MAX_LIMIT,
     check_cursor,
     check_limit,
-    check_list,
     check_owner,
     check_request,
     check_time,
@@ -339,7 +338,7 @@ class CheckpointMethods:
         """
         request = check_request(request_id, "prune_threads")
         self._checkpoints_supported()
-        ids = check_list(thread_ids, "thread_ids")
+        ids = codec.check_list(thread_ids, "thread_ids")
         threads = [*dict.fromkeys(self._thread(each, namespace) for each in ids)]
         if len(threads) > MAX_PRUNED:
             raise InvalidLimit(f"a call prunes at most {MAX_PRUNED} threads")

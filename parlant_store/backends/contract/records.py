@@ -24,7 +24,6 @@ from parlant_store.backends.contract.validation import (
     check_document,
     check_id,
     check_limit,
-    check_list,
     check_number,
     check_owner,
     check_time,
@@ -111,7 +110,7 @@ class RecordMethods(HistoryMethods, DocumentMethods):
 
         They are in the order of their keys.
         """
-        checked = None if ids is None else [*map(check_id, check_list(ids, "ids"))]
+        checked = None if ids is None else [*map(check_id, codec.check_list(ids, "ids"))]
         rows = check_limit(limit)
         after = check_number(after, "after")
         read = ReadDocuments(

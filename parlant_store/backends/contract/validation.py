@@ -1,7 +1,6 @@
 """Checks of the arguments of a store's methods, before a backend gets them."""
 
 import re
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
 from uuid import UUID, uuid5
@@ -105,13 +104,6 @@ def check_collection(collection: str) -> str:
 
 def check_id(document_id: str) -> str:
     return codec.check_name(document_id, "the document's id")
-
-
-def check_list(texts: Sequence[str], what: str) -> Sequence[str]:
-    """Return ``texts``, unless it is one text, which would be a list of its characters."""
-    if isinstance(texts, str):
-        raise InvalidName(f"{what} must be a list of texts, not a text")
-    return texts
 
 
 def check_document(document: JSONObject) -> JSONObject:
